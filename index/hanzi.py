@@ -1,0 +1,49 @@
+"""Traditional and Simplified Chinese: telling them apart, and folding both to one key.
+
+The character tables are OpenCC's (Apache-2.0), as carried by opencc-python-reimplemented.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+from pathlib import Path
+
+
+def hant_or_hans(text: str) -> str:
+    """`zh-Hant` or `zh-Hans` by the characters that only one of them uses; `zh` on a tie."""
+    only_traditional, only_simplified = telling_characters()
+    n_traditional = sum(char in only_traditional for char in text)
+    n_simplified = sum(char in only_simplified for char in text)
+    if n_traditional == n_simplified:
+        return "zh"
+    return "zh-Hant" if n_traditional > n_simplified else "zh-Hans"
+
+
+def fold_traditional(text: str) -> str:
+    """`text` with each Traditional character replaced by its Simplified one, same length."""
+    return text.translate(_to_simplified())
+
+
+@functools.cache
+def _to_simplified() -> dict[int, str]:
+    table = _table("TSCharacters.txt")
+    return {ord(traditional): simplified[0] for traditional, simplified in table.items()}
+
+
+@functools.cache
+def telling_characters() -> tuple[frozenset[str], frozenset[str]]:
+    """Characters used in Traditional text only, and in Simplified text only."""
+    to_simplified, to_traditional = _table("TSCharacters.txt"), _table("STCharacters.txt")
+    traditional = frozenset(char for char, forms in to_simplified.items() if char not in forms)
+    simplified = frozenset(char for char, forms in to_traditional.items() if char not in forms)
+    return traditional - simplified, simplified - traditional
+
+
+def _table(name: str) -> dict[str, list[str]]:
+    spec = importlib.util.find_spec("opencc")
+    if spec is None or not spec.submodule_search_locations:  # pragma: no cover - a broken installation
+        raise ModuleNotFoundError("opencc-python-reimplemented, which carries the Chinese tables, is missing")
+    path = Path(spec.submodule_search_locations[0]) / "dictionary" / name
+    rows = (line.split("\t") for line in path.read_text("utf-8").splitlines() if "\t" in line)
+    return {key: forms.split() for key, forms in rows if len(key) == 1 and forms.split()}

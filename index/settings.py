@@ -1,0 +1,69 @@
+"""Everything that shapes an index, in one frozen object that its manifest carries."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class Parts(StrEnum):
+    """Which vectors a passage has besides the one of the whole."""
+
+    WHOLE = "whole"
+    SENTENCES = "sentences"
+    PAIRS = "pairs"  # sentences and pairs of neighbouring sentences
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexSettings:
+    """How documents are cut and encoded. A change makes every stored document stale.
+
+    Raises:
+        ValueError: a size is not positive, or the target is over the maximum.
+    """
+
+    target_tokens: int = 96  # encoder tokens a passage; measured in docs/decisions/0006
+    max_tokens: int = 192  # a longer sentence is split; a passage never has more
+    overlap_sentences: int = 1
+    parts: Parts = Parts.PAIRS  # measured in docs/decisions/0006
+
+    def __post_init__(self) -> None:
+        if not 0 < self.target_tokens <= self.max_tokens:
+            raise ValueError(f"target_tokens {self.target_tokens} must be in 1..max_tokens {self.max_tokens}")
+        if self.overlap_sentences < 0:
+            raise ValueError(f"overlap_sentences {self.overlap_sentences} must not be negative")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON-ready values."""
+        return {**asdict(self), "parts": str(self.parts)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> IndexSettings:
+        """The settings that `as_dict` wrote."""
+        return cls(**{**values, "parts": Parts(values["parts"])})
+
+    def key(self, encoder_fingerprint: str) -> str:
+        """Short digest of all that shapes a document's passages and vectors."""
+        # Versions of the code that cuts and tokenises: raise one when its output changes.
+        versions = {"clean": 1, "segment": 1, "chunk": 1, "terms": 1}
+        payload = json.dumps([self.as_dict(), encoder_fingerprint, versions], sort_keys=True)
+        return hashlib.sha256(payload.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Named limits of what is read; each has its own clear error."""
+
+    max_file_bytes: int = 64 * 2**20
+    max_document_chars: int = 20_000_000
+    max_line_bytes: int = 64 * 2**20  # of JSONL
+    max_unpacked_bytes: int = 256 * 2**20  # of a DOCX
+    max_pages: int = 5_000  # of a PDF
+    parse_timeout_s: float = 120.0  # of one PDF or DOCX
+    parse_memory_bytes: int = 2 * 2**30
+    url_timeout_s: float = 20.0
+    max_url_bytes: int = 16 * 2**20
+    max_redirects: int = 3
