@@ -11,6 +11,9 @@ class IndexProblem(Exception):
         parts = [found, f"expected: {expected}" if expected else "", f"to mend: {remedy}" if remedy else ""]
         super().__init__("; ".join(part for part in parts if part))
 
+    def __reduce__(self) -> tuple[type[IndexProblem], tuple[str, str, str]]:
+        return type(self), (self.found, self.expected, self.remedy)  # crosses the parser process
+
 
 class ReadError(IndexProblem):
     """One source could not be read; the others are unaffected."""

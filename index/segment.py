@@ -319,7 +319,7 @@ def _word_before(text: str, begin: int, stop_start: int) -> str:
 def _is_abbreviation(
     text: str, begin: int, stop_start: int, word: str, nxt: str, following: str, language: str
 ) -> bool:
-    bare = word.casefold().strip(_CLOSERS + _OPENERS)
+    bare = regex.sub(r"^\p{L}{1,4}['’](?=\p{L})", "", word.casefold().strip(_CLOSERS + _OPENERS))  # l'art.
     n_letters = len(regex.sub(r"\p{M}", "", bare))
     if _SPACED_LETTERS.match(following) and (n_letters == 1 or (n_letters == 2 and word.isupper())):
         return True  # z. B., EE. UU., И. И. Петров

@@ -1,0 +1,148 @@
+"""The contract that every backend fulfils, and the plain data that passes through it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from index.documents import Document, Passage
+from index.encoders.base import FloatArray
+from index.settings import IndexSettings
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedDocument:
+    """A document ready to store: its passages and, for each, the vectors of its parts."""
+
+    document: Document
+    passages: tuple[Passage, ...]
+    vectors: tuple[FloatArray, ...]  # one (n_parts, dim) a passage
+    file: str  # location of the file it came from
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """What the ingest log holds of one file or URL."""
+
+    location: str
+    source: str
+    digest: str
+    settings_key: str
+    status: str  # "ok", "partial" (some articles of it failed) or "failed"
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDocument:
+    """A document as listed: all but its text."""
+
+    doc_id: str
+    location: str
+    source: str
+    title: str
+    url: str
+    author: str
+    date: str
+    language: str
+    n_chars: int
+    n_passages: int
+    stale: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPassage:
+    """A passage with what is shown of its document; `text == document.text[start:end]`.
+
+    `sentences` are (start, end) in the document, the same that its part vectors stand for.
+    """
+
+    pid: int
+    doc_id: str
+    source: str
+    title: str
+    url: str
+    author: str
+    date: str
+    language: str
+    section: str
+    start: int
+    end: int
+    text: str
+    sentences: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """Sizes of an index, and how its vectors are searched."""
+
+    n_documents: int
+    n_passages: int
+    n_vectors: int
+    n_stale: int
+    n_failed: int
+    languages: dict[str, int]  # documents a language
+    encoder: str
+    vector_index: str
+    recall: float  # of the vector index against exact search, at 10
+    bytes_on_disk: int
+    generation: int
+    extra: dict[str, str] = field(default_factory=dict)
+
+
+class Snapshot(Protocol):
+    """One consistent state of an index; what is written meanwhile does not show."""
+
+    def dense(self, query: FloatArray, n: int) -> list[tuple[int, float]]:
+        """(pid, best cosine of any part) of about the `n` nearest passages, nearest first."""
+        ...
+
+    def lexical(self, terms: Sequence[str], n: int) -> list[tuple[int, float]]:
+        """(pid, BM25 score, higher is better) of the `n` best passages, best first."""
+        ...
+
+    def vectors(self, pids: Sequence[int]) -> dict[int, FloatArray]:
+        """Stored vectors of passages, (n_parts, dim) each, the whole first."""
+        ...
+
+    def passages(self, pids: Sequence[int]) -> dict[int, StoredPassage]:
+        """Passages by pid; unknown pids are left out."""
+        ...
+
+    def languages(self) -> dict[str, int]:
+        """Number of passages of each language."""
+        ...
+
+    def n_passages(self) -> int:
+        """Number of passages that can be found."""
+        ...
+
+
+class Writer(Protocol):
+    """The one process that may change an index; each call is one durable transaction."""
+
+    def upsert(self, documents: Sequence[EncodedDocument], files: Sequence[FileRecord] = ()) -> None:
+        """Store documents, replacing older versions of the same location."""
+        ...
+
+    def delete(self, doc_ids: Iterable[str]) -> int:
+        """Remove documents for good; how many there were."""
+        ...
+
+
+class Backend(Protocol):
+    """An index at rest: opened for reading by anyone, for writing by one."""
+
+    @property
+    def settings(self) -> IndexSettings: ...
+
+    @property
+    def encoder_name(self) -> str: ...
+
+    def snapshot(self) -> Snapshot:
+        """The newest consistent state."""
+        ...
+
+    def stats(self) -> Stats:
+        """Sizes and state."""
+        ...

@@ -1,0 +1,118 @@
+"""Examining an index, and mending what can be derived anew from its store."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from index.backends.embedded.manifest import MANIFEST, VECTORS, read_manifest
+from index.backends.embedded.reader import load_vector_file
+from index.backends.embedded.schema import STORE, connect
+from index.errors import StoreDamaged
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is not as it should be; `repairable` if it is derived from the store."""
+
+    what: str
+    repairable: bool
+
+
+def examine(folder: Path) -> list[Finding]:
+    """What is wrong with the index in `folder`; empty where all is well.
+
+    Raises:
+        FormatTooNew: A newer version of this program wrote it.
+    """
+    if not (folder / STORE).is_file():
+        return [Finding(f"there is no {STORE} in {folder}", False)]
+    try:
+        connection = connect(folder)
+    except StoreDamaged as error:
+        return [Finding(str(error), False)]
+    try:
+        return list(_examine(connection, folder))
+    except sqlite3.DatabaseError as error:
+        return [Finding(f"{folder / STORE} is damaged ({error}): restore it from a backup or index anew", False)]
+    finally:
+        connection.close()
+
+
+def _examine(connection: sqlite3.Connection, folder: Path) -> Iterator[Finding]:
+    verdict = [row[0] for row in connection.execute("PRAGMA quick_check(5)")]
+    if verdict != ["ok"]:
+        yield Finding(f"{folder / STORE} is damaged ({'; '.join(verdict)}): restore it from a backup", False)
+        return
+    connection.execute("BEGIN")
+    meta = dict(connection.execute("SELECT key, value FROM meta"))
+    yield from _passages(connection, int(meta["dim"]))
+    yield from _terms(connection)
+    yield from _derived_files(connection, folder, meta)
+    connection.execute("COMMIT")
+
+
+def _passages(connection: sqlite3.Connection, dim: int) -> Iterator[Finding]:
+    for doc_id, n_chars, n_listed, n_stored in connection.execute(
+        "SELECT d.doc_id, d.n_chars, d.n_passages, count(p.pid) FROM documents d LEFT JOIN passages p USING (doc_pk)"
+        " GROUP BY d.doc_pk HAVING d.n_passages != count(p.pid) OR max(p.end) > d.n_chars"
+    ):
+        yield Finding(f"document {doc_id} ({n_chars} characters) has {n_stored} passages, not {n_listed}, or one past its end", True)
+    orphans = connection.execute("SELECT count(*) FROM passages WHERE doc_pk NOT IN (SELECT doc_pk FROM documents)").fetchone()[0]
+    if orphans:
+        yield Finding(f"{orphans} passages belong to no document", True)
+    # Documents of another encoder have vectors of another size: only a whole number of rows is asked of them.
+    cursor = connection.execute(
+        "SELECT p.pid, p.n_vectors, p.vectors, d.settings_key = (SELECT value FROM meta WHERE key = 'settings_key')"
+        " FROM passages p JOIN documents d USING (doc_pk)"
+    )
+    while rows := cursor.fetchmany(2_000):
+        for pid, n_vectors, blob, current in rows:
+            if current and len(blob) != n_vectors * dim * 2:
+                yield Finding(f"passage {pid} has {len(blob)} bytes of vectors, not {n_vectors * dim * 2}", True)
+            elif current and not np.isfinite(np.frombuffer(blob, dtype=np.float16)).all():
+                yield Finding(f"passage {pid} has vectors that are not finite", True)
+
+
+def _terms(connection: sqlite3.Connection) -> Iterator[Finding]:
+    n_terms = connection.execute("SELECT count(*) FROM terms_docsize").fetchone()[0]
+    n_passages = connection.execute("SELECT count(*) FROM passages").fetchone()[0]
+    missing = connection.execute("SELECT count(*) FROM passages WHERE pid NOT IN (SELECT id FROM terms_docsize)").fetchone()[0]
+    if n_terms != n_passages or missing:
+        yield Finding(f"the lexical index holds {n_terms} passages of {n_passages} ({missing} missing)", True)
+
+
+def _derived_files(connection: sqlite3.Connection, folder: Path, meta: dict[str, str]) -> Iterator[Finding]:
+    try:
+        manifest = read_manifest(folder)
+    except FileNotFoundError:
+        yield Finding(f"{folder / MANIFEST} is missing", True)
+        return
+    except (OSError, ValueError) as error:
+        yield Finding(f"{folder / MANIFEST} is damaged ({error})", True)
+        return
+    stated = (manifest.encoder, manifest.encoder_fingerprint, manifest.dim, manifest.settings_key)
+    if stated != (meta["encoder"], meta["encoder_fingerprint"], int(meta["dim"]), meta["settings_key"]):
+        yield Finding(f"{folder / MANIFEST} does not say what the store says", True)
+    problem, index = load_vector_file(folder, manifest, meta)
+    if problem:
+        yield Finding(problem, True)
+    elif index is not None and manifest.vectors is not None:
+        alive = connection.execute(
+            "SELECT coalesce(sum(p.n_vectors), 0) FROM passages p JOIN documents d USING (doc_pk)"
+            " WHERE p.pid <= ? AND d.settings_key = ?",
+            (manifest.vectors.max_pid, meta["settings_key"]),
+        ).fetchone()[0]
+        dead = connection.execute(
+            "SELECT coalesce(sum(n_vectors), 0) FROM deleted WHERE pid <= ?", (manifest.vectors.max_pid,)
+        ).fetchone()[0]
+        if not alive <= index.ntotal <= alive + dead:
+            yield Finding(f"the vector file has {index.ntotal} vectors where the store has {alive} ({dead} deleted since)", True)
+    known = manifest.vectors.file if manifest.vectors else ""
+    strays = [path.name for path in (folder / VECTORS).glob("*") if path.name != known]
+    if strays:
+        yield Finding(f"files left by a stopped writer: {', '.join(sorted(strays))}", True)

@@ -1,0 +1,218 @@
+"""Reading an embedded index: one consistent generation at a time."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from index.backends.base import StoredPassage
+from index.backends.embedded import vectors as vec
+from index.backends.embedded.manifest import VECTORS, Manifest, VectorFile, read_manifest, sha256_of
+from index.backends.embedded.schema import connect, damaged
+from index.encoders.base import FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """The vectors of one generation, and what they were loaded from."""
+
+    generation: int
+    base_generation: int  # deletions before it are not in the base; those after it must still be remembered
+    settings_key: str
+    view: vec.VectorView
+    base_max_pid: int
+    note: str
+
+
+class Rows:
+    """Vectors of live passages in pid order, read in bounded pieces, as often as wanted."""
+
+    def __init__(self, connection: sqlite3.Connection, dim: int, settings_key: str, after: int = 0) -> None:
+        self._connection, self._dim, self._key, self._after = connection, dim, settings_key, after
+
+    def __iter__(self) -> Iterator[tuple[int, FloatArray]]:
+        cursor = self._connection.execute(
+            "SELECT p.pid, p.vectors FROM passages p JOIN documents d USING (doc_pk)"
+            " WHERE p.pid > ? AND d.settings_key = ? ORDER BY p.pid",
+            (self._after, self._key),
+        )
+        while rows := cursor.fetchmany(2_000):
+            for pid, blob in rows:
+                yield pid, np.frombuffer(blob, dtype=np.float16).reshape(-1, self._dim)  # type: ignore[misc]
+
+
+class Reader:
+    """Searches an index; safe to use from many threads.
+
+    Invariant: every answer comes from one read transaction and the vectors of that very
+    generation; a vector file that is missing, stale or damaged is made up for from the store.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._local = threading.local()
+        self._lock = threading.Lock()
+        self._loaded: _Loaded | None = None
+
+    @contextmanager
+    def snapshot(self) -> Iterator[EmbeddedSnapshot]:
+        """The newest state, held still for the length of the block.
+
+        Raises:
+            StoreDamaged: The store cannot be read.
+        """
+        connection = self._connection()
+        try:
+            connection.execute("BEGIN")
+            try:
+                meta = dict(connection.execute("SELECT key, value FROM meta"))
+                yield EmbeddedSnapshot(connection, self._vectors(connection, meta), int(meta["dim"]), meta["settings_key"])
+            finally:
+                if connection.in_transaction:
+                    connection.execute("COMMIT")
+        except sqlite3.DatabaseError as error:
+            raise damaged(self._folder, error) from error
+
+    @property
+    def note(self) -> str:
+        """Why the vector file on disk was not used, empty where it was."""
+        return self._loaded.note if self._loaded else ""
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        connection = getattr(self._local, "connection", None)
+        if connection is not None:
+            connection.close()
+            self._local.connection = None
+
+    def _connection(self) -> sqlite3.Connection:
+        if getattr(self._local, "connection", None) is None:
+            self._local.connection = connect(self._folder)
+        found: sqlite3.Connection = self._local.connection
+        return found
+
+    def _vectors(self, connection: sqlite3.Connection, meta: dict[str, str]) -> vec.VectorView:
+        generation, key = int(meta["generation"]), meta["settings_key"]
+        loaded = self._loaded
+        if loaded and loaded.generation == generation and loaded.settings_key == key:
+            return loaded.view
+        with self._lock:
+            loaded = self._loaded
+            if loaded and (loaded.settings_key != key or int(meta["pruned"]) > loaded.base_generation):
+                loaded = None  # the store has forgotten deletions that this base needs
+            fresh = self._catch_up(connection, meta, loaded)
+            if self._loaded is None or fresh.generation >= self._loaded.generation or loaded is None:
+                self._loaded = fresh
+            return fresh.view
+
+    def _catch_up(self, connection: sqlite3.Connection, meta: dict[str, str], loaded: _Loaded | None) -> _Loaded:
+        dim, key = int(meta["dim"]), meta["settings_key"]
+        if loaded is not None:
+            base, note = loaded.view.base, loaded.note
+            after, base_generation = loaded.base_max_pid, loaded.base_generation
+        else:
+            base, described, note = self._load_base(meta)
+            after = described.max_pid if described else 0
+            # Without a base all comes from the store: there is no deletion to remember.
+            base_generation = described.generation if described else sys.maxsize
+        (n_new,) = connection.execute(
+            "SELECT coalesce(sum(n_vectors), 0) FROM passages WHERE pid > ?", (after,)
+        ).fetchone()
+        delta = vec.build(Rows(connection, dim, key, after), n_new, dim).index if n_new else None
+        dead_rows = connection.execute("SELECT pid, n_vectors FROM deleted WHERE pid <= ?", (after,)).fetchall()
+        dead = np.concatenate([vec.part_ids(pid, n) for pid, n in dead_rows]) if dead_rows else np.empty(0, np.int64)
+        view = vec.VectorView(base, delta, np.sort(dead))
+        return _Loaded(int(meta["generation"]), base_generation, key, view, after, note)
+
+    def _load_base(self, meta: dict[str, str]) -> tuple[Any | None, VectorFile | None, str]:
+        """The vector file, if it is what the manifest says and belongs to this store."""
+        try:
+            manifest = read_manifest(self._folder)
+        except FileNotFoundError:
+            return None, None, ""
+        except (OSError, ValueError) as error:
+            return None, None, f"the manifest cannot be used ({error}); searching from the store"
+        problem, index = load_vector_file(self._folder, manifest, meta)
+        return index, manifest.vectors if index is not None else None, problem
+
+
+def load_vector_file(folder: Path, manifest: Manifest, meta: dict[str, str]) -> tuple[str, Any | None]:
+    """(what is wrong with the vector file, or empty; the index, or None)."""
+    described: VectorFile | None = manifest.vectors
+    if described is None:
+        return "", None
+    if described.settings_key != meta["settings_key"] or described.generation > int(meta["generation"]):
+        return "the vector file belongs to another state of the index; searching from the store", None
+    if int(meta["pruned"]) > described.generation:
+        return "the vector file is older than the store remembers deletions; searching from the store", None
+    path = folder / VECTORS / described.file
+    try:
+        if sha256_of(path) != described.sha256:
+            return f"the vector file {path} is damaged (checksum); searching from the store", None
+        index = vec.load(path, described.nprobe)
+    except (OSError, RuntimeError) as error:
+        return f"the vector file {path} cannot be read ({type(error).__name__}); searching from the store", None
+    if index.ntotal != described.n_vectors:
+        return f"the vector file {path} has {index.ntotal} vectors, not {described.n_vectors}", None
+    return "", index
+
+
+class EmbeddedSnapshot:
+    """One state of the index; see `index.backends.base.Snapshot`."""
+
+    def __init__(self, connection: sqlite3.Connection, view: vec.VectorView, dim: int, settings_key: str) -> None:
+        self._connection, self._view, self._dim, self._key = connection, view, dim, settings_key
+
+    def dense(self, query: FloatArray, n: int) -> list[tuple[int, float]]:
+        return self._view.nearest(query, n)
+
+    def lexical(self, terms: Sequence[str], n: int) -> list[tuple[int, float]]:
+        if not terms:
+            return []
+        # Quoted, so that nothing in a question is query syntax; a quote inside a term is doubled.
+        expression = " OR ".join('"' + term.replace('"', '""') + '"' for term in dict.fromkeys(terms))
+        rows = self._connection.execute(
+            "SELECT rowid, -bm25(terms, 1.0, 0.6) AS score FROM terms WHERE terms MATCH ? ORDER BY score DESC, rowid LIMIT ?",
+            (expression, n),
+        )
+        return [(pid, score) for pid, score in rows]
+
+    def vectors(self, pids: Sequence[int]) -> dict[int, FloatArray]:
+        marks = ",".join("?" * len(pids))
+        rows = self._connection.execute(
+            "SELECT p.pid, p.vectors FROM passages p JOIN documents d USING (doc_pk)"
+            f" WHERE p.pid IN ({marks}) AND d.settings_key = ?",
+            (*pids, self._key),
+        )
+        return {
+            pid: np.frombuffer(blob, dtype=np.float16).reshape(-1, self._dim).astype(np.float32) for pid, blob in rows
+        }
+
+    def passages(self, pids: Sequence[int]) -> dict[int, StoredPassage]:
+        marks = ",".join("?" * len(pids))
+        rows = self._connection.execute(
+            "SELECT p.pid, d.doc_id, d.source, d.title, d.url, d.author, d.date, p.language, p.section, p.start, p.end,"
+            ' substr(d.text, p.start + 1, p."end" - p.start), p.sentences'
+            f" FROM passages p JOIN documents d USING (doc_pk) WHERE p.pid IN ({marks})",
+            tuple(pids),
+        )
+        found = {}
+        for row in rows:
+            start = row[9]
+            offsets = np.frombuffer(row[-1], dtype=np.int32).reshape(-1, 2) + start
+            found[row[0]] = StoredPassage(*row[:-1], tuple((int(a), int(b)) for a, b in offsets))
+        return found
+
+    def languages(self) -> dict[str, int]:
+        return dict(self._connection.execute("SELECT language, count(*) FROM passages GROUP BY language ORDER BY 2 DESC, 1"))
+
+    def n_passages(self) -> int:
+        return int(self._connection.execute("SELECT count(*) FROM passages").fetchone()[0])

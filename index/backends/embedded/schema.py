@@ -1,0 +1,89 @@
+"""The SQLite file that is the one source of truth of an embedded index."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from index.errors import FormatTooNew, StoreDamaged, StoreFull
+
+FORMAT_VERSION = 1
+STORE = "store.sqlite"
+
+_SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE files (
+    location TEXT PRIMARY KEY, source TEXT NOT NULL, digest TEXT NOT NULL, settings_key TEXT NOT NULL,
+    status TEXT NOT NULL, reason TEXT NOT NULL, at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))
+) WITHOUT ROWID;
+CREATE TABLE documents (
+    doc_pk INTEGER PRIMARY KEY, doc_id TEXT NOT NULL UNIQUE, location TEXT NOT NULL UNIQUE, file TEXT NOT NULL,
+    source TEXT NOT NULL, sha256 TEXT NOT NULL, settings_key TEXT NOT NULL,
+    title TEXT NOT NULL, url TEXT NOT NULL, author TEXT NOT NULL, date TEXT NOT NULL, language TEXT NOT NULL,
+    headings TEXT NOT NULL, n_chars INTEGER NOT NULL, n_passages INTEGER NOT NULL, text TEXT NOT NULL
+);
+CREATE INDEX documents_file ON documents (file);
+-- pid is never used twice: a vector file that knows a pid cannot mean another passage by it.
+CREATE TABLE passages (
+    pid INTEGER PRIMARY KEY, doc_pk INTEGER NOT NULL REFERENCES documents (doc_pk), ordinal INTEGER NOT NULL,
+    start INTEGER NOT NULL, "end" INTEGER NOT NULL, language TEXT NOT NULL, section TEXT NOT NULL,
+    sentences BLOB NOT NULL,  -- int32 pairs, offsets from the passage's start
+    n_vectors INTEGER NOT NULL, vectors BLOB NOT NULL  -- float16, (n_vectors, dim), the whole first
+);
+CREATE INDEX passages_doc ON passages (doc_pk);
+CREATE INDEX passages_language ON passages (language);
+CREATE TABLE deleted (pid INTEGER PRIMARY KEY, n_vectors INTEGER NOT NULL, generation INTEGER NOT NULL);
+CREATE VIRTUAL TABLE terms USING fts5 (
+    body, title, tokenize = "unicode61 remove_diacritics 0 categories 'L* M* N* P* S* Co'"
+);
+"""
+
+
+def connect(path: Path, write: bool = False) -> sqlite3.Connection:
+    """A connection to the store in folder `path`, checked for its format version.
+
+    Raises:
+        FormatTooNew: A newer version of this program wrote it.
+        StoreDamaged: It is no SQLite file, or not one of ours.
+    """
+    file = path / STORE
+    try:
+        # Autocommit: every transaction below is begun and ended by hand.
+        connection = sqlite3.connect(file, isolation_level=None, timeout=30, check_same_thread=False)
+        connection.execute("PRAGMA foreign_keys = ON")
+        if write:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA cache_size = -65536")
+        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    except sqlite3.DatabaseError as error:
+        raise damaged(path, error) from error
+    if version > FORMAT_VERSION:
+        connection.close()
+        raise FormatTooNew(
+            f"{path} has index format {version}", f"at most {FORMAT_VERSION}", "use a newer dragoman, or index anew elsewhere"
+        )
+    return connection
+
+
+def create(connection: sqlite3.Connection) -> None:
+    """Lay out an empty store, in one transaction."""
+    connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {FORMAT_VERSION}; COMMIT;")
+
+
+def damaged(path: Path, error: Exception) -> StoreDamaged:
+    """The error to raise where SQLite says that the file is not sound."""
+    return StoreDamaged(
+        f"the store {path / STORE} is damaged ({error})",
+        "a sound SQLite file",
+        f"restore it from a backup, or delete {path} and index anew",
+    )
+
+
+def full(path: Path, error: Exception) -> StoreFull:
+    """The error to raise where the disk has no room."""
+    return StoreFull(
+        f"no room left on the disk that holds {path} ({error})",
+        "free space",
+        "free some and run the same command again: it goes on where it stopped",
+    )

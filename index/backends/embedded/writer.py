@@ -1,0 +1,398 @@
+"""Writing an embedded index: one process at a time, one transaction a call."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from index.backends.base import EncodedDocument, FileRecord
+from index.backends.embedded import vectors as vec
+from index.backends.embedded.manifest import (
+    VECTORS,
+    Manifest,
+    VectorFile,
+    read_manifest,
+    sha256_of,
+    write_manifest,
+)
+from index.backends.embedded.reader import Rows
+from index.backends.embedded.schema import FORMAT_VERSION, STORE, connect, create, damaged, full
+from index.encoders.base import Encoder
+from index.errors import IndexLocked, SettingsMismatch
+from index.settings import IndexSettings
+from index.terms import terms
+
+LOCK = "writer.lock"
+# A vector file is written anew when this much has come or gone since; less is caught up by readers in milliseconds.
+_REWRITE_MIN = 2_000
+_REWRITE_SHARE = 0.05
+
+
+class Writer:
+    """The one writer of an index folder, as a context manager.
+
+    Invariant: the folder's lock is held from entry to exit; what a call has committed
+    survives a kill at any later moment.
+    """
+
+    def __init__(self, folder: Path, encoder: Encoder, settings: IndexSettings | None = None) -> None:
+        """Open `folder` for writing, laying out a new index where there is none.
+
+        Args:
+            folder: Created with its parents if missing.
+            encoder: What new vectors are made with.
+            settings: For a new index; an existing one keeps its own, and other ones are refused.
+        """
+        self._folder, self._encoder, self._wanted = folder, encoder, settings
+        self._lock = FileLock(folder / LOCK, timeout=0)
+        self._connection: sqlite3.Connection
+
+    def __enter__(self) -> Writer:
+        """Take the lock and open the store.
+
+        Raises:
+            IndexLocked: Another process is writing.
+            FormatTooNew, StoreDamaged, SettingsMismatch, StoreFull: As they say.
+        """
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire()
+        except Timeout as error:
+            raise IndexLocked(
+                f"another process{self._owner()} is writing to {self._folder}", "one writer at a time", "wait for it to end, or stop it"
+            ) from error
+        except OSError as error:
+            if error.errno == 28:
+                raise full(self._folder, error) from error
+            raise
+        try:
+            with contextlib.suppress(OSError):
+                (self._folder / f"{LOCK}.pid").write_text(str(os.getpid()), "utf-8")
+            self._open()
+        except BaseException:
+            self._lock.release()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with contextlib.suppress(sqlite3.Error):
+            self._connection.close()
+        with contextlib.suppress(OSError):
+            (self._folder / f"{LOCK}.pid").unlink()
+        self._lock.release()
+
+    def _owner(self) -> str:
+        with contextlib.suppress(OSError, ValueError):
+            return f" (process {int((self._folder / f'{LOCK}.pid').read_text('utf-8'))})"
+        return ""
+
+    def _open(self) -> None:
+        with self._translated():
+            self._connection = connect(self._folder, write=True)
+            if int(self._connection.execute("PRAGMA user_version").fetchone()[0]) == 0:
+                create(self._connection)
+            if not self._meta():
+                self._initialise(self._wanted or IndexSettings())
+            self._check_settings()
+            self._remove_leftovers()
+
+    def _initialise(self, settings: IndexSettings) -> None:
+        with self._transaction():
+            self._set_meta(
+                generation="0",
+                pruned="0",
+                next_pid="1",
+                dim=str(self._encoder.dim),
+                encoder=self._encoder.name,
+                encoder_fingerprint=self._encoder.fingerprint,
+                settings=json.dumps(settings.as_dict()),
+                settings_key=settings.key(self._encoder.fingerprint),
+            )
+        self._write_manifest(None)
+
+    def _check_settings(self) -> None:
+        meta = self._meta()
+        if self._wanted is not None and self._wanted != self.settings:
+            raise SettingsMismatch(
+                f"{self._folder} was made with {meta['settings']}",
+                f"the same settings, not {json.dumps(self._wanted.as_dict())}",
+                "dragoman index --refresh with the new settings re-does the stored documents",
+            )
+        if meta["encoder_fingerprint"] != self._encoder.fingerprint:
+            raise SettingsMismatch(
+                f"{self._folder} was made with encoder {meta['encoder']} ({meta['encoder_fingerprint']})",
+                f"the same, not {self._encoder.name} ({self._encoder.fingerprint})",
+                f"dragoman index --refresh --encoder {self._encoder.name} re-does the stored documents",
+            )
+
+    @property
+    def settings(self) -> IndexSettings:
+        """What the index cuts and encodes with."""
+        return IndexSettings.from_dict(json.loads(self._meta()["settings"]))
+
+    @property
+    def settings_key(self) -> str:
+        """Digest of the settings and the encoder that current documents carry."""
+        return self._meta()["settings_key"]
+
+    def file_record(self, location: str) -> FileRecord | None:
+        """What the ingest log holds of a file."""
+        row = self._connection.execute(
+            "SELECT location, source, digest, settings_key, status, reason FROM files WHERE location = ?", (location,)
+        ).fetchone()
+        return FileRecord(*row) if row else None
+
+    def files_under(self, folder: str) -> list[str]:
+        """Locations of the logged files inside a folder, at any depth."""
+        prefix = folder.rstrip(os.sep) + os.sep
+        rows = self._connection.execute(
+            "SELECT location FROM files WHERE substr(location, 1, ?) = ?", (len(prefix), prefix)
+        )
+        return [location for (location,) in rows]
+
+    def documents_of(self, file: str) -> dict[str, str]:
+        """doc_id by location of the documents that came from a file."""
+        return dict(self._connection.execute("SELECT location, doc_id FROM documents WHERE file = ?", (file,)))
+
+    def is_current(self, location: str, sha256: str) -> bool:
+        """Whether this very document is stored with the current settings."""
+        row = self._connection.execute(
+            "SELECT 1 FROM documents WHERE location = ? AND sha256 = ? AND settings_key = ?",
+            (location, sha256, self.settings_key),
+        ).fetchone()
+        return row is not None
+
+    def upsert(self, documents: Sequence[EncodedDocument], files: Sequence[FileRecord] = ()) -> None:
+        """Store documents and log files in one durable transaction; older versions go.
+
+        Raises:
+            StoreFull: The disk is full; nothing of this call is kept, all before it is.
+        """
+        key = self.settings_key
+        with self._translated(), self._transaction():
+            self._delete_passages(
+                "location IN (SELECT value FROM json_each(?))", json.dumps([item.document.location for item in documents])
+            )
+            for item in documents:
+                self._insert(item, key)
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO files (location, source, digest, settings_key, status, reason) VALUES (?, ?, ?, ?, ?, ?)",
+                [(f.location, f.source, f.digest, f.settings_key, f.status, f.reason) for f in files],
+            )
+            if documents:
+                self._bump()
+
+    def delete(self, doc_ids: Iterable[str]) -> int:
+        """Remove documents for good, in one durable transaction; how many there were."""
+        with self._translated(), self._transaction():
+            n = self._delete_passages("doc_id IN (SELECT value FROM json_each(?))", json.dumps(list(doc_ids)))
+            # A file none of whose documents are left is forgotten, so that indexing it again stores it.
+            self._connection.execute("DELETE FROM files WHERE status != 'failed' AND location NOT IN (SELECT file FROM documents)")
+            if n:
+                self._bump()
+        return n
+
+    def forget_files(self, locations: Iterable[str]) -> int:
+        """Remove files from the log, and every document that came from them; how many documents."""
+        names = json.dumps(list(locations))
+        with self._translated(), self._transaction():
+            n = self._delete_passages("file IN (SELECT value FROM json_each(?))", names)
+            self._connection.execute("DELETE FROM files WHERE location IN (SELECT value FROM json_each(?))", (names,))
+            if n:
+                self._bump()
+        return n
+
+    def change_settings(self, settings: IndexSettings, encoder: Encoder) -> None:
+        """Make `settings` and `encoder` the index's own: documents made with others become stale."""
+        with self._translated(), self._transaction():
+            self._set_meta(
+                dim=str(encoder.dim),
+                encoder=encoder.name,
+                encoder_fingerprint=encoder.fingerprint,
+                settings=json.dumps(settings.as_dict()),
+                settings_key=settings.key(encoder.fingerprint),
+            )
+            self._bump()
+        self._write_manifest(None)
+
+    def stale_documents(self, limit: int) -> list[tuple[str, str, str]]:
+        """(location, file, doc_id) of documents not made with the current settings."""
+        rows = self._connection.execute(
+            "SELECT location, file, doc_id FROM documents WHERE settings_key != ? ORDER BY doc_pk LIMIT ?",
+            (self.settings_key, limit),
+        )
+        return [tuple(row) for row in rows]
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The open store, for reading what no method here gives."""
+        return self._connection
+
+    def write_vectors(self, force: bool = False) -> bool:
+        """Bring the vector file up to date where that pays; whether one was written."""
+        meta = self._meta()
+        if not force and not self._vectors_need_writing(meta):
+            return False
+        key, dim, generation = meta["settings_key"], int(meta["dim"]), int(meta["generation"])
+        with self._translated():
+            (n_vectors, max_pid) = self._connection.execute(
+                "SELECT coalesce(sum(p.n_vectors), 0), coalesce(max(p.pid), 0)"
+                " FROM passages p JOIN documents d USING (doc_pk) WHERE d.settings_key = ?",
+                (key,),
+            ).fetchone()
+            built = vec.build(Rows(self._connection, dim, key), n_vectors, dim)
+            folder = self._folder / VECTORS
+            try:
+                folder.mkdir(exist_ok=True)
+                path = folder / f"{generation}-{key[:6]}.faiss"
+                vec.save(built.index, path)
+                described = VectorFile(
+                    file=path.name,
+                    sha256=sha256_of(path),
+                    kind=built.kind,
+                    generation=generation,
+                    max_pid=max_pid,
+                    n_vectors=n_vectors,
+                    settings_key=key,
+                    nprobe=built.nprobe,
+                    recall=built.recall,
+                )
+                self._write_manifest(described)
+            except (OSError, RuntimeError) as error:  # RuntimeError: FAISS's own write failed
+                self._remove_leftovers()
+                raise full(self._folder, error) from error
+            with self._transaction():
+                self._connection.execute("DELETE FROM deleted WHERE generation <= ?", (generation,))
+                self._set_meta(pruned=str(generation))
+        self._remove_leftovers()
+        return True
+
+    def _vectors_need_writing(self, meta: dict[str, str]) -> bool:
+        described = self._described()
+        if described is None or described.settings_key != meta["settings_key"]:
+            return True
+        if not (self._folder / VECTORS / described.file).is_file():
+            return True
+        (n_new,) = self._connection.execute(
+            "SELECT coalesce(sum(n_vectors), 0) FROM passages WHERE pid > ?", (described.max_pid,)
+        ).fetchone()
+        (n_dead,) = self._connection.execute(
+            "SELECT coalesce(sum(n_vectors), 0) FROM deleted WHERE pid <= ?", (described.max_pid,)
+        ).fetchone()
+        threshold = max(_REWRITE_MIN, _REWRITE_SHARE * described.n_vectors)
+        return bool(n_new > threshold or n_dead > threshold)
+
+    def _described(self) -> VectorFile | None:
+        try:
+            return read_manifest(self._folder).vectors
+        except (OSError, ValueError):
+            return None
+
+    def _write_manifest(self, vectors: VectorFile | None) -> None:
+        meta = self._meta()
+        write_manifest(
+            self._folder,
+            Manifest(
+                format_version=FORMAT_VERSION,
+                encoder=meta["encoder"],
+                encoder_fingerprint=meta["encoder_fingerprint"],
+                dim=int(meta["dim"]),
+                settings=json.loads(meta["settings"]),
+                settings_key=meta["settings_key"],
+                vectors=vectors,
+            ),
+        )
+
+    def _remove_leftovers(self) -> None:
+        """Delete vector files that the manifest does not name and temporary files of killed writers."""
+        described = self._described()
+        for path in [*self._folder.glob(".*.tmp"), *(self._folder / VECTORS).glob("*"), *(self._folder / VECTORS).glob(".*.tmp")]:
+            if described is None or path.name != described.file:
+                with contextlib.suppress(OSError):
+                    path.unlink()
+
+    def _meta(self) -> dict[str, str]:
+        return dict(self._connection.execute("SELECT key, value FROM meta"))
+
+    def _set_meta(self, **values: str) -> None:
+        self._connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", list(values.items()))
+
+    def _bump(self) -> None:
+        self._connection.execute("UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'generation'")
+
+    def _insert(self, item: EncodedDocument, key: str) -> None:
+        document, meta = item.document, item.document.metadata
+        cursor = self._connection.execute(
+            "INSERT INTO documents (doc_id, location, file, source, sha256, settings_key, title, url, author, date, language,"
+            " headings, n_chars, n_passages, text) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (document.doc_id, document.location, item.file, document.source, document.sha256, key, meta.title, meta.url, meta.author,
+             meta.date, meta.language, json.dumps(document.headings), len(document.text), len(item.passages), document.text),
+        )  # fmt: skip
+        doc_pk = cursor.lastrowid
+        first = int(self._connection.execute("SELECT value FROM meta WHERE key = 'next_pid'").fetchone()[0])
+        title = " ".join(terms(meta.title))
+        rows, term_rows = [], []
+        for i, (passage, matrix) in enumerate(zip(item.passages, item.vectors, strict=True)):
+            matrix = matrix[: vec.MAX_PARTS]
+            offsets = np.array(passage.sentences, dtype=np.int32) - passage.start
+            rows.append(
+                (first + i, doc_pk, passage.ordinal, passage.start, passage.end, passage.language, passage.section,
+                 offsets.tobytes(), len(matrix), matrix.astype(np.float16).tobytes())
+            )  # fmt: skip
+            term_rows.append((first + i, " ".join(terms(passage.text)), title))
+        self._connection.executemany("INSERT INTO passages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        self._connection.executemany("INSERT INTO terms (rowid, body, title) VALUES (?, ?, ?)", term_rows)
+        self._set_meta(next_pid=str(first + len(rows)))
+
+    def _delete_passages(self, where: str, argument: str) -> int:
+        """Remove the documents that `where` (one of this file's own clauses) selects; how many."""
+        keys = [key for (key,) in self._connection.execute(f"SELECT doc_pk FROM documents WHERE {where}", (argument,))]
+        if not keys:
+            return 0
+        names = json.dumps(keys)
+        chosen = "doc_pk IN (SELECT value FROM json_each(?))"
+        self._connection.execute(
+            "INSERT INTO deleted SELECT pid, n_vectors, (SELECT CAST(value AS INTEGER) + 1 FROM meta WHERE key = 'generation')"
+            f" FROM passages WHERE {chosen}",
+            (names,),
+        )
+        self._connection.execute(f"DELETE FROM terms WHERE rowid IN (SELECT pid FROM passages WHERE {chosen})", (names,))
+        self._connection.execute(f"DELETE FROM passages WHERE {chosen}", (names,))
+        self._connection.execute(f"DELETE FROM documents WHERE {chosen}", (names,))
+        return len(keys)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.execute("ROLLBACK")
+            raise
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """SQLite's errors as this package's: full disk, damage."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            if "full" in str(error) or "disk I/O" in str(error):
+                raise full(self._folder, error) from error
+            if "locked" in str(error):
+                raise IndexLocked(f"{self._folder / STORE} is locked ({error})", "one writer at a time", "wait for the other") from error
+            raise damaged(self._folder, error) from error
+        except sqlite3.DatabaseError as error:
+            raise damaged(self._folder, error) from error

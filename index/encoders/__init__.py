@@ -1,0 +1,35 @@
+"""Encoders behind one protocol: the embedded one, sentence-transformers, LangChain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from index.encoders.base import Encoder, FloatArray, part_ranges
+from index.encoders.static import EMBEDDED, StaticEncoder, is_static_model
+
+__all__ = ["DEFAULT_ENCODER", "Encoder", "FloatArray", "load_encoder", "part_ranges"]
+
+DEFAULT_ENCODER = "embedded"
+
+
+def load_encoder(name: str, device: str | None = None) -> Encoder:
+    """The encoder called `name`.
+
+    `embedded` is the one in the package; `langchain:PROVIDER:MODEL` any LangChain
+    embeddings; a directory of a static model that model; anything else goes to
+    sentence-transformers.
+
+    Raises:
+        EncoderUnavailable: It cannot be had here; the error says what mends it.
+    """
+    if name == DEFAULT_ENCODER:
+        return StaticEncoder(EMBEDDED, DEFAULT_ENCODER)
+    if name.startswith("langchain:"):
+        from index.encoders.langchain import from_provider
+
+        return from_provider(name)
+    if is_static_model(Path(name)):
+        return StaticEncoder(Path(name), name)
+    from index.encoders.transformers import TransformerEncoder
+
+    return TransformerEncoder(name, device)

@@ -1,0 +1,172 @@
+"""A static encoder: one vector a token, summed; no transformer, no torch.
+
+Reads the directory format of model2vec (config.json, tokenizer.json, model.safetensors)
+directly, because importing and loading through model2vec takes four times as long at
+start-up (docs/decisions/0004); a test holds the vectors equal to model2vec's.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.encoders.base import FloatArray, part_ranges, unit_rows
+from index.errors import EncoderUnavailable
+from index.settings import Parts
+
+EMBEDDED = Path(__file__).parent / "embedded"
+_FILES = ("config.json", "model.safetensors", "tokenizer.json")
+_MAX_CHARS = 100_000  # of one text given to the tokenizer; passages are far shorter
+_TOKENS_AT_ONCE = 16_384  # bounds the float32 rows held while summing to 16 MiB
+
+
+def is_static_model(path: Path) -> bool:
+    """Whether `path` holds a model of this format."""
+    if not all((path / name).is_file() for name in _FILES):
+        return False
+    try:
+        config = json.loads((path / "config.json").read_text("utf-8"))
+    except ValueError:
+        return False
+    return bool(config.get("model_type") == "model2vec" or "embedding_dtype" in config)
+
+
+class StaticEncoder:
+    """Vectors by summing token vectors: the vector of a text is that of the sum of its tokens.
+
+    Because a sum of sums is a sum, a passage's parts cost no more than its sentences.
+    """
+
+    def __init__(self, path: Path, name: str) -> None:
+        """Load the model in `path`.
+
+        Raises:
+            EncoderUnavailable: A file is missing or damaged.
+        """
+        from safetensors.numpy import load_file
+        from tokenizers import Tokenizer
+
+        self._name, self._path = name, path
+        try:
+            config = json.loads((path / "config.json").read_text("utf-8"))
+            tensors = load_file(path / "model.safetensors")
+            self._tokenizer: Any = Tokenizer.from_file(str(path / "tokenizer.json"))
+        except Exception as error:  # noqa: BLE001 - tokenizers raises bare Exception
+            raise EncoderUnavailable(
+                f"the encoder in {path} cannot be loaded ({error})", ", ".join(_FILES), "install dragoman anew"
+            ) from error
+        self._table: NDArray[Any] = tensors["embeddings"]
+        self._weights: NDArray[np.float32] | None = tensors.get("weights")
+        if "mapping" in tensors:
+            self._table = self._table[tensors["mapping"]]
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+        self._unk = _unknown_id(self._tokenizer)
+        self._languages = frozenset(config.get("languages", ()))
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def dim(self) -> int:
+        return int(self._table.shape[1])
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        digest = hashlib.sha256()
+        for name in ("model.safetensors", "tokenizer.json"):
+            digest.update((self._path / name).read_bytes())
+        return f"static-{digest.hexdigest()[:16]}"
+
+    @property
+    def languages(self) -> frozenset[str]:
+        return self._languages
+
+    @property
+    def max_tokens(self) -> int | None:
+        return None
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        return [len(ids) for ids in self._tokenize(texts)]
+
+    def encode_queries(self, texts: Sequence[str]) -> FloatArray:
+        return unit_rows(self._sums(texts))
+
+    def encode_passages(self, texts: Sequence[str]) -> FloatArray:
+        return unit_rows(self._sums(texts))
+
+    def encode_parts(self, passages: Sequence[Sequence[str]], parts: Parts) -> list[FloatArray]:
+        if not passages:
+            return []
+        # Passages overlap: each distinct sentence is encoded once.
+        position: dict[str, int] = {}
+        for sentences in passages:
+            for sentence in sentences:
+                position.setdefault(sentence, len(position))
+        sums = self._sums(list(position))
+        rows: list[FloatArray] = []
+        sizes: list[int] = []
+        for sentences in passages:
+            own = sums[[position[sentence] for sentence in sentences]]
+            rows.append(own.sum(axis=0, keepdims=True))
+            size = 1
+            if parts is not Parts.WHOLE and len(sentences) > 1:
+                rows.append(own)
+                size += len(own)
+                if parts is Parts.PAIRS and len(sentences) > 2:
+                    rows.append(own[:-1] + own[1:])
+                    size += len(own) - 1
+            sizes.append(size)
+        return np.split(unit_rows(np.concatenate(rows)), np.cumsum(sizes)[:-1])
+
+    def _tokenize(self, texts: Sequence[str]) -> list[list[int]]:
+        encodings = self._tokenizer.encode_batch_fast([text[:_MAX_CHARS] for text in texts], add_special_tokens=False)
+        return [encoding.ids for encoding in encodings]
+
+    def _sums(self, texts: Sequence[str]) -> FloatArray:
+        """Sum of the token vectors of each text, (n, dim); unknown tokens do not count."""
+        out = np.zeros((len(texts), self.dim), dtype=np.float32)
+        token_lists = self._tokenize(texts)
+        start = 0
+        while start < len(texts):
+            stop, n_tokens = start, 0
+            while stop < len(texts) and (stop == start or n_tokens + len(token_lists[stop]) <= _TOKENS_AT_ONCE):
+                n_tokens += len(token_lists[stop])
+                stop += 1
+            self._sum_into(out[start:stop], token_lists[start:stop], n_tokens)
+            start = stop
+        return out
+
+    def _sum_into(self, out: FloatArray, token_lists: list[list[int]], n_tokens: int) -> None:
+        lengths = np.fromiter((len(ids) for ids in token_lists), dtype=np.int64, count=len(token_lists))
+        if not n_tokens:
+            return
+        flat = np.fromiter((i for ids in token_lists for i in ids), dtype=np.int64, count=n_tokens)
+        rows = self._table[flat].astype(np.float32)
+        if self._weights is not None:
+            rows *= self._weights[flat][:, None]
+        if self._unk is not None:
+            rows[flat == self._unk] = 0.0
+        # reduceat repeats the next row for an empty segment: sum only the texts that have tokens.
+        filled = np.flatnonzero(lengths)
+        starts = np.concatenate(([0], np.cumsum(lengths)[:-1]))[filled]
+        out[filled] = np.add.reduceat(rows, starts, axis=0)
+
+
+def _unknown_id(tokenizer: Any) -> int | None:
+    model = json.loads(tokenizer.to_str())["model"] if not hasattr(tokenizer.model, "unk_id") else None
+    if model is None:
+        unk = tokenizer.model.unk_id
+        return int(unk) if unk is not None else None
+    if model.get("unk_id") is not None:
+        return int(model["unk_id"])
+    token = model.get("unk_token")
+    return None if token is None else tokenizer.token_to_id(token)

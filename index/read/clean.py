@@ -1,0 +1,237 @@
+"""From an article's blocks to the text that is stored: NFC, readable, without recognisable boilerplate.
+
+What is removed is reported, never guessed at: each rule names lines that no reader of
+the article would miss. Offsets do not suffer: they are counted in the text made here.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from dataclasses import replace
+
+import regex
+
+from index.documents import Article, Block, BlockKind, Document, Metadata, Removed, Span
+from index.language import detect_language
+from index.read.text import iso_date
+
+# C0 and C1 controls but tab and newline, BOM, soft hyphen, interlinear and lone-surrogate code points.
+_DROPPED = regex.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufeff\u00ad\ufff9-\ufffb]")
+_SURROGATE = regex.compile(r"[\ud800-\udfff]")
+_SPACES = regex.compile(r"[ \t\u00a0\u3000]*\n[ \t\u00a0\u3000]*")
+_LINE_SEPARATORS = regex.compile(r"\r\n?|\u2028|\u2029|\x85|\x0b|\x0c")
+
+_IMAGE_WORDS = r"(?:image|images|photo|picture|img|이미지|사진|图片|圖片|图|圖|画像|写真|写真・図版|изображение|фото|imagen|foto|bild|imagem|immagine|صورة|รูปภาพ|ภาพ|hình ảnh|चित्र|תמונה)"
+_IMAGE_LINE = regex.compile(rf"(?i)[\[(（【]?\s*{_IMAGE_WORDS}\s*[\])）】]?")
+_IMAGE_TAIL = regex.compile(r"(?<=[.!?。！？:：\"”])\s(?:이미지|图片|圖片|画像|\[image\])$")
+_DECORATION = regex.compile(r"[\s|｜\-–—_=*•·~#+.,、。/\\<>«»▲▼△▽◆◇■□●○★☆※]+")
+_URL_LINE = regex.compile(r"(?:[\[(（]?\d{1,3}[\])）.]?\s*)?https?://\S+")
+_DATE_LINE = regex.compile(
+    r"(?:(?:published|updated|posted|date|发布时间|發布時間|日期|발행일?|입력|등록|公開日|更新日)\s*[:：]?\s*)?"
+    r"(\d{4}\s?[-/.年년]\s?\d{1,2}\s?[-/.月월]\s?\d{1,2}\s?[日일]?)(?:[T\s,]*\d{1,2}:\d{2}(?::\d{2})?)?(?:\s?(?:AM|PM|UTC|KST|GMT))?",
+    regex.IGNORECASE,
+)
+_AUTHOR_LINE = regex.compile(
+    r"(?i)(?:author|by|written by|저자|글쓴이|작성자|作者|撰文|記者|记者|文|autor|autora|auteur|von|автор|著者|筆者|執筆)\s*[:：]\s*(\S.{0,60})"
+)
+_FORUM_HEADER = regex.compile(r"(?:送交者|发帖人|發帖人|Posted by|投稿者|작성자)\s*[:：]\s*(?P<author>\S{1,40})\s+(?P<rest>.*\d{4}.*)")
+_FORWARD_MARK = regex.compile(r"^(?:ZT|转帖|轉帖|\[转\]|\[轉\]|FW|Fwd)\s*[:：]\s*")
+_INTERFACE_WORDS = frozenset(
+    "home menu search share print subscribe advertisement comments login register banner tweet facebook twitter "
+    "whatsapp telegram reddit linkedin 수집 공유 댓글 로그인 회원가입 광고 구독 인쇄 스크랩 首页 首頁 登录 登錄 分享 收藏 评论 評論 "
+    "广告 廣告 打印 订阅 訂閱 ホーム ログイン シェア 広告 コメント 購読 印刷 inicio compartir publicidad comentarios partager "
+    "publicité commentaires teilen anzeige drucken kommentare compartilhar publicidade поделиться реклама комментарии "
+    "войти печать مشاركة إعلان تعليقات แชร์ โฆษณา".split()
+) | frozenset(
+    ("read more", "sign up", "log in", "sign in", "click here", "skip to content", "share this", "leer más", "lire la suite",
+     "mehr lesen", "leia mais", "читать далее", "阅读更多", "閱讀更多", "続きを読む", "더 보기", "実用資訊", "實用資訊", "实用资讯", "related articles",
+     "all rights reserved", "cookie settings", "accept all cookies", "back to top")
+)  # fmt: skip
+_COPYRIGHT = regex.compile(r"(?i)(?:©|\(c\)\s|copyright\s|版权所有|版權所有|무단\s?전재|all rights reserved|転載禁止)")
+_DISCLAIMERS = (
+    "투자 조언", "투자 권유", "법적 책임", "investment advice", "financial advice", "does not constitute", "do not constitute",
+    "免责声明", "免責聲明", "不构成投资", "不構成投資", "投資勧誘", "投資助言", "免責事項", "haftungsausschluss", "anlageberatung",
+    "conseil en investissement", "asesoramiento de inversión", "не является инвестиционной", "this content is for informational",
+    "리스크 인식", "for informational purposes only", "aviso legal", "clause de non-responsabilité",
+)  # fmt: skip
+_REFERENCES_HEADING = regex.compile(
+    r"(?i)(?:참고\s?(?:링크|자료|문헌)|参考(?:链接|资料|リンク|文献)|參考(?:鏈接|連結|資料)|references?|sources?|links|ссылки|источники|quellen|fuentes)\s*[:：]?"
+)
+_LIST_MARK = regex.compile(r"^\s*(?:[•◦▪●·*-]|\d{1,3}[.)])\s")
+
+
+def clean(article: Article, location: str, source: str) -> Document:
+    """The document that is stored for `article`, with what was removed and why."""
+    removed: list[Removed] = []
+    metadata = article.metadata
+    blocks = [Block(normalise(block.text), block.kind) for block in article.blocks]
+    lines_seen = _short_lines(blocks)
+    kept: list[Block] = []
+    for i, block in enumerate(blocks):
+        near_start, near_end = i < 8, i >= len(blocks) * 0.8
+        lines = []
+        for line in block.text.split("\n"):
+            line, metadata = _clean_line(line, near_start, near_end, lines_seen, metadata, removed)
+            if line:
+                lines.append(line)
+        if lines:
+            kept.append(Block("\n".join(lines), block.kind))
+    kept = _drop_orphan_headings(kept, removed)
+    if not metadata.title:
+        metadata = replace(metadata, title=_title(kept))
+    text, headings = _join(kept)
+    language = _language(text, metadata)
+    return Document(location, source, text, replace(metadata, language=language), headings, tuple(removed))
+
+
+def normalise(text: str) -> str:
+    """NFC, one kind of line end, no control characters, lone surrogates shown as U+FFFD."""
+    text = _SURROGATE.sub("\ufffd", text)
+    text = _DROPPED.sub("", _LINE_SEPARATORS.sub("\n", text))
+    text = unicodedata.normalize("NFC", text)
+    return _SPACES.sub("\n", text).strip()
+
+
+def _clean_line(
+    line: str, near_start: bool, near_end: bool, seen: Counter[str], metadata: Metadata, removed: list[Removed]
+) -> tuple[str, Metadata]:
+    """The line as kept (empty if it goes) and the metadata with what the line told."""
+    stripped = line.strip()
+    if not stripped:
+        return "", metadata
+    if near_start and len(stripped) < 200:
+        rule, metadata = _header_rule(stripped, metadata)
+        if rule:
+            removed.append(Removed(rule, stripped))
+            return "", metadata
+        forwarded = _FORWARD_MARK.sub("", stripped)
+        if forwarded != stripped:
+            removed.append(Removed("forward mark", stripped[: len(stripped) - len(forwarded)]))
+            return forwarded.rstrip(" |｜"), metadata
+    rule = _line_rule(stripped, near_end, seen)
+    if rule:
+        removed.append(Removed(rule, stripped))
+        return "", metadata
+    tail = _IMAGE_TAIL.search(stripped)
+    if tail:
+        removed.append(Removed("image placeholder", tail.group().strip()))
+        return stripped[: tail.start()], metadata
+    trimmed = regex.sub(r"(?:\s*[|｜])+\s*$", "", line) if not regex.search(r"[|｜].*\S.*[|｜]\s*$", line) else line
+    return trimmed.strip(), metadata
+
+
+def _header_rule(line: str, metadata: Metadata) -> tuple[str, Metadata]:
+    forum = _FORUM_HEADER.match(line)
+    if forum:
+        date = regex.search(r"\d{4}\s?[-/.年년]\s?\d{1,2}\s?[-/.月월]\s?\d{1,2}", forum.group("rest"))
+        return "forum header", replace(
+            metadata,
+            author=metadata.author or forum.group("author"),
+            date=metadata.date or (iso_date(date.group()) if date else ""),
+        )
+    date_line = _DATE_LINE.fullmatch(line)
+    if date_line:
+        return "date line", replace(metadata, date=metadata.date or iso_date(date_line.group(1)))
+    author = _AUTHOR_LINE.fullmatch(line)
+    if author and not regex.search(r"[.!?。！？]$", line):
+        return "author line", replace(metadata, author=metadata.author or author.group(1).strip())
+    return "", metadata
+
+
+def _line_rule(line: str, near_end: bool, seen: Counter[str]) -> str:
+    """Name of the rule that removes `line`, or empty."""
+    if _IMAGE_LINE.fullmatch(line):
+        return "image placeholder"
+    if _DECORATION.fullmatch(line):
+        return "decoration"
+    folded = line.casefold().strip(" |｜:：>»›")
+    if folded in _INTERFACE_WORDS:
+        return "interface word"
+    if _URL_LINE.fullmatch(line):
+        return "bare link"
+    if len(line) < 300 and _COPYRIGHT.search(line) and (near_end or len(line) < 80):
+        return "copyright notice"
+    if near_end and len(line) < 800 and sum(phrase in line.casefold() for phrase in _DISCLAIMERS) >= 2:
+        return "disclaimer"
+    if seen[folded] >= 3 and not _LIST_MARK.match(line):
+        return "repeated navigation"
+    return ""
+
+
+def _short_lines(blocks: list[Block]) -> Counter[str]:
+    """How often each short line without a stop occurs; three times or more is navigation."""
+    counts: Counter[str] = Counter()
+    for block in blocks:
+        for line in block.text.split("\n"):
+            folded = line.strip().casefold().strip(" |｜:：>»›")
+            if folded and len(folded) <= 40 and not regex.search(r"[.!?。！？؟।…\"”」]$", folded):
+                counts[folded] += 1
+    return counts
+
+
+def _drop_orphan_headings(blocks: list[Block], removed: list[Removed]) -> list[Block]:
+    """Without "References:" where all that stood under it was bare links."""
+    had_links = any(entry.rule == "bare link" for entry in removed)
+    kept = []
+    for i, block in enumerate(blocks):
+        lines = block.text.split("\n")
+        if had_links and _REFERENCES_HEADING.fullmatch(lines[-1].strip()) and i >= len(blocks) * 0.7:
+            removed.append(Removed("heading of links", lines[-1].strip()))
+            lines = lines[:-1]
+        if lines:
+            kept.append(Block("\n".join(lines), block.kind))
+    return kept
+
+
+def _title(blocks: list[Block]) -> str:
+    """The first line where it stands alone, is short and is no sentence; else empty."""
+    if not blocks:
+        return ""
+    first, *rest = blocks[0].text.split("\n")
+    alone = blocks[0].kind is BlockKind.HEADING or len(blocks) > 1 or bool(rest)
+    if alone and len(first) <= 120 and not regex.search(r"[.。！!…;；,，、:：]$", first) and not _LIST_MARK.match(first):
+        return first
+    return ""
+
+
+def _join(blocks: list[Block]) -> tuple[str, tuple[Span, ...]]:
+    pieces: list[str] = []
+    headings: list[Span] = []
+    position = 0
+    for i, block in enumerate(blocks):
+        if i:
+            both_items = block.kind is BlockKind.ITEM and blocks[i - 1].kind is BlockKind.ITEM
+            separator = "\n" if both_items else "\n\n"
+            pieces.append(separator)
+            position += len(separator)
+        text = f"• {block.text}" if block.kind is BlockKind.ITEM and not _LIST_MARK.match(block.text) else block.text
+        if block.kind is BlockKind.HEADING:
+            headings.append(Span(position, position + len(text)))
+        pieces.append(text)
+        position += len(text)
+    text = "".join(pieces)
+    composed = unicodedata.normalize("NFC", text)
+    if composed != text:  # a block began with a combining mark
+        return composed, ()
+    return text, tuple(headings)
+
+
+_LANGUAGE_TAG = regex.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z]{4})?(?:-(?:[A-Za-z]{2}|\d{3}))?")
+
+
+def _language(text: str, metadata: Metadata) -> str:
+    """What the text reads as; the declared tag only where it names the same language, or decides between zh."""
+    declared = metadata.language if _LANGUAGE_TAG.fullmatch(metadata.language) else ""
+    # The middle: a text's first lines are names and dates.
+    middle = max(0, len(text) // 2 - 1000)
+    found = detect_language(text[middle : middle + 2000]) or detect_language(text)
+    if not found:
+        return declared
+    primary = declared.split("-")[0].lower()
+    if primary == "zh":
+        regional = {"tw": "zh-Hant", "hk": "zh-Hant", "mo": "zh-Hant", "hant": "zh-Hant", "cn": "zh-Hans", "sg": "zh-Hans", "hans": "zh-Hans"}
+        declared = next((regional[part] for part in declared.lower().split("-") if part in regional), declared)
+        return declared if found == "zh" else found
+    close = {"no": "nb", "nn": "nb"}
+    return declared if close.get(primary, primary) == found else found

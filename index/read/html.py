@@ -1,0 +1,88 @@
+"""HTML to an article: main content and metadata by trafilatura."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import regex
+
+from index.documents import Article, Block, BlockKind, Metadata
+from index.errors import ReadError
+from index.read.encoding import decode
+from index.read.text import iso_date, web_url
+
+_META_CHARSET = regex.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_.:-]+)", regex.IGNORECASE)
+_HTML_LANG = regex.compile(r"<html[^>]{0,400}?\slang\s*=\s*[\"']?([A-Za-z]{2,3}(?:[-_][A-Za-z0-9]+)*)", regex.IGNORECASE)
+
+
+def read_html(data: bytes, declared: str = "", url: str = "") -> Article:
+    """The main content of a page.
+
+    Raises:
+        ReadError: The page has no main content.
+    """
+    import trafilatura
+
+    named = _META_CHARSET.search(data[:4096])
+    text, codec = decode(data, declared or (named.group(1).decode("ascii") if named else ""))
+    text = text.replace("\x00", "")
+    found = trafilatura.bare_extraction(
+        text,
+        url=url or None,
+        with_metadata=True,
+        include_comments=False,
+        include_tables=True,
+        # Not extensive: that search takes any date on the page, and a wrong date is worse than none.
+        date_extraction_params={"extensive_search": False, "original_date": True},
+    )
+    blocks = tuple(_blocks(found.body)) if found is not None and not isinstance(found, dict) else ()
+    if found is None or isinstance(found, dict) or not blocks:
+        raise ReadError("a page without main content", "HTML with an article in it", "check what the page shows")
+    language = _HTML_LANG.search(text[:20_000])
+    metadata = Metadata(
+        title=" ".join((found.title or "").split()),
+        url=web_url(found.url or "") or web_url(url),
+        author=" ".join((found.author or "").split()),
+        date=iso_date(found.date or ""),
+        language=language.group(1).replace("_", "-") if language else "",
+    )
+    return Article(blocks, metadata, notes=() if codec.startswith("utf") else (f"decoded as {codec}",))
+
+
+def _blocks(body: Any) -> Iterator[Block]:
+    for element in body:
+        tag = element.tag
+        if tag == "head":
+            yield from _block(element, BlockKind.HEADING)
+        elif tag == "list":
+            for item in element.iter("item"):
+                yield from _block(item, BlockKind.ITEM)
+        elif tag == "table":
+            for row in element.iter("row"):
+                cells = [_text(cell) for cell in row.iter("cell")]
+                if any(cells):
+                    yield Block(" | ".join(cells), BlockKind.ITEM)
+        elif tag in ("quote", "div") and len(element):
+            yield from _blocks(element)
+        else:
+            yield from _block(element, BlockKind.PARAGRAPH)
+
+
+def _block(element: Any, kind: BlockKind) -> Iterator[Block]:
+    text = _text(element)
+    if text:
+        yield Block(text, kind)
+
+
+def _text(element: Any) -> str:
+    pieces = []
+    for node in element.iter():
+        if node.tag == "lb":
+            pieces.append("\n")
+        elif node.text:
+            pieces.append(node.text)
+        if node is not element and node.tail:
+            pieces.append(node.tail)
+    lines = ("".join(pieces)).split("\n")
+    return "\n".join(line for line in (" ".join(line.split()) for line in lines) if line)

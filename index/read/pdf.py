@@ -1,0 +1,72 @@
+"""PDF to an article, by pypdf. Runs in the parser process (index/read/sandbox.py)."""
+
+from __future__ import annotations
+
+import io
+import logging
+
+import regex
+
+from index.documents import Article, Block, Metadata
+from index.errors import ReadError
+from index.read.text import iso_date
+from index.settings import Limits
+
+_HYPHEN_WRAP = regex.compile(r"(?<=\p{Ll})-\n(?=\p{Ll})")
+_SENTENCE_END = regex.compile(r"[.!?。！？؟।…:：]['\"”’»」』)）]*$")
+
+
+def read_pdf(data: bytes, limits: Limits) -> Article:
+    """The text of a PDF, page after page, wrapped lines joined.
+
+    Raises:
+        ReadError: It is damaged, needs a password, has too many pages, or holds no text.
+    """
+    import pypdf
+    from pypdf.errors import PyPdfError
+
+    logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # its notes on odd files are not ours to print
+    try:
+        reader = pypdf.PdfReader(io.BytesIO(data))
+        if reader.is_encrypted and not reader.decrypt(""):
+            raise ReadError("a PDF that needs a password", "an open PDF", "save it without a password")
+        if len(reader.pages) > limits.max_pages:
+            raise ReadError(f"a PDF of {len(reader.pages)} pages", f"at most {limits.max_pages} pages", "split it")
+        pages = [page.extract_text() or "" for page in reader.pages]
+        information = reader.metadata
+    except ReadError:
+        raise
+    except (PyPdfError, ValueError, KeyError, TypeError, AttributeError, IndexError, OSError, RecursionError) as error:
+        # pypdf raises all of these on damaged files.
+        raise ReadError(f"a damaged PDF ({type(error).__name__})", "a readable PDF", "open and save it anew") from error
+    blocks = tuple(Block(text) for page in pages for text in _paragraphs(page))
+    if not any(block.text.strip() for block in blocks):
+        raise ReadError("a PDF without text (scanned pages?)", "a PDF with a text layer", "run OCR on it first")
+    title = str(information.title or "") if information else ""
+    author = str(information.author or "") if information else ""
+    created = information.creation_date if information else None
+    return Article(
+        blocks,
+        Metadata(
+            title=" ".join(title.split()),
+            author=" ".join(author.split()),
+            date=iso_date(created.isoformat()) if created else "",
+        ),
+    )
+
+
+def _paragraphs(page: str) -> list[str]:
+    page = _HYPHEN_WRAP.sub("", page.replace("\r", "\n"))
+    paragraphs = []
+    for part in regex.split(r"\n[ \t]*\n", page):
+        lines = [line.strip() for line in part.split("\n") if line.strip()]
+        joined = ""
+        for line in lines:
+            if not joined or _SENTENCE_END.search(joined) or len(joined.rsplit("\n", 1)[-1]) < 40:
+                joined += ("\n" if joined else "") + line
+            else:
+                cjk = regex.search(r"[\p{Han}\p{Hiragana}\p{Katakana}]$", joined)
+                joined += line if cjk else " " + line
+        if joined:
+            paragraphs.append(joined)
+    return paragraphs
