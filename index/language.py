@@ -115,6 +115,11 @@ def dominant_script(text: str) -> str:
     return _deciding_script(counts, n_letters) if n_letters else UNKNOWN
 
 
+def function_words(language: str) -> frozenset[str]:
+    """Case-folded words so common in `language` that they say nothing of a question's topic."""
+    return _word_set(language.split("-")[0])
+
+
 def same_language(one: str, other: str) -> bool:
     """Whether two tags share their primary subtag: `zh-Hant` and `zh-Hans` do."""
     return bool(one) and one.split("-")[0] == other.split("-")[0]

@@ -393,7 +393,7 @@ def _split_spaced(text: str, span: Span) -> list[Span]:
     for match in regex.compile(r"[ \u00a0]+").finditer(text, span.start, span.end):
         left, right = text[match.start() - 1], text[match.end() : match.end() + 1]
         thai_both = _THAI_LIKE.match(left) and _THAI_LIKE.match(right or " ")
-        if thai_both and right not in "ๆฯ" and match.start() - begin >= _THAI_TARGET and span.end - match.end() >= 20:
+        if thai_both and right not in "ๆฯ" and left != "ฯ" and match.start() - begin >= _THAI_TARGET and span.end - match.end() >= 20:
             _append(pieces, text, begin, match.start())
             begin = match.end()
     _append(pieces, text, begin, span.end)

@@ -109,6 +109,10 @@ class Snapshot(Protocol):
         """Passages by pid; unknown pids are left out."""
         ...
 
+    def document_frequency(self, terms: Sequence[str]) -> dict[str, int]:
+        """Number of passages that hold each term; terms that none holds are left out."""
+        ...
+
     def languages(self) -> dict[str, int]:
         """Number of passages of each language."""
         ...

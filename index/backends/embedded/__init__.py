@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from index.backends.base import Stats, StoredDocument
-from index.backends.embedded.doctor import Finding, examine
+from index.backends.embedded.doctor import Finding, examine, repair
 from index.backends.embedded.manifest import read_manifest
 from index.backends.embedded.reader import EmbeddedSnapshot, Reader
 from index.backends.embedded.schema import STORE, connect, damaged
@@ -17,7 +17,7 @@ from index.backends.embedded.writer import Writer
 from index.errors import IndexMissing
 from index.settings import IndexSettings
 
-__all__ = ["EmbeddedBackend", "Finding", "Writer", "examine"]
+__all__ = ["EmbeddedBackend", "Finding", "Writer", "examine", "repair"]
 
 
 class EmbeddedBackend:

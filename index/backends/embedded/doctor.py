@@ -12,6 +12,7 @@ import numpy as np
 from index.backends.embedded.manifest import MANIFEST, VECTORS, read_manifest
 from index.backends.embedded.reader import load_vector_file
 from index.backends.embedded.schema import STORE, connect
+from index.backends.embedded.writer import Writer
 from index.errors import StoreDamaged
 
 
@@ -116,3 +117,29 @@ def _derived_files(connection: sqlite3.Connection, folder: Path, meta: dict[str,
     strays = [path.name for path in (folder / VECTORS).glob("*") if path.name != known]
     if strays:
         yield Finding(f"files left by a stopped writer: {', '.join(sorted(strays))}", True)
+
+
+def repair(writer: Writer) -> list[str]:
+    """Make anew what is derived from the documents' texts; what was done.
+
+    Documents whose passages or vectors are not sound become stale: `index.build.refresh`
+    re-does them.
+    """
+    done = []
+    connection = writer.connection
+    with writer.transaction():
+        n_stale = connection.execute(
+            "UPDATE documents AS d SET settings_key = '' WHERE d.n_passages != (SELECT count(*) FROM passages p"
+            " WHERE p.doc_pk = d.doc_pk) OR EXISTS (SELECT 1 FROM passages p WHERE p.doc_pk = d.doc_pk AND"
+            ' (p."end" > d.n_chars OR (d.settings_key = ?1 AND length(p.vectors) != p.n_vectors * 2 * ?2)))',
+            (writer.settings_key, int(writer.meta["dim"])),
+        ).rowcount
+        connection.execute("DELETE FROM passages WHERE doc_pk NOT IN (SELECT doc_pk FROM documents)")
+        if any(True for _ in _terms(connection)):
+            writer.rebuild_terms()
+            done.append("rebuilt the lexical index")
+    if n_stale:
+        done.append(f"marked {n_stale} documents to be done again")
+    writer.write_vectors(force=True)
+    done.append("wrote the manifest and the vector file anew")
+    return done

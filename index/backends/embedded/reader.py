@@ -211,6 +211,12 @@ class EmbeddedSnapshot:
             found[row[0]] = StoredPassage(*row[:-1], tuple((int(a), int(b)) for a, b in offsets))
         return found
 
+    def document_frequency(self, terms: Sequence[str]) -> dict[str, int]:
+        connection = self._connection
+        connection.execute("CREATE VIRTUAL TABLE IF NOT EXISTS temp.vocabulary USING fts5vocab (main, terms, row)")
+        marks = ",".join("?" * len(terms))
+        return dict(connection.execute(f"SELECT term, doc FROM temp.vocabulary WHERE term IN ({marks})", tuple(terms)))
+
     def languages(self) -> dict[str, int]:
         return dict(self._connection.execute("SELECT language, count(*) FROM passages GROUP BY language ORDER BY 2 DESC, 1"))
 

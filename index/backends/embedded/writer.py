@@ -44,15 +44,18 @@ class Writer:
     survives a kill at any later moment.
     """
 
-    def __init__(self, folder: Path, encoder: Encoder, settings: IndexSettings | None = None) -> None:
+    def __init__(
+        self, folder: Path, encoder: Encoder, settings: IndexSettings | None = None, *, adopt: bool = False
+    ) -> None:
         """Open `folder` for writing, laying out a new index where there is none.
 
         Args:
             folder: Created with its parents if missing.
             encoder: What new vectors are made with.
             settings: For a new index; an existing one keeps its own, and other ones are refused.
+            adopt: Make this encoder and these settings the index's own instead of refusing them.
         """
-        self._folder, self._encoder, self._wanted = folder, encoder, settings
+        self._folder, self._encoder, self._wanted, self._adopt = folder, encoder, settings, adopt
         self._lock = FileLock(folder / LOCK, timeout=0)
         self._connection: sqlite3.Connection
 
@@ -102,13 +105,13 @@ class Writer:
             self._connection = connect(self._folder, write=True)
             if int(self._connection.execute("PRAGMA user_version").fetchone()[0]) == 0:
                 create(self._connection)
-            if not self._meta():
+            if not self.meta:
                 self._initialise(self._wanted or IndexSettings())
             self._check_settings()
             self._remove_leftovers()
 
     def _initialise(self, settings: IndexSettings) -> None:
-        with self._transaction():
+        with self.transaction():
             self._set_meta(
                 generation="0",
                 pruned="0",
@@ -122,7 +125,12 @@ class Writer:
         self._write_manifest(None)
 
     def _check_settings(self) -> None:
-        meta = self._meta()
+        meta = self.meta
+        if self._adopt:
+            wanted = self._wanted or self.settings
+            if wanted.key(self._encoder.fingerprint) != meta["settings_key"]:
+                self._change_settings(wanted)
+            return
         if self._wanted is not None and self._wanted != self.settings:
             raise SettingsMismatch(
                 f"{self._folder} was made with {meta['settings']}",
@@ -139,12 +147,12 @@ class Writer:
     @property
     def settings(self) -> IndexSettings:
         """What the index cuts and encodes with."""
-        return IndexSettings.from_dict(json.loads(self._meta()["settings"]))
+        return IndexSettings.from_dict(json.loads(self.meta["settings"]))
 
     @property
     def settings_key(self) -> str:
         """Digest of the settings and the encoder that current documents carry."""
-        return self._meta()["settings_key"]
+        return self.meta["settings_key"]
 
     def file_record(self, location: str) -> FileRecord | None:
         """What the ingest log holds of a file."""
@@ -180,7 +188,7 @@ class Writer:
             StoreFull: The disk is full; nothing of this call is kept, all before it is.
         """
         key = self.settings_key
-        with self._translated(), self._transaction():
+        with self._translated(), self.transaction():
             self._delete_passages(
                 "location IN (SELECT value FROM json_each(?))", json.dumps([item.document.location for item in documents])
             )
@@ -195,7 +203,7 @@ class Writer:
 
     def delete(self, doc_ids: Iterable[str]) -> int:
         """Remove documents for good, in one durable transaction; how many there were."""
-        with self._translated(), self._transaction():
+        with self._translated(), self.transaction():
             n = self._delete_passages("doc_id IN (SELECT value FROM json_each(?))", json.dumps(list(doc_ids)))
             # A file none of whose documents are left is forgotten, so that indexing it again stores it.
             self._connection.execute("DELETE FROM files WHERE status != 'failed' AND location NOT IN (SELECT file FROM documents)")
@@ -206,22 +214,22 @@ class Writer:
     def forget_files(self, locations: Iterable[str]) -> int:
         """Remove files from the log, and every document that came from them; how many documents."""
         names = json.dumps(list(locations))
-        with self._translated(), self._transaction():
+        with self._translated(), self.transaction():
             n = self._delete_passages("file IN (SELECT value FROM json_each(?))", names)
             self._connection.execute("DELETE FROM files WHERE location IN (SELECT value FROM json_each(?))", (names,))
             if n:
                 self._bump()
         return n
 
-    def change_settings(self, settings: IndexSettings, encoder: Encoder) -> None:
-        """Make `settings` and `encoder` the index's own: documents made with others become stale."""
-        with self._translated(), self._transaction():
+    def _change_settings(self, settings: IndexSettings) -> None:
+        """Make `settings` and the encoder the index's own: documents made with others become stale."""
+        with self.transaction():
             self._set_meta(
-                dim=str(encoder.dim),
-                encoder=encoder.name,
-                encoder_fingerprint=encoder.fingerprint,
+                dim=str(self._encoder.dim),
+                encoder=self._encoder.name,
+                encoder_fingerprint=self._encoder.fingerprint,
                 settings=json.dumps(settings.as_dict()),
-                settings_key=settings.key(encoder.fingerprint),
+                settings_key=settings.key(self._encoder.fingerprint),
             )
             self._bump()
         self._write_manifest(None)
@@ -234,6 +242,18 @@ class Writer:
         )
         return [tuple(row) for row in rows]
 
+    def rebuild_terms(self) -> None:
+        """Make the lexical index anew from the documents' texts; inside a transaction."""
+        self._connection.execute("DELETE FROM terms")
+        cursor = self._connection.execute(
+            'SELECT p.pid, substr(d.text, p.start + 1, p."end" - p.start), d.title FROM passages p JOIN documents d USING (doc_pk)'
+        )
+        while rows := cursor.fetchmany(2_000):
+            self._connection.executemany(
+                "INSERT INTO terms (rowid, body, title) VALUES (?, ?, ?)",
+                [(pid, " ".join(terms(body)), " ".join(terms(title))) for pid, body, title in rows],
+            )
+
     @property
     def connection(self) -> sqlite3.Connection:
         """The open store, for reading what no method here gives."""
@@ -241,7 +261,7 @@ class Writer:
 
     def write_vectors(self, force: bool = False) -> bool:
         """Bring the vector file up to date where that pays; whether one was written."""
-        meta = self._meta()
+        meta = self.meta
         if not force and not self._vectors_need_writing(meta):
             return False
         key, dim, generation = meta["settings_key"], int(meta["dim"]), int(meta["generation"])
@@ -272,7 +292,7 @@ class Writer:
             except (OSError, RuntimeError) as error:  # RuntimeError: FAISS's own write failed
                 self._remove_leftovers()
                 raise full(self._folder, error) from error
-            with self._transaction():
+            with self.transaction():
                 self._connection.execute("DELETE FROM deleted WHERE generation <= ?", (generation,))
                 self._set_meta(pruned=str(generation))
         self._remove_leftovers()
@@ -300,7 +320,7 @@ class Writer:
             return None
 
     def _write_manifest(self, vectors: VectorFile | None) -> None:
-        meta = self._meta()
+        meta = self.meta
         write_manifest(
             self._folder,
             Manifest(
@@ -322,7 +342,9 @@ class Writer:
                 with contextlib.suppress(OSError):
                     path.unlink()
 
-    def _meta(self) -> dict[str, str]:
+    @property
+    def meta(self) -> dict[str, str]:
+        """The store's own description of the index."""
         return dict(self._connection.execute("SELECT key, value FROM meta"))
 
     def _set_meta(self, **values: str) -> None:
@@ -373,7 +395,8 @@ class Writer:
         return len(keys)
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def transaction(self) -> Iterator[None]:
+        """All or nothing of what is written in the block."""
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield

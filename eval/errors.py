@@ -1,0 +1,7 @@
+"""Errors of evaluation."""
+
+from __future__ import annotations
+
+
+class GoldError(ValueError):
+    """A gold file has a line that cannot be used; the message names it."""

@@ -1,0 +1,315 @@
+"""Ingest: from files, folders and URLs to stored documents, in small durable steps.
+
+Every step can be repeated: what is stored already is left alone, what changed is replaced,
+what is gone is removed, and what fails leaves its reason and stops nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from index.backends.base import EncodedDocument, FileRecord
+from index.backends.embedded import Writer
+from index.chunk import chunk
+from index.documents import Article, Document, Metadata, Removed, Span
+from index.encoders.base import Encoder
+from index.errors import ReadError
+from index.read import Found, clean, digest, discover, is_url, read_path, read_url
+from index.read.sandbox import ParserProcess
+from index.settings import IndexSettings, Limits
+
+# A transaction: large enough that its sync costs little, small enough to lose little.
+_BATCH_DOCUMENTS = 500
+_BATCH_CHARS = 500_000
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an ingest has come."""
+
+    n_files_done: int
+    n_files: int
+    n_documents: int
+    n_passages: int
+    elapsed_s: float
+    source: str = ""
+
+    @property
+    def passages_per_s(self) -> float:
+        return self.n_passages / self.elapsed_s if self.elapsed_s > 0 else 0.0
+
+    @property
+    def eta_s(self) -> float:
+        """Seconds left, by the files done so far."""
+        return self.elapsed_s / self.n_files_done * (self.n_files - self.n_files_done) if self.n_files_done else 0.0
+
+
+@dataclass(slots=True)
+class IngestReport:
+    """What an ingest did, document by document."""
+
+    added: int = 0
+    replaced: int = 0
+    unchanged: int = 0
+    deleted: int = 0
+    failed: list[tuple[str, str]] = field(default_factory=list)  # (source, reason)
+    removed: list[tuple[str, Removed]] = field(default_factory=list)  # boilerplate, by source
+    notes: list[tuple[str, str]] = field(default_factory=list)
+    n_passages: int = 0
+    seconds: float = 0.0
+
+
+OnProgress = Callable[[Progress], None]
+
+
+def ingest(
+    folder: Path,
+    sources: Sequence[str],
+    encoder: Encoder,
+    settings: IndexSettings | None = None,
+    *,
+    limits: Limits | None = None,
+    allow_url: bool = False,
+    on_progress: OnProgress | None = None,
+) -> IngestReport:
+    """Bring the index in `folder` up to date with `sources`.
+
+    Args:
+        folder: The index; made where there is none.
+        sources: Files, folders and, with `allow_url`, web addresses, as typed.
+        encoder: The index's own (another is refused).
+        settings: For a new index.
+        limits: What may be read.
+        allow_url: Whether web addresses may be fetched.
+        on_progress: Called after every file and every transaction.
+
+    Raises:
+        IndexLocked, SettingsMismatch, StoreFull, StoreDamaged, FormatTooNew: As they say.
+    """
+    limits = limits or Limits()
+    with Writer(folder, encoder, settings) as writer, ParserProcess(limits) as parser:
+        run = _Run(writer, encoder, limits, parser, on_progress)
+        run.take(sources, allow_url)
+        writer.write_vectors()
+        run.report.seconds = time.monotonic() - run.started
+        return run.report
+
+
+def refresh(
+    folder: Path, encoder: Encoder, settings: IndexSettings, *, on_progress: OnProgress | None = None
+) -> IngestReport:
+    """Re-cut and re-encode the stored documents that were made with other settings.
+
+    The sources are not read again: the store holds every text. Stopped, it goes on
+    where it was; meanwhile the documents not yet done are found by their words only.
+    """
+    with Writer(folder, encoder, settings, adopt=True) as writer, ParserProcess(Limits()) as parser:
+        run = _Run(writer, encoder, Limits(), parser, on_progress)
+        (run.n_files,) = writer.connection.execute(
+            "SELECT count(*) FROM documents WHERE settings_key != ?", (writer.settings_key,)
+        ).fetchone()
+        while stale := writer.stale_documents(100):
+            for location, file, doc_id in stale:
+                run.add(_stored_document(writer, doc_id), file)
+                run.n_files_done += 1
+                run.report.replaced += 1
+            run.flush()
+        writer.write_vectors()
+        run.report.seconds = time.monotonic() - run.started
+        return run.report
+
+
+def _stored_document(writer: Writer, doc_id: str) -> Document:
+    row = writer.connection.execute(
+        "SELECT location, source, text, title, url, author, date, language, headings FROM documents WHERE doc_id = ?", (doc_id,)
+    ).fetchone()
+    headings = tuple(Span(*pair) for pair in json.loads(row[8]))
+    return Document(row[0], row[1], row[2], Metadata(*row[3:8]), headings)
+
+
+class _Run:
+    """One ingest: a batch that fills up and is written, and the count of what was done."""
+
+    def __init__(
+        self, writer: Writer, encoder: Encoder, limits: Limits, parser: ParserProcess, on_progress: OnProgress | None
+    ) -> None:
+        self.report = IngestReport()
+        self.started = time.monotonic()
+        self.n_files = self.n_files_done = 0
+        self._n_documents = 0
+        self._writer, self._encoder, self._limits, self._parser = writer, encoder, limits, parser
+        self._on_progress = on_progress
+        self._settings = _fitted(writer.settings, encoder)
+        self._key = writer.settings_key
+        self._documents: list[tuple[Document, str]] = []
+        self._chars = 0
+        self._files: list[FileRecord] = []
+
+    def take(self, sources: Sequence[str], allow_url: bool) -> None:
+        """Ingest all sources, then remove what is gone from the folders among them."""
+        found: list[Found | str] = []
+        seen: set[str] = set()
+        for source in sources:
+            for item in [source] if is_url(source) else discover(source):
+                key = item if isinstance(item, str) else item.location
+                if key not in seen:
+                    seen.add(key)
+                    found.append(item)
+        self.n_files = len(found)
+        for item in found:
+            if isinstance(item, str):
+                self._take_url(item, allow_url)
+            else:
+                self._take_file(item)
+            self.n_files_done += 1
+            self._tell(item if isinstance(item, str) else item.source)
+        self.flush()
+        for source in sources:
+            if not is_url(source) and Path(source).is_dir():
+                self._remove_gone(source, seen)
+
+    def add(self, document: Document, file: str) -> None:
+        """Put a document into the batch, writing it when it is full."""
+        self._documents.append((document, file))
+        self._chars += len(document.text)
+        if self._chars >= _BATCH_CHARS or len(self._documents) >= _BATCH_DOCUMENTS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the batch in one transaction."""
+        if self._documents or self._files:
+            encoded = self._encode(self._documents)
+            self._writer.upsert(encoded, self._files)
+            self.report.n_passages += sum(len(item.passages) for item in encoded)
+            self._n_documents += len(encoded)
+        self._documents, self._files, self._chars = [], [], 0
+
+    def _encode(self, documents: list[tuple[Document, str]]) -> list[EncodedDocument]:
+        cut = [(document, file, chunk(document, self._encoder.count_tokens, self._settings)) for document, file in documents]
+        sentences = [
+            [document.text[a:b] for a, b in passage.sentences] for document, _, passages in cut for passage in passages
+        ]
+        vectors = iter(self._encoder.encode_parts(sentences, self._settings.parts))
+        return [
+            EncodedDocument(document, tuple(passages), tuple(next(vectors) for _ in passages), file)
+            for document, file, passages in cut
+        ]
+
+    def _take_file(self, found: Found) -> None:
+        location = found.location
+        try:
+            if found.error is not None:
+                raise found.error
+            content = digest(found.path)
+            record = self._writer.file_record(location)
+            if record and (record.digest, record.settings_key, record.status) == (content, self._key, "ok"):
+                self.report.unchanged += len(self._writer.documents_of(location))
+                return
+            self._store_articles(read_path(found.path, self._parser, self._limits), found, content)
+        except ReadError as error:
+            self._fail(location, found.source, error)
+
+    def _take_url(self, url: str, allow_url: bool) -> None:
+        try:
+            if not allow_url:
+                raise ReadError("fetching from the web is off", "a file or folder", "add --allow-url")
+            article = read_url(url, self._parser, self._limits)
+            self._store_articles([article], Found(Path(url), url), hashlib.sha256(repr(article).encode()).hexdigest(), url)
+        except ReadError as error:
+            self._fail(url, url, error)
+
+    def _store_articles(
+        self, articles: Iterable[Article | ReadError], found: Found, content: str, url: str = ""
+    ) -> None:
+        """Put a file's articles into the batch, and its record once all of them are in."""
+        file = url or found.location
+        before = self._writer.documents_of(file)
+        kept: set[str] = set()
+        failures: list[str] = []
+        for article in articles:
+            if isinstance(article, ReadError):
+                failures.append(str(article))
+                continue
+            part = f"#{article.part}" if article.part else ""
+            document = clean(article, file + part, found.source + part)
+            self.report.removed.extend((document.source, entry) for entry in document.removed)
+            self.report.notes.extend((document.source, note) for note in article.notes)
+            problem = self._problem(document)
+            if problem:
+                failures.append(f"{part} {problem}".strip())
+                continue
+            kept.add(document.location)
+            if self._writer.is_current(document.location, document.sha256):
+                self.report.unchanged += 1
+                continue
+            if document.location in before:
+                self.report.replaced += 1
+            else:
+                self.report.added += 1
+            self.add(document, file)
+        if failures and not kept:
+            raise ReadError(failures[0] if len(failures) == 1 else f"{len(failures)} articles failed; first: {failures[0]}")
+        gone = [doc_id for location, doc_id in before.items() if location not in kept]
+        if gone:
+            self.flush()
+            self.report.deleted += self._writer.delete(gone)
+        reason = f"{len(failures)} articles failed; first: {failures[0]}" if failures else ""
+        if failures:
+            self.report.failed.append((found.source, reason))
+        status = "partial" if failures else "ok"
+        self._files.append(FileRecord(file, found.source, content, self._key, status, reason))
+
+    def _problem(self, document: Document) -> str:
+        if not document.text:
+            return "no text is left after cleaning"
+        if len(document.text) > self._limits.max_document_chars:
+            return f"{len(document.text):,} characters in one document, over {self._limits.max_document_chars:,}: split it"
+        return ""
+
+    def _fail(self, location: str, source: str, error: ReadError) -> None:
+        """Log a failure; what was stored of this source before stays as it is."""
+        self.report.failed.append((source, str(error)))
+        self._files.append(FileRecord(location, source, "", self._key, "failed", str(error)))
+
+    def _remove_gone(self, folder: str, seen: set[str]) -> None:
+        under = self._writer.files_under(os.path.realpath(folder))
+        gone = [location for location in under if location not in seen and _is_gone(location)]
+        if gone:
+            self.report.deleted += self._writer.forget_files(gone)
+
+    def _tell(self, source: str) -> None:
+        if self._on_progress is not None:
+            elapsed = time.monotonic() - self.started
+            self._on_progress(
+                Progress(self.n_files_done, self.n_files, self._n_documents, self.report.n_passages, elapsed, source)
+            )
+
+
+def _is_gone(location: str) -> bool:
+    """Whether a file is certainly not there; one that only cannot be looked at is not gone."""
+    try:
+        Path(location).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _fitted(settings: IndexSettings, encoder: Encoder) -> IndexSettings:
+    """The settings with sizes that the encoder does not truncate."""
+    limit = encoder.max_tokens
+    if limit is None or limit >= settings.max_tokens:
+        return settings
+    return IndexSettings(
+        target_tokens=min(settings.target_tokens, limit),
+        max_tokens=limit,
+        overlap_sentences=settings.overlap_sentences,
+        parts=settings.parts,
+    )

@@ -1,0 +1,53 @@
+"""What an answer is: sentences, citations that are spans of documents, or an abstention."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from index.search import ScoredPassage
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A numbered span of a stored document; `quote == document.text[start:end]`."""
+
+    n: int
+    doc_id: str
+    source: str
+    title: str
+    language: str
+    start: int
+    end: int
+    quote: str
+    url: str
+    date: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerSentence:
+    """A sentence of the answer, without markers, and the citations that bear it out."""
+
+    text: str
+    supported: bool
+    citations: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The whole of what came of a question.
+
+    `text` has `[n]` markers, numbered from 1 in order of appearance; every one of them is
+    the `n` of a citation, and every citation is marked in the text.
+    """
+
+    question: str
+    language: str
+    abstained: bool
+    text: str
+    answer_language: str
+    sentences: tuple[AnswerSentence, ...]
+    citations: tuple[Citation, ...]
+    retrieved: tuple[ScoredPassage, ...]
+    relevance: float
+    warnings: tuple[str, ...] = ()
+    timings_ms: dict[str, float] = field(default_factory=dict)

@@ -1,0 +1,113 @@
+"""The way of a question, from text to a cited answer: one page, one event stream."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from index.backends.embedded import EmbeddedBackend
+from index.encoders.base import Encoder
+from index.search import SearchResult, SearchSettings, search
+from rag.answer import Answer
+from rag.answerers.base import Answerer, Draft, Task, Turn, finish, say
+from rag.answerers.extractive import ExtractiveAnswerer
+from rag.events import Done, Event, PassagesFound, QuestionRead, Warned
+from rag.phrases import phrase, phrase_language
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import Runnable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainSettings:
+    """How a question is answered."""
+
+    k: int = 10  # passages retrieved
+    min_relevance: float = 0.42  # below, the articles are held not to answer; docs/decisions/0008
+    search: SearchSettings = SearchSettings()
+
+
+class Chain:
+    """Answers questions from an index; `stream` gives events, `invoke` the answer."""
+
+    def __init__(
+        self,
+        backend: EmbeddedBackend,
+        encoder: Encoder,
+        answerer: Answerer | None = None,
+        settings: ChainSettings | None = None,
+    ) -> None:
+        self.backend, self.encoder = backend, encoder
+        self._answerer = answerer or ExtractiveAnswerer()
+        self._settings = settings or ChainSettings()
+
+    def stream(self, question: str, history: Sequence[Turn] = ()) -> Iterator[Event]:
+        """Events from the question to `Done`.
+
+        Raises:
+            ValueError: The question is empty or too long.
+        """
+        started = time.perf_counter()
+        found = self.retrieve(question)
+        retrieved = time.perf_counter()
+        yield QuestionRead(found.question, found.language, found.question)
+        yield PassagesFound(found.passages, found.relevance)
+        for message in found.warnings:
+            yield Warned(message)
+        task = Task(found.question, found.language, found, self.encoder, history)
+        bears = bool(found.passages) and found.relevance >= self._settings.min_relevance
+        for event in self._answerer.answer(task) if bears else _abstain(task):
+            if isinstance(event, Done):
+                timings = {
+                    "retrieval": round((retrieved - started) * 1000, 2),
+                    "total": round((time.perf_counter() - started) * 1000, 2),
+                }
+                warnings = (*found.warnings, *event.answer.warnings)
+                event = Done(replace(event.answer, warnings=warnings, timings_ms=timings))
+            yield event
+
+    def invoke(self, question: str, history: Sequence[Turn] = ()) -> Answer:
+        """The answer as a whole."""
+        for event in self.stream(question, history):
+            if isinstance(event, Done):
+                return event.answer
+        raise AssertionError("a stream ends with Done")  # pragma: no cover
+
+    async def astream(self, question: str, history: Sequence[Turn] = ()) -> AsyncIterator[Event]:
+        """`stream` for async code; the work is done in a thread."""
+        import asyncio
+
+        events = self.stream(question, history)
+        while (event := await asyncio.to_thread(next, events, None)) is not None:
+            yield event
+
+    async def ainvoke(self, question: str, history: Sequence[Turn] = ()) -> Answer:
+        """`invoke` for async code."""
+        import asyncio
+
+        return await asyncio.to_thread(self.invoke, question, history)
+
+    def retrieve(self, question: str, k: int | None = None) -> SearchResult:
+        """The passages alone."""
+        with self.backend.snapshot() as snapshot:
+            found = search(snapshot, self.encoder, question, k or self._settings.k, self._settings.search)
+        return replace(found, warnings=(*found.warnings, self.backend.note)) if self.backend.note else found
+
+    def as_runnable(self) -> Runnable[str, Answer]:
+        """This chain as a LangChain Runnable: a question in, an `Answer` out.
+
+        Apart from the class, because importing langchain-core takes as long as answering.
+        """
+        from langchain_core.runnables import RunnableLambda
+
+        return RunnableLambda(self.invoke, afunc=self.ainvoke)
+
+
+def _abstain(task: Task) -> Iterator[Event]:
+    """The events of an answer that says that there is none."""
+    draft = Draft()
+    language = phrase_language(task.language)
+    yield say(draft, phrase("abstain" if task.found.passages else "empty", language))
+    yield from finish(task, draft, abstained=True, answer_language=language)

@@ -1,0 +1,20 @@
+"""Errors of answering: each says found, expected, remedy."""
+
+from __future__ import annotations
+
+
+class AnswerProblem(Exception):
+    """Base of this package's errors."""
+
+    def __init__(self, found: str, expected: str = "", remedy: str = "") -> None:
+        self.found, self.expected, self.remedy = found, expected, remedy
+        parts = [found, f"expected: {expected}" if expected else "", f"to mend: {remedy}" if remedy else ""]
+        super().__init__("; ".join(part for part in parts if part))
+
+
+class ModelUnavailable(AnswerProblem):
+    """A chat model by this name cannot be had here."""
+
+
+class ModelFailed(AnswerProblem):
+    """The chat model did not answer."""

@@ -1,0 +1,56 @@
+"""Prompts as text files, and pure functions around them."""
+
+from __future__ import annotations
+
+import functools
+import secrets
+from importlib.resources import files
+
+from index.search import ScoredPassage
+
+REFUSAL = "NO_ANSWER"
+
+_LANGUAGE_NAMES = {
+    "en": "English", "zh-Hant": "Traditional Chinese", "zh-Hans": "Simplified Chinese", "zh": "Chinese", "ja": "Japanese",
+    "ko": "Korean", "es": "Spanish", "fr": "French", "de": "German", "it": "Italian", "pt": "Portuguese", "nl": "Dutch",
+    "sv": "Swedish", "da": "Danish", "nb": "Norwegian", "fi": "Finnish", "pl": "Polish", "cs": "Czech", "hu": "Hungarian",
+    "ro": "Romanian", "el": "Greek", "ru": "Russian", "uk": "Ukrainian", "tr": "Turkish", "ar": "Arabic", "fa": "Persian",
+    "he": "Hebrew", "hi": "Hindi", "bn": "Bengali", "ta": "Tamil", "th": "Thai", "vi": "Vietnamese", "id": "Indonesian",
+    "ms": "Malay", "ur": "Urdu",
+}  # fmt: skip
+
+
+def language_name(tag: str) -> str:
+    """The English name of a language, for a prompt; the tag itself where none is known."""
+    return _LANGUAGE_NAMES.get(tag) or _LANGUAGE_NAMES.get(tag.split("-")[0]) or tag or "the language of the question"
+
+
+def new_fence() -> str:
+    """A line that no document can contain on purpose: random for each request."""
+    return f"=====passages-{secrets.token_hex(8)}====="
+
+
+def system_prompt(language: str, example_key: str, fence: str) -> str:
+    """The instructions for one request."""
+    return _template("answer.txt").format(
+        language_name=language_name(language), example_key=example_key, refusal=REFUSAL, fence=fence
+    )
+
+
+def user_prompt(question: str, keys: dict[str, ScoredPassage], fence: str) -> str:
+    """The fenced passages, then the question."""
+    lines = [fence]
+    for key, scored in keys.items():
+        passage = scored.passage
+        about = ", ".join(filter(None, (_one_line(passage.title), passage.date, passage.language)))
+        lines += [f"[{key}] ({about})", passage.text.replace(fence, ""), ""]
+    return "\n".join([*lines, fence, "", f"Question: {question}"])
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:200]
+
+
+@functools.cache
+def _template(name: str) -> str:
+    return files("rag.prompts").joinpath(name).read_text("utf-8")

@@ -1,0 +1,415 @@
+"""The command `dragoman`: data on stdout, talk and progress on stderr; exit 0 done, 1 failed, 2 usage."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ui.config import Config, load_config
+
+if TYPE_CHECKING:
+    from index.build import IngestReport, Progress
+    from rag.answer import Answer
+    from rag.chain import Chain
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Ask in any language; answered from articles in other languages, every sentence with its passage.",
+)
+
+IndexOption = Annotated[Path | None, typer.Option("--index", metavar="DIR", help="The index folder; ./.dragoman or $DRAGOMAN_INDEX by default.")]
+EncoderOption = Annotated[str | None, typer.Option("--encoder", metavar="NAME", help="embedded, a sentence-transformers model, or langchain:PROVIDER:MODEL.")]
+ModelOption = Annotated[str | None, typer.Option("--model", metavar="PROVIDER:NAME", help="A LangChain chat model, as in openai:gpt-5-mini or ollama:llama3.2; none by default.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else there.")]
+KOption = Annotated[int | None, typer.Option("-k", min=1, max=1000, help="Passages to find; 10 by default.")]
+
+
+def main() -> None:
+    """Run the command line; every known failure is one line on stderr and exit 1."""
+    from index.errors import IndexProblem
+    from rag.errors import AnswerProblem
+
+    _use_utf8()
+    try:
+        app()
+    except (IndexProblem, AnswerProblem, ValueError, OSError) as error:
+        if isinstance(error, BrokenPipeError):
+            sys.stderr.close()  # the reader has gone; Python would complain at exit
+            raise SystemExit(1) from None
+        _say(f"error: {error}")
+        raise SystemExit(1) from error
+    except KeyboardInterrupt:
+        _say("stopped; what was finished is kept, and the same command goes on from there")
+        raise SystemExit(1) from None
+
+
+@app.command("index")
+def index_command(
+    paths: Annotated[list[str] | None, typer.Argument(metavar="PATH...", help="Files, folders, or URLs (with --allow-url).")] = None,
+    index: IndexOption = None,
+    encoder: EncoderOption = None,
+    allow_url: Annotated[bool, typer.Option("--allow-url", help="Fetch http(s) addresses among the paths.")] = False,
+    refresh: Annotated[bool, typer.Option("--refresh", help="Re-do stored documents with the encoder and settings given.")] = False,
+    max_file_mb: Annotated[int | None, typer.Option("--max-file-mb", min=1, help="Largest file that is read; 64 by default.")] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Also tell what was removed as boilerplate, and how files were decoded.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Add or update files, folders and URLs."""
+    from index.build import ingest
+    from index.build import refresh as redo
+    from index.settings import IndexSettings, Limits
+
+    if not paths and not refresh:
+        raise typer.BadParameter("name at least one file, folder or URL", param_hint="PATH...")
+    config = load_config(index=index, encoder=encoder, max_file_mb=max_file_mb)
+    loaded = _encoder_for(config, given=refresh)
+    report = None
+    with _progress() as on_progress:
+        if refresh:
+            report = redo(config.index, loaded, IndexSettings(), on_progress=on_progress)
+        if paths:
+            limits = Limits(max_file_bytes=config.max_file_mb * 2**20)
+            report = ingest(config.index, paths, loaded, limits=limits, allow_url=allow_url, on_progress=on_progress)
+    assert report is not None
+    _show_report(report, config, verbose, as_json)
+    if report.failed and not (report.added + report.replaced + report.unchanged + report.deleted):
+        raise typer.Exit(1)
+
+
+@app.command()
+def remove(
+    documents: Annotated[list[str], typer.Argument(metavar="DOC...", help="Document ids, or sources as listed.")],
+    index: IndexOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove documents for good."""
+    from index.backends.embedded import EmbeddedBackend, Writer
+
+    config = load_config(index=index)
+    backend = EmbeddedBackend(config.index)
+    known = {name: doc.doc_id for doc in backend.documents() for name in (doc.doc_id, doc.source, doc.location)}
+    missing = [name for name in documents if name not in known]
+    if missing:
+        raise ValueError(f"not in the index: {', '.join(missing)}; to mend: dragoman list shows what is")
+    with Writer(config.index, _encoder_for(config)) as writer:
+        n = writer.delete({known[name] for name in documents})
+        writer.write_vectors()
+    _out({"removed": n}, as_json, f"removed {n} documents")
+
+
+@app.command("list")
+def list_command(
+    index: IndexOption = None,
+    stats: Annotated[bool, typer.Option("--stats", help="Sizes and the state of the index instead of the documents.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the documents, or the sizes, of an index."""
+    from dataclasses import asdict
+
+    from index.backends.embedded import EmbeddedBackend
+
+    backend = EmbeddedBackend(load_config(index=index).index)
+    if stats:
+        values = asdict(backend.stats())
+        _out(values, as_json, "\n".join(f"{name:15} {value}" for name, value in values.items()))
+        return
+    documents = list(backend.documents())
+    failures = backend.failures()
+    lines = [f"{d.doc_id}  {d.language:8} {d.date:10}  {d.n_passages:5}  {d.title or '-'}  ({d.source}){'  stale' if d.stale else ''}" for d in documents]
+    lines += [f"failed            {source}: {reason}" for source, reason in failures]
+    payload = {"documents": [asdict(d) for d in documents], "failed": [{"source": s, "reason": r} for s, r in failures]}
+    _out(payload, as_json, "\n".join(lines) or "the index is empty")
+
+
+@app.command()
+def doctor(
+    index: IndexOption = None,
+    repair: Annotated[bool, typer.Option("--repair", help="Mend what can be made anew from the store.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Examine an index; exit 1 if something is wrong (and not mended)."""
+    from index.backends.embedded import EmbeddedBackend, Writer, examine
+    from index.backends.embedded import repair as mend
+    from index.build import refresh as redo
+    from index.settings import IndexSettings
+
+    config = load_config(index=index)
+    findings = examine(config.index)
+    done: list[str] = []
+    if repair and findings and all(finding.repairable for finding in findings):
+        encoder = _encoder_for(config)
+        with Writer(config.index, encoder) as writer:
+            done = mend(writer)
+            settings: IndexSettings = writer.settings
+        redo(config.index, encoder, settings)
+        findings = examine(config.index)
+    payload = {"sound": not findings, "findings": [{"what": f.what, "repairable": f.repairable} for f in findings], "repaired": done}
+    lines = [f"repaired: {what}" for what in done] + [f"problem: {f.what}" for f in findings]
+    if not findings:
+        stats = EmbeddedBackend(config.index).stats()
+        lines.append(
+            f"sound: {stats.n_documents} documents, {stats.n_passages} passages, {stats.n_vectors} vectors"
+            f" ({stats.vector_index}, recall@10 {stats.recall:.3f} of exact)"
+        )
+    elif not repair and all(f.repairable for f in findings):
+        lines.append("to mend: dragoman doctor --repair")
+    _out(payload, as_json, "\n".join(lines))
+    if findings:
+        raise typer.Exit(1)
+
+
+@app.command()
+def search(
+    question: Annotated[str, typer.Argument(help="The question, in any language.")],
+    k: KOption = None,
+    index: IndexOption = None,
+    encoder: EncoderOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Find passages, best first."""
+    from ui.show import passage_lines, search_json
+
+    config = load_config(index=index, encoder=encoder, k=k)
+    found = open_chain(config).retrieve(question, config.k)
+    for warning in found.warnings if not as_json else ():
+        _say(f"warning: {warning}")
+    text = "\n\n".join("\n".join(passage_lines(rank, item)) for rank, item in enumerate(found.passages, 1))
+    _out(search_json(found), as_json, text or "no passages")
+
+
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="The question, in any language.")],
+    model: ModelOption = None,
+    k: KOption = None,
+    index: IndexOption = None,
+    encoder: EncoderOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Answer a question from the articles, with citations."""
+    from ui.show import answer_json
+
+    config = load_config(index=index, encoder=encoder, model=model, k=k)
+    chain = open_chain(config)
+    if as_json:
+        _out(answer_json(chain.invoke(question)), True, "")
+        return
+    show_answer(chain, question)
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on; only this machine by default.")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port to listen on.")] = None,
+    no_ui: Annotated[bool, typer.Option("--no-ui", help="The HTTP API without the chat page.")] = False,
+    model: ModelOption = None,
+    index: IndexOption = None,
+    encoder: EncoderOption = None,
+) -> None:
+    """Serve the chat page and the HTTP API."""
+    from ui.server import run
+
+    config = load_config(index=index, encoder=encoder, model=model, host=host, port=port)
+    run(open_chain(config), config.host, config.port, with_page=not no_ui)
+
+
+@app.command("eval")
+def eval_command(
+    gold: Annotated[Path, typer.Argument(metavar="GOLD.jsonl", help="Gold questions, one JSON object a line.")],
+    index: IndexOption = None,
+    encoder: EncoderOption = None,
+    model: ModelOption = None,
+    retrieval_only: Annotated[bool, typer.Option("--retrieval-only", help="Measure the passages, not the answers.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure an index against gold questions."""
+    from eval.gold import read_gold
+    from eval.report import as_table
+    from eval.run import evaluate
+
+    config = load_config(index=index, encoder=encoder, model=model)
+    items = read_gold(gold)
+    with _counter(len(items)) as tick:
+        result = evaluate(open_chain(config), items, retrieval_only=retrieval_only, on_item=tick)
+    _out(result, as_json, as_table(result))
+
+
+@app.command()
+def demo(
+    model: ModelOption = None,
+    keep: Annotated[Path | None, typer.Option("--index", metavar="DIR", help="Keep the demo's index here; a temporary folder by default.")] = None,
+) -> None:
+    """Index the sample articles and ask a few questions in other languages."""
+    from ui.demo import run_demo
+
+    run_demo(keep, load_config(model=model))
+
+
+def open_chain(config: Config) -> Chain:
+    """The chain for an index, with the encoder that the index was made with.
+
+    Raises:
+        EncoderMismatch: Another one was asked for, or it has changed.
+    """
+    from index.backends.embedded import EmbeddedBackend
+    from index.encoders import load_encoder
+    from index.errors import EncoderMismatch
+    from rag.chain import Chain, ChainSettings
+
+    backend = EmbeddedBackend(config.index)
+    encoder = load_encoder(config.encoder or backend.encoder_name)
+    if encoder.fingerprint != backend.encoder_fingerprint:
+        raise EncoderMismatch(
+            f"the index in {config.index} was made with encoder {backend.encoder_name} ({backend.encoder_fingerprint})",
+            f"the same, not {encoder.name} ({encoder.fingerprint})",
+            f"leave --encoder out, or run: dragoman index --refresh --encoder {encoder.name} --index {config.index}",
+        )
+    answerer = None
+    if config.model:
+        from rag.answerers.generative import GenerativeAnswerer, load_chat_model
+
+        answerer = GenerativeAnswerer(load_chat_model(config.model))
+    return Chain(backend, encoder, answerer, ChainSettings(k=config.k))
+
+
+def show_answer(chain: Chain, question: str) -> Answer:
+    """Print an answer as it comes, then its citations; warnings go to stderr."""
+    from rag.events import Delta, Done, Warned
+    from ui.show import citation_lines, without_controls
+
+    for event in chain.stream(question):
+        if isinstance(event, Delta):
+            sys.stdout.write(without_controls(event.text))
+            sys.stdout.flush()
+        elif isinstance(event, Warned):
+            _say(f"warning: {event.message}")
+        elif isinstance(event, Done):
+            sys.stdout.write("\n")
+            for line in citation_lines(event.answer):
+                sys.stdout.write(without_controls(line) + "\n")
+            return event.answer
+    raise AssertionError("a stream ends with Done")  # pragma: no cover
+
+
+def _encoder_for(config: Config, given: bool = False) -> Any:
+    """The encoder to write with: the one asked for, or the index's own, or the default."""
+    from index.backends.embedded import EmbeddedBackend
+    from index.encoders import load_encoder
+    from index.errors import IndexMissing
+
+    if config.encoder:
+        return load_encoder(config.encoder)
+    try:
+        return load_encoder(EmbeddedBackend(config.index).encoder_name)
+    except IndexMissing:
+        return load_encoder(config.new_encoder)
+
+
+def _show_report(report: IngestReport, config: Config, verbose: bool, as_json: bool) -> None:
+    for source, reason in report.failed:
+        _say(f"failed: {source}: {reason}")
+    if verbose:
+        for source, note in report.notes:
+            _say(f"note: {source}: {note}")
+        for source, entry in report.removed:
+            _say(f"left out: {source}: {entry.rule}: {entry.text[:100]}")
+    rate = report.n_passages / report.seconds if report.seconds else 0.0
+    payload = {
+        "index": str(config.index),
+        "added": report.added,
+        "replaced": report.replaced,
+        "unchanged": report.unchanged,
+        "deleted": report.deleted,
+        "passages": report.n_passages,
+        "failed": [{"source": source, "reason": reason} for source, reason in report.failed],
+        "seconds": round(report.seconds, 3),
+    }
+    text = (
+        f"{config.index}: {report.added} added, {report.replaced} replaced, {report.unchanged} unchanged, "
+        f"{report.deleted} deleted, {len(report.failed)} failed; {report.n_passages} passages in {report.seconds:.1f} s ({rate:,.0f}/s)"
+    )
+    _out(payload, as_json, text)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[Progress], None] | None]:
+    """A bar on a terminal, a line now and then elsewhere; both on stderr."""
+    if not sys.stderr.isatty():
+        last = time.monotonic()
+
+        def line(progress: Progress) -> None:
+            nonlocal last
+            if time.monotonic() - last >= 5:
+                last = time.monotonic()
+                _say(_progress_text(progress))
+
+        yield line
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn
+    from rich.progress import Progress as Bar
+
+    with Bar(BarColumn(), TextColumn("{task.description}"), console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("reading", total=None)
+
+        def update(progress: Progress) -> None:
+            bar.update(task, total=progress.n_files, completed=progress.n_files_done, description=_progress_text(progress))
+
+        yield update
+
+
+def _progress_text(progress: Progress) -> str:
+    eta = f", {progress.eta_s:.0f} s left" if progress.n_files > 1 and progress.n_files_done else ""
+    return (
+        f"{progress.n_files_done}/{progress.n_files} files, {progress.n_documents:,} documents, "
+        f"{progress.n_passages:,} passages, {progress.passages_per_s:,.0f}/s{eta}"
+    )
+
+
+@contextmanager
+def _counter(total: int) -> Iterator[Callable[[], None]]:
+    if not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    with Bar(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("questions", total=total)
+        yield lambda: bar.advance(task)
+
+
+def _out(payload: Any, as_json: bool, text: str) -> None:
+    """Data to stdout: JSON with `--json`, else text."""
+    from ui.show import without_controls
+
+    sys.stdout.write((json.dumps(payload, ensure_ascii=False, indent=2) if as_json else without_controls(text)) + "\n")
+    sys.stdout.flush()
+
+
+def _say(text: str) -> None:
+    """Talk to stderr."""
+    from ui.show import without_controls
+
+    sys.stderr.write(without_controls(text) + "\n")
+
+
+def _use_utf8() -> None:
+    """Answers are in every script: never fail for the terminal's encoding."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""Settings of a session: flags over environment over dragoman.toml over defaults, read in one place."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from index.encoders import DEFAULT_ENCODER
+
+CONFIG_FILE = "dragoman.toml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """What the commands use; `encoder` is None where the index decides."""
+
+    index: Path = Path(".dragoman")
+    encoder: str | None = None
+    model: str | None = None
+    k: int = 10
+    host: str = "127.0.0.1"
+    port: int = 7860
+    max_file_mb: int = 64
+
+    @property
+    def new_encoder(self) -> str:
+        """Name of the encoder for a new index."""
+        return self.encoder or DEFAULT_ENCODER
+
+
+def load_config(**flags: Any) -> Config:
+    """The session's settings; a flag that is None was not given.
+
+    Raises:
+        ValueError: dragoman.toml or a DRAGOMAN_ variable cannot be used; the message names it.
+    """
+    known = {field.name for field in fields(Config)}
+    values = _from_file(known)
+    for name in known:
+        text = os.environ.get(f"DRAGOMAN_{name.upper()}")
+        if text:
+            values[name] = _convert(name, text, f"DRAGOMAN_{name.upper()}")
+    values |= {name: value for name, value in flags.items() if value is not None}
+    return Config(**values)
+
+
+def _from_file(known: set[str]) -> dict[str, Any]:
+    path = Path(CONFIG_FILE)
+    if not path.is_file():
+        return {}
+    try:
+        content = tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not valid TOML ({error}); to mend: correct or remove it") from error
+    unknown = sorted(key for key in content if key not in known)
+    if unknown:
+        raise ValueError(f"{path} has unknown keys {', '.join(unknown)}; expected: {', '.join(sorted(known))}")
+    return {name: _convert(name, value, str(path)) for name, value in content.items()}
+
+
+def _convert(name: str, value: Any, where: str) -> Any:
+    if name == "index":
+        return Path(str(value))
+    if name in ("k", "port", "max_file_mb"):
+        try:
+            number = int(value)
+        except (TypeError, ValueError):
+            number = 0
+        if number < 1:
+            raise ValueError(f"{where}: {name} is {value!r}; expected: a whole number from 1")
+        return number
+    return str(value)

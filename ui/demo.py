@@ -1,0 +1,44 @@
+"""`dragoman demo`: the sample articles, indexed, and questions in languages other than theirs."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from ui.config import Config
+
+# Each is answered from an article in another language (named after it).
+QUESTIONS = (
+    "PLACEHOLDER",
+)
+
+
+def run_demo(keep: Path | None, config: Config) -> None:
+    """Index the samples into `keep` or a temporary folder, ask, and print cited answers."""
+    from dataclasses import replace
+
+    from index.build import ingest
+    from index.encoders import load_encoder
+    from ui.cli import open_chain, show_answer
+
+    with ExitStack() as stack:
+        samples = stack.enter_context(as_file(files("ui").joinpath("samples", "articles")))
+        folder = keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dragoman-"))) / "index"
+        encoder = load_encoder("embedded")
+        started = time.perf_counter()
+        report = ingest(folder, [str(samples)], encoder)
+        n_documents = report.added + report.replaced + report.unchanged
+        sys.stderr.write(f"{n_documents} sample articles in {time.perf_counter() - started:.1f} s\n")
+        chain = open_chain(replace(config, index=folder, encoder="embedded"))
+        languages = sorted({document.language for document in chain.backend.documents()})
+        sys.stdout.write(f"{n_documents} articles in {len(languages)} languages: {', '.join(languages)}\n")
+        for question in QUESTIONS:
+            sys.stdout.write(f"\n> {question}\n")
+            show_answer(chain, question)
+        chain.backend.close()
+    if keep:
+        sys.stdout.write(f'\nThe index is kept. Ask it: dragoman ask --index {keep} "..."\n')

@@ -1,0 +1,96 @@
+"""One FastAPI application: health, the JSON API, and the chat page mounted on it.
+
+The page's library is imported only where the page is wanted.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import Annotated, Any
+
+from fastapi import Body, FastAPI, HTTPException
+from fastapi.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from index.search import MAX_QUESTION_CHARS
+from rag.chain import Chain
+from ui.show import answer_json, search_json
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+# No image, frame or form of the page may reach another host: a hostile document cannot phone home.
+_CONTENT_POLICY = (
+    "default-src 'self' 'unsafe-inline' data: blob:; img-src 'self' data: blob:; connect-src 'self';"
+    " object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
+)
+Question = Annotated[str, Body(embed=True, min_length=1, max_length=MAX_QUESTION_CHARS)]
+
+
+def make_app(chain: Chain, *, with_page: bool = True) -> FastAPI:
+    """The application over an open chain."""
+    # /docs would load its scripts from a public network; the page for it comes with the API's own work.
+    app = FastAPI(title="Dragoman", docs_url=None, redoc_url=None)
+    app.add_middleware(CORSMiddleware, allow_origins=[])  # else gradio reflects any origin, with credentials
+    app.add_middleware(_SecurityHeaders)
+
+    @app.get("/healthz")
+    def healthz() -> dict[str, str]:
+        """Whether the process answers."""
+        return {"status": "ok"}
+
+    @app.post("/api/v1/ask")
+    def ask(question: Question) -> dict[str, Any]:
+        """One cited answer, in the shape of `dragoman ask --json`."""
+        return answer_json(chain.invoke(_checked(question)))
+
+    @app.post("/api/v1/search")
+    def search(question: Question, k: Annotated[int, Body(ge=1, le=100)] = 10) -> dict[str, Any]:
+        """Passages, in the shape of `dragoman search --json`."""
+        return search_json(chain.retrieve(_checked(question), k))
+
+    if with_page:
+        from ui.chat.page import mount
+
+        return mount(app, chain)
+    return app
+
+
+def run(chain: Chain, host: str, port: int, *, with_page: bool) -> None:
+    """Serve until stopped."""
+    import uvicorn
+
+    if host not in _LOOPBACK:
+        sys.stderr.write(f"warning: everyone who can reach {host}:{port} can ask this index\n")
+    if os.environ.get("GRADIO_VIBE_MODE"):
+        raise ValueError("GRADIO_VIBE_MODE is set, which lets visitors run code here; to mend: unset it")
+    app = make_app(chain, with_page=with_page)
+    sys.stderr.write(f"Dragoman listens on http://{host}:{port}/{'' if with_page else 'api/v1/ask'}  (Ctrl+C stops it)\n")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False)
+
+
+def _checked(question: str) -> str:
+    if not question.strip():
+        raise HTTPException(422, "the question is empty")
+    return question
+
+
+class _SecurityHeaders:
+    """Adds the headers that every response carries."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [
+                    *message["headers"],
+                    (b"content-security-policy", _CONTENT_POLICY.encode()),
+                    (b"x-content-type-options", b"nosniff"),
+                    (b"referrer-policy", b"no-referrer"),
+                ]
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)

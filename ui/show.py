@@ -1,0 +1,92 @@
+"""Answers and passages as JSON (fixed shapes) and as text for a terminal."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from typing import Any
+
+from index.search import ScoredPassage, SearchResult
+from rag.answer import Answer, Citation
+
+
+def passage_json(item: ScoredPassage) -> dict[str, Any]:
+    """One result of `search --json` and of `retrieved` in `ask --json`."""
+    passage = item.passage
+    return {
+        "doc_id": passage.doc_id,
+        "source": passage.source,
+        "title": passage.title,
+        "language": passage.language,
+        "start": passage.start,
+        "end": passage.end,
+        "text": passage.text,
+        "score": round(item.score, 6),
+    }
+
+
+def search_json(found: SearchResult) -> dict[str, Any]:
+    """`search --json`."""
+    return {
+        "question": found.question,
+        "language": found.language,
+        "results": [passage_json(item) for item in found.passages],
+        "warnings": list(found.warnings),
+    }
+
+
+def citation_json(citation: Citation) -> dict[str, Any]:
+    """One citation of `ask --json`."""
+    return {
+        name: getattr(citation, name)
+        for name in ("n", "doc_id", "source", "title", "language", "start", "end", "quote", "url")
+    }
+
+
+def answer_json(answer: Answer) -> dict[str, Any]:
+    """`ask --json`."""
+    return {
+        "question": answer.question,
+        "language": answer.language,
+        "abstained": answer.abstained,
+        "answer": answer.text,
+        "answer_language": answer.answer_language,
+        "sentences": [
+            {"text": sentence.text, "supported": sentence.supported, "citations": list(sentence.citations)}
+            for sentence in answer.sentences
+        ],
+        "citations": [citation_json(citation) for citation in answer.citations],
+        "retrieved": [passage_json(item) for item in answer.retrieved],
+        "warnings": list(answer.warnings),
+        "timings_ms": answer.timings_ms,
+    }
+
+
+def citation_lines(answer: Answer, width: int = 100) -> Iterator[str]:
+    """The citations of an answer, for a terminal: where each stands and its exact words."""
+    for citation in answer.citations:
+        about = ", ".join(filter(None, (citation.language, citation.date)))
+        yield f"[{citation.n}] {citation.title or citation.source} ({about})"
+        yield f"    {citation.url or citation.source}, characters {citation.start}-{citation.end}"
+        yield from (f"    {line}" for line in _wrapped(f"“{' '.join(citation.quote.split())}”", width - 4))
+
+
+def passage_lines(rank: int, item: ScoredPassage, width: int = 100) -> Iterator[str]:
+    """One found passage, for a terminal."""
+    passage = item.passage
+    about = ", ".join(filter(None, (passage.language, passage.date)))
+    yield f"{rank}. {passage.title or passage.source} ({about})  score {item.score:.3f}"
+    yield f"   {passage.source}, characters {passage.start}-{passage.end}"
+    text = " ".join(passage.text.split())
+    yield from (f"   {line}" for line in _wrapped(text[:400] + ("…" if len(text) > 400 else ""), width - 3))
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """Lines of `text`; wide characters take two columns, and scripts without spaces break anywhere."""
+    wide = sum("\u1100" <= char <= "\uffdc" for char in text) > len(text) / 4
+    return textwrap.wrap(text, width // 2 if wide else width) or [""]
+
+
+def without_controls(text: str) -> str:
+    """`text` without terminal control characters: a document must not drive the terminal."""
+    return "".join(char for char in text if char in "\n\t" or (char.isprintable() or char == "\u200d"))
