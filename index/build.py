@@ -10,23 +10,24 @@ import hashlib
 import json
 import os
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from index.backends.base import EncodedDocument, FileRecord
 from index.backends.embedded import Writer
-from index.chunk import chunk
 from index.documents import Article, Document, Metadata, Removed, Span
 from index.encoders.base import Encoder
 from index.errors import ReadError
 from index.read import Found, clean, digest, discover, is_url, read_path, read_url
 from index.read.sandbox import ParserProcess
 from index.settings import IndexSettings, Limits
+from index.workers import Pending, Workers
 
 # A transaction: large enough that its sync costs little, small enough to lose little.
 _BATCH_DOCUMENTS = 500
-_BATCH_CHARS = 500_000
+_BATCH_CHARS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ def ingest(
     *,
     limits: Limits | None = None,
     allow_url: bool = False,
+    n_workers: int | None = None,
     on_progress: OnProgress | None = None,
 ) -> IngestReport:
     """Bring the index in `folder` up to date with `sources`.
@@ -87,14 +89,20 @@ def ingest(
         settings: For a new index.
         limits: What may be read.
         allow_url: Whether web addresses may be fetched.
+        n_workers: Processes that cut and encode; as many as there are cores by default. They
+            start only when there is work for them.
         on_progress: Called after every file and every transaction.
 
     Raises:
         IndexLocked, SettingsMismatch, StoreFull, StoreDamaged, FormatTooNew: As they say.
     """
     limits = limits or Limits()
-    with Writer(folder, encoder, settings) as writer, ParserProcess(limits) as parser:
-        run = _Run(writer, encoder, limits, parser, on_progress)
+    with (
+        Writer(folder, encoder, settings) as writer,
+        ParserProcess(limits) as parser,
+        Workers(encoder, writer.settings, n_workers) as workers,
+    ):
+        run = _Run(writer, workers, limits, parser, on_progress)
         run.take(sources, allow_url)
         writer.write_vectors()
         run.report.seconds = time.monotonic() - run.started
@@ -102,15 +110,24 @@ def ingest(
 
 
 def refresh(
-    folder: Path, encoder: Encoder, settings: IndexSettings, *, on_progress: OnProgress | None = None
+    folder: Path,
+    encoder: Encoder,
+    settings: IndexSettings,
+    *,
+    n_workers: int | None = None,
+    on_progress: OnProgress | None = None,
 ) -> IngestReport:
     """Re-cut and re-encode the stored documents that were made with other settings.
 
     The sources are not read again: the store holds every text. Stopped, it goes on
     where it was; meanwhile the documents not yet done are found by their words only.
     """
-    with Writer(folder, encoder, settings, adopt=True) as writer, ParserProcess(Limits()) as parser:
-        run = _Run(writer, encoder, Limits(), parser, on_progress)
+    with (
+        Writer(folder, encoder, settings, adopt=True) as writer,
+        ParserProcess(Limits()) as parser,
+        Workers(encoder, writer.settings, n_workers) as workers,
+    ):
+        run = _Run(writer, workers, Limits(), parser, on_progress)
         (run.n_files,) = writer.connection.execute(
             "SELECT count(*) FROM documents WHERE settings_key != ?", (writer.settings_key,)
         ).fetchone()
@@ -137,16 +154,22 @@ class _Run:
     """One ingest: a batch that fills up and is written, and the count of what was done."""
 
     def __init__(
-        self, writer: Writer, encoder: Encoder, limits: Limits, parser: ParserProcess, on_progress: OnProgress | None
+        self,
+        writer: Writer,
+        workers: Workers,
+        limits: Limits,
+        parser: ParserProcess,
+        on_progress: OnProgress | None,
     ) -> None:
         self.report = IngestReport()
         self.started = time.monotonic()
         self.n_files = self.n_files_done = 0
         self._n_documents = 0
-        self._writer, self._encoder, self._limits, self._parser = writer, encoder, limits, parser
+        self._writer, self._limits, self._parser = writer, limits, parser
         self._on_progress = on_progress
-        self._settings = _fitted(writer.settings, encoder)
         self._key = writer.settings_key
+        self._workers = workers
+        self._pending: deque[tuple[Pending, list[FileRecord]]] = deque()
         self._documents: list[tuple[Document, str]] = []
         self._chars = 0
         self._files: list[FileRecord] = []
@@ -179,27 +202,30 @@ class _Run:
         self._documents.append((document, file))
         self._chars += len(document.text)
         if self._chars >= _BATCH_CHARS or len(self._documents) >= _BATCH_DOCUMENTS:
-            self.flush()
+            self._send()
 
     def flush(self) -> None:
-        """Write the batch in one transaction."""
-        if self._documents or self._files:
-            encoded = self._encode(self._documents)
-            self._writer.upsert(encoded, self._files)
-            self.report.n_passages += sum(len(item.passages) for item in encoded)
-            self._n_documents += len(encoded)
-        self._documents, self._files, self._chars = [], [], 0
+        """Write all that has been added."""
+        self._send()
+        while self._pending:
+            self._store()
 
-    def _encode(self, documents: list[tuple[Document, str]]) -> list[EncodedDocument]:
-        cut = [(document, file, chunk(document, self._encoder.count_tokens, self._settings)) for document, file in documents]
-        sentences = [
-            [document.text[a:b] for a, b in passage.sentences] for document, _, passages in cut for passage in passages
-        ]
-        vectors = iter(self._encoder.encode_parts(sentences, self._settings.parts))
-        return [
-            EncodedDocument(document, tuple(passages), tuple(next(vectors) for _ in passages), file)
-            for document, file, passages in cut
-        ]
+    def _send(self) -> None:
+        """Hand the batch to be cut and encoded, and store what has come back meanwhile."""
+        if self._documents or self._files:
+            self._pending.append((self._workers.submit(self._documents), self._files))
+        self._documents, self._files, self._chars = [], [], 0
+        # Order is kept: a file's record never comes before its documents.
+        while len(self._pending) > self._workers.n_in_flight or (self._pending and self._pending[0][0].done()):
+            self._store()
+
+    def _store(self) -> None:
+        future, files = self._pending.popleft()
+        encoded = self._workers.result(future)
+        self._writer.upsert(encoded, files)
+        self.report.n_passages += sum(len(item.passages) for item in encoded)
+        self._n_documents += len(encoded)
+        self._tell(encoded[-1].document.source if encoded else "")
 
     def _take_file(self, found: Found) -> None:
         location = found.location
@@ -300,16 +326,3 @@ def _is_gone(location: str) -> bool:
     except OSError:
         return False
     return False
-
-
-def _fitted(settings: IndexSettings, encoder: Encoder) -> IndexSettings:
-    """The settings with sizes that the encoder does not truncate."""
-    limit = encoder.max_tokens
-    if limit is None or limit >= settings.max_tokens:
-        return settings
-    return IndexSettings(
-        target_tokens=min(settings.target_tokens, limit),
-        max_tokens=limit,
-        overlap_sentences=settings.overlap_sentences,
-        parts=settings.parts,
-    )

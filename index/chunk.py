@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import regex
 
 from index.documents import Document, Passage, Span
-from index.language import detect_language, dominant_script
+from index.language import detect_language, dominant_script, reads_as
 from index.segment import split_sentences
 from index.settings import IndexSettings
 
@@ -49,9 +49,9 @@ def chunk(document: Document, count_tokens: CountTokens, settings: IndexSettings
 def _passage_language(text: str, document_language: str, document_script: str) -> str:
     """The document's language unless the passage is in another script or clearly in another language."""
     if document_language and dominant_script(text) in (document_script, ""):
-        if document_script != "Latin" or len(text) < 120:
+        if document_script != "Latin" or len(text) < 120 or reads_as(text, document_language):
             return document_language
-        found = detect_language(text)
+        found = detect_language(text[:240])
         return found if found and found.split("-")[0] != document_language.split("-")[0] else document_language
     return detect_language(text) or document_language
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import math
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from index.script import count_scripts
 
 UNKNOWN = ""  # no letters at all
 
-_MAX_CHARS = 2_000  # of a text; the model gains nothing from more
+_MAX_CHARS = 2_000  # of a text, for its scripts
+_MAX_MODEL_CHARS = 400  # for the model, whose time grows with them and whose answer does not
 _MIN_SHARE = 0.2  # of the letters: Latin names abound in every language's text, so Latin must not win by count
 
 _SCRIPT_LANGUAGE = {
@@ -140,10 +142,10 @@ def _deciding_script(counts: dict[str, int], n_letters: int) -> str:
 
 
 def _among(text: str, candidates: list[str]) -> tuple[str, float]:
-    lowered = text.replace("\n", " ").lower()
+    lowered = text[:_MAX_MODEL_CHARS].replace("\n", " ").lower()
     model = {label.removeprefix("__label__"): p for p, label in _model().predict(lowered, 40, 0.0, "strict")}
-    words = _WORD.findall(lowered[:400])
-    hits = {language: sum(word in _word_set(language) for word in words) for language in candidates}
+    words = _WORD.findall(lowered)
+    hits = Counter(language for word in words for language in _languages_of().get(word, ()))
 
     def nats(language: str) -> float:
         names = _FASTTEXT_NAME.get(language, (language,))
@@ -152,6 +154,23 @@ def _among(text: str, candidates: list[str]) -> tuple[str, float]:
 
     best = max(candidates, key=nats)
     return best, min(1.0, sum(model.get(name, 0.0) for name in _FASTTEXT_NAME.get(best, (best,))))
+
+
+def reads_as(text: str, language: str) -> bool:
+    """Whether enough of the words of `text` are function words of `language` to be sure of it, quickly."""
+    words = _WORD.findall(text[:600].lower())
+    common = _word_set(language.split("-")[0])
+    return sum(word in common for word in words) >= 0.1 * len(words) > 0
+
+
+@functools.cache
+def _languages_of() -> dict[str, tuple[str, ...]]:
+    """Languages by function word."""
+    found: dict[str, tuple[str, ...]] = {}
+    for language in _FUNCTION_WORDS:
+        for word in _word_set(language):
+            found[word] = (*found.get(word, ()), language)
+    return found
 
 
 @functools.cache

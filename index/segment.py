@@ -11,6 +11,7 @@ import unicodedata
 
 import regex
 
+from index.abbreviations import is_abbreviation
 from index.documents import Span
 
 # --- what ends a sentence -------------------------------------------------------------------------------
@@ -29,48 +30,6 @@ _ENUMERATOR_AFTER = regex.compile(r"\s*\d{1,2}(?:、|[.．)）](?=\s*\D))")
 _BREAK = regex.compile(r"\n[ \t\u3000]*\n\s*|\n")
 _LETTER = regex.compile(r"\p{L}")
 
-# Words before "." that do not end a sentence, compared without case; what may also end one
-# (etc., p.m., Inc.) is in the second set and splits only before an upper-case letter.
-_ABBREVIATIONS = frozenset(
-    # English
-    "t.c mr mrs ms dr prof rev hon gen col capt lt sgt maj gov sen rep pres st mt ft vs no nos vol fig figs pp p ed eds est "
-    "dept approx jan feb mar apr jun jul aug sep sept oct nov dec e.g i.e cf al ca viz messrs ave blvd rd "
-    # German
-    "z.b d.h u.a v.a z.t i.d.r bzw bspw evtl ggf sog vgl nr hr fr hrn frl dipl ing tel str geb gest jh jhd abs art ziff "
-    "mio mrd mag st ca inkl exkl zzgl max min bes allg ehem "
-    # French, Spanish, Italian, Portuguese, Catalan, Romanian, Dutch, Nordic
-    "m mm mme mmes mlle mlles me pr env av j.-c n° sr sra sres sras srta dña d.ª ud uds ee.uu pág págs núm art avda "
-    "sig sigg sig.ra dott dott.ssa avv on sen ing arch pag s.p.a s.r.l r.e v.exa exmo exma dra prof.ª profa nº apdo d.hr "
-    "dhr mevr mw ir drs bijv o.a m.a.w d.w.z t.a.v bl.a f.eks t.ex s.k d.v.s m.m tlf nr kr fig dl str jud "
-    # Slavic in Latin letters, Hungarian, Turkish, Indonesian, Vietnamese
-    "np tzn tzw ul al pl im św ks dr hab inż mgr ok r w wg zob por tj tzv mj např č ing bc mudr judr phdr atd ú sv "
-    "pl pld ún u.n kb sz bek özv ifj stb alm örn bkz vb prof doç yrd sn cad mah sok no tel hz av jl tn ny bpk dll dsb "
-    "tp ths ts gs pgs séc godz "
-    # Cyrillic, Greek
-    "г гг т тт д п пп ст стр рис табл им ул пл пр просп пер корп кв обл р-н тел акад проф доц инж св см ср напр "
-    "наб р руб коп тыс млн млрд трлн т.е т.к т.н т.д т.п и.о ак ім вул обл с вып гл изд ред "
-    "κ κα δρ κ.κ π.χ δηλ βλ αρ σελ τηλ οδ πρβλ λ.χ αγ "
-    # Hebrew, Arabic, Thai, Hindi
-    "עמ מס רח שד ד ص م ه د أ ت ج พ.ศ ค.ศ ม.ค ก.พ มี.ค เม.ย พ.ค มิ.ย ก.ค ส.ค ก.ย ต.ค พ.ย ธ.ค กทม จ อ ต ดร นพ พญ น.ส "
-    "ร.ต พล.อ รศ ผศ ศ โทร น ชม กม ตร ล บ डॉ श्री प्रो पं कृ रु "
-    "ডা ড মো திரு ரூ எஸ் ஆர் எம் கே பி டி ஜி வி ດຣ ຄ.ສ "
-    "ए बी सी डी ई एफ जी एच आई जे के एल एम एन ओ पी आर एस टी यू वी "
-    .split()
-)  # fmt: skip
-_MAY_END = frozenset(
-    "etc inc ltd co corp jr bros a.m p.m am pm u.s u.k u.n e.u d.c usw usf etc. ecc s.a ag ee.uu r стр др руб тыс "
-    "млн млрд г гг в вв н.э т.д т.п atd stb vb dll itd itp ap.j.-c j.-c ώρ κ.λπ κλπ".split()
-)
-_INITIAL = regex.compile(r"(?:\p{Lu}\.?\s?-?)*\p{Lu}\p{M}*")
-_DOTTED = regex.compile(r"(?:\p{L}\p{M}*\.)+\p{L}\p{M}*")
-_TOKEN_BEFORE = regex.compile(r"[^\s(（\[«„“‘—–/、，,]+$")
-_MONTH_AFTER_ORDINAL = regex.compile(
-    r"(?i)(?:januar|jänner|februar|märz|april|mai|juni|juli|august|september|oktober|november|dezember|"
-    r"jahrhundert|jh|jahrestag|bundes|auflage|stock|weltkrieg|runde|klasse|minute|spieltag|platz|"
-    r"január|február|március|április|május|június|július|augusztus|szeptember|október|november|december|"
-    r"ledna|února|března|dubna|května|června|července|srpna|září|října|listopadu|prosince|"
-    r"tammi|helmi|maalis|huhti|touko|kesä|heinä|elo|syys|loka|marras|joulu|századi?|desember|desember|mars)"
-)
 # What continues a sentence after a quotation that ends in a stop.
 _KOREAN_QUOTATIVE = regex.compile(r"\s?(?:이?라[고는며면던]|라는|하고|하는|하며|고\b|고\s|는\b|은\b|이\b|을\b|를\b|의\b|에\b|과\b|와\b|도\b|로\b|으로|란\b|라며|라면서)")
 _JAPANESE_QUOTATIVE = regex.compile(r"(?:と|って|という|の|が|を|は|に|も|で|へ|や|など|、|，)")
@@ -79,6 +38,17 @@ _OTHER_QUOTATIVE = regex.compile(r"(?:ဟု|ဟူ|என்ற|என்று
 _LOWER_NAME = regex.compile(r"\p{Ll}{1,2}\p{Lu}|\p{Ll}[\w-]*(?:\.[\w-]{2,})+")
 _NEVER_STARTS = regex.compile(r"[,;:，；：、)\]）】」』%]|[\p{Mn}\p{Mc}]")
 
+_TOKEN_BEFORE = regex.compile(r"[^\s(（\[«„“‘—–/、，,]+$")
+_KANA = regex.compile(r"[\u3040-\u30FF]")
+_HANGUL = regex.compile(r"[\uAC00-\uD7AF]")
+_AFTER_HANGUL = regex.compile(r"[\uAC00-\uD7AF\p{Lu}0-9]")
+_KANA_HAN = regex.compile(r"[\u3040-\u30FF\u4E00-\u9FFF]")
+_CJK = regex.compile(r"[\uAC00-\uD7AF\u3040-\u30FF\u4E00-\u9FFF]")
+_LEADING_CJK = regex.compile(r"^[\u3040-\u30FF\u4E00-\u9FFF]+(?=[A-Za-z])")
+_CASELESS = regex.compile(r"[\u0590-\u06FF\u0900-\u0D7F]")
+_CAPITALISED = regex.compile(r"\p{Lu}\p{Ll}+(?:\s|$)")
+_LOWER_END = regex.compile(r"\p{Ll}{2,}$")
+_SPACES = regex.compile(r"[ \u00a0]+")
 _THAI_LIKE = regex.compile(r"[\u0E00-\u0EFF]")
 _WIDE_CHARS = regex.compile(r"[\u1100-\u11FF\u2E80-\uA4CF\uAC00-\uD7AF\uF900-\uFAFF\uFF00-\uFF60]")
 
@@ -241,9 +211,9 @@ def _continues_after_quote(text: str, begin: int, stop_end: int, after: int, res
     """Whether the sentence that holds a closed quotation or bracket goes on behind it."""
     closer = text[stop_end:after][-1:]
     first = rest[:1]
-    if closer in "」』）)】］〉》”’\"'" and regex.match(r"[\u3040-\u30FF]", first) and _JAPANESE_QUOTATIVE.match(rest):
+    if closer in "」』）)】］〉》”’\"'" and _KANA.match(first) and _JAPANESE_QUOTATIVE.match(rest):
         return True
-    if _KOREAN_QUOTATIVE.match(rest) and regex.match(r"[\uAC00-\uD7AF]", rest.lstrip()[:1]) and not first.isspace():
+    if _KOREAN_QUOTATIVE.match(rest) and _HANGUL.match(rest.lstrip()[:1]) and not first.isspace():
         return True
     if first.isspace() or first in "—–":
         following = rest.lstrip(" \t\u00a0\u202f—–-")
@@ -286,98 +256,34 @@ def _soft_stop_ends(
         return False
     if nxt.islower() and not _LOWER_NAME.match(following.lstrip(_OPENERS)):
         return False
-    return not _is_abbreviation(text, begin, stop_start, word, nxt, following, language)
+    return not is_abbreviation(text, begin, stop_start, nxt, following, language, word)
 
 
 def _ends_without_space(text: str, stop_start: int, rest: str, question: bool) -> bool:
     """A stop with no space behind it ends a sentence only between letters of scripts that allow it."""
     before, first = text[stop_start - 1 : stop_start], rest[0]
     if first in _OPENERS and not first.isspace():
-        return bool(regex.match(r"[\uAC00-\uD7AF\u3040-\u30FF\u4E00-\u9FFF]", before)) or question
-    if regex.match(r"[\uAC00-\uD7AF]", before):
-        return bool(regex.match(r"[\uAC00-\uD7AF\p{Lu}0-9]", first))
+        return bool(_CJK.match(before)) or question
+    if _HANGUL.match(before):
+        return bool(_AFTER_HANGUL.match(first))
     if question:
-        name_in_japanese = before.isascii() and regex.match(r"[\u3040-\u30FF\u4E00-\u9FFF]", first)  # Yahoo!ニュース
+        name_in_japanese = before.isascii() and _KANA_HAN.match(first)  # Yahoo!ニュース
         return not first.islower() and bool(_LETTER.match(first) or first in "•-–—") and not name_in_japanese
-    if regex.match(r"[\u0600-\u06FF\u0900-\u0D7F\u0590-\u05FF]", before):
-        return bool(regex.match(r"[\u0600-\u06FF\u0900-\u0D7F\u0590-\u05FF]", first)) and len(
+    if _CASELESS.match(before):
+        return bool(_CASELESS.match(first)) and len(
             _word_before(text, max(0, stop_start - 20), stop_start)
         ) > 3
-    if regex.match(r"[\u3040-\u30FF\u4E00-\u9FFF]", before):
-        return bool(regex.match(r"[\u3040-\u30FF\u4E00-\u9FFF]", first))
+    if _KANA_HAN.match(before):
+        return bool(_KANA_HAN.match(first))
     # "word.Another": a missing space, unless it is a domain name or a version.
-    tail = regex.match(r"\p{Lu}\p{Ll}+(?:\s|$)", rest)
-    return bool(tail and regex.search(r"\p{Ll}{2,}$", text[max(0, stop_start - 12) : stop_start]))
+    tail = _CAPITALISED.match(rest)
+    return bool(tail and _LOWER_END.search(text[max(0, stop_start - 12) : stop_start]))
 
 
 def _word_before(text: str, begin: int, stop_start: int) -> str:
     match = _TOKEN_BEFORE.search(text[max(begin, stop_start - 24) : stop_start])
     # "据U.S.": a Latin abbreviation glued to Chinese is looked up alone.
-    return regex.sub(r"^[\u3040-\u30FF\u4E00-\u9FFF]+(?=[A-Za-z])", "", match.group()) if match else ""
-
-
-def _is_abbreviation(
-    text: str, begin: int, stop_start: int, word: str, nxt: str, following: str, language: str
-) -> bool:
-    bare = regex.sub(r"^\p{L}{1,4}['’](?=\p{L})", "", word.casefold().strip(_CLOSERS + _OPENERS))  # l'art.
-    n_letters = len(regex.sub(r"\p{M}", "", bare))
-    if _SPACED_LETTERS.match(following) and (n_letters == 1 or (n_letters == 2 and word.isupper())):
-        return True  # z. B., EE. UU., И. И. Петров
-    if _HYPHENED_INITIALS.fullmatch(word) or (n_letters == 1 and _ROMAN.match(following)):
-        return True  # J.-P. Morel, s. XIX
-    if regex.search(r"(?:т|и)\.\s?[дпо]$", text[max(begin, stop_start - 5) : stop_start]):
-        return not nxt.isupper()
-    if len(word) == 1 and word.isupper():
-        return bare in ("m", "p") or _looks_like_initial(text, begin, stop_start, nxt)
-    if language == "en" and bare in ("jr", "sr"):
-        return not nxt.isupper()
-    if bare in _MAY_END or (bare.rsplit(".", 1)[-1] in _MAY_END and "." in bare):
-        return not (nxt.isupper() or not nxt or not nxt.isalpha()) or _name_follows_dotted(bare, following)
-    if bare in _ABBREVIATIONS or (bare.endswith("str") and nxt.isdigit()):
-        return not _HANGUL_OR_HAN.search(word)
-    if _DOTTED.fullmatch(word):
-        return not nxt.isupper()
-    if len(bare) == 1 and bare.isalpha() and not nxt.isupper():
-        return True
-    if word.isdigit() and len(word) <= 4:
-        return _number_goes_on(text[max(begin, stop_start - 16) : stop_start], word, following, language)
-    return False
-
-
-_SPACED_LETTERS = regex.compile(r"(?:\p{L}\p{M}*|UU)\.|J\.?-C\.")
-_HYPHENED_INITIALS = regex.compile(r"\p{Lu}\.-\p{Lu}")
-_ROMAN = regex.compile(r"[IVX]+\b")
-_HANGUL_OR_HAN = regex.compile(r"[\uAC00-\uD7AF\u4E00-\u9FFF]")
-
-
-def _name_follows_dotted(bare: str, following: str) -> bool:
-    # "U.S. Congress": an upper-case word may follow inside the sentence; "The", "He", ... begin one.
-    if bare not in ("u.s", "u.k", "u.n", "e.u", "d.c"):
-        return False
-    return not regex.match(r"(?:The|A|An|He|She|It|They|We|I|In|On|At|But|And|This|That|These|Those|Its|For|As|By|After|When|While|If|However|There|Meanwhile|Officials|Many|Some|Most|No|Not)\b", following.lstrip(_OPENERS))
-
-
-def _looks_like_initial(text: str, begin: int, stop_start: int, nxt: str) -> bool:
-    """`J.` in `J. R. R. Tolkien`; not the `A` of `vitamin A. The`."""
-    if not nxt.isupper():
-        return True
-    before = text[begin : stop_start - 1].rstrip()
-    last = before.split()[-1] if before else ""
-    return not last or last.endswith(".") or last[:1].isupper() or last.strip(_OPENERS) == ""
-
-
-def _number_goes_on(before: str, word: str, following: str, language: str) -> bool:
-    """Whether "." after a number belongs to a date or an ordinal: 2024. 5. 18. / am 12. 4. 2022 / 3. Mai."""
-    if regex.match(r"\d{1,2}\.", following) and len(word) != 3:
-        return True
-    if regex.search(r"\d{4}\.\s?\d{1,2}\.\s?\d{1,2}$", before):
-        return True
-    if regex.match(r"\d{4}\b", following) and regex.search(r"\d{1,2}\.\s?\d{1,2}$", before):
-        return True
-    if language in ("de", "hu", "cs", "sk", "fi", "da", "nb", "sl", "hr", "et", "lv", "tr", ""):
-        ordinal = _MONTH_AFTER_ORDINAL.match(following) or regex.match(r"(?:FC|SV|FSV|TSV)\b", following)
-        return len(word) <= 2 and bool(ordinal)
-    return False
+    return _LEADING_CJK.sub("", match.group()) if match else ""
 
 
 def _split_spaced(text: str, span: Span) -> list[Span]:
@@ -390,7 +296,7 @@ def _split_spaced(text: str, span: Span) -> list[Span]:
         return [span]
     pieces: list[Span] = []
     begin = span.start
-    for match in regex.compile(r"[ \u00a0]+").finditer(text, span.start, span.end):
+    for match in _SPACES.finditer(text, span.start, span.end):
         left, right = text[match.start() - 1], text[match.end() : match.end() + 1]
         thai_both = _THAI_LIKE.match(left) and _THAI_LIKE.match(right or " ")
         if thai_both and right not in "ๆฯ" and left != "ฯ" and match.start() - begin >= _THAI_TARGET and span.end - match.end() >= 20:

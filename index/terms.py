@@ -13,26 +13,29 @@ import regex
 
 from index.hanzi import fold_traditional
 
+_UNSPACED = r"\p{Han}々〇\p{Hangul}\p{Katakana}ー\p{Hiragana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+_HAS_UNSPACED = regex.compile(rf"[{_UNSPACED}]")
+_WORD = regex.compile(r"[\p{L}\p{N}\p{M}]+")
 _RUN = regex.compile(
-    r"(?P<han>[\p{Han}々〇]+)|(?P<hangul>\p{Hangul}+)|(?P<katakana>[\p{Katakana}ー]+)|(?P<hiragana>\p{Hiragana}+)"
-    r"|(?P<dense>(?:[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}][\p{M}]*)+)"
-    r"|(?P<word>(?:[^\W_\p{Han}\p{Hangul}\p{Katakana}\p{Hiragana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]|\p{M})+)"
+    r"(?P<two>[\p{Han}々〇]+|\p{Hangul}+)|(?P<whole>[\p{Katakana}ー]+)|\p{Hiragana}+"
+    r"|(?P<three>(?:[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]\p{M}*)+)"
+    rf"|(?P<word>(?:(?![{_UNSPACED}])[\p{{L}}\p{{N}}\p{{M}}])+)"
 )
-_GRAM = {"han": 2, "hangul": 2, "dense": 3}
 _MAX_TERM = 64  # characters; longer runs of "letters" are encoded data
 
 
 def terms(text: str) -> list[str]:
     """The terms of `text`, in order, repeats kept."""
-    folded = fold_traditional(unicodedata.normalize("NFKC", text).casefold())
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    if not _HAS_UNSPACED.search(folded):
+        return [word[:_MAX_TERM] for word in _WORD.findall(folded)]
     found: list[str] = []
-    for match in _RUN.finditer(folded):
+    for match in _RUN.finditer(fold_traditional(folded)):
         kind, run = match.lastgroup, match.group()
-        if kind == "hiragana":
-            continue
-        size = _GRAM.get(kind or "", 0)
-        if not size or len(run) <= size:
+        if kind == "two" or kind == "three":
+            size = 2 if kind == "two" else 3
+            # Fewer characters than the gram: the run itself is the term.
+            found += [run[i : i + size] for i in range(max(1, len(run) - size + 1))]
+        elif kind is not None:
             found.append(run[:_MAX_TERM])
-        else:
-            found.extend(run[i : i + size] for i in range(len(run) - size + 1))
     return found

@@ -7,17 +7,19 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from index.documents import Document, Passage
-from index.encoders.base import FloatArray
+from index.encoders.base import FloatArray, HalfArray
 from index.settings import IndexSettings
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedDocument:
-    """A document ready to store: its passages and, for each, the vectors of its parts."""
+    """A document ready to store: its passages and, for each, the vectors of its parts and its terms."""
 
     document: Document
     passages: tuple[Passage, ...]
-    vectors: tuple[FloatArray, ...]  # one (n_parts, dim) a passage
+    vectors: tuple[HalfArray, ...]  # one (n_parts, dim) a passage
+    terms: tuple[str, ...]  # one a passage, joined by spaces
+    title_terms: str
     file: str  # location of the file it came from
 
 

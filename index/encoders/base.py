@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from index.settings import Parts
 
 FloatArray = NDArray[np.float32]
+HalfArray = NDArray[np.float16]
 
 
 @runtime_checkable

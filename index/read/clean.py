@@ -58,6 +58,9 @@ _DISCLAIMERS = (
 _REFERENCES_HEADING = regex.compile(
     r"(?i)(?:참고\s?(?:링크|자료|문헌)|参考(?:链接|资料|リンク|文献)|參考(?:鏈接|連結|資料)|references?|sources?|links|ссылки|источники|quellen|fuentes)\s*[:：]?"
 )
+_TABLE_ROW = regex.compile(r"[|｜].*[^\s|｜].*[|｜]$")
+_TRAILING_BARS = regex.compile(r"(?:\s*[|｜])+$")
+_STOP_AT_END = regex.compile(r"[.!?。！？؟।…\"”」]$")
 _LIST_MARK = regex.compile(r"^\s*(?:[•◦▪●·*-]|\d{1,3}[.)])\s")
 
 
@@ -113,12 +116,13 @@ def _clean_line(
     if rule:
         removed.append(Removed(rule, stripped))
         return "", metadata
-    tail = _IMAGE_TAIL.search(stripped)
+    tail = _IMAGE_TAIL.search(stripped, max(0, len(stripped) - 20))
     if tail:
         removed.append(Removed("image placeholder", tail.group().strip()))
         return stripped[: tail.start()], metadata
-    trimmed = regex.sub(r"(?:\s*[|｜])+\s*$", "", line) if not regex.search(r"[|｜].*\S.*[|｜]\s*$", line) else line
-    return trimmed.strip(), metadata
+    if stripped[-1] in "|｜" and not _TABLE_ROW.search(stripped):
+        stripped = _TRAILING_BARS.sub("", stripped)
+    return stripped, metadata
 
 
 def _header_rule(line: str, metadata: Metadata) -> tuple[str, Metadata]:
@@ -141,6 +145,8 @@ def _header_rule(line: str, metadata: Metadata) -> tuple[str, Metadata]:
 
 def _line_rule(line: str, near_end: bool, seen: Counter[str]) -> str:
     """Name of the rule that removes `line`, or empty."""
+    if len(line) > 800:
+        return ""  # a paragraph: every rule below is about lines
     if _IMAGE_LINE.fullmatch(line):
         return "image placeholder"
     if _DECORATION.fullmatch(line):
@@ -152,7 +158,7 @@ def _line_rule(line: str, near_end: bool, seen: Counter[str]) -> str:
         return "bare link"
     if len(line) < 300 and _COPYRIGHT.search(line) and (near_end or len(line) < 80):
         return "copyright notice"
-    if near_end and len(line) < 800 and sum(phrase in line.casefold() for phrase in _DISCLAIMERS) >= 2:
+    if near_end and sum(phrase in line.casefold() for phrase in _DISCLAIMERS) >= 2:
         return "disclaimer"
     if seen[folded] >= 3 and not _LIST_MARK.match(line):
         return "repeated navigation"
@@ -164,8 +170,10 @@ def _short_lines(blocks: list[Block]) -> Counter[str]:
     counts: Counter[str] = Counter()
     for block in blocks:
         for line in block.text.split("\n"):
+            if len(line) > 60:
+                continue
             folded = line.strip().casefold().strip(" |｜:：>»›")
-            if folded and len(folded) <= 40 and not regex.search(r"[.!?。！？؟।…\"”」]$", folded):
+            if folded and len(folded) <= 40 and not _STOP_AT_END.search(folded):
                 counts[folded] += 1
     return counts
 

@@ -52,7 +52,9 @@ def connect(path: Path, write: bool = False) -> sqlite3.Connection:
         connection = sqlite3.connect(file, isolation_level=None, timeout=30, check_same_thread=False)
         connection.execute("PRAGMA foreign_keys = ON")
         if write:
+            connection.execute("PRAGMA page_size = 8192")  # of a new file; a passage's vectors are some 3 KB
             connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA wal_autocheckpoint = 8192")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA cache_size = -65536")
         version = int(connection.execute("PRAGMA user_version").fetchone()[0])

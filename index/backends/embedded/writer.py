@@ -363,16 +363,15 @@ class Writer:
         )  # fmt: skip
         doc_pk = cursor.lastrowid
         first = int(self._connection.execute("SELECT value FROM meta WHERE key = 'next_pid'").fetchone()[0])
-        title = " ".join(terms(meta.title))
         rows, term_rows = [], []
         for i, (passage, matrix) in enumerate(zip(item.passages, item.vectors, strict=True)):
             matrix = matrix[: vec.MAX_PARTS]
             offsets = np.array(passage.sentences, dtype=np.int32) - passage.start
             rows.append(
                 (first + i, doc_pk, passage.ordinal, passage.start, passage.end, passage.language, passage.section,
-                 offsets.tobytes(), len(matrix), matrix.astype(np.float16).tobytes())
+                 offsets.tobytes(), len(matrix), matrix.tobytes())
             )  # fmt: skip
-            term_rows.append((first + i, " ".join(terms(passage.text)), title))
+            term_rows.append((first + i, item.terms[i], item.title_terms))
         self._connection.executemany("INSERT INTO passages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
         self._connection.executemany("INSERT INTO terms (rowid, body, title) VALUES (?, ?, ?)", term_rows)
         self._set_meta(next_pid=str(first + len(rows)))
