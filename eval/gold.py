@@ -71,7 +71,8 @@ def _item(line: str, where: str) -> GoldItem:
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise GoldError(
-            f"{where}: {type(error).__name__}: {error}; expected: an object with id, question, lang, answerable, answers, evidence"
+            f"{where}: {type(error).__name__}: {error}; expected: an object with"
+            " id, question, lang, answerable, answers, evidence"
         ) from error
     if not isinstance(item.answerable, bool):
         raise GoldError(f"{where}: answerable is {item.answerable!r}; expected: true or false")

@@ -26,5 +26,7 @@ def as_table(result: dict[str, Any]) -> str:
 
 
 def _row(name: str, values: dict[str, Any]) -> str:
-    cells = [f"{values['n_answerable']:>11}"] + [f"{values[key]:>11.3f}" if key in values else f"{'-':>11}" for key in _COLUMNS[1:]]
+    cells = [f"{values['n_answerable']:>11}"] + [
+        f"{values[key]:>11.3f}" if key in values else f"{'-':>11}" for key in _COLUMNS[1:]
+    ]
     return f"{name:18}" + "".join(cells)

@@ -68,7 +68,13 @@ def _row(chain: Chain, item: GoldItem, documents: dict[str, Any], texts: dict[st
         answer = None if retrieval_only else chain.invoke(item.question)
         passages = chain.retrieve(item.question, _K).passages if answer is None else answer.retrieved[:_K]
     except Exception as error:  # noqa: BLE001 - a question that fails is a failure of the run, not its end
-        return Row(item, language, _retrieval([], evidence) if evidence else {}, 0.0, problem=f"{type(error).__name__}: {error}")
+        return Row(
+            item,
+            language,
+            _retrieval([], evidence) if evidence else {},
+            0.0,
+            problem=f"{type(error).__name__}: {error}",
+        )
     latency = (time.perf_counter() - started) * 1000
     found = [
         frozenset(
@@ -127,7 +133,9 @@ def _summary(rows: Sequence[Row], retrieval_only: bool) -> dict[str, Any]:
             tag: {"n": len(part), "n_answerable": sum(row.item.answerable for row in part), **_means(part)}
             for tag, part in sorted(by_language.items())
         },
-        "by_language_pair": {pair: {"n": len(part), "n_answerable": len(part), **_means(part)} for pair, part in sorted(by_pair.items())},
+        "by_language_pair": {
+            pair: {"n": len(part), "n_answerable": len(part), **_means(part)} for pair, part in sorted(by_pair.items())
+        },
         "latency_ms": {
             "p50": round(float(np.percentile(latencies, 50)), 2) if latencies else 0.0,
             "p95": round(float(np.percentile(latencies, 95)), 2) if latencies else 0.0,
@@ -137,7 +145,9 @@ def _summary(rows: Sequence[Row], retrieval_only: bool) -> dict[str, Any]:
     }
     if not retrieval_only:
         answered = [row for row in rows if row.item.answerable]
-        summary["answer"] = {name: _mean(row.answer.get(name, 0.0) for row in answered) for name in ("f1", "em", "contains")}
+        summary["answer"] = {
+            name: _mean(row.answer.get(name, 0.0) for row in answered) for name in ("f1", "em", "contains")
+        }
         summary["citation"] = {
             name: _mean(row.answer.get(f"citation_{name}", 0.0) for row in answered) for name in ("precision", "recall")
         }

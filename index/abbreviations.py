@@ -62,9 +62,7 @@ _SENTENCE_OPENER = regex.compile(
 )
 
 
-def is_abbreviation(
-    text: str, begin: int, stop: int, nxt: str, following: str, language: str, word: str
-) -> bool:
+def is_abbreviation(text: str, begin: int, stop: int, nxt: str, following: str, language: str, word: str) -> bool:
     """Whether the stop at `stop` belongs to `word`, the one before it, and ends no sentence.
 
     Args:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from index.backends.base import EncodedDocument, FileRecord
+from index.backends.base import FileRecord
 from index.backends.embedded import Writer
 from index.documents import Article, Document, Metadata, Removed, Span
 from index.encoders.base import Encoder
@@ -132,7 +132,7 @@ def refresh(
             "SELECT count(*) FROM documents WHERE settings_key != ?", (writer.settings_key,)
         ).fetchone()
         while stale := writer.stale_documents(100):
-            for location, file, doc_id in stale:
+            for _, file, doc_id in stale:
                 run.add(_stored_document(writer, doc_id), file)
                 run.n_files_done += 1
                 run.report.replaced += 1
@@ -144,7 +144,8 @@ def refresh(
 
 def _stored_document(writer: Writer, doc_id: str) -> Document:
     row = writer.connection.execute(
-        "SELECT location, source, text, title, url, author, date, language, headings FROM documents WHERE doc_id = ?", (doc_id,)
+        "SELECT location, source, text, title, url, author, date, language, headings FROM documents WHERE doc_id = ?",
+        (doc_id,),
     ).fetchone()
     headings = tuple(Span(*pair) for pair in json.loads(row[8]))
     return Document(row[0], row[1], row[2], Metadata(*row[3:8]), headings)
@@ -246,7 +247,9 @@ class _Run:
             if not allow_url:
                 raise ReadError("fetching from the web is off", "a file or folder", "add --allow-url")
             article = read_url(url, self._parser, self._limits)
-            self._store_articles([article], Found(Path(url), url), hashlib.sha256(repr(article).encode()).hexdigest(), url)
+            self._store_articles(
+                [article], Found(Path(url), url), hashlib.sha256(repr(article).encode()).hexdigest(), url
+            )
         except ReadError as error:
             self._fail(url, url, error)
 
@@ -280,7 +283,9 @@ class _Run:
                 self.report.added += 1
             self.add(document, file)
         if failures and not kept:
-            raise ReadError(failures[0] if len(failures) == 1 else f"{len(failures)} articles failed; first: {failures[0]}")
+            raise ReadError(
+                failures[0] if len(failures) == 1 else f"{len(failures)} articles failed; first: {failures[0]}"
+            )
         gone = [doc_id for location, doc_id in before.items() if location not in kept]
         if gone:
             self.flush()
@@ -295,7 +300,9 @@ class _Run:
         if not document.text:
             return "no text is left after cleaning"
         if len(document.text) > self._limits.max_document_chars:
-            return f"{len(document.text):,} characters in one document, over {self._limits.max_document_chars:,}: split it"
+            return (
+                f"{len(document.text):,} characters in one document, over {self._limits.max_document_chars:,}: split it"
+            )
         return ""
 
     def _fail(self, location: str, source: str, error: ReadError) -> None:

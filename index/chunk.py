@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 
@@ -82,7 +83,7 @@ def _sections(text: str, sentences: list[Span], headings: Sequence[Span]) -> lis
             cuts.append(i)
     cuts.append(len(sentences))
     sections = []
-    for first, last in zip(cuts, cuts[1:], strict=False):
+    for first, last in itertools.pairwise(cuts):
         if first < last:
             opening = sentences[first]
             title = text[opening.start : opening.end] if opening.start in starts else ""
@@ -115,7 +116,7 @@ def _merge_short_tail(
 ) -> list[tuple[int, int]]:
     if len(groups) < 2:
         return groups
-    (before_start, before_stop), (start, stop) = groups[-2:]
+    (before_start, before_stop), (_, stop) = groups[-2:]
     new = sum(counts[before_stop:stop])
     if new < settings.target_tokens // 4 and sum(counts[before_start:stop]) <= settings.max_tokens:
         return [*groups[:-2], (before_start, stop)]
@@ -136,9 +137,7 @@ def _split_oversize(
     return spans, new_counts
 
 
-def _split_span(
-    text: str, span: Span, n_tokens: int, count_tokens: CountTokens, max_tokens: int
-) -> list[Span]:
+def _split_span(text: str, span: Span, n_tokens: int, count_tokens: CountTokens, max_tokens: int) -> list[Span]:
     """Pieces of one oversize sentence, each of at most `max_tokens`."""
     pieces: list[Span] = []
     todo = [(span, n_tokens)]
@@ -162,7 +161,7 @@ def _even_cuts(text: str, span: Span, n_shares: int) -> list[Span]:
         ideal = span.start + round(i * share)
         cuts.append(_best_boundary(text, max(cuts[-1] + 1, ideal - int(share / 4)), ideal, span.end))
     edges = [*cuts, span.end]
-    spans = [_trim(text, Span(a, b)) for a, b in zip(edges, edges[1:], strict=False) if a < b]
+    spans = [_trim(text, Span(a, b)) for a, b in itertools.pairwise(edges) if a < b]
     return [s for s in spans if s.start < s.end]
 
 

@@ -62,7 +62,9 @@ def check_question(question: str) -> str:
     if not stripped:
         raise ValueError("the question is empty; expected: some words; to mend: ask something")
     if len(stripped) > MAX_QUESTION_CHARS:
-        raise ValueError(f"the question has {len(stripped)} characters; expected: at most {MAX_QUESTION_CHARS}; to mend: shorten it")
+        raise ValueError(
+            f"the question has {len(stripped)} characters; expected: at most {MAX_QUESTION_CHARS}; to mend: shorten it"
+        )
     return stripped.encode("utf-8", "replace").decode("utf-8")
 
 
@@ -175,7 +177,9 @@ def _warnings(snapshot: Snapshot, encoder: Encoder, language: str) -> list[str]:
         return []
     warnings = []
     if language and language.split("-")[0] not in covered:
-        warnings.append(f"the encoder {encoder.name} was not trained on the question's language ({language}); results may be poor")
+        warnings.append(
+            f"the encoder {encoder.name} was not trained on the question's language ({language}); results may be poor"
+        )
     uncovered = sorted(tag for tag in snapshot.languages() if tag and tag.split("-")[0] not in covered)
     if uncovered:
         warnings.append(f"the encoder {encoder.name} was not trained on {', '.join(uncovered)}, which the corpus has")

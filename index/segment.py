@@ -7,6 +7,7 @@ character that is not white space, in order, without overlap.
 
 from __future__ import annotations
 
+import itertools
 import unicodedata
 
 import regex
@@ -31,7 +32,9 @@ _BREAK = regex.compile(r"\n[ \t\u3000]*\n\s*|\n")
 _LETTER = regex.compile(r"\p{L}")
 
 # What continues a sentence after a quotation that ends in a stop.
-_KOREAN_QUOTATIVE = regex.compile(r"\s?(?:이?라[고는며면던]|라는|하고|하는|하며|고\b|고\s|는\b|은\b|이\b|을\b|를\b|의\b|에\b|과\b|와\b|도\b|로\b|으로|란\b|라며|라면서)")
+_KOREAN_QUOTATIVE = regex.compile(
+    r"\s?(?:이?라[고는며면던]|라는|하고|하는|하며|고\b|고\s|는\b|은\b|이\b|을\b|를\b|의\b|에\b|과\b|와\b|도\b|로\b|으로|란\b|라며|라면서)"
+)
 _JAPANESE_QUOTATIVE = regex.compile(r"(?:と|って|という|の|が|を|は|に|も|で|へ|や|など|、|，)")
 _OTHER_QUOTATIVE = regex.compile(r"(?:ဟု|ဟူ|என்ற|என்று|என)")
 # A brand or domain that begins a sentence in lower case: iPhone, eBay, example.com.
@@ -73,7 +76,7 @@ def _paragraphs(text: str) -> list[Span]:
         if match.group().count("\n") > 1 or not _is_soft_wrap(text, match.start(), match.end()):
             cuts.append(match.end())
     cuts.append(len(text))
-    return [Span(a, b) for a, b in zip(cuts, cuts[1:], strict=False) if a < b]
+    return [Span(a, b) for a, b in itertools.pairwise(cuts) if a < b]
 
 
 def _is_soft_wrap(text: str, start: int, end: int) -> bool:
@@ -152,7 +155,11 @@ def _take_closers(text: str, position: int, end: int, start: int) -> int:
     """
     while position < end:
         char = text[position]
-        if char in " \u00a0\u202f" and text[position + 1 : position + 2] == "»" and _is_open(text, "»", start, position):
+        if (
+            char in " \u00a0\u202f"
+            and text[position + 1 : position + 2] == "»"
+            and _is_open(text, "»", start, position)
+        ):
             position += 2  # French sets a space before the closing sign
         elif char in _CLOSERS:
             if char in "\"'＂＇“‘«»" and not _is_open(text, char, start, position):
@@ -184,9 +191,7 @@ def _opening_of(text: str, closer_at: int, start: int) -> int:
     return max((text.rfind(opener, start, closer_at) for opener in openers), default=-1)
 
 
-def _ends_sentence(
-    text: str, begin: int, stop_start: int, stop_end: int, after: int, end: int, language: str
-) -> bool:
+def _ends_sentence(text: str, begin: int, stop_start: int, stop_end: int, after: int, end: int, language: str) -> bool:
     rest = text[after : min(after + 40, end)]
     if not rest.strip():
         return True
@@ -238,9 +243,7 @@ def _ellipsis_ends(text: str, stop_start: int, rest: str) -> bool:
     return rest[0].isspace() and (following[:1].isupper() or following[:1] in "¿¡„«“(（")
 
 
-def _soft_stop_ends(
-    text: str, begin: int, stop_start: int, stop: str, rest: str, closed: bool, language: str
-) -> bool:
+def _soft_stop_ends(text: str, begin: int, stop_start: int, stop: str, rest: str, closed: bool, language: str) -> bool:
     first = rest[0]
     following = rest.lstrip()
     nxt = following.lstrip(_OPENERS + "—–- ")[:1]
@@ -270,9 +273,7 @@ def _ends_without_space(text: str, stop_start: int, rest: str, question: bool) -
         name_in_japanese = before.isascii() and _KANA_HAN.match(first)  # Yahoo!ニュース
         return not first.islower() and bool(_LETTER.match(first) or first in "•-–—") and not name_in_japanese
     if _CASELESS.match(before):
-        return bool(_CASELESS.match(first)) and len(
-            _word_before(text, max(0, stop_start - 20), stop_start)
-        ) > 3
+        return bool(_CASELESS.match(first)) and len(_word_before(text, max(0, stop_start - 20), stop_start)) > 3
     if _KANA_HAN.match(before):
         return bool(_KANA_HAN.match(first))
     # "word.Another": a missing space, unless it is a domain name or a version.
@@ -299,7 +300,13 @@ def _split_spaced(text: str, span: Span) -> list[Span]:
     for match in _SPACES.finditer(text, span.start, span.end):
         left, right = text[match.start() - 1], text[match.end() : match.end() + 1]
         thai_both = _THAI_LIKE.match(left) and _THAI_LIKE.match(right or " ")
-        if thai_both and right not in "ๆฯ" and left != "ฯ" and match.start() - begin >= _THAI_TARGET and span.end - match.end() >= 20:
+        if (
+            thai_both
+            and right not in "ๆฯ"
+            and left != "ฯ"
+            and match.start() - begin >= _THAI_TARGET
+            and span.end - match.end() >= 20
+        ):
             _append(pieces, text, begin, match.start())
             begin = match.end()
     _append(pieces, text, begin, span.end)

@@ -32,7 +32,7 @@ def terms(text: str) -> list[str]:
     found: list[str] = []
     for match in _RUN.finditer(fold_traditional(folded)):
         kind, run = match.lastgroup, match.group()
-        if kind == "two" or kind == "three":
+        if kind in {"two", "three"}:
             size = 2 if kind == "two" else 3
             # Fewer characters than the gram: the run itself is the term.
             found += [run[i : i + size] for i in range(max(1, len(run) - size + 1))]

@@ -140,4 +140,3 @@ def _work(batch: Batch) -> list[EncodedDocument]:
     if _mine is None:  # pragma: no cover - the initialiser ran
         raise RuntimeError("a worker was not started")
     return encode(batch, *_mine)
-

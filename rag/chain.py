@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from index.backends.embedded import EmbeddedBackend
@@ -26,7 +26,7 @@ class ChainSettings:
 
     k: int = 10  # passages retrieved
     min_relevance: float = 0.42  # below, the articles are held not to answer; docs/decisions/0008
-    search: SearchSettings = SearchSettings()
+    search: SearchSettings = field(default_factory=SearchSettings)
 
 
 class Chain:
@@ -65,8 +65,9 @@ class Chain:
                     "total": round((time.perf_counter() - started) * 1000, 2),
                 }
                 warnings = (*found.warnings, *event.answer.warnings)
-                event = Done(replace(event.answer, warnings=warnings, timings_ms=timings))
-            yield event
+                yield Done(replace(event.answer, warnings=warnings, timings_ms=timings))
+            else:
+                yield event
 
     def invoke(self, question: str, history: Sequence[Turn] = ()) -> Answer:
         """The answer as a whole."""

@@ -7,7 +7,17 @@ import tomllib
 from importlib.resources import files
 
 _FALLBACK = "en"
-_NEAREST = {"zh": "zh-Hans", "no": "nb", "nn": "nb", "tl": "tl", "fil": "tl", "gl": "pt", "be": "ru", "bs": "hr", "mk": "bg"}
+_NEAREST = {
+    "zh": "zh-Hans",
+    "no": "nb",
+    "nn": "nb",
+    "tl": "tl",
+    "fil": "tl",
+    "gl": "pt",
+    "be": "ru",
+    "bs": "hr",
+    "mk": "bg",
+}
 
 
 def phrase(name: str, language: str) -> str:

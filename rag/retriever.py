@@ -22,7 +22,8 @@ class DragomanRetriever(BaseRetriever):
 
     def _get_relevant_documents(self, query: str, *, run_manager: CallbackManagerForRetrieverRun) -> list[Document]:
         return [
-            Document(page_content=item.passage.text, metadata=_metadata(item)) for item in self.chain.retrieve(query, self.k).passages
+            Document(page_content=item.passage.text, metadata=_metadata(item))
+            for item in self.chain.retrieve(query, self.k).passages
         ]
 
 

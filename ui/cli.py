@@ -26,9 +26,24 @@ app = typer.Typer(
     help="Ask in any language; answered from articles in other languages, every sentence with its passage.",
 )
 
-IndexOption = Annotated[Path | None, typer.Option("--index", metavar="DIR", help="The index folder; ./.dragoman or $DRAGOMAN_INDEX by default.")]
-EncoderOption = Annotated[str | None, typer.Option("--encoder", metavar="NAME", help="embedded, a sentence-transformers model, or langchain:PROVIDER:MODEL.")]
-ModelOption = Annotated[str | None, typer.Option("--model", metavar="PROVIDER:NAME", help="A LangChain chat model, as in openai:gpt-5-mini or ollama:llama3.2; none by default.")]
+IndexOption = Annotated[
+    Path | None,
+    typer.Option("--index", metavar="DIR", help="The index folder; ./.dragoman or $DRAGOMAN_INDEX by default."),
+]
+EncoderOption = Annotated[
+    str | None,
+    typer.Option(
+        "--encoder", metavar="NAME", help="embedded, a sentence-transformers model, or langchain:PROVIDER:MODEL."
+    ),
+]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="PROVIDER:NAME",
+        help="A LangChain chat model, as in openai:gpt-5-mini or ollama:llama3.2; none by default.",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else there.")]
 KOption = Annotated[int | None, typer.Option("-k", min=1, max=1000, help="Passages to find; 10 by default.")]
 
@@ -54,13 +69,22 @@ def main() -> None:
 
 @app.command("index")
 def index_command(
-    paths: Annotated[list[str] | None, typer.Argument(metavar="PATH...", help="Files, folders, or URLs (with --allow-url).")] = None,
+    paths: Annotated[
+        list[str] | None, typer.Argument(metavar="PATH...", help="Files, folders, or URLs (with --allow-url).")
+    ] = None,
     index: IndexOption = None,
     encoder: EncoderOption = None,
     allow_url: Annotated[bool, typer.Option("--allow-url", help="Fetch http(s) addresses among the paths.")] = False,
-    refresh: Annotated[bool, typer.Option("--refresh", help="Re-do stored documents with the encoder and settings given.")] = False,
-    max_file_mb: Annotated[int | None, typer.Option("--max-file-mb", min=1, help="Largest file that is read; 64 by default.")] = None,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Also tell what was removed as boilerplate, and how files were decoded.")] = False,
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="Re-do stored documents with the encoder and settings given.")
+    ] = False,
+    max_file_mb: Annotated[
+        int | None, typer.Option("--max-file-mb", min=1, help="Largest file that is read; 64 by default.")
+    ] = None,
+    verbose: Annotated[
+        bool,
+        typer.Option("--verbose", "-v", help="Also tell what was removed as boilerplate, and how files were decoded."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Add or update files, folders and URLs."""
@@ -109,7 +133,9 @@ def remove(
 @app.command("list")
 def list_command(
     index: IndexOption = None,
-    stats: Annotated[bool, typer.Option("--stats", help="Sizes and the state of the index instead of the documents.")] = False,
+    stats: Annotated[
+        bool, typer.Option("--stats", help="Sizes and the state of the index instead of the documents.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show the documents, or the sizes, of an index."""
@@ -124,7 +150,11 @@ def list_command(
         return
     documents = list(backend.documents())
     failures = backend.failures()
-    lines = [f"{d.doc_id}  {d.language:8} {d.date:10}  {d.n_passages:5}  {d.title or '-'}  ({d.source}){'  stale' if d.stale else ''}" for d in documents]
+    lines = [
+        f"{d.doc_id}  {d.language:8} {d.date:10}  {d.n_passages:5}  {d.title or '-'}  ({d.source})"
+        + ("  stale" if d.stale else "")
+        for d in documents
+    ]
     lines += [f"failed            {source}: {reason}" for source, reason in failures]
     payload = {"documents": [asdict(d) for d in documents], "failed": [{"source": s, "reason": r} for s, r in failures]}
     _out(payload, as_json, "\n".join(lines) or "the index is empty")
@@ -152,7 +182,11 @@ def doctor(
             settings: IndexSettings = writer.settings
         redo(config.index, encoder, settings)
         findings = examine(config.index)
-    payload = {"sound": not findings, "findings": [{"what": f.what, "repairable": f.repairable} for f in findings], "repaired": done}
+    payload = {
+        "sound": not findings,
+        "findings": [{"what": f.what, "repairable": f.repairable} for f in findings],
+        "repaired": done,
+    }
     lines = [f"repaired: {what}" for what in done] + [f"problem: {f.what}" for f in findings]
     if not findings:
         stats = EmbeddedBackend(config.index).stats()
@@ -228,7 +262,9 @@ def eval_command(
     index: IndexOption = None,
     encoder: EncoderOption = None,
     model: ModelOption = None,
-    retrieval_only: Annotated[bool, typer.Option("--retrieval-only", help="Measure the passages, not the answers.")] = False,
+    retrieval_only: Annotated[
+        bool, typer.Option("--retrieval-only", help="Measure the passages, not the answers.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Measure an index against gold questions."""
@@ -246,7 +282,10 @@ def eval_command(
 @app.command()
 def demo(
     model: ModelOption = None,
-    keep: Annotated[Path | None, typer.Option("--index", metavar="DIR", help="Keep the demo's index here; a temporary folder by default.")] = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option("--index", metavar="DIR", help="Keep the demo's index here; a temporary folder by default."),
+    ] = None,
 ) -> None:
     """Index the sample articles and ask a few questions in other languages."""
     from ui.demo import run_demo
@@ -335,7 +374,8 @@ def _show_report(report: IngestReport, config: Config, verbose: bool, as_json: b
     }
     text = (
         f"{config.index}: {report.added} added, {report.replaced} replaced, {report.unchanged} unchanged, "
-        f"{report.deleted} deleted, {len(report.failed)} failed; {report.n_passages} passages in {report.seconds:.1f} s ({rate:,.0f}/s)"
+        f"{report.deleted} deleted, {len(report.failed)} failed; "
+        f"{report.n_passages} passages in {report.seconds:.1f} s ({rate:,.0f}/s)"
     )
     _out(payload, as_json, text)
 
@@ -362,7 +402,9 @@ def _progress() -> Iterator[Callable[[Progress], None] | None]:
         task = bar.add_task("reading", total=None)
 
         def update(progress: Progress) -> None:
-            bar.update(task, total=progress.n_files, completed=progress.n_files_done, description=_progress_text(progress))
+            bar.update(
+                task, total=progress.n_files, completed=progress.n_files_done, description=_progress_text(progress)
+            )
 
         yield update
 

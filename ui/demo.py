@@ -12,9 +12,7 @@ from pathlib import Path
 from ui.config import Config
 
 # Each is answered from an article in another language (named after it).
-QUESTIONS = (
-    "PLACEHOLDER",
-)
+QUESTIONS = ("PLACEHOLDER",)
 
 
 def run_demo(keep: Path | None, config: Config) -> None:

@@ -65,7 +65,9 @@ def run(chain: Chain, host: str, port: int, *, with_page: bool) -> None:
     if os.environ.get("GRADIO_VIBE_MODE"):
         raise ValueError("GRADIO_VIBE_MODE is set, which lets visitors run code here; to mend: unset it")
     app = make_app(chain, with_page=with_page)
-    sys.stderr.write(f"Dragoman listens on http://{host}:{port}/{'' if with_page else 'api/v1/ask'}  (Ctrl+C stops it)\n")
+    sys.stderr.write(
+        f"Dragoman listens on http://{host}:{port}/{'' if with_page else 'api/v1/ask'}  (Ctrl+C stops it)\n"
+    )
     logging.getLogger("httpx").setLevel(logging.WARNING)
     uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False)
 

@@ -84,4 +84,5 @@ def unit_rows(vectors: NDArray[np.floating]) -> FloatArray:
     out = np.asarray(vectors, dtype=np.float32)
     norms = np.linalg.norm(out, axis=1, keepdims=True)
     # FAISS does not check the norm, and a wrong one changes the ranking without an error.
-    return np.divide(out, norms, out=np.zeros_like(out), where=norms > 0)
+    divided: FloatArray = np.divide(out, norms, out=np.zeros_like(out), where=norms > 0)
+    return divided

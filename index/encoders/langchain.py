@@ -80,10 +80,10 @@ def from_provider(name: str) -> LangChainEncoder:
         from langchain.embeddings import init_embeddings
 
         embeddings = init_embeddings(spec)
-    except Exception as error:  # noqa: BLE001 - each provider raises its own
+    except Exception as error:
         raise EncoderUnavailable(
             f"the embeddings {spec!r} cannot be set up ({error})",
             "langchain:PROVIDER:MODEL, the provider's package and its key",
             f"pip install langchain-{provider}, and set the provider's key",
         ) from error
-    return LangChainEncoder(embeddings, name)  # type: ignore[arg-type]
+    return LangChainEncoder(embeddings, name)

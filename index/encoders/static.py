@@ -61,7 +61,7 @@ class StaticEncoder:
             config = json.loads((path / "config.json").read_text("utf-8"))
             tensors = load_file(path / "model.safetensors")
             self._tokenizer: Any = Tokenizer.from_file(str(path / "tokenizer.json"))
-        except Exception as error:  # noqa: BLE001 - tokenizers raises bare Exception
+        except Exception as error:
             raise EncoderUnavailable(
                 f"the encoder in {path} cannot be loaded ({error})", ", ".join(_FILES), "install dragoman anew"
             ) from error

@@ -131,7 +131,7 @@ def _load(name: str, device: str | None) -> Any:
         return SentenceTransformer(
             name, device=device, trust_remote_code=False, local_files_only=os.environ.get("HF_HUB_OFFLINE") == "1"
         )
-    except Exception as error:  # noqa: BLE001 - hub, network, file and format errors share no base class
+    except Exception as error:
         raise EncoderUnavailable(
             f"the encoder {name!r} is not on this machine and could not be fetched ({type(error).__name__})",
             "`embedded`, a directory with a model, or a model of the hub",

@@ -19,7 +19,7 @@ from index.read.text import read_markdown, read_text
 from index.read.url import fetch
 from index.settings import Limits
 
-__all__ = ["SUFFIXES", "Found", "clean", "discover", "digest", "is_url", "read_path", "read_url"]
+__all__ = ["SUFFIXES", "Found", "clean", "digest", "discover", "is_url", "read_path", "read_url"]
 
 _TEXT = frozenset({".txt", ".text"})
 _MARKDOWN = frozenset({".md", ".markdown"})
@@ -61,7 +61,9 @@ def discover(source: str) -> Iterator[Found]:
         yield Found(path, source, ReadError(f"{source} does not exist", "a file, folder or URL", "check the path"))
         return
     except OSError as error:
-        yield Found(path, source, ReadError(f"{source}: {error.strerror}", "a readable path", "check the path and its rights"))
+        yield Found(
+            path, source, ReadError(f"{source}: {error.strerror}", "a readable path", "check the path and its rights")
+        )
         return
     if stat.S_ISREG(mode):
         yield Found(path, source)
@@ -81,7 +83,9 @@ def _walk(folder: Path) -> Iterator[Found]:
                 yield Found(path, str(path))
     for failure in failures:
         path = Path(failure.filename)
-        yield Found(path, str(path), ReadError(f"{path}: {failure.strerror}", "a readable folder", f"chmod u+rx {path}"))
+        yield Found(
+            path, str(path), ReadError(f"{path}: {failure.strerror}", "a readable folder", f"chmod u+rx {path}")
+        )
 
 
 def digest(path: Path) -> str:
@@ -131,7 +135,9 @@ def _load(path: Path, limits: Limits) -> bytes:
         size = path.stat().st_size
         if size > limits.max_file_bytes:
             raise TooLarge(
-                f"{size / 2**20:.0f} MiB in one file", f"at most {limits.max_file_bytes / 2**20:.0f} MiB", "split it, or raise --max-file-mb"
+                f"{size / 2**20:.0f} MiB in one file",
+                f"at most {limits.max_file_bytes / 2**20:.0f} MiB",
+                "split it, or raise --max-file-mb",
             )
         data = path.read_bytes()
     except OSError as error:

@@ -35,7 +35,9 @@ _DATE_LINE = regex.compile(
 _AUTHOR_LINE = regex.compile(
     r"(?i)(?:author|by|written by|저자|글쓴이|작성자|作者|撰文|記者|记者|文|autor|autora|auteur|von|автор|著者|筆者|執筆)\s*[:：]\s*(\S.{0,60})"
 )
-_FORUM_HEADER = regex.compile(r"(?:送交者|发帖人|發帖人|Posted by|投稿者|작성자)\s*[:：]\s*(?P<author>\S{1,40})\s+(?P<rest>.*\d{4}.*)")
+_FORUM_HEADER = regex.compile(
+    r"(?:送交者|发帖人|發帖人|Posted by|投稿者|작성자)\s*[:：]\s*(?P<author>\S{1,40})\s+(?P<rest>.*\d{4}.*)"
+)
 _FORWARD_MARK = regex.compile(r"^(?:ZT|转帖|轉帖|\[转\]|\[轉\]|FW|Fwd)\s*[:：]\s*")
 _INTERFACE_WORDS = frozenset(
     "home menu search share print subscribe advertisement comments login register banner tweet facebook twitter "
@@ -75,9 +77,9 @@ def clean(article: Article, location: str, source: str) -> Document:
         near_start, near_end = i < 8, i >= len(blocks) * 0.8
         lines = []
         for line in block.text.split("\n"):
-            line, metadata = _clean_line(line, near_start, near_end, lines_seen, metadata, removed)
-            if line:
-                lines.append(line)
+            kept_line, metadata = _clean_line(line, near_start, near_end, lines_seen, metadata, removed)
+            if kept_line:
+                lines.append(kept_line)
         if lines:
             kept.append(Block("\n".join(lines), block.kind))
     kept = _drop_orphan_headings(kept, removed)
@@ -198,7 +200,12 @@ def _title(blocks: list[Block]) -> str:
         return ""
     first, *rest = blocks[0].text.split("\n")
     alone = blocks[0].kind is BlockKind.HEADING or len(blocks) > 1 or bool(rest)
-    if alone and len(first) <= 120 and not regex.search(r"[.。！!…;；,，、:：]$", first) and not _LIST_MARK.match(first):
+    if (
+        alone
+        and len(first) <= 120
+        and not regex.search(r"[.。！!…;；,，、:：]$", first)
+        and not _LIST_MARK.match(first)
+    ):
         return first
     return ""
 
@@ -238,7 +245,15 @@ def _language(text: str, metadata: Metadata) -> str:
         return declared
     primary = declared.split("-")[0].lower()
     if primary == "zh":
-        regional = {"tw": "zh-Hant", "hk": "zh-Hant", "mo": "zh-Hant", "hant": "zh-Hant", "cn": "zh-Hans", "sg": "zh-Hans", "hans": "zh-Hans"}
+        regional = {
+            "tw": "zh-Hant",
+            "hk": "zh-Hant",
+            "mo": "zh-Hant",
+            "hant": "zh-Hant",
+            "cn": "zh-Hans",
+            "sg": "zh-Hans",
+            "hans": "zh-Hans",
+        }
         declared = next((regional[part] for part in declared.lower().split("-") if part in regional), declared)
         return declared if found == "zh" else found
     close = {"no": "nb", "nn": "nb"}

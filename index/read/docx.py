@@ -33,7 +33,9 @@ def read_docx(data: bytes, limits: Limits) -> Article:
             language=(properties.language or "").replace("_", "-"),
         )
     except (OpcError, LxmlError, KeyError, ValueError, AttributeError, zipfile.BadZipFile) as error:
-        raise ReadError(f"a damaged DOCX ({type(error).__name__})", "a readable DOCX", "open and save it anew") from error
+        raise ReadError(
+            f"a damaged DOCX ({type(error).__name__})", "a readable DOCX", "open and save it anew"
+        ) from error
     if metadata.author == "python-docx":
         metadata = Metadata(metadata.title, "", "", "", metadata.language)  # the library's template, not a person
     return Article(blocks, metadata)

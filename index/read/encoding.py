@@ -203,9 +203,7 @@ def _weight(char: str) -> float:
 @functools.cache
 def _common_hangul() -> frozenset[str]:
     """The 2,350 syllables of KS X 1001, which cover written Korean; the other 8,822 are rare."""
-    return frozenset(
-        bytes((lead, trail)).decode("euc_kr") for lead in range(0xB0, 0xC9) for trail in range(0xA1, 0xFF)
-    )
+    return frozenset(bytes((lead, trail)).decode("euc_kr") for lead in range(0xB0, 0xC9) for trail in range(0xA1, 0xFF))
 
 
 def _han_weight(char: str) -> float:

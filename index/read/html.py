@@ -13,7 +13,9 @@ from index.read.encoding import decode
 from index.read.text import iso_date, web_url
 
 _META_CHARSET = regex.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_.:-]+)", regex.IGNORECASE)
-_HTML_LANG = regex.compile(r"<html[^>]{0,400}?\slang\s*=\s*[\"']?([A-Za-z]{2,3}(?:[-_][A-Za-z0-9]+)*)", regex.IGNORECASE)
+_HTML_LANG = regex.compile(
+    r"<html[^>]{0,400}?\slang\s*=\s*[\"']?([A-Za-z]{2,3}(?:[-_][A-Za-z0-9]+)*)", regex.IGNORECASE
+)
 
 
 def read_html(data: bytes, declared: str = "", url: str = "") -> Article:

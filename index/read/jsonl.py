@@ -29,7 +29,9 @@ def read_jsonl(path: Path, limits: Limits) -> Iterator[Article | ReadError]:
         while line := file.readline(limits.max_line_bytes + 1):
             number += 1
             if len(line) > limits.max_line_bytes:
-                yield ReadError(f"line {number} is over {limits.max_line_bytes // 2**20} MiB", "shorter lines", "split it")
+                yield ReadError(
+                    f"line {number} is over {limits.max_line_bytes // 2**20} MiB", "shorter lines", "split it"
+                )
                 while line and not line.endswith(b"\n"):
                     line = file.readline(2**20)
                 continue
@@ -56,6 +58,8 @@ def _article(line: bytes, number: int) -> Article | ReadError:
     text = next((values[name] for name in _TEXT_FIELDS if isinstance(values.get(name), str)), None)
     if text is None:
         return ReadError(f"line {number} has no text", f"one of the fields {', '.join(_TEXT_FIELDS)}", "mend the line")
-    part = next((str(values[name]) for name in ("id", "_id", "doc_id") if values.get(name) not in (None, "")), str(number))
+    part = next(
+        (str(values[name]) for name in ("id", "_id", "doc_id") if values.get(name) not in (None, "")), str(number)
+    )
     blocks = tuple(Block(piece) for piece in regex.split(r"\n[ \t\u3000]*\n\s*", text) if piece.strip())
     return Article(blocks, metadata_from({key: value for key, value in values.items() if isinstance(key, str)}), part)

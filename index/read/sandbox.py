@@ -46,7 +46,9 @@ class ParserProcess:
             self.close()
             limit = f"{self._limits.parse_memory_bytes // 2**20} MiB"
             raise ReadError(
-                f"a {kind} whose parser stopped (out of memory?)", f"one that parses in {limit}", "open and save it anew"
+                f"a {kind} whose parser stopped (out of memory?)",
+                f"one that parses in {limit}",
+                "open and save it anew",
             ) from error
         if isinstance(result, ReadError):
             raise result

@@ -31,7 +31,9 @@ class Page:
     data: bytes
 
 
-def fetch(url: str, limits: Limits, resolve: Resolve | None = None, allow: Callable[[str, int], bool] | None = None) -> Page:
+def fetch(
+    url: str, limits: Limits, resolve: Resolve | None = None, allow: Callable[[str, int], bool] | None = None
+) -> Page:
     """The page at `url`, after at most `limits.max_redirects` redirects.
 
     Args:
@@ -63,7 +65,11 @@ def _get(url: str, limits: Limits, resolve: Resolve, allow: Callable[[str, int],
     parts = urlsplit(url)
     shown = f"[{address}]" if ":" in address else address
     target = parts._replace(netloc=f"{shown}:{port}", fragment="").geturl()
-    headers = {"Host": parts.netloc, "User-Agent": "dragoman/0.1", "Accept": "text/html,text/plain,application/pdf;q=0.9,*/*;q=0.1"}
+    headers = {
+        "Host": parts.netloc,
+        "User-Agent": "dragoman/0.1",
+        "Accept": "text/html,text/plain,application/pdf;q=0.9,*/*;q=0.1",
+    }
     extensions: dict[str, Any] = {"sni_hostname": host} if parts.scheme == "https" else {}
     try:
         # trust_env=False: a proxy from the environment would do its own look-up, past the guard.
@@ -79,7 +85,9 @@ def _get(url: str, limits: Limits, resolve: Resolve, allow: Callable[[str, int],
             kind = response.headers.get("content-type", "")
             return Page(url, kind.split(";")[0].strip().lower(), response.charset_encoding or "", data)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise ReadError(f"{url} could not be fetched ({type(error).__name__})", "an answer in time", "try again") from error
+        raise ReadError(
+            f"{url} could not be fetched ({type(error).__name__})", "an answer in time", "try again"
+        ) from error
 
 
 def _body(response: Any, url: str, limits: Limits, deadline: float) -> bytes:
@@ -87,7 +95,9 @@ def _body(response: Any, url: str, limits: Limits, deadline: float) -> bytes:
     for chunk in response.iter_bytes():
         size += len(chunk)
         if size > limits.max_url_bytes:
-            raise TooLarge(f"{url} is over {limits.max_url_bytes // 2**20} MiB", "a smaller page", "save and index it as a file")
+            raise TooLarge(
+                f"{url} is over {limits.max_url_bytes // 2**20} MiB", "a smaller page", "save and index it as a file"
+            )
         if time.monotonic() > deadline:
             raise ReadError(f"{url} took over {limits.url_timeout_s:.0f} s", "an answer in time", "try again")
         chunks.append(chunk)

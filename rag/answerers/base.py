@@ -49,9 +49,17 @@ class Draft:
         quote = passage.text[start - passage.start : end - passage.start]
         self.citations.append(
             Citation(
-                len(self.citations) + 1, passage.doc_id, passage.source, passage.title, passage.language,
-                start, end, quote, passage.url, passage.date,
-            )  # fmt: skip
+                n=len(self.citations) + 1,
+                doc_id=passage.doc_id,
+                source=passage.source,
+                title=passage.title,
+                language=passage.language,
+                start=start,
+                end=end,
+                quote=quote,
+                url=passage.url,
+                date=passage.date,
+            )
         )
         return len(self.citations)
 

@@ -39,7 +39,9 @@ class ExtractiveAnswerer:
         draft = Draft()
         chosen = _choose(task)
         language = phrase_language(task.language)
-        others = sorted({item.passage.language for item in chosen if not same_language(item.passage.language, task.language)})
+        others = sorted(
+            {item.passage.language for item in chosen if not same_language(item.passage.language, task.language)}
+        )
         name = "intro_other" if others else "intro"
         yield say(draft, phrase(name, language).replace("{languages}", ", ".join(others)) + "\n")
         for item in chosen:
@@ -71,7 +73,9 @@ def _choose(task: Task) -> list[_Candidate]:
 def _candidates(task: Task) -> Iterator[_Candidate]:
     passages = task.found.passages[:_MAX_PASSAGES]
     spans = [(scored, start, end) for scored in passages for start, end in scored.passage.sentences]
-    texts = [scored.passage.text[start - scored.passage.start : end - scored.passage.start] for scored, start, end in spans]
+    texts = [
+        scored.passage.text[start - scored.passage.start : end - scored.passage.start] for scored, start, end in spans
+    ]
     cosines = sentence_cosines(task.encoder, task.question, texts)
     wanted = {term for term in terms(task.question) if term not in function_words(task.language)}
     best_score = passages[0].score or 1.0

@@ -37,7 +37,7 @@ def load_chat_model(spec: str) -> BaseChatModel:
         from langchain.chat_models import init_chat_model
 
         model: BaseChatModel = init_chat_model(spec, temperature=0)
-    except Exception as error:  # noqa: BLE001 - each provider raises its own
+    except Exception as error:
         raise ModelUnavailable(
             f"the model {spec!r} cannot be set up ({type(error).__name__}: {str(error)[:300]})",
             "PROVIDER:NAME, as in openai:gpt-5-mini or ollama:llama3.2, the provider's package and its key",
@@ -75,8 +75,11 @@ class GenerativeAnswerer:
                     if head.strip().startswith(REFUSAL):
                         break
                     continue
-                text, started = head, True
-            for piece in stream.feed(text):
+                started = True
+                pieces = stream.feed(head)
+            else:
+                pieces = stream.feed(text)
+            for piece in pieces:
                 yield from writer.take(piece)
         if not started and head.strip().startswith(REFUSAL):
             yield from abstain(task, draft)
@@ -94,9 +97,11 @@ class GenerativeAnswerer:
             for chunk in self._model.stream(messages):
                 if text := _text_of(chunk.content):
                     yield text
-        except Exception as error:  # noqa: BLE001 - each provider raises its own
+        except Exception as error:
             raise ModelFailed(
-                f"the model failed ({type(error).__name__}: {str(error)[:200]})", "an answer", "try again or another model"
+                f"the model failed ({type(error).__name__}: {str(error)[:200]})",
+                "an answer",
+                "try again or another model",
             ) from error
 
 

@@ -111,8 +111,9 @@ def _card(citation: Citation, answer: Answer) -> str:
     if citation.url:
         title = f'<a href="{escape(citation.url)}" rel="noopener noreferrer nofollow" target="_blank">{title}</a>'
     return (
-        f'<article id="source-{citation.n}" lang="{escape(citation.language)}" dir="auto"><b>[{citation.n}] {title}</b><br>'
-        f"<small>{_flat(about)} · {_flat(citation.source)}</small><br>{_flat(before)}<mark>{_flat(citation.quote)}</mark>{_flat(after)}</article>"
+        f'<article id="source-{citation.n}" lang="{escape(citation.language)}" dir="auto">'
+        f"<b>[{citation.n}] {title}</b><br><small>{_flat(about)} · {_flat(citation.source)}</small><br>"
+        f"{_flat(before)}<mark>{_flat(citation.quote)}</mark>{_flat(after)}</article>"
     )
 
 

@@ -31,11 +31,15 @@ class EmbeddedBackend:
             FormatTooNew, StoreDamaged: As they say.
         """
         if not (folder / STORE).is_file():
-            raise IndexMissing(f"there is no index in {folder}", f"a folder with {STORE}", "dragoman index PATH... makes one")
+            raise IndexMissing(
+                f"there is no index in {folder}", f"a folder with {STORE}", "dragoman index PATH... makes one"
+            )
         self.folder = folder
         self._connection = connect(folder)
         if not self._meta():
-            raise IndexMissing(f"the index in {folder} has not been laid out", "a finished `dragoman index`", "dragoman index PATH...")
+            raise IndexMissing(
+                f"the index in {folder} has not been laid out", "a finished `dragoman index`", "dragoman index PATH..."
+            )
         self._reader = Reader(folder)
 
     def _meta(self) -> dict[str, str]:
@@ -79,7 +83,7 @@ class EmbeddedBackend:
             (key,),
         )
         for row in rows:
-            yield StoredDocument(*row[:-1], stale=bool(row[-1]))
+            yield StoredDocument(*row[:10], bool(row[10]))
 
     def text(self, doc_id: str) -> str | None:
         """The stored text of a document, None where there is no such document."""
@@ -101,7 +105,9 @@ class EmbeddedBackend:
             n_documents=one("SELECT count(*) FROM documents").fetchone()[0],
             n_passages=one("SELECT count(*) FROM passages").fetchone()[0],
             n_vectors=one("SELECT coalesce(sum(n_vectors), 0) FROM passages").fetchone()[0],
-            n_stale=one("SELECT count(*) FROM documents WHERE settings_key != ?", (meta["settings_key"],)).fetchone()[0],
+            n_stale=one("SELECT count(*) FROM documents WHERE settings_key != ?", (meta["settings_key"],)).fetchone()[
+                0
+            ],
             n_failed=one("SELECT count(*) FROM files WHERE status != 'ok'").fetchone()[0],
             languages=dict(one("SELECT language, count(*) FROM documents GROUP BY language ORDER BY 2 DESC, 1")),
             encoder=meta["encoder"],

@@ -62,8 +62,13 @@ def _passages(connection: sqlite3.Connection, dim: int) -> Iterator[Finding]:
         "SELECT d.doc_id, d.n_chars, d.n_passages, count(p.pid) FROM documents d LEFT JOIN passages p USING (doc_pk)"
         " GROUP BY d.doc_pk HAVING d.n_passages != count(p.pid) OR max(p.end) > d.n_chars"
     ):
-        yield Finding(f"document {doc_id} ({n_chars} characters) has {n_stored} passages, not {n_listed}, or one past its end", True)
-    orphans = connection.execute("SELECT count(*) FROM passages WHERE doc_pk NOT IN (SELECT doc_pk FROM documents)").fetchone()[0]
+        yield Finding(
+            f"document {doc_id} ({n_chars} characters) has {n_stored} passages, not {n_listed}, or one past its end",
+            True,
+        )
+    orphans = connection.execute(
+        "SELECT count(*) FROM passages WHERE doc_pk NOT IN (SELECT doc_pk FROM documents)"
+    ).fetchone()[0]
     if orphans:
         yield Finding(f"{orphans} passages belong to no document", True)
     # Documents of another encoder have vectors of another size: only a whole number of rows is asked of them.
@@ -82,7 +87,9 @@ def _passages(connection: sqlite3.Connection, dim: int) -> Iterator[Finding]:
 def _terms(connection: sqlite3.Connection) -> Iterator[Finding]:
     n_terms = connection.execute("SELECT count(*) FROM terms_docsize").fetchone()[0]
     n_passages = connection.execute("SELECT count(*) FROM passages").fetchone()[0]
-    missing = connection.execute("SELECT count(*) FROM passages WHERE pid NOT IN (SELECT id FROM terms_docsize)").fetchone()[0]
+    missing = connection.execute(
+        "SELECT count(*) FROM passages WHERE pid NOT IN (SELECT id FROM terms_docsize)"
+    ).fetchone()[0]
     if n_terms != n_passages or missing:
         yield Finding(f"the lexical index holds {n_terms} passages of {n_passages} ({missing} missing)", True)
 
@@ -112,7 +119,9 @@ def _derived_files(connection: sqlite3.Connection, folder: Path, meta: dict[str,
             "SELECT coalesce(sum(n_vectors), 0) FROM deleted WHERE pid <= ?", (manifest.vectors.max_pid,)
         ).fetchone()[0]
         if not alive <= index.ntotal <= alive + dead:
-            yield Finding(f"the vector file has {index.ntotal} vectors where the store has {alive} ({dead} deleted since)", True)
+            yield Finding(
+                f"the vector file has {index.ntotal} vectors where the store has {alive} ({dead} deleted since)", True
+            )
     known = manifest.vectors.file if manifest.vectors else ""
     strays = [path.name for path in (folder / VECTORS).glob("*") if path.name != known]
     if strays:

@@ -74,7 +74,9 @@ class Reader:
             connection.execute("BEGIN")
             try:
                 meta = dict(connection.execute("SELECT key, value FROM meta"))
-                yield EmbeddedSnapshot(connection, self._vectors(connection, meta), int(meta["dim"]), meta["settings_key"])
+                yield EmbeddedSnapshot(
+                    connection, self._vectors(connection, meta), int(meta["dim"]), meta["settings_key"]
+                )
             finally:
                 if connection.in_transaction:
                     connection.execute("COMMIT")
@@ -208,7 +210,8 @@ class EmbeddedSnapshot:
         for row in rows:
             start = row[9]
             offsets = np.frombuffer(row[-1], dtype=np.int32).reshape(-1, 2) + start
-            found[row[0]] = StoredPassage(*row[:-1], tuple((int(a), int(b)) for a, b in offsets))
+            sentences = tuple((int(a), int(b)) for a, b in offsets)
+            found[row[0]] = StoredPassage(*row[:12], sentences)
         return found
 
     def document_frequency(self, terms: Sequence[str]) -> dict[str, int]:
@@ -218,7 +221,9 @@ class EmbeddedSnapshot:
         return dict(connection.execute(f"SELECT term, doc FROM temp.vocabulary WHERE term IN ({marks})", tuple(terms)))
 
     def languages(self) -> dict[str, int]:
-        return dict(self._connection.execute("SELECT language, count(*) FROM passages GROUP BY language ORDER BY 2 DESC, 1"))
+        return dict(
+            self._connection.execute("SELECT language, count(*) FROM passages GROUP BY language ORDER BY 2 DESC, 1")
+        )
 
     def n_passages(self) -> int:
         return int(self._connection.execute("SELECT count(*) FROM passages").fetchone()[0])

@@ -63,7 +63,9 @@ def connect(path: Path, write: bool = False) -> sqlite3.Connection:
     if version > FORMAT_VERSION:
         connection.close()
         raise FormatTooNew(
-            f"{path} has index format {version}", f"at most {FORMAT_VERSION}", "use a newer dragoman, or index anew elsewhere"
+            f"{path} has index format {version}",
+            f"at most {FORMAT_VERSION}",
+            "use a newer dragoman, or index anew elsewhere",
         )
     return connection
 

@@ -84,7 +84,7 @@ def _batches(rows: Rows, dim: int, size: int = 16_384) -> Iterator[tuple[IntArra
 
 def _build_ivf(rows: Rows, n_vectors: int, dim: int) -> Built:
     n_lists = int(4 * math.sqrt(n_vectors))
-    coarse = faiss.IndexFlatIP(dim)
+    coarse: Any = faiss.IndexFlatIP(dim)
     index = faiss.IndexIVFScalarQuantizer(
         coarse, dim, n_lists, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT, False
     )
@@ -188,9 +188,12 @@ def _search(index: Any, query: FloatArray, n: int, dead: IntArray | None) -> tup
         scores, ids = index.search(rows, n)
         return scores, ids
     alive = faiss.IDSelectorNot(faiss.IDSelectorBatch(dead))
-    if isinstance(faiss.downcast_index(index), faiss.IndexIVF):
-        params = faiss.SearchParametersIVF(sel=alive, nprobe=faiss.downcast_index(index).nprobe)
+    inner: Any = faiss.downcast_index(index)
+    # faiss's own type stubs do not know these keyword arguments.
+    library: Any = faiss
+    if isinstance(inner, faiss.IndexIVF):
+        params = library.SearchParametersIVF(sel=alive, nprobe=inner.nprobe)
     else:
-        params = faiss.SearchParameters(sel=alive)
+        params = library.SearchParameters(sel=alive)
     scores, ids = index.search(rows, n, params=params)
     return scores, ids

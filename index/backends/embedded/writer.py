@@ -71,7 +71,9 @@ class Writer:
             self._lock.acquire()
         except Timeout as error:
             raise IndexLocked(
-                f"another process{self._owner()} is writing to {self._folder}", "one writer at a time", "wait for it to end, or stop it"
+                f"another process{self._owner()} is writing to {self._folder}",
+                "one writer at a time",
+                "wait for it to end, or stop it",
             ) from error
         except OSError as error:
             if error.errno == 28:
@@ -190,7 +192,8 @@ class Writer:
         key = self.settings_key
         with self._translated(), self.transaction():
             self._delete_passages(
-                "location IN (SELECT value FROM json_each(?))", json.dumps([item.document.location for item in documents])
+                "location IN (SELECT value FROM json_each(?))",
+                json.dumps([item.document.location for item in documents]),
             )
             for item in documents:
                 self._insert(item, key)
@@ -206,7 +209,9 @@ class Writer:
         with self._translated(), self.transaction():
             n = self._delete_passages("doc_id IN (SELECT value FROM json_each(?))", json.dumps(list(doc_ids)))
             # A file none of whose documents are left is forgotten, so that indexing it again stores it.
-            self._connection.execute("DELETE FROM files WHERE status != 'failed' AND location NOT IN (SELECT file FROM documents)")
+            self._connection.execute(
+                "DELETE FROM files WHERE status != 'failed' AND location NOT IN (SELECT file FROM documents)"
+            )
             if n:
                 self._bump()
         return n
@@ -337,7 +342,11 @@ class Writer:
     def _remove_leftovers(self) -> None:
         """Delete vector files that the manifest does not name and temporary files of killed writers."""
         described = self._described()
-        for path in [*self._folder.glob(".*.tmp"), *(self._folder / VECTORS).glob("*"), *(self._folder / VECTORS).glob(".*.tmp")]:
+        for path in [
+            *self._folder.glob(".*.tmp"),
+            *(self._folder / VECTORS).glob("*"),
+            *(self._folder / VECTORS).glob(".*.tmp"),
+        ]:
             if described is None or path.name != described.file:
                 with contextlib.suppress(OSError):
                     path.unlink()
@@ -365,11 +374,11 @@ class Writer:
         first = int(self._connection.execute("SELECT value FROM meta WHERE key = 'next_pid'").fetchone()[0])
         rows, term_rows = [], []
         for i, (passage, matrix) in enumerate(zip(item.passages, item.vectors, strict=True)):
-            matrix = matrix[: vec.MAX_PARTS]
+            kept = matrix[: vec.MAX_PARTS]
             offsets = np.array(passage.sentences, dtype=np.int32) - passage.start
             rows.append(
                 (first + i, doc_pk, passage.ordinal, passage.start, passage.end, passage.language, passage.section,
-                 offsets.tobytes(), len(matrix), matrix.tobytes())
+                 offsets.tobytes(), len(kept), kept.tobytes())
             )  # fmt: skip
             term_rows.append((first + i, item.terms[i], item.title_terms))
         self._connection.executemany("INSERT INTO passages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
@@ -388,7 +397,9 @@ class Writer:
             f" FROM passages WHERE {chosen}",
             (names,),
         )
-        self._connection.execute(f"DELETE FROM terms WHERE rowid IN (SELECT pid FROM passages WHERE {chosen})", (names,))
+        self._connection.execute(
+            f"DELETE FROM terms WHERE rowid IN (SELECT pid FROM passages WHERE {chosen})", (names,)
+        )
         self._connection.execute(f"DELETE FROM passages WHERE {chosen}", (names,))
         self._connection.execute(f"DELETE FROM documents WHERE {chosen}", (names,))
         return len(keys)
@@ -414,7 +425,9 @@ class Writer:
             if "full" in str(error) or "disk I/O" in str(error):
                 raise full(self._folder, error) from error
             if "locked" in str(error):
-                raise IndexLocked(f"{self._folder / STORE} is locked ({error})", "one writer at a time", "wait for the other") from error
+                raise IndexLocked(
+                    f"{self._folder / STORE} is locked ({error})", "one writer at a time", "wait for the other"
+                ) from error
             raise damaged(self._folder, error) from error
         except sqlite3.DatabaseError as error:
             raise damaged(self._folder, error) from error
