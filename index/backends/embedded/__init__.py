@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 from index.backends.base import Stats, StoredDocument
 from index.backends.embedded.doctor import Finding, examine, repair
@@ -83,7 +84,8 @@ class EmbeddedBackend:
             (key,),
         )
         for row in rows:
-            yield StoredDocument(*row[:10], bool(row[10]))
+            fields: list[Any] = [*row[:10], bool(row[10])]
+            yield StoredDocument(*fields)
 
     def text(self, doc_id: str) -> str | None:
         """The stored text of a document, None where there is no such document."""

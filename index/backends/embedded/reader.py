@@ -211,7 +211,8 @@ class EmbeddedSnapshot:
             start = row[9]
             offsets = np.frombuffer(row[-1], dtype=np.int32).reshape(-1, 2) + start
             sentences = tuple((int(a), int(b)) for a, b in offsets)
-            found[row[0]] = StoredPassage(*row[:12], sentences)
+            fields: list[Any] = [*row[:12], sentences]
+            found[row[0]] = StoredPassage(*fields)
         return found
 
     def document_frequency(self, terms: Sequence[str]) -> dict[str, int]:

@@ -1,0 +1,49 @@
+"""What all tests share: no network, no telemetry, a small index of the sample articles."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+
+import pytest
+
+from index.backends.embedded import EmbeddedBackend
+from index.build import ingest
+from index.encoders import load_encoder
+from index.encoders.base import Encoder
+
+ROOT = Path(__file__).parent.parent
+SAMPLES = ROOT / "ui" / "samples" / "articles"
+SHARED = ROOT.parent / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of shared evaluation data; tests that need it are skipped without it."""
+    if not SHARED.is_dir():
+        pytest.skip("the shared evaluation data is not beside this checkout")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def encoder() -> Encoder:
+    """The embedded encoder, loaded once."""
+    return load_encoder("embedded")
+
+
+@pytest.fixture(scope="session")
+def sample_index(tmp_path_factory: pytest.TempPathFactory, encoder: Encoder) -> Path:
+    """An index of the sample articles; read only."""
+    folder = tmp_path_factory.mktemp("samples") / "index"
+    report = ingest(folder, [str(SAMPLES)], encoder, n_workers=1)
+    assert (report.added, report.failed) == (30, [])
+    return folder
+
+
+@pytest.fixture
+def sample_backend(sample_index: Path) -> EmbeddedBackend:
+    """The index of the sample articles, opened."""
+    return EmbeddedBackend(sample_index)
