@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 import time
@@ -12,7 +13,14 @@ from pathlib import Path
 from ui.config import Config
 
 # Each is answered from an article in another language (named after it).
-QUESTIONS = ("PLACEHOLDER",)
+QUESTIONS = (
+    "Per quanti anni potrebbe bastare il propellente rimasto a bordo del telescopio Webb?",  # from English
+    "¿Cuánto mide el túnel ferroviario más largo de Alemania?",  # from German
+    "墨西哥地震预警系统1991年启用时，在格雷罗州沿海设有多少个监测站？",  # from Spanish
+    "Güney Kore’de Kimchi Günü hangi tarihte kutlanıyor?",  # from Korean
+    "У якому році відкрили маяк на острові Санта-Барбара в архіпелазі Аброльос?",  # from Portuguese
+    "Wer hat die Fußball-Weltmeisterschaft 1954 gewonnen?",  # in none of them
+)
 
 
 def run_demo(keep: Path | None, config: Config) -> None:
@@ -28,7 +36,7 @@ def run_demo(keep: Path | None, config: Config) -> None:
         folder = keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dragoman-"))) / "index"
         encoder = load_encoder("embedded")
         started = time.perf_counter()
-        report = ingest(folder, [str(samples)], encoder)
+        report = ingest(folder, [_shown(samples)], encoder)
         n_documents = report.added + report.replaced + report.unchanged
         sys.stderr.write(f"{n_documents} sample articles in {time.perf_counter() - started:.1f} s\n")
         chain = open_chain(replace(config, index=folder, encoder="embedded"))
@@ -40,3 +48,12 @@ def run_demo(keep: Path | None, config: Config) -> None:
         chain.backend.close()
     if keep:
         sys.stdout.write(f'\nThe index is kept. Ask it: dragoman ask --index {keep} "..."\n')
+
+
+def _shown(path: Path) -> str:
+    """The path as a reader would rather see it in citations: relative where that is shorter."""
+    try:
+        relative = os.path.relpath(path)
+    except ValueError:  # another drive
+        return str(path)
+    return min(relative, str(path), key=len)

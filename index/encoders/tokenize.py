@@ -14,14 +14,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import regex
+from tokenizers.normalizers import NFKC
 
+_METASPACE = "▁"  # stands for a space; in a text it cannot be told from one, so such text goes to the library
 _KNOWN_SHAPE = {
     "normalizer": {"type": "Sequence", "normalizers": [{"type": "NFKC"}, {"type": "Lowercase"}]},
     "pre_tokenizer": {
         "type": "Sequence",
         "pretokenizers": [
             {"type": "Split", "pattern": {"Regex": r"\p{P}|\p{S}"}, "behavior": "Isolated", "invert": False},
-            {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": True},
+            {"type": "Metaspace", "replacement": _METASPACE, "prepend_scheme": "always", "split": True},
         ],
     },
 }
@@ -41,7 +43,8 @@ class TokenIds:
         shape = json.loads(tokenizer.to_str())
         model = shape["model"]["type"]
         self._fast = model == "Unigram" and all(shape[key] == value for key, value in _KNOWN_SHAPE.items())
-        self._added = tuple(token["content"] for token in shape["added_tokens"])
+        self._slow = (_METASPACE, *(token["content"] for token in shape["added_tokens"]))
+        self._nfkc = NFKC()
         self._cache: dict[str, list[int]] = {}
 
     def __call__(self, texts: Sequence[str]) -> list[list[int]]:
@@ -50,11 +53,13 @@ class TokenIds:
         return [self._ids(text) for text in texts]
 
     def _ids(self, text: str) -> list[int]:
-        if any(token in text for token in self._added):
+        if any(sign in text for sign in self._slow):
             found: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
             return found
+        # The library's tables are older than Python's (㋿ of 2019 is not in them): its word counts where it matters.
+        normal = text if unicodedata.is_normalized("NFKC", text) else self._nfkc.normalize_str(text)
         # The library lowers character by character; Python makes a final sigma of a word's last one.
-        folded = unicodedata.normalize("NFKC", text).replace("Σ", "σ").lower()
+        folded = normal.replace("Σ", "σ").lower()
         cache = self._cache
         ids: list[int] = []
         for piece in _PIECE.findall(folded):
@@ -63,7 +68,7 @@ class TokenIds:
         return ids
 
     def _piece(self, piece: str) -> list[int]:
-        whole = "▁" + piece[1:] if piece[0] == " " else "▁" + piece
+        whole = _METASPACE + piece.removeprefix(" ")
         ids = [token.id for token in self._tokenizer.model.tokenize(whole)]
         if len(piece) <= _MAX_CACHED_CHARS and len(self._cache) < _MAX_CACHE:
             self._cache[piece] = ids

@@ -27,7 +27,7 @@ def read_html(data: bytes, declared: str = "", url: str = "") -> Article:
     import trafilatura
 
     named = _META_CHARSET.search(data[:4096])
-    text, codec = decode(data, declared or (named.group(1).decode("ascii") if named else ""))
+    text, _, notes = decode(data, declared or (named.group(1).decode("ascii") if named else ""))
     text = text.replace("\x00", "")
     found = trafilatura.bare_extraction(
         text,
@@ -49,7 +49,7 @@ def read_html(data: bytes, declared: str = "", url: str = "") -> Article:
         date=iso_date(found.date or ""),
         language=language.group(1).replace("_", "-") if language else "",
     )
-    return Article(blocks, metadata, notes=() if codec.startswith("utf") else (f"decoded as {codec}",))
+    return Article(blocks, metadata, notes=notes)
 
 
 def _blocks(body: Any) -> Iterator[Block]:

@@ -16,10 +16,10 @@ _BLANK_LINES = regex.compile(r"\n[ \t\u3000]*\n\s*")
 
 def read_text(data: bytes, declared: str = "") -> Article:
     """One article of plain text: paragraphs parted by blank lines, every line kept."""
-    text, codec = decode(data, declared)
+    text, _, notes = decode(data, declared)
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     blocks = tuple(Block(part) for part in _BLANK_LINES.split(text) if part.strip())
-    return Article(blocks, notes=() if codec.startswith("utf") else (f"decoded as {codec}",))
+    return Article(blocks, notes=notes)
 
 
 def read_markdown(data: bytes, declared: str = "") -> Article:
@@ -29,14 +29,14 @@ def read_markdown(data: bytes, declared: str = "") -> Article:
     """
     from markdown_it import MarkdownIt
 
-    text, codec = decode(data, declared)
+    text, _, notes = decode(data, declared)
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     metadata, body = _front_matter(text)
     tokens = MarkdownIt("commonmark", {"html": True}).enable("table").parse(body)
     blocks = tuple(block for block in _markdown_blocks(tokens) if block.text.strip())
     if not metadata.title and blocks and blocks[0].kind is BlockKind.HEADING:
         metadata = Metadata(blocks[0].text, metadata.url, metadata.author, metadata.date, metadata.language)
-    return Article(blocks, metadata, notes=() if codec.startswith("utf") else (f"decoded as {codec}",))
+    return Article(blocks, metadata, notes=notes)
 
 
 def metadata_from(values: dict[str, Any]) -> Metadata:

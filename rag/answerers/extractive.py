@@ -17,9 +17,9 @@ from rag.answerers.base import Draft, Task, close_sentence, finish, say
 from rag.events import Event
 from rag.phrases import phrase, phrase_language
 
-_MAX_PASSAGES = 5  # passages whose sentences are weighed
+_MAX_PASSAGES = 3  # passages whose sentences are weighed
 _MAX_SENTENCES = 3
-_MIN_SHARE = 0.85  # of the best sentence's score, for a further one
+_MIN_SHARE = 0.92  # of the best sentence's score, for a further one
 _WORDS_WEIGHT = 0.3  # of shared words and numbers beside the cosine
 _RANK_WEIGHT = 0.25  # of the passage's fused score
 

@@ -51,14 +51,19 @@ def mount(app: FastAPI, chain: Chain) -> FastAPI:
 
 def build(chain: Chain) -> Any:
     """The page as gradio blocks."""
+
+    # A generator function by its own right: gradio looks at the function, not at what it returns.
+    def respond(message: str, history: list[Any]) -> Iterator[tuple[str, str]]:
+        yield from _reply(chain, message)
+
     with gr.Blocks(title="Dragoman", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
         gr.Markdown("# Dragoman")
         with gr.Row():
             with gr.Column(scale=3):
                 panel = gr.Markdown(render=False)
                 gr.ChatInterface(
-                    lambda message, history: _reply(chain, message),
-                    chatbot=gr.Chatbot(height="70vh", sanitize_html=True, latex_delimiters=[], allow_tags=False),
+                    respond,
+                    chatbot=gr.Chatbot(height="70vh", buttons=["copy"], sanitize_html=True, latex_delimiters=[], allow_tags=False),
                     textbox=gr.Textbox(placeholder="…", max_length=2000, show_label=False),
                     additional_outputs=[panel],
                     concurrency_limit=16,
@@ -134,4 +139,4 @@ def inert(text: str) -> str:
 
 def _flat(text: str) -> str:
     """Text for inside an HTML block: escaped, on one line, so that no Markdown begins in it."""
-    return escape(" ".join(text.split()))
+    return escape(regex.sub(r"\s+", " ", text))

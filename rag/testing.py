@@ -1,0 +1,131 @@
+"""Fakes for tests of what is built on this package: a chat model that says what it is told, a tiny encoder.
+
+Both stand at the seams (LangChain's `BaseChatModel`, this project's `Encoder`), so that a test
+needs no network, no model file and no patching.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import regex
+from langchain_core.callbacks import CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from pydantic import Field
+
+from index.encoders.base import FloatArray, encode_parts_as_texts, unit_rows
+from index.settings import Parts
+
+__all__ = ["HashEncoder", "Piece", "ScriptedChatModel", "prompt_keys"]
+
+Piece = str | Exception
+_KEY_LINE = regex.compile(r"^\[([a-z]+)\] \(.*\)$", regex.MULTILINE)
+
+
+class ScriptedChatModel(BaseChatModel):
+    """A chat model that streams the pieces of `script` and keeps the messages that it was sent.
+
+    `script` is a list of pieces, the same for every call, or a function from the passage keys
+    of the prompt (best passage first) to such a list. A piece that is an exception is raised
+    in its place: first, the model fails at once; later, in the middle of its answer.
+
+        model = ScriptedChatModel(script=lambda keys: ["Seoul is the capital. ", f"[{keys[0]}]"])
+        chain = Chain(backend, encoder, GenerativeAnswerer(model))
+    """
+
+    script: Sequence[Piece] | Callable[[list[str]], Sequence[Piece]]
+    calls: list[list[BaseMessage]] = Field(default_factory=list)
+
+    @property
+    def _llm_type(self) -> str:
+        return "scripted"
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        self.calls.append(messages)
+        for piece in self.script(prompt_keys(messages)) if callable(self.script) else self.script:
+            if isinstance(piece, Exception):
+                raise piece
+            yield ChatGenerationChunk(message=AIMessageChunk(content=piece))
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        text = "".join(str(chunk.message.content) for chunk in self._stream(messages))
+        return ChatResult(generations=[ChatGeneration(message=AIMessage(content=text))])
+
+
+def prompt_keys(messages: Sequence[BaseMessage]) -> list[str]:
+    """The passage keys of a prompt of this package, best passage first."""
+    return _KEY_LINE.findall(str(messages[-1].content))
+
+
+class HashEncoder:
+    """A tiny deterministic `Encoder`: counts of hashed character n-grams, scaled to unit length.
+
+    Texts are near each other by the letters they share, never by their meaning. It needs no
+    file and weighs nothing; a "token" is a character that is not white space.
+    """
+
+    def __init__(
+        self, dim: int = 256, languages: frozenset[str] = frozenset(), max_tokens: int | None = None, n: int = 3
+    ) -> None:
+        self._dim, self._languages, self._max_tokens, self._n = dim, languages, max_tokens, n
+
+    @property
+    def name(self) -> str:
+        return "hash"
+
+    @property
+    def dim(self) -> int:
+        return self._dim
+
+    @property
+    def fingerprint(self) -> str:
+        return f"hash-{hashlib.sha256(f'{self._dim}:{self._n}'.encode()).hexdigest()[:16]}"
+
+    @property
+    def languages(self) -> frozenset[str]:
+        return self._languages
+
+    @property
+    def max_tokens(self) -> int | None:
+        return self._max_tokens
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        return [sum(not char.isspace() for char in text) for text in texts]
+
+    def encode_queries(self, texts: Sequence[str]) -> FloatArray:
+        return self.encode_passages(texts)
+
+    def encode_passages(self, texts: Sequence[str]) -> FloatArray:
+        counts = np.zeros((len(texts), self._dim), dtype=np.float32)
+        for row, text in zip(counts, texts, strict=True):
+            for gram in self._grams(text):
+                row[zlib.crc32(gram.encode("utf-8", "surrogatepass")) % self._dim] += 1
+        return unit_rows(counts)
+
+    def encode_parts(self, passages: Sequence[Sequence[str]], parts: Parts) -> list[FloatArray]:
+        return encode_parts_as_texts(self, passages, parts)
+
+    def _grams(self, text: str) -> Iterator[str]:
+        """The n-grams of each word, its ends marked; a text of white space has none."""
+        for word in unicodedata.normalize("NFKC", text).casefold().split():
+            marked = f"<{word}>"
+            yield from (marked[i : i + self._n] for i in range(max(1, len(marked) - self._n + 1)))
