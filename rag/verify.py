@@ -14,7 +14,7 @@ import regex
 from index.backends.base import StoredPassage
 from index.encoders.base import Encoder
 
-# Cosine of a translated sentence pair against that of unrelated ones, docs/decisions/0008.
+# Of translated sentence pairs 96 % reach it, of unrelated ones 8 %: docs/decisions/0008.
 _MIN_COSINE = 0.30
 _NUMBER = regex.compile(r"\d+(?:[.,\u066b\u066c'’\u202f\u00a0 ]?\d+)*")
 _CODE_NAME = regex.compile(r"(?<![\p{L}\d])(?=[A-Za-z\d-]*\d)(?=[A-Za-z\d-]*[A-Za-z])[A-Za-z\d][A-Za-z\d.-]*")

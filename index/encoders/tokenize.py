@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import regex
-from tokenizers.normalizers import NFKC
 
 _METASPACE = "▁"  # stands for a space; in a text it cannot be told from one, so such text goes to the library
 _KNOWN_SHAPE = {
@@ -39,6 +38,8 @@ class TokenIds:
     """
 
     def __init__(self, tokenizer: Any) -> None:
+        from tokenizers.normalizers import NFKC
+
         self._tokenizer = tokenizer
         shape = json.loads(tokenizer.to_str())
         model = shape["model"]["type"]

@@ -45,7 +45,7 @@ JAPANESE = (
 )
 RUSSIAN = (
     "В прошлом году город открыл три новых моста, и поездка до вокзала стала короче на двадцать минут. Инженеры объясняют, что "
-    "старые опоры проверили дважды: осенью и после зимних морозов. \"Мы не хотели рисковать\", - сказал руководитель проекта. "
+    'старые опоры проверили дважды: осенью и после зимних морозов. "Мы не хотели рисковать", - сказал руководитель проекта. '
     "Жители, впрочем, жалуются на шум и просят поставить защитные экраны. Ещё один мост должны построить к 2027 году."
 )
 RUSSIAN_TYPESET = (
@@ -202,7 +202,9 @@ def test_a_bad_byte_in_utf8_is_reported_and_costs_one_character(text: str, bad: 
 
 
 def test_a_utf8_text_cut_inside_its_last_character_keeps_all_others() -> None:
-    article = read_text(KOREAN.encode()[:-2])  # the full stop and two of the three bytes of 다 cut: one byte is left over
+    article = read_text(
+        KOREAN.encode()[:-2]
+    )  # the full stop and two of the three bytes of 다 cut: one byte is left over
     assert article.blocks[0].text.rstrip("\ufffd") == KOREAN[: len(article.blocks[0].text.rstrip("\ufffd"))]
     assert article.notes
 
@@ -210,7 +212,8 @@ def test_a_utf8_text_cut_inside_its_last_character_keeps_all_others() -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x01\x00\x00\x00\x01\x00\x08\x06\x00\x00\x00" + bytes(range(256)) * 20,
+        b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x01\x00\x00\x00\x01\x00\x08\x06\x00\x00\x00"
+        + bytes(range(256)) * 20,
         b"\x7fELF\x02\x01\x01" + bytes(9) + bytes(range(256)) * 40,
         b"PK\x03\x04\x14\x00\x08\x08\x08\x00" + bytes((i * 7919 + i // 3) % 256 for i in range(9000)),
         bytes(5000),

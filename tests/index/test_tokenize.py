@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import sys
+import unicodedata
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
+
+from index.encoders.static import EMBEDDED
+from index.encoders.tokenize import TokenIds
+
+SAMPLES = Path(__file__).parent.parent.parent / "ui" / "samples" / "articles"
+# Assigned in the Unicode of this Python: the library's table of punctuation may know others.
+ASSIGNED = [
+    char for code in range(sys.maxunicode + 1) if unicodedata.category(char := chr(code)) not in ("Cn", "Cs", "Co")
+]
+any_text = st.text(st.one_of(st.sampled_from(ASSIGNED), st.sampled_from(" \n\t.,'’-Σ▁a가漢ไกم")), max_size=40)
+LIBRARY: Tokenizer = Tokenizer.from_file(str(EMBEDDED / "tokenizer.json"))
+LIBRARY.no_padding()
+LIBRARY.no_truncation()
+TOKEN_IDS = TokenIds(LIBRARY)
+
+
+def library_ids(texts: list[str]) -> list[list[int]]:
+    return [encoding.ids for encoding in LIBRARY.encode_batch(texts, add_special_tokens=False)]
+
+
+def test_the_ids_of_real_articles_in_fifteen_languages_are_the_librarys() -> None:
+    files = sorted(SAMPLES.glob("*.md"))
+    assert len({file.stem.split("-", 2)[2] for file in files}) >= 12
+    for file in files:
+        text = file.read_text("utf-8")
+        pieces = [text, *text.split("\n"), unicodedata.normalize("NFD", text)]
+        assert TOKEN_IDS(pieces) == library_ids(pieces), file.name
+
+
+def test_the_ids_beside_every_assigned_character_are_the_librarys() -> None:
+    texts = [f"a{char}b {char} {char}x{char}" for char in ASSIGNED]
+    differing = [
+        text for text, mine, theirs in zip(texts, TOKEN_IDS(texts), library_ids(texts), strict=True) if mine != theirs
+    ]
+    assert differing == []
+
+
+@given(any_text)
+@settings(max_examples=600, deadline=None)
+def test_the_ids_of_any_text_are_the_librarys(text: str) -> None:
+    assert TOKEN_IDS([text]) == library_ids([text])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " ",
+        "   two   spaces  ",
+        "ΟΔΥΣΣΕΥΣ και ΟΔΟΣ.",  # Python alone makes the last sigma of a word a final one
+        "İstanbul'da Iğdır",
+        "㋿6年",  # the era of 2019, younger than the library's tables
+        "full　width ＡＢＣ１２３ ﬁne ①",
+        "a ▁ b ▁▁c",  # the sign that stands for a space
+        "\u05b8\u08d1\u0650",  # marks that Python reorders and the library's older tables do not
+        "👩‍👩‍👧‍👦 family 🇰🇷",
+        "‏مرحبا, world‎",
+        "x" * 500,
+        "[UNK] and [PAD] are words here",
+    ],
+)
+def test_hard_text_has_the_librarys_ids(text: str) -> None:
+    assert TOKEN_IDS([text]) == library_ids([text])
+
+
+def test_a_second_call_gives_the_same_ids_as_the_first() -> None:
+    fresh = TokenIds(LIBRARY)
+    texts = ["Seoul, Seoul and Seoul again", "서울은 서울이다"]
+    assert fresh(texts) == fresh(texts) == library_ids(texts)
+
+
+def test_a_tokenizer_of_another_shape_is_left_to_the_library() -> None:
+    words = Tokenizer(WordLevel({"[UNK]": 0, "Tea": 1, "tea": 2, "and": 3}, unk_token="[UNK]"))
+    words.pre_tokenizer = Whitespace()
+    # No lower casing here, which the fast way would do: Tea is 1 and tea is 2.
+    assert TokenIds(words)(["Tea and tea", "coffee"]) == [[1, 3, 2], [0]]
