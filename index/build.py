@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from index.backends.base import FileRecord
-from index.backends.embedded import Writer
+from index.backends.embedded import EmbeddedBackend, Writer
 from index.documents import Article, Document, Metadata, Removed, Span
 from index.encoders.base import Encoder
 from index.errors import ReadError
@@ -26,7 +26,7 @@ from index.settings import IndexSettings, Limits
 from index.workers import Pending, Workers
 
 # A transaction: large enough that its sync costs little, small enough to lose little.
-_BATCH_DOCUMENTS = 500
+BATCH_DOCUMENTS = 500
 _BATCH_CHARS = 1_000_000
 
 
@@ -78,6 +78,7 @@ def ingest(
     limits: Limits | None = None,
     allow_url: bool = False,
     n_workers: int | None = None,
+    batch_documents: int = BATCH_DOCUMENTS,
     on_progress: OnProgress | None = None,
 ) -> IngestReport:
     """Bring the index in `folder` up to date with `sources`.
@@ -91,6 +92,7 @@ def ingest(
         allow_url: Whether web addresses may be fetched.
         n_workers: Processes that cut and encode; as many as there are cores by default. They
             start only when there is work for them.
+        batch_documents: Documents a transaction; what was committed before a kill is kept.
         on_progress: Called after every file and every transaction.
 
     Raises:
@@ -102,7 +104,7 @@ def ingest(
         ParserProcess(limits) as parser,
         Workers(encoder, writer.settings, n_workers) as workers,
     ):
-        run = _Run(writer, workers, limits, parser, on_progress)
+        run = _Run(writer, workers, limits, parser, batch_documents, on_progress)
         run.take(sources, allow_url)
         writer.write_vectors()
         run.report.seconds = time.monotonic() - run.started
@@ -121,13 +123,18 @@ def refresh(
 
     The sources are not read again: the store holds every text. Stopped, it goes on
     where it was; meanwhile the documents not yet done are found by their words only.
+
+    Raises:
+        IndexMissing: There is nothing to re-do.
+        IndexLocked, StoreFull, StoreDamaged, FormatTooNew: As they say.
     """
+    EmbeddedBackend(folder).close()
     with (
         Writer(folder, encoder, settings, adopt=True) as writer,
         ParserProcess(Limits()) as parser,
         Workers(encoder, writer.settings, n_workers) as workers,
     ):
-        run = _Run(writer, workers, Limits(), parser, on_progress)
+        run = _Run(writer, workers, Limits(), parser, BATCH_DOCUMENTS, on_progress)
         (run.n_files,) = writer.connection.execute(
             "SELECT count(*) FROM documents WHERE settings_key != ?", (writer.settings_key,)
         ).fetchone()
@@ -160,6 +167,7 @@ class _Run:
         workers: Workers,
         limits: Limits,
         parser: ParserProcess,
+        batch_documents: int,
         on_progress: OnProgress | None,
     ) -> None:
         self.report = IngestReport()
@@ -167,6 +175,7 @@ class _Run:
         self.n_files = self.n_files_done = 0
         self._n_documents = 0
         self._writer, self._limits, self._parser = writer, limits, parser
+        self._batch_documents = batch_documents
         self._on_progress = on_progress
         self._key = writer.settings_key
         self._workers = workers
@@ -202,7 +211,7 @@ class _Run:
         """Put a document into the batch, writing it when it is full."""
         self._documents.append((document, file))
         self._chars += len(document.text)
-        if self._chars >= _BATCH_CHARS or len(self._documents) >= _BATCH_DOCUMENTS:
+        if self._chars >= _BATCH_CHARS or len(self._documents) >= self._batch_documents:
             self._send()
 
     def flush(self) -> None:
@@ -230,6 +239,11 @@ class _Run:
 
     def _take_file(self, found: Found) -> None:
         location = found.location
+        if location != _printable(location):
+            # The store's text is UTF-8: such a file cannot even be logged.
+            reason = "a file name that is not UTF-8; expected: one that is; to mend: rename it"
+            self.report.failed.append((_printable(found.source), reason))
+            return
         try:
             if found.error is not None:
                 raise found.error
@@ -271,7 +285,7 @@ class _Run:
             self.report.notes.extend((document.source, note) for note in article.notes)
             problem = self._problem(document)
             if problem:
-                failures.append(f"{part} {problem}".strip())
+                failures.append(_printable(f"{part} {problem}".strip()))
                 continue
             kept.add(document.location)
             if self._writer.is_current(document.location, document.sha256):
@@ -297,6 +311,10 @@ class _Run:
         self._files.append(FileRecord(file, found.source, content, self._key, status, reason))
 
     def _problem(self, document: Document) -> str:
+        try:
+            document.doc_id  # noqa: B018 - made from everything that the store keeps as UTF-8
+        except UnicodeEncodeError:
+            return "a lone surrogate in its id or metadata: no UTF-8 can hold it"
         if not document.text:
             return "no text is left after cleaning"
         if len(document.text) > self._limits.max_document_chars:
@@ -322,6 +340,11 @@ class _Run:
             self._on_progress(
                 Progress(self.n_files_done, self.n_files, self._n_documents, self.report.n_passages, elapsed, source)
             )
+
+
+def _printable(text: str) -> str:
+    """`text` with lone surrogates (of file names and JSON that are no UTF-8) written as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _is_gone(location: str) -> bool:

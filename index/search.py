@@ -126,19 +126,24 @@ def _fuse(
         cosines = matrix @ query
         best = int(cosines[1:].argmax()) + 1 if len(cosines) > 1 else 0
         dense_of[pid] = (float(cosines[0] + cosines[best]) / 2, best, 0)
-    pids = list({**dense_of, **lexical_rank})
-    passages = snapshot.passages(pids)
-    found = []
-    for pid in pids:
-        if pid not in passages:
-            continue
-        score, best, rank = dense_of.get(pid, (0.0, 0, 0))
-        same = same_language(language, passages[pid].language)
+    languages = snapshot.passage_languages(list({**dense_of, **lexical_rank}))
+
+    def fused(pid: int) -> float:
+        same = same_language(language, languages[pid])
         weight = settings.lexical_weight_same if same else settings.lexical_weight_other
-        fused = _reciprocal(rank, settings) + weight * _reciprocal(lexical_rank.get(pid, 0), settings)
-        found.append(ScoredPassage(passages[pid], fused, score, best, rank, lexical_rank.get(pid, 0)))
-    found.sort(key=lambda item: (-item.score, -item.dense, item.passage.pid))
-    return found[:k]
+        rank = dense_of.get(pid, _NOT_FOUND)[2]
+        return _reciprocal(rank, settings) + weight * _reciprocal(lexical_rank.get(pid, 0), settings)
+
+    scores = {pid: fused(pid) for pid in languages}
+    order = sorted(scores, key=lambda pid: (-scores[pid], -dense_of.get(pid, _NOT_FOUND)[0], pid))[:k]
+    passages = snapshot.passages(order)
+    return [
+        ScoredPassage(passages[pid], scores[pid], *dense_of.get(pid, _NOT_FOUND), lexical_rank.get(pid, 0))
+        for pid in order
+    ]
+
+
+_NOT_FOUND = (0.0, 0, 0)  # dense score, best part, rank of a passage without current vectors
 
 
 def _relevance(snapshot: Snapshot, query_terms: Sequence[str], ranked: Sequence[ScoredPassage]) -> float:

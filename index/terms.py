@@ -17,7 +17,7 @@ _UNSPACED = r"\p{Han}々〇\p{Hangul}\p{Katakana}ー\p{Hiragana}\p{Thai}\p{Lao}\
 _HAS_UNSPACED = regex.compile(rf"[{_UNSPACED}]")
 _WORD = regex.compile(r"[\p{L}\p{N}\p{M}]+")
 _RUN = regex.compile(
-    r"(?P<two>[\p{Han}々〇]+|\p{Hangul}+)|(?P<whole>[\p{Katakana}ー]+)|\p{Hiragana}+"
+    r"(?P<two>[\p{Han}々〇]+|\p{Hangul}+)|(?P<whole>[\p{Katakana}ー]+)|[\p{Hiragana}ー]+"
     r"|(?P<three>(?:[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]\p{M}*)+)"
     rf"|(?P<word>(?:(?![{_UNSPACED}])[\p{{L}}\p{{N}}\p{{M}}])+)"
 )

@@ -8,10 +8,12 @@ this process, where its device is. A worker that dies costs a repeat of its batc
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from types import TracebackType
 
@@ -133,7 +135,17 @@ _mine: tuple[Encoder, IndexSettings] | None = None  # of a worker process, set o
 
 def _start(path: Path, name: str, settings: IndexSettings) -> None:
     global _mine  # noqa: PLW0603 - the pool's initialiser has no other way to leave something behind
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches the whole group: our parent stops us
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _mine = (StaticEncoder(path, name), settings)
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent has: the pool's queue never tells that it was killed."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _work(batch: Batch) -> list[EncodedDocument]:

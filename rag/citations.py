@@ -17,10 +17,11 @@ from index.search import ScoredPassage
 _ALPHABET = "bcdfghjkmnpqrstvwxz"  # no vowels: a key never is a word
 _KEY_CHARS = 5
 # Brackets that models use for citations, also in Chinese and Japanese text.
-_MARKER = regex.compile(r"[\[［【〔]\s*([^\[\]［］【】〔〕]{1,120}?)\s*[\]］】〕]")
-_OPENING = "[［【〔"
+_OPENING, _CLOSING = "[［【〔", "]］】〕"
+_EDGE = regex.compile(r"[\[［【〔\]］】〕\n]")
 _MAX_HELD = 124  # characters held back while a marker may still be arriving
 _SEPARATORS = regex.compile(r"[\s,;，、；]+")
+_BRACKETED_NUMBERS = regex.compile(r"\s*[\[［【〔]\s*\d+(?:[\s,;，、；–-]+\d+)*\s*[\]］】〕]")
 
 
 def make_keys(passages: Sequence[ScoredPassage]) -> dict[str, ScoredPassage]:
@@ -38,7 +39,7 @@ def make_keys(passages: Sequence[ScoredPassage]) -> dict[str, ScoredPassage]:
 class MarkerStream:
     """Model text in, text and cited keys out, with half-arrived markers held back.
 
-    `n_unknown` counts markers that named no given key; they are removed.
+    `n_unknown` counts the keys and numbers in markers that were not given; they are removed.
     """
 
     keys: frozenset[str]
@@ -55,34 +56,48 @@ class MarkerStream:
                 return
             if opening:
                 yield self._take(opening)
-            match = _MARKER.match(self._held)
-            if match is None:
-                if len(self._held) < _MAX_HELD and not regex.match(r".[^\]］】〕]*[\[［【〔\n]", self._held):
-                    return  # the rest of the marker may be on its way
+            edge = _EDGE.search(self._held, 1, _MAX_HELD)
+            if edge is None and len(self._held) < _MAX_HELD:
+                return  # the rest of the marker may be on its way
+            if edge is not None and edge.group() in _CLOSING:
+                yield from self._marker(edge.end())
+            else:
                 yield self._take(1)
-                continue
-            yield from self._marker(match)
 
     def close(self) -> Iterator[str | tuple[str, ...]]:
-        """What is still held when the model has stopped."""
-        if self._held:
-            yield self._take(len(self._held))
+        """What is still held when the model has stopped, perhaps in the middle of a marker."""
+        held = self._take(len(self._held))
+        names = _names(held[1:])
+        known = tuple(dict.fromkeys(name for name in names if name in self.keys))
+        if known:
+            yield known
+        elif held and not (names and any(key.startswith(names[-1]) for key in self.keys)):
+            yield held
 
     def _take(self, n: int) -> str:
         taken, self._held = self._held[:n], self._held[n:]
         return taken
 
-    def _marker(self, match: regex.Match[str]) -> Iterator[str | tuple[str, ...]]:
-        names = [name.strip("#^*`'\"").lower() for name in _SEPARATORS.split(match.group(1)) if name]
+    def _marker(self, end: int) -> Iterator[str | tuple[str, ...]]:
+        text = self._take(end)
+        names = _names(text[1:-1])
         known = tuple(dict.fromkeys(name for name in names if name in self.keys))
-        looks_like_marker = bool(known) or all(_looks_like_key(name) for name in names)
-        text = self._take(match.end())
-        if not looks_like_marker:
+        if not known and not (names and all(_looks_like_key(name) for name in names)):
             yield text  # brackets of the text itself
             return
-        self.n_unknown += len({name for name in names if name not in self.keys})
+        self.n_unknown += len({name for name in names if name not in self.keys and _looks_like_key(name)})
         if known:
             yield known
+
+
+def without_markers(text: str) -> str:
+    """`text` without bracketed numbers, which would read as citations of the answer that it stands in."""
+    return _BRACKETED_NUMBERS.sub("", text)
+
+
+def _names(text: str) -> list[str]:
+    """What stands between the brackets of a marker, one by one."""
+    return [name for part in _SEPARATORS.split(text) if (name := part.strip("#^*`'\".:").lower())]
 
 
 def _looks_like_key(name: str) -> bool:

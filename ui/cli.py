@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +17,7 @@ import typer
 from ui.config import Config, load_config
 
 if TYPE_CHECKING:
+    from index.backends.base import StoredDocument
     from index.build import IngestReport, Progress
     from rag.answer import Answer
     from rag.chain import Chain
@@ -47,6 +50,8 @@ ModelOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else there.")]
 KOption = Annotated[int | None, typer.Option("-k", min=1, max=1000, help="Passages to find; 10 by default.")]
 
+_STOPPED = 130  # what typer makes of Ctrl+C
+
 
 def main() -> None:
     """Run the command line; every known failure is one line on stderr and exit 1."""
@@ -57,12 +62,11 @@ def main() -> None:
     try:
         app()
     except (IndexProblem, AnswerProblem, ValueError, OSError) as error:
-        if isinstance(error, BrokenPipeError):
-            sys.stderr.close()  # the reader has gone; Python would complain at exit
-            raise SystemExit(1) from None
-        _say(f"error: {error}")
+        _say(f"error: {' '.join(str(error).split())}")
         raise SystemExit(1) from error
-    except KeyboardInterrupt:
+    except SystemExit as end:
+        if end.code != _STOPPED:
+            raise
         _say("stopped; what was finished is kept, and the same command goes on from there")
         raise SystemExit(1) from None
 
@@ -95,7 +99,7 @@ def index_command(
     if not paths and not refresh:
         raise typer.BadParameter("name at least one file, folder or URL", param_hint="PATH...")
     config = load_config(index=index, encoder=encoder, max_file_mb=max_file_mb)
-    loaded = _encoder_for(config, given=refresh)
+    loaded = _encoder_for(config)
     report = None
     with _progress() as on_progress:
         if refresh:
@@ -119,15 +123,29 @@ def remove(
     from index.backends.embedded import EmbeddedBackend, Writer
 
     config = load_config(index=index)
-    backend = EmbeddedBackend(config.index)
-    known = {name: doc.doc_id for doc in backend.documents() for name in (doc.doc_id, doc.source, doc.location)}
-    missing = [name for name in documents if name not in known]
-    if missing:
-        raise ValueError(f"not in the index: {', '.join(missing)}; to mend: dragoman list shows what is")
+    chosen = _chosen(list(EmbeddedBackend(config.index).documents()), documents)
     with Writer(config.index, _encoder_for(config)) as writer:
-        n = writer.delete({known[name] for name in documents})
+        n = writer.delete(chosen)
         writer.write_vectors()
     _out({"removed": n}, as_json, f"removed {n} documents")
+
+
+def _chosen(stored: list[StoredDocument], names: list[str]) -> set[str]:
+    """Ids of the documents that are named by id, by where they are, or by source."""
+    chosen: set[str] = set()
+    missing = []
+    for name in names:
+        places = {name, os.path.realpath(name)}
+        found = {doc.doc_id for doc in stored if doc.doc_id == name or doc.location in places}
+        found = found or {doc.doc_id for doc in stored if doc.source == name}
+        if len(found) > 1:
+            raise ValueError(f"{name} names {len(found)} documents; to mend: name one by its id: {', '.join(found)}")
+        if not found:
+            missing.append(name)
+        chosen |= found
+    if missing:
+        raise ValueError(f"not in the index: {', '.join(missing)}; to mend: dragoman list shows what is")
+    return chosen
 
 
 @app.command("list")
@@ -339,7 +357,7 @@ def show_answer(chain: Chain, question: str) -> Answer:
     raise AssertionError("a stream ends with Done")  # pragma: no cover
 
 
-def _encoder_for(config: Config, given: bool = False) -> Any:
+def _encoder_for(config: Config) -> Any:
     """The encoder to write with: the one asked for, or the index's own, or the default."""
     from index.backends.embedded import EmbeddedBackend
     from index.encoders import load_encoder
@@ -434,8 +452,17 @@ def _out(payload: Any, as_json: bool, text: str) -> None:
     """Data to stdout: JSON with `--json`, else text."""
     from ui.show import without_controls
 
-    sys.stdout.write((json.dumps(payload, ensure_ascii=False, indent=2) if as_json else without_controls(text)) + "\n")
+    shown = _C1.sub(_escaped, json.dumps(payload, ensure_ascii=False, indent=2)) if as_json else without_controls(text)
+    sys.stdout.write(shown + "\n")
     sys.stdout.flush()
+
+
+# JSON escapes the C0 controls by itself; U+009B begins a command on a terminal just as ESC [ does.
+_C1 = re.compile(r"[\x7f-\x9f]")
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return f"\\u{ord(match.group()):04x}"
 
 
 def _say(text: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from index.encoders import DEFAULT_ENCODER
 
 CONFIG_FILE = "dragoman.toml"
+_GREATEST = {"k": 1_000, "port": 65_535, "max_file_mb": 2**20}  # of the settings that are numbers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,14 +63,12 @@ def _from_file(known: set[str]) -> dict[str, Any]:
 
 
 def _convert(name: str, value: Any, where: str) -> Any:
-    if name == "index":
-        return Path(str(value))
-    if name in ("k", "port", "max_file_mb"):
-        try:
-            number = int(value)
-        except (TypeError, ValueError):
-            number = 0
-        if number < 1:
-            raise ValueError(f"{where}: {name} is {value!r}; expected: a whole number from 1")
-        return number
-    return str(value)
+    greatest = _GREATEST.get(name)
+    if greatest is None:
+        if not isinstance(value, str) or not value:
+            raise ValueError(f"{where}: {name} is {value!r}; expected: a text that is not empty")
+        return Path(value) if name == "index" else value
+    number = int(value) if isinstance(value, str) and value.strip().isdecimal() else value
+    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= greatest:
+        raise ValueError(f"{where}: {name} is {value!r}; expected: a whole number from 1 to {greatest}")
+    return number

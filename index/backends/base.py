@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -107,6 +108,10 @@ class Snapshot(Protocol):
         """Stored vectors of passages, (n_parts, dim) each, the whole first."""
         ...
 
+    def passage_languages(self, pids: Sequence[int]) -> dict[int, str]:
+        """Language of each passage; unknown pids are left out."""
+        ...
+
     def passages(self, pids: Sequence[int]) -> dict[int, StoredPassage]:
         """Passages by pid; unknown pids are left out."""
         ...
@@ -145,8 +150,8 @@ class Backend(Protocol):
     @property
     def encoder_name(self) -> str: ...
 
-    def snapshot(self) -> Snapshot:
-        """The newest consistent state."""
+    def snapshot(self) -> AbstractContextManager[Snapshot]:
+        """The newest consistent state, held still for the length of a `with` block."""
         ...
 
     def stats(self) -> Stats:

@@ -38,7 +38,7 @@ def is_static_model(path: Path) -> bool:
         config = json.loads((path / "config.json").read_text("utf-8"))
     except ValueError:
         return False
-    return bool(config.get("model_type") == "model2vec" or "embedding_dtype" in config)
+    return isinstance(config, dict) and (config.get("model_type") == "model2vec" or "embedding_dtype" in config)
 
 
 class StaticEncoder:
@@ -61,11 +61,14 @@ class StaticEncoder:
             config = json.loads((path / "config.json").read_text("utf-8"))
             tensors = load_file(path / "model.safetensors")
             self._tokenizer: Any = Tokenizer.from_file(str(path / "tokenizer.json"))
+            self._table: NDArray[Any] = tensors["embeddings"]
+            self._languages = frozenset(config.get("languages", ()))
         except Exception as error:
             raise EncoderUnavailable(
-                f"the encoder in {path} cannot be loaded ({error})", ", ".join(_FILES), "install dragoman anew"
+                f"the encoder in {path} cannot be loaded ({type(error).__name__}: {error})",
+                ", ".join(_FILES),
+                "install dragoman anew" if path == EMBEDDED else f"put a sound model into {path}",
             ) from error
-        self._table: NDArray[Any] = tensors["embeddings"]
         self._weights: NDArray[np.float32] | None = tensors.get("weights")
         if "mapping" in tensors:
             self._table = self._table[tensors["mapping"]]
@@ -74,7 +77,6 @@ class StaticEncoder:
         self._unk = _unknown_id(self._tokenizer)
         self._token_ids = TokenIds(self._tokenizer)
         self._recent: dict[str, list[int]] = {}
-        self._languages = frozenset(config.get("languages", ()))
 
     @property
     def path(self) -> Path:

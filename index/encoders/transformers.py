@@ -62,7 +62,8 @@ class TransformerEncoder:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        digest = hashlib.sha256(f"{self._query_prompt}\x1f{self._passage_prompt}".encode())
+        pooling = [str(module.pooling_mode) for module in self._model if hasattr(module, "pooling_mode")]
+        digest = hashlib.sha256("\x1f".join([self._query_prompt, self._passage_prompt, *pooling]).encode())
         for key, tensor in sorted(self._model.state_dict().items()):
             # The ends of every tensor: a trained weight file differs there, and a large one is not read whole.
             flat = tensor.detach().cpu().contiguous().flatten()

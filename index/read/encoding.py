@@ -64,16 +64,24 @@ def decode(data: bytes, declared: str = "") -> Decoded:
         if data.startswith(mark):
             return Decoded(_strict(data, codec), codec)
     data = data.removeprefix(codecs.BOM_UTF8)
-    if _ISO_2022.search(data) and (text := _decoded(data, "iso2022_jp_2")) is not None:
-        return Decoded(text, "iso2022_jp_2", ("decoded as iso2022_jp_2",))
-    if _share_of_controls(data[:8192]) > 0.0 and (utf16 := _utf16_without_mark(data)) is not None:
-        return utf16  # before UTF-8: the bytes of UTF-16 text can be valid UTF-8, with a control for every other
+    if _ISO_2022.search(data) and data.isascii() and (mail := _decoded(data, "iso2022_jp_2")) is not None:
+        return Decoded(mail, "iso2022_jp_2", ("decoded as iso2022_jp_2",))
+    text, damaged = _utf8(data)
+    # The bytes of UTF-16 can be valid UTF-8, but then every other one is a control.
+    if _share_of_controls(data[:8192]) > (0.0 if damaged else 0.2) and (utf16 := _utf16_without_mark(data)) is not None:
+        return utf16
     if _looks_binary(data):
         raise ReadError("binary data, not text", "text in Unicode or a legacy codec", "remove it or convert it to text")
+    if damaged is None:
+        return Decoded(text, "utf-8")
+    return _damaged_utf8(data) or _best_legacy(data, declared, damaged)
+
+
+def _utf8(data: bytes) -> tuple[str, UnicodeDecodeError | None]:
     try:
-        return Decoded(data.decode("utf-8"), "utf-8")
+        return data.decode("utf-8"), None
     except UnicodeDecodeError as error:
-        return _damaged_utf8(data) or _best_legacy(data, declared, error)
+        return "", error
 
 
 def _strict(data: bytes, codec: str) -> str:
@@ -111,7 +119,8 @@ def _utf16_without_mark(data: bytes) -> Decoded | None:
         sample = _decode_sample(data[:_SAMPLE_BYTES], codec, whole=len(data) <= _SAMPLE_BYTES)
         # A NUL that strayed into a text of one-byte characters would be a rare character in UTF-16.
         if sample and len(_CONTROL.findall(sample)) <= len(sample) / 1000:
-            best = max(best, (plausibility(sample), codec))
+            # In a text that is mostly ASCII the other characters may be anything, emoji for one.
+            best = max(best, (max(plausibility(sample), sum(map(str.isascii, sample)) / len(sample)), codec))
     if best[0] < 0.5:
         return None
     text = _decoded(data, best[1])
@@ -122,7 +131,7 @@ def _damaged_utf8(data: bytes) -> Decoded | None:
     """The text if `data` is UTF-8 but for a few bytes: legacy text is hardly ever valid by chance."""
     text = data.decode("utf-8", "replace")
     n_damaged = text.count("\ufffd") - data.count("\ufffd".encode())
-    n_whole = sum(not char.isascii() for char in text) - n_damaged
+    n_whole = len(text) - len(text.encode("ascii", "ignore")) - n_damaged
     if n_whole < 4 * n_damaged:
         return None
     return Decoded(text, "utf-8", (f"{n_damaged} places are not valid UTF-8 and show as \ufffd",))

@@ -16,7 +16,7 @@ from index.hanzi import telling_characters
 
 _NON_ASCII_RUN = regex.compile(r"[^\x00-\x7f]+")
 _ODD = regex.compile(
-    r"[\p{Co}\p{Cn}\x80-\x9f\uff61-\uff9f\p{So}\p{Sm}\p{Sk}\u2500-\u259f\u2160-\u217f\ufe30-\ufe6f\u0591-\u05cf\u05f0-\u05f4]"
+    r"[\p{Co}\p{Cn}\x80-\x9f\uff61-\uff9f\p{So}\p{Sm}\p{Sk}\u2500-\u259f\u2160-\u217f\ufe30-\ufe6f\u0591-\u05bd\u05bf-\u05cf\u05f0-\u05f4]"
 )
 _COMMON_PUNCTUATION = frozenset("。，、！？：；「」『』（）《》〈〉“”‘’…—·～・【】　–«»„€№°©®™×¿¡´£§")
 # The letters that each single-byte language writes daily; others in a codec's upper half are rare.
@@ -125,10 +125,7 @@ def _mixture_penalty(joined: str, counts: Counter[str]) -> float:
 
 # Characters without which nobody writes a paragraph of a script, and the share of it that they have at least.
 _DAILY = {
-    "han": (
-        frozenset("的一是在不了有和人這这中大為为上個个國国我以要他時时來来到於于出就對对成會会年也與与將将"),
-        0.06,
-    ),
+    "han": (frozenset("的一是在不了有和人這这中大為为上個个國国我以要他時时來来到於于出就對对成會会年與与將将"), 0.06),
     "kana": (frozenset("のにはをたがでとしていなるれさすりンーっ"), 0.35),
     "hangul": (frozenset("이다는의에을를가은한로고하지도기서사인리그있라나"), 0.20),
     "cyrillic": (frozenset("оеаинтсрвлії"), 0.55),
@@ -164,7 +161,7 @@ def _simplified_traditional_clash(counts: Counter[str]) -> float:
 
 _WORD_WITH_ACCENT = regex.compile(r"[\p{L}\p{M}]*[^\x00-\x7f\W][\p{L}\p{M}]*")
 _CASE_CLASH = regex.compile(r"\p{Ll}\p{Lu}")
-_FINAL_INSIDE = regex.compile(r"[ךםןףץ]\p{L}")  # Hebrew finals stand at the end of a word
+_FINAL_INSIDE = regex.compile(r"[ךםןףץς]\p{L}")  # Hebrew finals and the final sigma stand at the end of a word
 _ACCENTS_IN_A_ROW = regex.compile(r"[\u00c0-\u024f]{4}")
 _ALPHABETS = tuple(
     regex.compile(rf"\p{{{name}}}") for name in ("Latin", "Cyrillic", "Greek", "Hebrew", "Arabic", "Thai")
@@ -186,19 +183,23 @@ def _word_penalty(text: str) -> float:
 _HAN_SPACE_HAN = regex.compile(r"[\u4e00-\u9fff] (?=[\u4e00-\u9fff])")
 _HAN_RUN = regex.compile(r"[\u4e00-\u9fff]+")
 _HANGUL_RUN = regex.compile(r"[\uac00-\ud7a3]+")
-
-
+# gro遝 for große, l誕ncien for l’ancien
+_IN_A_LATIN_WORD = regex.compile(
+    r"(?<=[A-Za-z])[\u4e00-\u9fff\uac00-\ud7a3]+(?=[a-z])|(?<=[a-z])[\u4e00-\u9fff](?![\u4e00-\u9fff])"
+)
 _THAI_RUN = regex.compile(r"[\u0e01-\u0e4e]+")
 _THAI_MARK_ASTRAY = regex.compile(r"(?<![\u0e01-\u0e4e])[\u0e31\u0e34-\u0e3a\u0e47-\u0e4e]")
 
 
 def _spacing_penalty(text: str) -> float:
-    """Chinese does not put spaces between words and Korean does: the reverse is the other's bytes."""
+    """Words set apart as nobody does: Chinese with spaces, Korean without, Han inside a Latin word."""
     sample = text[:20_000]
-    n_han, n_hangul = len(_HAN_RUN.findall(sample)), _HANGUL_RUN.findall(sample)
+    n_han, hangul = len(_HAN_RUN.findall(sample)), _HANGUL_RUN.findall(sample)
     spaced = len(_HAN_SPACE_HAN.findall(sample)) / n_han if n_han else 0.0
-    long = sum(len(run) > 12 for run in n_hangul) / len(n_hangul) if n_hangul else 0.0
+    long = sum(len(run) > 12 for run in hangul) / len(hangul) if hangul else 0.0
     thai = _THAI_RUN.findall(sample)
     misplaced = len(_THAI_MARK_ASTRAY.findall(sample)) / len(thai) if thai else 0.0
     short = 0.4 if thai and sum(map(len, thai)) / len(thai) < 7 else 0.0
-    return spaced + long + misplaced + short
+    n_cjk = n_han + len(hangul)
+    glued = len(_IN_A_LATIN_WORD.findall(sample)) / n_cjk if n_cjk else 0.0
+    return spaced + long + misplaced + short + glued

@@ -13,7 +13,7 @@ from index.backends.base import Stats, StoredDocument
 from index.backends.embedded.doctor import Finding, examine, repair
 from index.backends.embedded.manifest import read_manifest
 from index.backends.embedded.reader import EmbeddedSnapshot, Reader
-from index.backends.embedded.schema import STORE, connect, damaged
+from index.backends.embedded.schema import STORE, connect, translated
 from index.backends.embedded.writer import Writer
 from index.errors import IndexMissing
 from index.settings import IndexSettings
@@ -38,20 +38,21 @@ class EmbeddedBackend:
         self.folder = folder
         self._connection = connect(folder)
         if not self._meta():
+            self._connection.close()
             raise IndexMissing(
                 f"the index in {folder} has not been laid out", "a finished `dragoman index`", "dragoman index PATH..."
             )
         self._reader = Reader(folder)
 
     def _meta(self) -> dict[str, str]:
-        try:
-            return dict(self._connection.execute("SELECT key, value FROM meta"))
-        except sqlite3.OperationalError as error:
-            if "no such table" in str(error):
-                return {}
-            raise damaged(self.folder, error) from error
-        except sqlite3.DatabaseError as error:
-            raise damaged(self.folder, error) from error
+        """The store's own description; empty where a killed writer has laid out no tables yet."""
+        with translated(self.folder):
+            try:
+                return dict(self._connection.execute("SELECT key, value FROM meta"))
+            except sqlite3.OperationalError as error:
+                if "no such table" in str(error):
+                    return {}
+                raise
 
     @property
     def settings(self) -> IndexSettings:
@@ -78,48 +79,66 @@ class EmbeddedBackend:
     def documents(self) -> Iterator[StoredDocument]:
         """Every stored document, in the order of ingest."""
         key = self._meta()["settings_key"]
-        rows = self._connection.execute(
-            "SELECT doc_id, location, source, title, url, author, date, language, n_chars, n_passages, settings_key != ?"
-            " FROM documents ORDER BY doc_pk",
-            (key,),
-        )
-        for row in rows:
-            fields: list[Any] = [*row[:10], bool(row[10])]
-            yield StoredDocument(*fields)
+        with translated(self.folder):
+            rows = self._connection.execute(
+                "SELECT doc_id, location, source, title, url, author, date, language, n_chars, n_passages, settings_key != ?"
+                " FROM documents ORDER BY doc_pk",
+                (key,),
+            )
+            for row in rows:
+                fields: list[Any] = [*row[:10], bool(row[10])]
+                yield StoredDocument(*fields)
 
     def text(self, doc_id: str) -> str | None:
         """The stored text of a document, None where there is no such document."""
-        row = self._connection.execute("SELECT text FROM documents WHERE doc_id = ?", (doc_id,)).fetchone()
+        with translated(self.folder):
+            row = self._connection.execute("SELECT text FROM documents WHERE doc_id = ?", (doc_id,)).fetchone()
         return row[0] if row else None
 
     def failures(self) -> list[tuple[str, str]]:
         """(source, reason) of every file that failed when it was last tried, whole or in part."""
-        return list(self._connection.execute("SELECT source, reason FROM files WHERE status != 'ok' ORDER BY location"))
+        with translated(self.folder):
+            return list(
+                self._connection.execute("SELECT source, reason FROM files WHERE status != 'ok' ORDER BY location")
+            )
 
     def stats(self) -> Stats:
         meta = self._meta()
-        one = self._connection.execute
         try:
             vectors = read_manifest(self.folder).vectors
         except (OSError, ValueError):
             vectors = None
-        return Stats(
-            n_documents=one("SELECT count(*) FROM documents").fetchone()[0],
-            n_passages=one("SELECT count(*) FROM passages").fetchone()[0],
-            n_vectors=one("SELECT coalesce(sum(n_vectors), 0) FROM passages").fetchone()[0],
-            n_stale=one("SELECT count(*) FROM documents WHERE settings_key != ?", (meta["settings_key"],)).fetchone()[
-                0
-            ],
-            n_failed=one("SELECT count(*) FROM files WHERE status != 'ok'").fetchone()[0],
-            languages=dict(one("SELECT language, count(*) FROM documents GROUP BY language ORDER BY 2 DESC, 1")),
-            encoder=meta["encoder"],
-            vector_index=vectors.kind if vectors else "none (searching from the store)",
-            recall=vectors.recall if vectors else 1.0,
-            bytes_on_disk=sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file()),
-            generation=int(meta["generation"]),
-        )
+        with translated(self.folder):
+            return Stats(
+                n_documents=self._count("SELECT count(*) FROM documents"),
+                n_passages=self._count("SELECT count(*) FROM passages"),
+                n_vectors=self._count("SELECT coalesce(sum(n_vectors), 0) FROM passages"),
+                n_stale=self._count("SELECT count(*) FROM documents WHERE settings_key != ?", meta["settings_key"]),
+                n_failed=self._count("SELECT count(*) FROM files WHERE status != 'ok'"),
+                languages=dict(
+                    self._connection.execute(
+                        "SELECT language, count(*) FROM documents GROUP BY language ORDER BY 2 DESC, 1"
+                    )
+                ),
+                encoder=meta["encoder"],
+                vector_index=vectors.kind if vectors else "none (searching from the store)",
+                recall=vectors.recall if vectors else 1.0,
+                bytes_on_disk=sum(_size(path) for path in self.folder.rglob("*")),
+                generation=int(meta["generation"]),
+            )
+
+    def _count(self, query: str, *values: str) -> int:
+        return int(self._connection.execute(query, values).fetchone()[0])
 
     def close(self) -> None:
-        """Close the connections of this thread."""
+        """Close the connections that no snapshot holds."""
         self._reader.close()
         self._connection.close()
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file; a writer may have removed it since it was listed."""
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except OSError:
+        return 0

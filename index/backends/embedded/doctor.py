@@ -50,38 +50,44 @@ def _examine(connection: sqlite3.Connection, folder: Path) -> Iterator[Finding]:
         yield Finding(f"{folder / STORE} is damaged ({'; '.join(verdict)}): restore it from a backup", False)
         return
     connection.execute("BEGIN")
-    meta = dict(connection.execute("SELECT key, value FROM meta"))
-    yield from _passages(connection, int(meta["dim"]))
-    yield from _terms(connection)
-    yield from _derived_files(connection, folder, meta)
-    connection.execute("COMMIT")
-
-
-def _passages(connection: sqlite3.Connection, dim: int) -> Iterator[Finding]:
-    for doc_id, n_chars, n_listed, n_stored in connection.execute(
-        "SELECT d.doc_id, d.n_chars, d.n_passages, count(p.pid) FROM documents d LEFT JOIN passages p USING (doc_pk)"
-        " GROUP BY d.doc_pk HAVING d.n_passages != count(p.pid) OR max(p.end) > d.n_chars"
-    ):
-        yield Finding(
-            f"document {doc_id} ({n_chars} characters) has {n_stored} passages, not {n_listed}, or one past its end",
-            True,
-        )
+    laid_out = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'meta'").fetchone()[0]
+    meta = dict(connection.execute("SELECT key, value FROM meta")) if laid_out else {}
+    if not meta:
+        yield Finding(f"the index in {folder} has not been laid out: dragoman index PATH... does it", False)
+        return
+    for _, what in _unsound(connection, meta):
+        yield Finding(what, True)
     orphans = connection.execute(
         "SELECT count(*) FROM passages WHERE doc_pk NOT IN (SELECT doc_pk FROM documents)"
     ).fetchone()[0]
     if orphans:
         yield Finding(f"{orphans} passages belong to no document", True)
-    # Documents of another encoder have vectors of another size: only a whole number of rows is asked of them.
+    yield from _terms(connection)
+    yield from _derived_files(connection, folder, meta)
+    connection.execute("COMMIT")
+
+
+def _unsound(connection: sqlite3.Connection, meta: dict[str, str]) -> Iterator[tuple[int, str]]:
+    """(doc_pk, what is wrong) of documents whose passages or vectors are not what was stored."""
+    for doc_pk, doc_id, n_chars, n_listed, n_stored in connection.execute(
+        "SELECT d.doc_pk, d.doc_id, d.n_chars, d.n_passages, count(p.pid) FROM documents d LEFT JOIN passages p"
+        " USING (doc_pk) GROUP BY d.doc_pk HAVING d.n_passages != count(p.pid) OR max(p.end) > d.n_chars"
+    ):
+        passages = f"{n_stored} passages, not {n_listed}, or one past its end"
+        yield doc_pk, f"document {doc_id} ({n_chars} characters) has {passages}"
+    # Stale documents may have been made by an encoder of another dim, and are done again anyway.
+    dim = int(meta["dim"])
     cursor = connection.execute(
-        "SELECT p.pid, p.n_vectors, p.vectors, d.settings_key = (SELECT value FROM meta WHERE key = 'settings_key')"
-        " FROM passages p JOIN documents d USING (doc_pk)"
+        "SELECT p.doc_pk, p.pid, p.n_vectors, p.vectors FROM passages p JOIN documents d USING (doc_pk)"
+        " WHERE d.settings_key = ?",
+        (meta["settings_key"],),
     )
     while rows := cursor.fetchmany(2_000):
-        for pid, n_vectors, blob, current in rows:
-            if current and len(blob) != n_vectors * dim * 2:
-                yield Finding(f"passage {pid} has {len(blob)} bytes of vectors, not {n_vectors * dim * 2}", True)
-            elif current and not np.isfinite(np.frombuffer(blob, dtype=np.float16)).all():
-                yield Finding(f"passage {pid} has vectors that are not finite", True)
+        for doc_pk, pid, n_vectors, blob in rows:
+            if len(blob) != n_vectors * dim * 2:
+                yield doc_pk, f"passage {pid} has {len(blob)} bytes of vectors, not {n_vectors * dim * 2}"
+            elif not np.isfinite(np.frombuffer(blob, dtype=np.float16)).all():
+                yield doc_pk, f"passage {pid} has vectors that are not finite"
 
 
 def _terms(connection: sqlite3.Connection) -> Iterator[Finding]:
@@ -137,18 +143,15 @@ def repair(writer: Writer) -> list[str]:
     done = []
     connection = writer.connection
     with writer.transaction():
-        n_stale = connection.execute(
-            "UPDATE documents AS d SET settings_key = '' WHERE d.n_passages != (SELECT count(*) FROM passages p"
-            " WHERE p.doc_pk = d.doc_pk) OR EXISTS (SELECT 1 FROM passages p WHERE p.doc_pk = d.doc_pk AND"
-            ' (p."end" > d.n_chars OR (d.settings_key = ?1 AND length(p.vectors) != p.n_vectors * 2 * ?2)))',
-            (writer.settings_key, int(writer.meta["dim"])),
-        ).rowcount
+        unsound = {doc_pk for doc_pk, _ in _unsound(connection, writer.meta)}
+        connection.executemany("UPDATE documents SET settings_key = '' WHERE doc_pk = ?", [(pk,) for pk in unsound])
         connection.execute("DELETE FROM passages WHERE doc_pk NOT IN (SELECT doc_pk FROM documents)")
         if any(True for _ in _terms(connection)):
             writer.rebuild_terms()
             done.append("rebuilt the lexical index")
-    if n_stale:
-        done.append(f"marked {n_stale} documents to be done again")
+        writer.next_generation()  # open readers look again at the files
+    if unsound:
+        done.append(f"marked {len(unsound)} documents to be done again")
     writer.write_vectors(force=True)
     done.append("wrote the manifest and the vector file anew")
     return done

@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -58,9 +58,23 @@ def read_manifest(folder: Path) -> Manifest:
     values = json.loads((folder / MANIFEST).read_text("utf-8"))
     try:
         vectors = values.pop("vectors")
-        return Manifest(**values, vectors=VectorFile(**vectors) if vectors else None)
+        manifest = Manifest(**values, vectors=VectorFile(**vectors) if vectors else None)
     except (TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"{MANIFEST} lacks or has other fields ({error})") from error
+    _check_types(manifest)
+    if manifest.vectors is not None:
+        _check_types(manifest.vectors)
+    return manifest
+
+
+_TYPES: dict[str, Any] = {"int": int, "str": str, "float": (float, int), "dict[str, Any]": dict}
+
+
+def _check_types(values: Manifest | VectorFile) -> None:
+    for field in fields(values):
+        value = getattr(values, field.name)
+        if not isinstance(value, _TYPES.get(str(field.type), object)):
+            raise ValueError(f"{MANIFEST} has {field.name} {value!r}, which is no {field.type}")
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

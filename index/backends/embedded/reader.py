@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ import numpy as np
 from index.backends.base import StoredPassage
 from index.backends.embedded import vectors as vec
 from index.backends.embedded.manifest import VECTORS, Manifest, VectorFile, read_manifest, sha256_of
-from index.backends.embedded.schema import connect, damaged
+from index.backends.embedded.schema import connect, translated
 from index.encoders.base import FloatArray
 
 
@@ -25,7 +24,7 @@ class _Loaded:
     """The vectors of one generation, and what they were loaded from."""
 
     generation: int
-    base_generation: int  # deletions before it are not in the base; those after it must still be remembered
+    base_generation: int  # what was deleted before it is not in the base; what was deleted since must be remembered
     settings_key: str
     view: vec.VectorView
     base_max_pid: int
@@ -58,7 +57,7 @@ class Reader:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._local = threading.local()
+        self._idle: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
         self._loaded: _Loaded | None = None
 
@@ -69,19 +68,19 @@ class Reader:
         Raises:
             StoreDamaged: The store cannot be read.
         """
-        connection = self._connection()
-        try:
-            connection.execute("BEGIN")
+        with translated(self._folder):
+            connection = self._take()
             try:
+                connection.execute("BEGIN")
                 meta = dict(connection.execute("SELECT key, value FROM meta"))
                 yield EmbeddedSnapshot(
                     connection, self._vectors(connection, meta), int(meta["dim"]), meta["settings_key"]
                 )
-            finally:
-                if connection.in_transaction:
-                    connection.execute("COMMIT")
-        except sqlite3.DatabaseError as error:
-            raise damaged(self._folder, error) from error
+                connection.execute("COMMIT")
+            except BaseException:
+                connection.close()
+                raise
+            self._idle.append(connection)
 
     @property
     def note(self) -> str:
@@ -89,17 +88,16 @@ class Reader:
         return self._loaded.note if self._loaded else ""
 
     def close(self) -> None:
-        """Close this thread's connection."""
-        connection = getattr(self._local, "connection", None)
-        if connection is not None:
-            connection.close()
-            self._local.connection = None
+        """Close the connections that no snapshot holds."""
+        while self._idle:
+            self._idle.pop().close()
 
-    def _connection(self) -> sqlite3.Connection:
-        if getattr(self._local, "connection", None) is None:
-            self._local.connection = connect(self._folder)
-        found: sqlite3.Connection = self._local.connection
-        return found
+    def _take(self) -> sqlite3.Connection:
+        """A connection for one snapshot alone: each has a read transaction of its own."""
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return connect(self._folder)
 
     def _vectors(self, connection: sqlite3.Connection, meta: dict[str, str]) -> vec.VectorView:
         generation, key = int(meta["generation"]), meta["settings_key"]
@@ -108,10 +106,15 @@ class Reader:
             return loaded.view
         with self._lock:
             loaded = self._loaded
-            if loaded and (loaded.settings_key != key or int(meta["pruned"]) > loaded.base_generation):
-                loaded = None  # the store has forgotten deletions that this base needs
-            fresh = self._catch_up(connection, meta, loaded)
-            if self._loaded is None or fresh.generation >= self._loaded.generation or loaded is None:
+            # Of no use: a base that this older snapshot is behind, and one whose deletions the store has forgotten.
+            usable = (
+                loaded is not None
+                and loaded.view.base is not None
+                and loaded.settings_key == key
+                and int(meta["pruned"]) <= loaded.base_generation <= generation
+            )
+            fresh = self._catch_up(connection, meta, loaded if usable else None)
+            if loaded is None or fresh.generation >= loaded.generation:
                 self._loaded = fresh
             return fresh.view
 
@@ -122,11 +125,11 @@ class Reader:
             after, base_generation = loaded.base_max_pid, loaded.base_generation
         else:
             base, described, note = self._load_base(meta)
-            after = described.max_pid if described else 0
-            # Without a base all comes from the store: there is no deletion to remember.
-            base_generation = described.generation if described else sys.maxsize
+            after, base_generation = (described.max_pid, described.generation) if described else (0, 0)
         (n_new,) = connection.execute(
-            "SELECT coalesce(sum(n_vectors), 0) FROM passages WHERE pid > ?", (after,)
+            "SELECT coalesce(sum(p.n_vectors), 0) FROM passages p JOIN documents d USING (doc_pk)"
+            " WHERE p.pid > ? AND d.settings_key = ?",
+            (after, key),
         ).fetchone()
         delta = vec.build(Rows(connection, dim, key, after), n_new, dim).index if n_new else None
         dead_rows = connection.execute("SELECT pid, n_vectors FROM deleted WHERE pid <= ?", (after,)).fetchall()
@@ -138,11 +141,13 @@ class Reader:
         """The vector file, if it is what the manifest says and belongs to this store."""
         try:
             manifest = read_manifest(self._folder)
-        except FileNotFoundError:
-            return None, None, ""
+            problem, index = load_vector_file(self._folder, manifest, meta)
+            if problem and (newer := read_manifest(self._folder)) != manifest:
+                # A writer has switched files meanwhile, and removed the one that was named.
+                manifest = newer
+                problem, index = load_vector_file(self._folder, manifest, meta)
         except (OSError, ValueError) as error:
             return None, None, f"the manifest cannot be used ({error}); searching from the store"
-        problem, index = load_vector_file(self._folder, manifest, meta)
         return index, manifest.vectors if index is not None else None, problem
 
 
@@ -163,7 +168,10 @@ def load_vector_file(folder: Path, manifest: Manifest, meta: dict[str, str]) -> 
     except (OSError, RuntimeError) as error:
         return f"the vector file {path} cannot be read ({type(error).__name__}); searching from the store", None
     if index.ntotal != described.n_vectors:
-        return f"the vector file {path} has {index.ntotal} vectors, not {described.n_vectors}", None
+        return (
+            f"the vector file {path} has {index.ntotal} vectors, not {described.n_vectors}; searching from the store",
+            None,
+        )
     return "", index
 
 
@@ -197,6 +205,10 @@ class EmbeddedSnapshot:
         return {
             pid: np.frombuffer(blob, dtype=np.float16).reshape(-1, self._dim).astype(np.float32) for pid, blob in rows
         }
+
+    def passage_languages(self, pids: Sequence[int]) -> dict[int, str]:
+        marks = ",".join("?" * len(pids))
+        return dict(self._connection.execute(f"SELECT pid, language FROM passages WHERE pid IN ({marks})", tuple(pids)))
 
     def passages(self, pids: Sequence[int]) -> dict[int, StoredPassage]:
         marks = ",".join("?" * len(pids))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from index.errors import FormatTooNew, StoreDamaged, StoreFull
+from index.errors import FormatTooNew, IndexLocked, StoreDamaged, StoreError, StoreFull
 
 FORMAT_VERSION = 1
 STORE = "store.sqlite"
@@ -45,34 +48,76 @@ def connect(path: Path, write: bool = False) -> sqlite3.Connection:
     Raises:
         FormatTooNew: A newer version of this program wrote it.
         StoreDamaged: It is no SQLite file, or not one of ours.
+        StoreFull: There is no room for the files that SQLite needs beside it.
     """
-    file = path / STORE
-    try:
+    with translated(path):
         # Autocommit: every transaction below is begun and ended by hand.
-        connection = sqlite3.connect(file, isolation_level=None, timeout=30, check_same_thread=False)
-        connection.execute("PRAGMA foreign_keys = ON")
-        if write:
-            connection.execute("PRAGMA page_size = 8192")  # of a new file; a passage's vectors are some 3 KB
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA wal_autocheckpoint = 8192")
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA cache_size = -65536")
-        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    except sqlite3.DatabaseError as error:
-        raise damaged(path, error) from error
+        connection = sqlite3.connect(path / STORE, isolation_level=None, timeout=30, check_same_thread=False)
+        try:
+            _prepare(connection, path, write)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, write: bool) -> None:
+    connection.execute("PRAGMA foreign_keys = ON")
+    if write:
+        connection.execute("PRAGMA page_size = 8192")  # of a new file; a passage's vectors are some 3 KB
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA wal_autocheckpoint = 8192")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA cache_size = -65536")
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if version > FORMAT_VERSION:
-        connection.close()
         raise FormatTooNew(
             f"{path} has index format {version}",
             f"at most {FORMAT_VERSION}",
             "use a newer dragoman, or index anew elsewhere",
         )
-    return connection
 
 
 def create(connection: sqlite3.Connection) -> None:
     """Lay out an empty store, in one transaction."""
     connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {FORMAT_VERSION}; COMMIT;")
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """SQLite's errors, and those of a full disk, as this package's."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _problem(path, error) from error
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        raise full(path, error) from error
+
+
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_NO_RIGHTS = frozenset({sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_AUTH})
+_READING = frozenset({sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_CORRUPTFS})
+
+
+def _problem(path: Path, error: sqlite3.Error) -> Exception:
+    """What SQLite's code means; only what it calls damage is called so, for its remedy is drastic."""
+    extended: int | None = getattr(error, "sqlite_errorcode", None)
+    if extended is None:
+        return error  # the sqlite3 module's own: a mistake of this program
+    code = extended & 0xFF
+    if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and extended not in _READING):
+        return full(path, error)
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return IndexLocked(f"{path / STORE} is locked ({error})", "one writer at a time", "wait for the other")
+    if code in _NO_RIGHTS:
+        return StoreError(
+            f"{path / STORE} cannot be opened ({error})",
+            "the right to read it, and to write beside it",
+            f"look at the rights of {path} and of what is in it",
+        )
+    return damaged(path, error)
 
 
 def damaged(path: Path, error: Exception) -> StoreDamaged:

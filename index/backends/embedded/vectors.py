@@ -45,11 +45,11 @@ def part_ids(pid: int, n_parts: int) -> IntArray:
     return np.arange(n_parts, dtype=np.int64) + pid * MAX_PARTS
 
 
-def build(rows: Rows, n_vectors: int, dim: int) -> Built:
-    """An index over `rows`: exact below `EXACT_MAX` vectors, IVF above, both fp16."""
+def build(rows: Rows, n_vectors: int, dim: int, exact_max: int = EXACT_MAX) -> Built:
+    """An index over `rows`: exact up to `exact_max` vectors, IVF above, both fp16."""
     faiss.omp_set_num_threads(os.cpu_count() or 1)
     try:
-        if n_vectors <= EXACT_MAX:
+        if n_vectors <= exact_max:
             return Built(_fill(_exact(dim), rows, dim), "exact-fp16", 0, 1.0)
         return _build_ivf(rows, n_vectors, dim)
     finally:
@@ -96,7 +96,7 @@ def _build_ivf(rows: Rows, n_vectors: int, dim: int) -> Built:
     generator = np.random.default_rng(0)
     sample, held = [], []
     for _, vectors in _batches(_again(rows), dim):
-        sample.append(vectors[:: stride or 1])
+        sample.append(vectors[::stride].copy())  # a view would keep the whole batch alive
         held.append(vectors[generator.integers(0, len(vectors), size=max(1, 2_000 * len(vectors) // n_vectors))])
     index.train(np.concatenate(sample))
     _fill(index, _again(rows), dim)
@@ -169,17 +169,18 @@ class VectorView:
 
     def nearest(self, query: FloatArray, n: int) -> list[tuple[int, float]]:
         """(pid, best cosine of its parts) of the passages of the `n` nearest vectors, nearest first."""
-        best: dict[int, float] = {}
+        hits: list[tuple[float, int]] = []
         faiss.omp_set_num_threads(1)  # two threads make a single query ten times slower (measured)
         for index, skip in ((self.base, self.dead), (self.delta, None)):
             if index is None or not index.ntotal:
                 continue
             scores, ids = _search(index, query, min(n, index.ntotal), skip)
-            for vector_id, score in zip(ids[0].tolist(), scores[0].tolist(), strict=True):
-                if vector_id >= 0:
-                    pid = vector_id // MAX_PARTS
-                    best[pid] = max(best.get(pid, -2.0), score)
-        return sorted(best.items(), key=lambda item: (-item[1], item[0]))
+            hits += zip(scores[0].tolist(), ids[0].tolist(), strict=True)
+        hits = sorted((hit for hit in hits if hit[1] >= 0), key=lambda hit: (-hit[0], hit[1]))
+        best: dict[int, float] = {}
+        for score, vector_id in hits[:n]:
+            best.setdefault(vector_id // MAX_PARTS, score)
+        return list(best.items())
 
 
 def _search(index: Any, query: FloatArray, n: int, dead: IntArray | None) -> tuple[FloatArray, IntArray]:

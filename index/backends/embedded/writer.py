@@ -25,7 +25,7 @@ from index.backends.embedded.manifest import (
     write_manifest,
 )
 from index.backends.embedded.reader import Rows
-from index.backends.embedded.schema import FORMAT_VERSION, STORE, connect, create, damaged, full
+from index.backends.embedded.schema import FORMAT_VERSION, connect, create, full, translated
 from index.encoders.base import Encoder
 from index.errors import IndexLocked, SettingsMismatch
 from index.settings import IndexSettings
@@ -67,22 +67,20 @@ class Writer:
             FormatTooNew, StoreDamaged, SettingsMismatch, StoreFull: As they say.
         """
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._lock.acquire()
+            with translated(self._folder):
+                self._folder.mkdir(parents=True, exist_ok=True)
+                self._lock.acquire()
         except Timeout as error:
             raise IndexLocked(
                 f"another process{self._owner()} is writing to {self._folder}",
                 "one writer at a time",
                 "wait for it to end, or stop it",
             ) from error
-        except OSError as error:
-            if error.errno == 28:
-                raise full(self._folder, error) from error
-            raise
         try:
             with contextlib.suppress(OSError):
                 (self._folder / f"{LOCK}.pid").write_text(str(os.getpid()), "utf-8")
-            self._open()
+            with translated(self._folder):
+                self._open()
         except BaseException:
             self._lock.release()
             raise
@@ -96,6 +94,9 @@ class Writer:
         with contextlib.suppress(OSError):
             (self._folder / f"{LOCK}.pid").unlink()
         self._lock.release()
+        if isinstance(error, sqlite3.Error):  # of a read in the block, which nothing has translated
+            with translated(self._folder):
+                raise error
 
     def _owner(self) -> str:
         with contextlib.suppress(OSError, ValueError):
@@ -103,14 +104,17 @@ class Writer:
         return ""
 
     def _open(self) -> None:
-        with self._translated():
-            self._connection = connect(self._folder, write=True)
+        self._connection = connect(self._folder, write=True)
+        try:
             if int(self._connection.execute("PRAGMA user_version").fetchone()[0]) == 0:
                 create(self._connection)
             if not self.meta:
                 self._initialise(self._wanted or IndexSettings())
             self._check_settings()
-            self._remove_leftovers()
+        except BaseException:
+            self._connection.close()
+            raise
+        self._remove_leftovers()
 
     def _initialise(self, settings: IndexSettings) -> None:
         with self.transaction():
@@ -190,7 +194,7 @@ class Writer:
             StoreFull: The disk is full; nothing of this call is kept, all before it is.
         """
         key = self.settings_key
-        with self._translated(), self.transaction():
+        with translated(self._folder), self.transaction():
             self._delete_passages(
                 "location IN (SELECT value FROM json_each(?))",
                 json.dumps([item.document.location for item in documents]),
@@ -202,28 +206,28 @@ class Writer:
                 [(f.location, f.source, f.digest, f.settings_key, f.status, f.reason) for f in files],
             )
             if documents:
-                self._bump()
+                self.next_generation()
 
     def delete(self, doc_ids: Iterable[str]) -> int:
         """Remove documents for good, in one durable transaction; how many there were."""
-        with self._translated(), self.transaction():
+        with translated(self._folder), self.transaction():
             n = self._delete_passages("doc_id IN (SELECT value FROM json_each(?))", json.dumps(list(doc_ids)))
             # A file none of whose documents are left is forgotten, so that indexing it again stores it.
             self._connection.execute(
                 "DELETE FROM files WHERE status != 'failed' AND location NOT IN (SELECT file FROM documents)"
             )
             if n:
-                self._bump()
+                self.next_generation()
         return n
 
     def forget_files(self, locations: Iterable[str]) -> int:
         """Remove files from the log, and every document that came from them; how many documents."""
         names = json.dumps(list(locations))
-        with self._translated(), self.transaction():
+        with translated(self._folder), self.transaction():
             n = self._delete_passages("file IN (SELECT value FROM json_each(?))", names)
             self._connection.execute("DELETE FROM files WHERE location IN (SELECT value FROM json_each(?))", (names,))
             if n:
-                self._bump()
+                self.next_generation()
         return n
 
     def _change_settings(self, settings: IndexSettings) -> None:
@@ -236,7 +240,7 @@ class Writer:
                 settings=json.dumps(settings.as_dict()),
                 settings_key=settings.key(self._encoder.fingerprint),
             )
-            self._bump()
+            self.next_generation()
         self._write_manifest(None)
 
     def stale_documents(self, limit: int) -> list[tuple[str, str, str]]:
@@ -259,6 +263,10 @@ class Writer:
                 [(pid, " ".join(terms(body)), " ".join(terms(title))) for pid, body, title in rows],
             )
 
+    def next_generation(self) -> None:
+        """Make readers look again; inside a transaction."""
+        self._connection.execute("UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'generation'")
+
     @property
     def connection(self) -> sqlite3.Connection:
         """The open store, for reading what no method here gives."""
@@ -270,7 +278,7 @@ class Writer:
         if not force and not self._vectors_need_writing(meta):
             return False
         key, dim, generation = meta["settings_key"], int(meta["dim"]), int(meta["generation"])
-        with self._translated():
+        with translated(self._folder):
             (n_vectors, max_pid) = self._connection.execute(
                 "SELECT coalesce(sum(p.n_vectors), 0), coalesce(max(p.pid), 0)"
                 " FROM passages p JOIN documents d USING (doc_pk) WHERE d.settings_key = ?",
@@ -294,7 +302,10 @@ class Writer:
                     recall=built.recall,
                 )
                 self._write_manifest(described)
-            except (OSError, RuntimeError) as error:  # RuntimeError: FAISS's own write failed
+            except OSError:
+                self._remove_leftovers()
+                raise
+            except RuntimeError as error:  # FAISS's own write failed
                 self._remove_leftovers()
                 raise full(self._folder, error) from error
             with self.transaction():
@@ -359,9 +370,6 @@ class Writer:
     def _set_meta(self, **values: str) -> None:
         self._connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", list(values.items()))
 
-    def _bump(self) -> None:
-        self._connection.execute("UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'generation'")
-
     def _insert(self, item: EncodedDocument, key: str) -> None:
         document, meta = item.document, item.document.metadata
         cursor = self._connection.execute(
@@ -415,19 +423,3 @@ class Writer:
             with contextlib.suppress(sqlite3.Error):
                 self._connection.execute("ROLLBACK")
             raise
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        """SQLite's errors as this package's: full disk, damage."""
-        try:
-            yield
-        except sqlite3.OperationalError as error:
-            if "full" in str(error) or "disk I/O" in str(error):
-                raise full(self._folder, error) from error
-            if "locked" in str(error):
-                raise IndexLocked(
-                    f"{self._folder / STORE} is locked ({error})", "one writer at a time", "wait for the other"
-                ) from error
-            raise damaged(self._folder, error) from error
-        except sqlite3.DatabaseError as error:
-            raise damaged(self._folder, error) from error

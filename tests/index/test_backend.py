@@ -1,0 +1,509 @@
+"""The contract of `index.backends.base`, run against every backend there is.
+
+Another backend joins by one more parameter of `store`: something with a `writer` and a `reader`.
+Every number is compared with a brute-force computation over what was handed in.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pytest
+
+from index.backends.base import Backend, EncodedDocument, FileRecord, Snapshot, Writer
+from index.backends.embedded import EmbeddedBackend
+from index.backends.embedded import Writer as EmbeddedWriter
+from index.documents import Document, Metadata
+from index.encoders.base import Encoder
+from index.settings import IndexSettings
+from index.terms import terms
+from index.workers import encode
+from rag.testing import HashEncoder
+
+ENCODER = HashEncoder(dim=32)
+# Small passages, so that a short article has several, each of several sentences.
+SETTINGS = IndexSettings(target_tokens=45, max_tokens=60, overlap_sentences=1)
+FP16 = 1e-3  # rounding a unit vector's components to fp16 moves a dot product by less
+
+
+class Store(Protocol):
+    """A place where an index lies, opened as often as wanted."""
+
+    def writer(self, encoder: Encoder) -> AbstractContextManager[Writer]: ...
+    def reader(self) -> Backend: ...
+
+
+@dataclass
+class EmbeddedStore:
+    """An embedded index in a folder."""
+
+    folder: Path
+
+    def writer(self, encoder: Encoder) -> AbstractContextManager[Writer]:
+        return EmbeddedWriter(self.folder, encoder, SETTINGS)
+
+    def reader(self) -> Backend:
+        return EmbeddedBackend(self.folder)
+
+
+@pytest.fixture(params=[pytest.param(EmbeddedStore, id="embedded")])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    """An empty place for an index of each kind."""
+    return request.param(tmp_path / "index")
+
+
+ARTICLES = {
+    "zh-Hant": (
+        "機器人新聞",
+        "阿特拉斯機器人在波士頓跑步。🤖它能跳過障礙物，也能搬運𠀋箱子。工程師說這是一大進步！"
+        "價格仍然很高。明年開始量產。",
+    ),
+    "zh-Hans": (
+        "航天",
+        "神舟飞船于清晨发射升空。三名航天员将在轨驻留六个月。𝔸这是第十七次载人任务。着陆场准备就绪。",
+    ),
+    "ko": (
+        "김치의 날",
+        "한국은 11월 22일을 김치의 날로 정했다. 김장은 공동체의 행사다. 🥬배추와 고춧가루가 필요하다. 이웃과 나눈다.",
+    ),
+    "ja": (
+        "新幹線",
+        "東海道新幹線は1964年に開業した。東京と大阪を結んでいる。👩‍👩‍👧家族連れの乗客も多い。最高速度は時速285キロだ。",
+    ),
+    "th": (
+        "รถไฟ",
+        "รถไฟความเร็วสูงเปิดให้บริการแล้ว ผู้โดยสารเดินทางถึงเชียงใหม่ได้เร็วขึ้น ค่าโดยสารยังแพงอยู่ น้ำท่วมทำให้ล่าช้า",
+    ),
+    "ar": (
+        "الكسكس",
+        "يجمع الكسكسي أربعة بلدان مغاربية حول طبق واحد. يُحضَّر من سميد القمح. "
+        "وفي عام ٢٠٢٠ أُدرج في قائمة اليونسكو. إنه طعامُ الجمعة.",
+    ),
+    "he": (
+        "ירושלים",
+        "הרכבת הקלה בירושלים נפתחה בשנת 2011. היא עוברת ליד העיר העתיקה. הנוסעים מרוצים מאוד.",
+    ),
+    "hi": (
+        "भूकंप",
+        "भूकंप के झटके सुबह महसूस किए गए। किसी के हताहत होने की ख़बर नहीं है। प्रशासन ने चेतावनी जारी की। स्कूल बंद रहे।",
+    ),
+    "en": (
+        "The Webb telescope",
+        "The Webb telescope left Earth in 2021. 🚀🛰️ It reached its post a month later. "
+        "Its mirror has 18 segments. Fuel should last twenty years.",
+    ),
+    "vi": (
+        "Rạn san hô",
+        unicodedata.normalize(
+            "NFD",
+            "Rạn san hô ở Hòn Mun bị tẩy trắng. Hoạt động lặn đã tạm dừng. Nước biển ấm lên từng năm. Ngư dân lo lắng.",
+        ),
+    ),
+}
+
+
+def article(language: str, location: str = "", text: str = "", title: str = "") -> Document:
+    """One of `ARTICLES`, or a variant of it."""
+    known_title, known_text = ARTICLES[language]
+    place = location or f"/news/{language}.txt"
+    return Document(
+        place, f"news/{Path(place).name}", text or known_text, Metadata(title or known_title, language=language)
+    )
+
+
+def encoded(*documents: Document) -> list[EncodedDocument]:
+    return encode([(document, document.location) for document in documents], ENCODER, SETTINGS)
+
+
+@pytest.fixture
+def corpus() -> list[EncodedDocument]:
+    """All of `ARTICLES`, cut and encoded."""
+    found = encoded(*(article(language) for language in ARTICLES))
+    assert sum(len(item.passages) for item in found) > 20
+    assert max(len(matrix) for item in found for matrix in item.vectors) > 2
+    return found
+
+
+Place = tuple[str, int]  # doc_id and start: what a passage is, whatever number a backend gives it
+
+
+def places(snapshot: Snapshot, pids: Sequence[int]) -> list[Place]:
+    """What `pids` stand for, in their order."""
+    found = snapshot.passages(pids)
+    return [(found[pid].doc_id, found[pid].start) for pid in pids]
+
+
+def all_pids(snapshot: Snapshot) -> list[int]:
+    """Every passage that dense search can find: asked for more vectors than there are."""
+    pids = [pid for pid, _ in snapshot.dense(ENCODER.encode_queries(["x"])[0], 100_000)]
+    assert len(pids) == len(set(pids))
+    return pids
+
+
+def brute_force(corpus: Iterable[EncodedDocument], query: np.ndarray, n: int) -> list[tuple[Place, float]]:
+    """The passages of the `n` nearest vectors and their best cosines, by numpy over what was handed in."""
+    rows = [
+        (float(cosine), (item.document.doc_id, passage.start))
+        for item in corpus
+        for passage, matrix in zip(item.passages, item.vectors, strict=True)
+        for cosine in matrix.astype(np.float32) @ query
+    ]
+    best: dict[Place, float] = {}
+    for cosine, place in sorted(rows, key=lambda row: -row[0])[:n]:
+        best.setdefault(place, cosine)
+    return list(best.items())
+
+
+def assert_dense_is_exact(snapshot: Snapshot, corpus: Sequence[EncodedDocument], question: str, n: int) -> None:
+    """Same scores in the same order; the same passages wherever scores are not as good as equal."""
+    query = ENCODER.encode_queries([question])[0]
+    found = snapshot.dense(query, n)
+    scores = [score for _, score in found]
+    assert scores == sorted(scores, reverse=True)
+    everything = dict(brute_force(corpus, query, 100_000))
+    expected = brute_force(corpus, query, n)
+    got = places(snapshot, [pid for pid, _ in found])
+    for place, score in zip(got, scores, strict=True):
+        assert everything[place] == pytest.approx(score, abs=FP16)
+    assert abs(len(got) - len(expected)) <= 1  # where the n-th vector and the next are as good as equal
+    if n >= sum(len(matrix) for item in corpus for matrix in item.vectors):
+        assert set(got) == set(everything)
+    for (place, score), (own, _) in zip(expected, zip(got, scores, strict=True), strict=False):
+        close = [other for other, value in expected if abs(value - score) <= 2 * FP16]
+        assert own == place or len(close) > 1
+
+
+QUESTIONS = (
+    "telescope mirror",
+    "김치 배추",
+    "機器人 障礙物",
+    "رحلة القطار",
+    "新幹線の速度",
+    "ค่าโดยสาร",
+    "san hô",
+    "zzz",
+)
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+@pytest.mark.parametrize("n", [1, 5, 17, 10_000])
+def test_dense_search_equals_brute_force_over_all_vectors(
+    store: Store, corpus: list[EncodedDocument], question: str, n: int
+) -> None:
+    with store.writer(ENCODER) as writer:
+        writer.upsert(corpus)
+    with store.reader().snapshot() as snapshot:
+        assert_dense_is_exact(snapshot, corpus, question, n)
+
+
+def test_a_passage_is_as_near_as_its_nearest_part(store: Store, corpus: list[EncodedDocument]) -> None:
+    with store.writer(ENCODER) as writer:
+        writer.upsert(corpus)
+    with store.reader().snapshot() as snapshot:
+        item = corpus[0]
+        passage, matrix = item.passages[0], item.vectors[0]
+        second = matrix[2].astype(np.float32)
+        assert float(matrix[0].astype(np.float32) @ second) < 0.95  # the whole alone would not score this high
+        (pid, score), *_ = snapshot.dense(second, 5)
+        assert places(snapshot, [pid]) == [(item.document.doc_id, passage.start)]
+        assert score == pytest.approx(1.0, abs=FP16)
+
+
+def test_every_passage_is_the_verbatim_span_of_its_document(store: Store, corpus: list[EncodedDocument]) -> None:
+    texts = {item.document.doc_id: item.document for item in corpus}
+    with store.writer(ENCODER) as writer:
+        writer.upsert(corpus)
+    with store.reader().snapshot() as snapshot:
+        stored = snapshot.passages(all_pids(snapshot))
+    assert len(stored) == sum(len(item.passages) for item in corpus)
+    handed_in = {(item.document.doc_id, p.start): p for item in corpus for p in item.passages}
+    for pid, found in stored.items():
+        document, passage = texts[found.doc_id], handed_in[found.doc_id, found.start]
+        assert found.pid == pid
+        assert found.text == document.text[found.start : found.end] == passage.text
+        assert found.sentences == tuple(passage.sentences)
+        assert (found.language, found.section) == (passage.language, passage.section)
+        meta = document.metadata
+        assert (found.source, found.title, found.url) == (document.source, meta.title, meta.url)
+        assert (found.author, found.date) == (meta.author, meta.date)
+        assert all(found.start <= a < b <= found.end for a, b in found.sentences)
+    # Astral characters came before some passage: an offset counted in UTF-16 or bytes would have been off.
+    assert any(any(ord(c) > 0xFFFF for c in texts[p.doc_id].text[: p.start]) for p in stored.values())
+
+
+def test_stored_vectors_are_those_handed_in_with_the_whole_first(store: Store, corpus: list[EncodedDocument]) -> None:
+    with store.writer(ENCODER) as writer:
+        writer.upsert(corpus)
+    expected = {
+        (item.document.doc_id, passage.start): matrix
+        for item in corpus
+        for passage, matrix in zip(item.passages, item.vectors, strict=True)
+    }
+    with store.reader().snapshot() as snapshot:
+        pids = all_pids(snapshot)
+        stored = snapshot.vectors(pids)
+        assert sorted(stored) == sorted(pids)
+        for place, pid in zip(places(snapshot, pids), pids, strict=True):
+            assert stored[pid].dtype == np.float32
+            np.testing.assert_array_equal(stored[pid], expected[place].astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    "text", ["Webb", "김치", "新幹線", "機器人", "الكسكسي", "ירושלים", "รถไฟ", "भूकंप", "2011", "the of"]
+)
+def test_lexical_search_finds_exactly_the_passages_that_hold_a_term(
+    store: Store, corpus: list[EncodedDocument], text: str
+) -> None:
+    wanted = terms(text)
+    with store.writer(ENCODER) as writer:
+        writer.upsert(corpus)
+    expected = {
+        (item.document.doc_id, passage.start)
+        for item in corpus
+        for passage, body in zip(item.passages, item.terms, strict=True)
+        if set(wanted) & {*body.split(), *item.title_terms.split()}
+    }
+    with store.reader().snapshot() as snapshot:
+        found = snapshot.lexical(wanted, 1_000)
+        assert set(places(snapshot, [pid for pid, _ in found])) == expected
+        scores = [score for _, score in found]
+        assert scores == sorted(scores, reverse=True)
+        assert snapshot.lexical(wanted, 1) == found[:1]
+
+
+def test_lexical_search_ranks_by_rarity_and_by_how_much_is_held(store: Store) -> None:
+    filler = "one two three four five six seven"
+    texts = {
+        "/both": f"zebra quagga {filler}.",
+        "/rare": f"common zebra {filler}.",
+        "/common": f"common horse {filler}.",
+        "/common2": f"common donkey {filler}.",
+        "/common3": f"common mule {filler}.",
+        "/none": f"ox cow {filler}.",
+    }
+    with store.writer(ENCODER) as writer:
+        writer.upsert(encoded(*(article("en", location, text, "T") for location, text in texts.items())))
+    with store.reader().snapshot() as snapshot:
+        found = snapshot.lexical(["zebra", "quagga", "common"], 10)
+        sources = snapshot.passages([pid for pid, _ in found])
+        order = [sources[pid].source for pid, _ in found]
+    assert order[:2] == ["news/both", "news/rare"]
+    assert set(order[2:]) == {"news/common", "news/common2", "news/common3"}
+
+
+def test_nothing_in_a_term_is_query_syntax(store: Store, corpus: list[EncodedDocument]) -> None:
+    with store.writer(ENCODER) as writer:
+        writer.upsert(corpus)
+    with store.reader().snapshot() as snapshot:
+        for term in ('"', "'", "AND", "NEAR(", "webb*", "body:webb", "^webb", "-webb", "%", "_", "\\", ";", ""):
+            assert [pid for pid, _ in snapshot.lexical([term], 10)] == []
+        assert snapshot.lexical([], 10) == []
+
+
+def test_counts_of_terms_languages_and_passages_are_those_of_what_was_handed_in(
+    store: Store, corpus: list[EncodedDocument]
+) -> None:
+    held: Counter[str] = Counter()
+    for item in corpus:
+        for body in item.terms:
+            held.update({*body.split(), *item.title_terms.split()})
+    with store.writer(ENCODER) as writer:
+        writer.upsert(corpus)
+    with store.reader().snapshot() as snapshot:
+        assert snapshot.document_frequency([*held, "nowhere"]) == dict(held)
+        assert snapshot.document_frequency([]) == {}
+        assert snapshot.n_passages() == sum(len(item.passages) for item in corpus)
+        assert snapshot.languages() == Counter(p.language for item in corpus for p in item.passages)
+
+
+def test_stats_are_the_sizes_of_what_was_handed_in(store: Store, corpus: list[EncodedDocument]) -> None:
+    failed = FileRecord("/news/bad.pdf", "news/bad.pdf", "", "", "failed", "a damaged PDF")
+    with store.writer(ENCODER) as writer:
+        writer.upsert(corpus, [failed])
+    backend = store.reader()
+    stats = backend.stats()
+    assert (stats.n_documents, stats.n_passages) == (len(corpus), sum(len(item.passages) for item in corpus))
+    assert stats.n_vectors == sum(len(matrix) for item in corpus for matrix in item.vectors)
+    assert (stats.n_stale, stats.n_failed) == (0, 1)
+    assert stats.languages == Counter(item.document.metadata.language for item in corpus)
+    assert stats.encoder == backend.encoder_name == ENCODER.name
+    assert backend.settings == SETTINGS
+    assert stats.bytes_on_disk > sum(matrix.nbytes for item in corpus for matrix in item.vectors)
+
+
+def test_an_empty_index_finds_nothing_and_says_so(store: Store) -> None:
+    with store.writer(ENCODER):
+        pass
+    backend = store.reader()
+    with backend.snapshot() as snapshot:
+        assert snapshot.dense(ENCODER.encode_queries(["webb"])[0], 5) == []
+        assert snapshot.lexical(["webb"], 5) == []
+        assert (snapshot.n_passages(), snapshot.languages(), snapshot.passages([]), snapshot.vectors([])) == (
+            0,
+            {},
+            {},
+            {},
+        )
+    assert (backend.stats().n_documents, backend.stats().n_vectors) == (0, 0)
+
+
+def test_unknown_passages_are_left_out(store: Store, corpus: list[EncodedDocument]) -> None:
+    with store.writer(ENCODER) as writer:
+        writer.upsert(corpus)
+    with store.reader().snapshot() as snapshot:
+        known = all_pids(snapshot)[0]
+        assert set(snapshot.passages([known, 10**9, -1])) == {known}
+        assert set(snapshot.vectors([known, 10**9, -1])) == {known}
+
+
+def test_a_new_version_takes_the_place_of_the_old_one(store: Store, corpus: list[EncodedDocument]) -> None:
+    old = next(item for item in corpus if item.document.metadata.language == "en")
+    (new,) = encoded(
+        article("en", text="Hubble went up in 1990. It needed spectacles. Astronauts brought them.", title="Hubble")
+    )
+    assert new.document.doc_id != old.document.doc_id
+    with store.writer(ENCODER) as writer:
+        writer.upsert(corpus)
+    backend = store.reader()
+    with backend.snapshot() as snapshot:
+        before = set(all_pids(snapshot))
+    with store.writer(ENCODER) as writer:
+        writer.upsert([new])
+    now = [item for item in corpus if item is not old] + [new]
+    for reader in (backend, store.reader()):
+        with reader.snapshot() as snapshot:
+            assert snapshot.lexical(["webb"], 5) == []
+            assert [
+                p.source for p in snapshot.passages([pid for pid, _ in snapshot.lexical(["hubble"], 50)]).values()
+            ] == ["news/en.txt"] * len(new.passages)
+            assert_dense_is_exact(snapshot, now, "telescope mirror", 10_000)
+            # A number once given never means another passage.
+            fresh = {pid for pid in all_pids(snapshot) if places(snapshot, [pid])[0][0] == new.document.doc_id}
+            assert fresh.isdisjoint(before)
+    assert store.reader().stats().n_documents == len(corpus)
+
+
+def test_the_same_documents_once_more_change_no_answer(store: Store, corpus: list[EncodedDocument]) -> None:
+    with store.writer(ENCODER) as writer:
+        writer.upsert(corpus)
+        writer.upsert(corpus)
+        writer.upsert(corpus[:3])
+    with store.reader().snapshot() as snapshot:
+        assert snapshot.n_passages() == sum(len(item.passages) for item in corpus)
+        assert_dense_is_exact(snapshot, corpus, "김치 배추", 10_000)
+
+
+def test_what_is_deleted_answers_no_more_now_or_after_reopening(store: Store, corpus: list[EncodedDocument]) -> None:
+    gone = [item for item in corpus if item.document.metadata.language in ("ko", "ar")]
+    left = [item for item in corpus if item not in gone]
+    with store.writer(ENCODER) as writer:
+        writer.upsert(corpus)
+    open_before = store.reader()
+    with open_before.snapshot() as snapshot:
+        dead = {pid for pid in all_pids(snapshot) if places(snapshot, [pid])[0][0] in {i.document.doc_id for i in gone}}
+    with store.writer(ENCODER) as writer:
+        ids = [item.document.doc_id for item in gone]
+        assert writer.delete([*ids, ids[0], "0" * 16]) == 2
+        assert writer.delete(ids) == 0
+        assert writer.delete([]) == 0
+    for backend in (open_before, store.reader()):
+        with backend.snapshot() as snapshot:
+            assert_dense_is_exact(snapshot, left, "김치 배추", 10_000)
+            assert snapshot.passages(sorted(dead)) == snapshot.vectors(sorted(dead)) == {}
+            assert snapshot.lexical(["김치", "الكسكسي"], 10) == []
+            assert snapshot.document_frequency(["김치", "الكسكسي", "webb"]).keys() == {"webb"}
+            assert {"ko", "ar"}.isdisjoint(snapshot.languages())
+
+
+def test_what_was_deleted_can_come_back(store: Store, corpus: list[EncodedDocument]) -> None:
+    with store.writer(ENCODER) as writer:
+        writer.upsert(corpus)
+        writer.delete([corpus[0].document.doc_id])
+        writer.upsert(corpus[:1])
+    with store.reader().snapshot() as snapshot:
+        assert_dense_is_exact(snapshot, corpus, "機器人 障礙物", 10_000)
+
+
+def test_an_open_snapshot_stands_still_while_the_index_changes(store: Store, corpus: list[EncodedDocument]) -> None:
+    half = corpus[:5]
+    with store.writer(ENCODER) as writer:
+        writer.upsert(half)
+    backend = store.reader()
+    with backend.snapshot() as held:
+        before = held.lexical(["機器", "新幹"], 10), held.n_passages(), held.document_frequency(["機器", "webb"])
+        with store.writer(ENCODER) as writer:
+            writer.upsert(corpus[5:])
+            writer.delete([half[0].document.doc_id])
+        # The old state and the new one side by side, in one thread and from one backend.
+        with backend.snapshot() as fresh:
+            assert_dense_is_exact(fresh, corpus[1:], "telescope mirror", 10_000)
+            assert_dense_is_exact(held, half, "telescope mirror", 10_000)
+        assert (
+            held.lexical(["機器", "新幹"], 10),
+            held.n_passages(),
+            held.document_frequency(["機器", "webb"]),
+        ) == before
+        assert_dense_is_exact(held, half, "機器人 障礙物", 7)
+    with backend.snapshot() as snapshot:
+        assert_dense_is_exact(snapshot, corpus[1:], "機器人 障礙物", 7)
+
+
+def test_a_call_that_fails_leaves_nothing_of_itself(store: Store, corpus: list[EncodedDocument]) -> None:
+    broken = replace(corpus[5], vectors=corpus[5].vectors[:-1])  # fewer matrices than passages
+    with store.writer(ENCODER) as writer:
+        writer.upsert(corpus[:4])
+        with pytest.raises(ValueError, match="shorter"):
+            writer.upsert([corpus[4], broken])
+        writer.upsert(corpus[6:7])
+    with store.reader().snapshot() as snapshot:
+        assert_dense_is_exact(snapshot, [*corpus[:4], corpus[6]], "김치 배추", 10_000)
+        assert snapshot.n_passages() == sum(len(item.passages) for item in [*corpus[:4], corpus[6]])
+
+
+def test_a_document_without_passages_is_kept_and_harms_nothing(store: Store, corpus: list[EncodedDocument]) -> None:
+    bare = EncodedDocument(article("en", "/news/bare.txt", "…"), (), (), (), "", "/news/bare.txt")
+    with store.writer(ENCODER) as writer:
+        writer.upsert([bare, *corpus])
+    backend = store.reader()
+    assert backend.stats().n_documents == len(corpus) + 1
+    with backend.snapshot() as snapshot:
+        assert_dense_is_exact(snapshot, corpus, "webb", 100)
+
+
+def test_the_generation_rises_with_each_change_and_only_then(store: Store, corpus: list[EncodedDocument]) -> None:
+    seen = []
+    with store.writer(ENCODER) as writer:
+        for change in (
+            lambda: writer.upsert(corpus),
+            lambda: writer.upsert([], [FileRecord("/f", "f", "d", "k", "ok")]),
+            lambda: writer.delete(["0" * 16]),
+            lambda: writer.delete([corpus[0].document.doc_id]),
+        ):
+            change()
+            seen.append(store.reader().stats().generation)
+    assert seen[0] == seen[1] == seen[2]
+    assert seen[3] > seen[2] > 0
+
+
+def test_many_threads_find_what_one_finds(store: Store, corpus: list[EncodedDocument]) -> None:
+    with store.writer(ENCODER) as writer:
+        writer.upsert(corpus)
+    backend = store.reader()
+
+    def look(question: str) -> tuple[list[tuple[int, float]], list[tuple[int, float]]]:
+        with backend.snapshot() as snapshot:
+            query = ENCODER.encode_queries([question])[0]
+            return snapshot.dense(query, 20), snapshot.lexical(terms(question), 20)
+
+    alone = [look(question) for question in QUESTIONS]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(look, QUESTIONS * 25))
+    assert together == alone * 25

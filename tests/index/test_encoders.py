@@ -1,0 +1,509 @@
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from langchain_core.embeddings import Embeddings
+from langchain_core.embeddings.fake import DeterministicFakeEmbedding
+from model2vec import StaticModel
+from model2vec.persistence.persistence import save_pretrained
+from tokenizers import Tokenizer
+from tokenizers.models import Unigram
+
+from index.backends.embedded import EmbeddedBackend
+from index.build import ingest
+from index.encoders import load_encoder, part_ranges
+from index.encoders.base import Encoder, FloatArray, unit_rows
+from index.encoders.langchain import LangChainEncoder
+from index.encoders.static import EMBEDDED, StaticEncoder
+from index.errors import EncoderUnavailable
+from index.search import search
+from index.settings import IndexSettings, Parts
+from rag.testing import HashEncoder
+
+ROOT = Path(__file__).parent.parent.parent
+TEXTS = [
+    "The James Webb Space Telescope left Earth on Christmas Day 2021.",
+    "韋伯太空望遠鏡於2021年聖誕節發射升空。",
+    "韦伯太空望远镜于2021年圣诞节发射升空。",
+    "제임스 웹 우주망원경은 2021년 성탄절에 지구를 떠났다.",
+    unicodedata.normalize("NFD", "제임스 웹 우주망원경은 2021년 성탄절에 지구를 떠났다."),
+    "ジェイムズ・ウェッブ宇宙望遠鏡は㋿を知らない。",
+    "กล้องโทรทรรศน์อวกาศเจมส์ เวบบ์ออกจากโลกในวันคริสต์มาส",
+    "غادر تلسكوب جيمس ويب الفضائي الأرض يوم عيد الميلاد.",
+    "Космический телескоп «Джеймс Уэбб» покинул Землю.",
+    "Το τηλεσκόπιο ΤΖΕΪΜΣ ΓΟΥΕΜΠ έφυγε από τη Γη· ΟΔΟΣ.",
+    "जेम्स वेब अंतरिक्ष दूरबीन ने पृथ्वी को छोड़ा।",
+    "טלסקופ החלל ג'יימס וב עזב את כדור הארץ.",
+    "Kính viễn vọng không gian James Webb rời Trái Đất.",
+    "👩‍👩‍👧‍👦 🇰🇷 mixed 한국어 and English, ＡＢＣ １２３",
+    "[UNK] stands in the text",
+]
+
+
+# --- the embedded encoder ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def reference() -> StaticModel:
+    return StaticModel.from_pretrained(EMBEDDED)
+
+
+def test_its_vectors_are_those_of_model2vec(encoder: Encoder, reference: StaticModel) -> None:
+    expected = reference.encode(TEXTS, max_length=None)
+    assert np.abs(encoder.encode_passages(TEXTS) - expected).max() < 1e-6
+    assert np.abs(encoder.encode_queries(TEXTS) - expected).max() < 1e-6
+
+
+def test_its_vectors_of_whole_articles_are_those_of_model2vec(encoder: Encoder, reference: StaticModel) -> None:
+    articles = [path.read_text("utf-8") for path in sorted((ROOT / "ui/samples/articles").glob("*.md"))]
+    expected = reference.encode(articles, max_length=None)
+    assert np.abs(encoder.encode_passages(articles) - expected).max() < 1e-6
+
+
+def test_every_row_has_unit_length(encoder: Encoder) -> None:
+    vectors = encoder.encode_passages(TEXTS)
+    assert vectors.dtype == np.float32
+    assert [math.sqrt(sum(float(x) ** 2 for x in row)) for row in vectors] == pytest.approx([1.0] * len(TEXTS), abs=1e-5)
+
+
+def test_an_empty_text_has_a_zero_row_and_no_nan(encoder: Encoder) -> None:
+    vectors = encoder.encode_passages(["", "words", "", "𒀀𒀁"])  # the last is unknown to it
+    assert not vectors[[0, 2]].any()
+    assert np.isfinite(vectors).all()
+    assert float(vectors[1] @ vectors[1]) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_no_text_has_no_row(encoder: Encoder) -> None:
+    assert encoder.encode_passages([]).shape == (0, encoder.dim)
+    assert encoder.encode_parts([], Parts.PAIRS) == []
+    assert encoder.count_tokens([]) == []
+
+
+def test_a_vector_does_not_depend_on_the_other_texts_of_its_batch(encoder: Encoder) -> None:
+    alone = np.concatenate([encoder.encode_passages([text]) for text in TEXTS])
+    order = np.random.default_rng(0).permutation(len(TEXTS))
+    assert np.array_equal(encoder.encode_passages(TEXTS), alone)
+    assert np.array_equal(encoder.encode_passages([TEXTS[i] for i in order]), alone[order])
+
+
+def test_more_text_than_is_summed_at_once_gives_the_same_rows(encoder: Encoder) -> None:
+    long = " ".join(TEXTS) * 60  # over 16,384 tokens by itself
+    assert encoder.count_tokens([long])[0] > 16_384
+    texts = [long, *TEXTS * 40, long]
+    vectors = encoder.encode_passages(texts)
+    few = encoder.encode_passages([long, *TEXTS])
+    assert np.array_equal(vectors[0], few[0])
+    assert np.array_equal(vectors[-1], few[0])
+    assert np.array_equal(vectors[1:-1], np.tile(few[1:], (40, 1)))
+
+
+def test_counting_before_encoding_changes_nothing(encoder: Encoder) -> None:
+    fresh = StaticEncoder(EMBEDDED, "embedded")
+    counts = fresh.count_tokens(TEXTS)
+    assert np.array_equal(fresh.encode_passages([*TEXTS, *TEXTS]), encoder.encode_passages([*TEXTS, *TEXTS]))
+    library = Tokenizer.from_file(str(EMBEDDED / "tokenizer.json"))
+    library.no_truncation()
+    library.no_padding()
+    assert counts == [len(library.encode(text, add_special_tokens=False).ids) for text in TEXTS]
+
+
+def test_the_whole_of_a_passage_is_the_vector_of_its_joined_sentences(encoder: Encoder) -> None:
+    passages = [
+        ["The launch went well.", "Nothing broke!", "Engineers cheered."],
+        ["發射順利。", "沒有故障。"],
+        ["발사는 순조로웠다.", "고장은 없었다.", "모두 기뻐했다.", "끝."],
+        ["One sentence only."],
+    ]
+    parts = encoder.encode_parts(passages, Parts.PAIRS)
+    for sentences, rows in zip(passages, parts, strict=True):
+        texts = [" ".join(sentences[first:last]) for first, last in part_ranges(len(sentences), Parts.PAIRS)]
+        assert np.abs(rows - encoder.encode_passages(texts)).max() < 1e-6
+
+
+def test_a_sentence_that_begins_with_a_quote_differs_from_the_joined_text_by_a_lone_space(encoder: Encoder) -> None:
+    sentences = ["He left the house.", "“Why?” she asked."]
+    library = Tokenizer.from_file(str(EMBEDDED / "tokenizer.json"))
+    n_joined = len(library.encode(" ".join(sentences), add_special_tokens=False).ids)
+    n_apart = sum(len(library.encode(text, add_special_tokens=False).ids) for text in sentences)
+    assert n_joined == n_apart + 1  # the space before the quote is a token of its own
+    whole = encoder.encode_parts([sentences], Parts.WHOLE)[0][0]
+    assert float(whole @ encoder.encode_passages([" ".join(sentences)])[0]) > 0.99
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        (Parts.WHOLE, [(0, 4)]),
+        (Parts.SENTENCES, [(0, 4), (0, 1), (1, 2), (2, 3), (3, 4)]),
+        (Parts.PAIRS, [(0, 4), (0, 1), (1, 2), (2, 3), (3, 4), (0, 2), (1, 3), (2, 4)]),
+    ],
+)
+def test_the_parts_of_four_sentences_are(parts: Parts, expected: list[tuple[int, int]]) -> None:
+    assert part_ranges(4, parts) == expected
+
+
+def test_a_part_that_equals_the_whole_is_left_out() -> None:
+    assert part_ranges(1, Parts.PAIRS) == [(0, 1)]
+    assert part_ranges(2, Parts.PAIRS) == [(0, 2), (0, 1), (1, 2)]
+
+
+def test_unit_rows_divides_by_the_length() -> None:
+    # 3-4-5: sqrt(9 + 16) = 5, so (3/5, 4/5); a zero row stays zero.
+    assert unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist() == [pytest.approx([0.6, 0.8]), [0.0, 0.0]]
+
+
+def test_it_knows_the_languages_it_was_trained_on(encoder: Encoder) -> None:
+    assert {"en", "zh", "ko", "ja", "ar", "th"} <= encoder.languages
+    assert "sw" not in encoder.languages
+    assert encoder.max_tokens is None
+
+
+# --- a static model in a directory -------------------------------------------------------------------------
+
+
+def small_static(folder: Path, *, seed: int = 0) -> Path:
+    """A model2vec directory with weights and a mapping of several tokens to one row."""
+    words = ["[UNK]", "▁", *(f"▁{word}" for word in "tea is hot and cold water runs".split()), *"abcdefgh"]
+    tokenizer = Tokenizer(Unigram([(word, -float(i)) for i, word in enumerate(words)], unk_id=0))
+    generator = np.random.default_rng(seed)
+    save_pretrained(
+        folder,
+        generator.standard_normal((5, 8)).astype(np.float32),
+        tokenizer,
+        {"model_type": "model2vec", "normalize": True, "languages": ["en"]},  # type: ignore[typeddict-unknown-key]
+        create_model_card=False,
+        weights=generator.random(len(words)).astype(np.float32),
+        mapping=(np.arange(len(words)) % 5).astype(np.int32),
+    )
+    return folder
+
+
+def test_a_static_directory_with_weights_and_mapping_gives_model2vecs_vectors(tmp_path: Path) -> None:
+    folder = small_static(tmp_path / "m")
+    encoder = load_encoder(str(folder))
+    texts = ["▁tea▁is▁hot", "▁cold▁waterabc", "▁runs?▁tea"]
+    assert isinstance(encoder, StaticEncoder)
+    assert np.abs(encoder.encode_passages(texts) - StaticModel.from_pretrained(folder).encode(texts)).max() < 1e-6
+    assert (encoder.name, encoder.dim, encoder.languages) == (str(folder), 8, frozenset({"en"}))
+
+
+def test_the_fingerprint_of_a_static_model_follows_its_weights(tmp_path: Path) -> None:
+    one, same, other = small_static(tmp_path / "1"), small_static(tmp_path / "2"), small_static(tmp_path / "3", seed=1)
+    assert load_encoder(str(one)).fingerprint == load_encoder(str(same)).fingerprint
+    assert load_encoder(str(one)).fingerprint != load_encoder(str(other)).fingerprint
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "tokenizer.json"])
+def test_a_damaged_static_directory_is_an_error_that_names_it(tmp_path: Path, file: str) -> None:
+    folder = small_static(tmp_path / "m")
+    content = (folder / file).read_bytes()
+    (folder / file).write_bytes(content[: len(content) // 2])
+    with pytest.raises(EncoderUnavailable, match=f"{folder} cannot be loaded") as caught:
+        load_encoder(str(folder))
+    assert str(folder) in caught.value.remedy
+    assert "model.safetensors" in caught.value.expected
+
+
+def test_a_static_directory_without_embeddings_is_an_error_that_names_it(tmp_path: Path) -> None:
+    from safetensors.numpy import save_file
+
+    folder = small_static(tmp_path / "m")
+    save_file({"something": np.zeros(3, np.float32)}, folder / "model.safetensors")
+    with pytest.raises(EncoderUnavailable, match=r"cannot be loaded \(KeyError: 'embeddings'\)"):
+        load_encoder(str(folder))
+
+
+@pytest.mark.parametrize("config", ["{", "[]", '"model2vec"'])
+def test_a_directory_whose_config_is_broken_is_an_error_that_names_it(tmp_path: Path, config: str) -> None:
+    folder = small_static(tmp_path / "m")
+    (folder / "modules.json").unlink()  # without it, sentence-transformers cannot read it either
+    (folder / "config.json").write_text(config, "utf-8")
+    with pytest.raises(EncoderUnavailable) as caught:
+        load_encoder(str(folder))
+    assert caught.value.remedy == f"check the model in {folder}"
+
+
+# --- sentence-transformers ---------------------------------------------------------------------------------
+
+_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789.,:?!"
+_LIMIT = 64
+
+
+def tiny_bert(folder: Path, *, prompts: dict[str, str] | None = None, seed: int = 0) -> Path:
+    """A real, if untrained, transformer with mean pooling, saved as sentence-transformers saves it."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+    from tokenizers.models import WordPiece
+    from tokenizers.normalizers import BertNormalizer
+    from tokenizers.pre_tokenizers import BertPreTokenizer
+    from tokenizers.processors import TemplateProcessing
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "query", "passage", *_LETTERS, *("##" + c for c in _LETTERS)]
+    tokenizer = Tokenizer(WordPiece({piece: i for i, piece in enumerate(pieces)}, unk_token="[UNK]"))
+    tokenizer.normalizer, tokenizer.pre_tokenizer = BertNormalizer(), BertPreTokenizer()
+    tokenizer.post_processor = TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", pieces.index("[CLS]")), ("[SEP]", pieces.index("[SEP]"))]
+    )
+    raw = folder.with_name(folder.name + "-raw")
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, unk_token="[UNK]", pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]"
+    ).save_pretrained(raw)
+    torch.manual_seed(seed)
+    config = BertConfig(
+        vocab_size=len(pieces),
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        max_position_embeddings=_LIMIT,
+    )
+    BertModel(config).save_pretrained(raw)
+    modules = [Transformer(str(raw), max_seq_length=_LIMIT), Pooling(32, "mean")]
+    SentenceTransformer(modules=modules, prompts=prompts or {}, device="cpu").save(str(folder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_bert(tmp_path_factory.mktemp("bert") / "tiny", prompts={"query": "query: ", "passage": "passage: "})
+
+
+def plain(folder: Path, texts: Sequence[str], prefix: str) -> FloatArray:
+    """The vectors by sentence-transformers itself, the prompt written before each text."""
+    from sentence_transformers import SentenceTransformer
+
+    model = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
+    vectors: FloatArray = model.encode([prefix + text for text in texts], prompt="", normalize_embeddings=True)
+    return vectors
+
+
+ENGLISH = ["tea is hot", "where does water run?", "a", ""]
+
+
+def test_importing_the_encoders_does_not_import_torch() -> None:
+    code = (
+        "import sys; from index.encoders import load_encoder; load_encoder('embedded').encode_queries(['x']);"
+        "print([name for name in ('torch', 'transformers', 'sentence_transformers', 'langchain') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_transformer_gives_the_vectors_of_sentence_transformers_with_the_prompts(bert: Path) -> None:
+    encoder = load_encoder(str(bert))
+    queries, passages = encoder.encode_queries(ENGLISH), encoder.encode_passages(ENGLISH)
+    assert np.abs(queries - plain(bert, ENGLISH, "query: ")).max() < 1e-5
+    assert np.abs(passages - plain(bert, ENGLISH, "passage: ")).max() < 1e-5
+    assert np.abs(queries - passages).max() > 1e-3
+    assert np.linalg.norm(passages, axis=1) == pytest.approx([1.0] * 4, abs=1e-5)
+
+
+def test_a_transformers_limit_leaves_room_for_special_tokens_and_prompt(bert: Path) -> None:
+    # 64 positions - [CLS] and [SEP] - "passage" and ":" = 60
+    assert load_encoder(str(bert)).max_tokens == 60
+
+
+def test_a_transformer_counts_its_own_tokens_without_the_special_ones(bert: Path) -> None:
+    # t ##e ##a; h ##o ##t ?; query and passage are words of its vocabulary.
+    assert load_encoder(str(bert)).count_tokens(["tea", "hot?", "query passage", ""]) == [3, 4, 2, 0]
+
+
+def test_a_transformers_parts_are_the_vectors_of_their_texts(bert: Path) -> None:
+    encoder = load_encoder(str(bert))
+    rows, single = encoder.encode_parts([["tea is hot.", "so is soup.", "yes."], ["one."]], Parts.PAIRS)
+    texts = ["tea is hot. so is soup. yes.", "tea is hot.", "so is soup.", "yes.", "tea is hot. so is soup.", "so is soup. yes."]
+    assert np.abs(rows - plain(bert, texts, "passage: ")).max() < 1e-5
+    assert np.abs(single - plain(bert, ["one."], "passage: ")).max() < 1e-5
+
+
+def test_the_fingerprint_of_a_transformer_is_the_same_on_each_load_and_follows_weights_prompts_and_pooling(
+    bert: Path, tmp_path: Path
+) -> None:
+    import shutil
+
+    first = load_encoder(str(bert)).fingerprint
+    copy = tmp_path / "copy"
+    shutil.copytree(bert, copy)
+    assert load_encoder(str(copy)).fingerprint == load_encoder(str(bert)).fingerprint == first
+    prompts = {"query": "query: ", "passage": "passage: "}
+    assert load_encoder(str(tiny_bert(tmp_path / "weights", prompts=prompts, seed=1))).fingerprint != first
+    assert load_encoder(str(tiny_bert(tmp_path / "prompts", prompts={"query": "q: "}))).fingerprint != first
+    pooling = json.loads((copy / "1_Pooling/config.json").read_text("utf-8"))
+    (copy / "1_Pooling/config.json").write_text(json.dumps({**pooling, "pooling_mode": "cls"}), "utf-8")
+    assert load_encoder(str(copy)).fingerprint != first
+
+
+@pytest.mark.parametrize(
+    ("name", "query", "passage"),
+    [
+        ("multilingual-e5-small", "query: ", "passage: "),
+        ("e5-base-v2", "query: ", "passage: "),
+        ("e5-mistral-7b-instruct", "", ""),
+        ("bge-small-en-v1.5", "Represent this sentence for searching relevant passages: ", ""),
+        ("bge-base-zh-v1.5", "为这个句子生成表示以用于检索相关文章：", ""),
+        ("bge-m3", "", ""),
+        ("some-model", "", ""),
+    ],
+)
+def test_families_without_prompts_in_their_files_get_them_by_name(
+    tmp_path: Path, name: str, query: str, passage: str
+) -> None:
+    folder = tiny_bert(tmp_path / name)
+    encoder = load_encoder(str(folder))
+    assert np.abs(encoder.encode_queries(ENGLISH) - plain(folder, ENGLISH, query)).max() < 1e-5
+    assert np.abs(encoder.encode_passages(ENGLISH) - plain(folder, ENGLISH, passage)).max() < 1e-5
+
+
+def test_prompts_in_the_models_files_come_before_those_by_name(tmp_path: Path) -> None:
+    folder = tiny_bert(tmp_path / "multilingual-e5-small", prompts={"query": "ask ", "document": "read "})
+    encoder = load_encoder(str(folder))
+    assert np.abs(encoder.encode_queries(ENGLISH) - plain(folder, ENGLISH, "ask ")).max() < 1e-5
+    assert np.abs(encoder.encode_passages(ENGLISH) - plain(folder, ENGLISH, "read ")).max() < 1e-5
+
+
+def test_an_index_made_with_a_transformer_finds_its_passages_and_truncates_none(bert: Path, tmp_path: Path) -> None:
+    from transformers import PreTrainedTokenizerFast
+
+    text = (
+        "Tea came by ship. Nobody knew its price, and so the first cargo was sold by weight in the harbour!\n\n"
+        + "zebra " * 60
+        + "ends here. Water runs down the hill. "
+        + " ".join(f"Line {i} of the long part is short." for i in range(12))
+    )
+    (tmp_path / "tea.txt").write_text(text, "utf-8")
+    encoder = load_encoder(str(bert))
+    report = ingest(tmp_path / "index", [str(tmp_path / "tea.txt")], encoder, n_workers=1)
+    assert (report.added, report.failed) == (1, [])
+    backend = EmbeddedBackend(tmp_path / "index")
+    with backend.snapshot() as snapshot:
+        assert snapshot.n_passages() > 5
+        found = search(snapshot, encoder, "Water runs down the hill.", k=100)
+        passages = [item.passage for item in found.passages]
+        assert len(passages) == snapshot.n_passages()
+        stored = snapshot.vectors([passage.pid for passage in passages])
+    tokenizer: Any = PreTrainedTokenizerFast.from_pretrained(bert)
+    for passage in passages:
+        assert len(tokenizer("passage: " + passage.text)["input_ids"]) <= _LIMIT
+        # The stored whole is fp16 of the passage by sentence-transformers: 1e-3 relative.
+        sentences = [passage.text[a - passage.start : b - passage.start] for a, b in passage.sentences]
+        whole = plain(bert, [" ".join(sentences)], "passage: ")[0]
+        assert np.abs(stored[passage.pid][0] - whole).max() < 1e-3
+    assert found.passages[0].passage.text.find("Water runs down the hill.") >= 0
+    backend.close()
+
+
+def test_an_unknown_model_is_an_error_that_names_the_command() -> None:
+    with pytest.raises(EncoderUnavailable) as caught:
+        load_encoder("nobody/no-such-model")
+    assert "'nobody/no-such-model' is not on this machine" in caught.value.found
+    assert caught.value.remedy == "hf download nobody/no-such-model (its size is on its page)"
+
+
+def test_a_known_model_that_is_not_here_is_an_error_that_names_its_size() -> None:
+    with pytest.raises(EncoderUnavailable) as caught:
+        load_encoder("intfloat/multilingual-e5-small")
+    assert caught.value.remedy == "hf download intfloat/multilingual-e5-small (about 471 MB)"
+
+
+# --- LangChain ---------------------------------------------------------------------------------------------
+
+
+class Table(Embeddings):
+    """Embeddings by a table; a query points the other way than a document."""
+
+    vectors = {"tea": [3.0, 4.0], "water": [0.0, 2.0], "nothing": [0.0, 0.0]}  # noqa: RUF012
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return [self.vectors[text] for text in texts]
+
+    def embed_query(self, text: str) -> list[float]:
+        return [-x for x in self.vectors.get(text, [1.0, 0.0])]
+
+
+def test_langchain_embeddings_come_out_with_unit_length() -> None:
+    encoder = LangChainEncoder(Table(), "table")
+    # (3, 4) / 5; (0, 2) / 2; zero stays zero
+    assert encoder.encode_passages(["tea", "water", "nothing"]).tolist() == [
+        pytest.approx([0.6, 0.8]),
+        [0.0, 1.0],
+        [0.0, 0.0],
+    ]
+    assert encoder.encode_queries(["tea"]).tolist() == [pytest.approx([-0.6, -0.8])]
+    assert encoder.encode_passages([]).shape == (0, 2)
+    assert (encoder.name, encoder.dim, encoder.max_tokens, encoder.languages) == ("table", 2, None, frozenset())
+
+
+def test_the_fingerprint_of_langchain_embeddings_follows_name_and_dim() -> None:
+    one = LangChainEncoder(DeterministicFakeEmbedding(size=8), "fake")
+    assert one.fingerprint == LangChainEncoder(DeterministicFakeEmbedding(size=8), "fake").fingerprint
+    assert one.fingerprint != LangChainEncoder(DeterministicFakeEmbedding(size=16), "fake").fingerprint
+    assert one.fingerprint != LangChainEncoder(DeterministicFakeEmbedding(size=8), "other").fingerprint
+
+
+def test_an_index_made_with_langchain_embeddings_finds_the_very_sentence(tmp_path: Path) -> None:
+    sentences = ["Tea came by ship.", "Wasser fließt bergab.", "차는 배로 왔다.", "水は流れる。"]
+    for i, sentence in enumerate(sentences):
+        (tmp_path / f"{i}.txt").write_text(sentence, "utf-8")
+    encoder = LangChainEncoder(DeterministicFakeEmbedding(size=32), "fake")
+    ingest(tmp_path / "index", [str(tmp_path / f"{i}.txt") for i in range(4)], encoder, n_workers=1)
+    backend = EmbeddedBackend(tmp_path / "index")
+    with backend.snapshot() as snapshot:
+        for sentence in sentences:
+            # Such vectors are random but for the same text, where the cosine is 1.
+            best = search(snapshot, encoder, sentence).passages[0]
+            assert best.passage.text == sentence
+            assert best.dense == pytest.approx(1.0, abs=1e-3)
+    backend.close()
+
+
+@pytest.mark.parametrize("name", ["langchain:cohere:embed-v4.0", "langchain:nobody:model", "langchain:", "langchain:x"])
+def test_a_langchain_provider_that_is_not_installed_is_an_error_that_says_what_to_install(name: str) -> None:
+    with pytest.raises(EncoderUnavailable) as caught:
+        load_encoder(name)
+    assert caught.value.remedy.startswith("pip install langchain-" + name.split(":")[1])
+    assert name.removeprefix("langchain:") in caught.value.found
+
+
+def test_a_langchain_provider_without_its_key_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with pytest.raises(EncoderUnavailable, match="pip install langchain-openai, and set the provider's key"):
+        load_encoder("langchain:openai:text-embedding-3-small")
+
+
+# --- the public fake ---------------------------------------------------------------------------------------
+
+
+def test_the_hash_encoder_is_an_encoder_whose_vectors_follow_shared_letters() -> None:
+    encoder = HashEncoder(dim=512)
+    assert isinstance(encoder, Encoder)
+    # <te, tea, ea> against <te, tea, eap, apo, pot, ot>: 2 in common of 3 and 6, 2 / sqrt(3 * 6)
+    cosine = encoder.encode_queries(["tea"])[0] @ encoder.encode_passages(["teapot"])[0]
+    assert cosine == pytest.approx(2 / math.sqrt(18), abs=1e-6)
+    assert not encoder.encode_passages([" "]).any()
+    assert encoder.count_tokens(["a b\nc", "가나"]) == [3, 2]
+    assert encoder.encode_parts([["a b", "c d"]], Parts.SENTENCES)[0][0] == pytest.approx(
+        encoder.encode_passages(["a b c d"])[0]
+    )
+
+
+def test_the_hash_encoder_makes_an_index_that_respects_its_limit(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("One two three four five six. " * 30, "utf-8")
+    encoder = HashEncoder(max_tokens=50)
+    ingest(tmp_path / "index", [str(tmp_path / "a.txt")], encoder, IndexSettings(), n_workers=1)
+    backend = EmbeddedBackend(tmp_path / "index")
+    with backend.snapshot() as snapshot:
+        found = search(snapshot, encoder, "three four", k=50)
+    assert len(found.passages) > 5
+    assert max(encoder.count_tokens([item.passage.text for item in found.passages])) <= 50
+    backend.close()

@@ -1,0 +1,340 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from index.backends.base import StoredPassage
+from index.backends.embedded import EmbeddedBackend
+from index.build import ingest
+from index.encoders.base import Encoder, FloatArray
+from index.language import detect_language
+from index.search import MAX_QUESTION_CHARS, SearchSettings, check_question, search
+from rag.testing import HashEncoder
+
+# Fixed here, so that hand-made sums do not move with the tuned defaults.
+SETTINGS = SearchSettings(n_candidates=100, rank_constant=10.0, lexical_weight_same=0.5, lexical_weight_other=0.3)
+ENGLISH = "What is the name of the big telescope?"
+
+
+def passage(pid: int, text: str = "", language: str = "en") -> StoredPassage:
+    return StoredPassage(
+        pid=pid,
+        doc_id=f"{pid:016x}",
+        source=f"{pid}.txt",
+        title="",
+        url="",
+        author="",
+        date="",
+        language=language,
+        section="",
+        start=0,
+        end=len(text),
+        text=text,
+        sentences=((0, len(text)),),
+    )
+
+
+def at_cosines(*cosines: float) -> FloatArray:
+    """Unit vectors that have these cosines with (1, 0), which is every question here."""
+    return np.array([[c, math.sqrt(1 - c * c)] for c in cosines], dtype=np.float32)
+
+
+class FixedEncoder(HashEncoder):
+    """Every question is the vector (1, 0)."""
+
+    def encode_queries(self, texts: Sequence[str]) -> FloatArray:
+        return np.array([[1.0, 0.0]] * len(texts), dtype=np.float32)
+
+
+@dataclass
+class TableSnapshot:
+    """A backend state by hand: passages, their vectors, and what each leg finds."""
+
+    stored: dict[int, tuple[StoredPassage, FloatArray]]
+    dense_order: list[int]
+    lexical_order: list[int] = field(default_factory=list)
+    asked: list[list[str]] = field(default_factory=list)
+
+    def dense(self, query: FloatArray, n: int) -> list[tuple[int, float]]:
+        return [(pid, float((self.stored[pid][1] @ query).max())) for pid in self.dense_order[:n]]
+
+    def lexical(self, terms: Sequence[str], n: int) -> list[tuple[int, float]]:
+        self.asked.append(list(terms))
+        return [(pid, 9.0 - rank) for rank, pid in enumerate(self.lexical_order[:n])]
+
+    def vectors(self, pids: Sequence[int]) -> dict[int, FloatArray]:
+        return {pid: self.stored[pid][1] for pid in pids if pid in self.stored}
+
+    def passages(self, pids: Sequence[int]) -> dict[int, StoredPassage]:
+        return {pid: self.stored[pid][0] for pid in pids if pid in self.stored}
+
+    def passage_languages(self, pids: Sequence[int]) -> dict[int, str]:
+        return {pid: self.stored[pid][0].language for pid in pids if pid in self.stored}
+
+    def document_frequency(self, terms: Sequence[str]) -> dict[str, int]:
+        return {}
+
+    def languages(self) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for stored, _ in self.stored.values():
+            found[stored.language] = found.get(stored.language, 0) + 1
+        return found
+
+    def n_passages(self) -> int:
+        return len(self.stored)
+
+
+def table(*rows: tuple[int, str, FloatArray], dense: Sequence[int], lexical: Sequence[int] = ()) -> TableSnapshot:
+    stored = {pid: (passage(pid, f"text {pid}", language), vectors) for pid, language, vectors in rows}
+    return TableSnapshot(stored, list(dense), list(lexical))
+
+
+# --- fusion ------------------------------------------------------------------------------------------------
+
+
+def test_two_legs_are_fused_by_reciprocal_rank() -> None:
+    snapshot = table(
+        (1, "en", at_cosines(0.9)),
+        (2, "en", at_cosines(0.8)),
+        (3, "ko", at_cosines(0.7)),
+        (4, "en", at_cosines(0.1)),
+        dense=[1, 2, 3],
+        lexical=[2, 3, 1, 4],
+    )
+    found = search(snapshot, FixedEncoder(), ENGLISH, settings=SETTINGS)
+    assert found.language == "en"
+    assert [item.passage.pid for item in found.passages] == [1, 2, 3, 4]
+    assert [item.score for item in found.passages] == pytest.approx(
+        [
+            10 / 11 + 0.5 * 10 / 13,  # 0.9091 + 0.3846 = 1.2937
+            10 / 12 + 0.5 * 10 / 11,  # 0.8333 + 0.4545 = 1.2879
+            10 / 13 + 0.3 * 10 / 12,  # 0.7692 + 0.2500 = 1.0192; Korean, so its words weigh less
+            0 + 0.5 * 10 / 14,  # 0.3571; only its words were found
+        ]
+    )
+    assert [(item.dense_rank, item.lexical_rank) for item in found.passages] == [(1, 3), (2, 1), (3, 2), (0, 4)]
+    assert [item.dense for item in found.passages] == pytest.approx([0.9, 0.8, 0.7, 0.1], abs=1e-6)
+
+
+def test_words_weigh_more_where_question_and_passage_share_a_language() -> None:
+    same = table((1, "en", at_cosines(0.5)), dense=[1], lexical=[1])
+    other = table((1, "de", at_cosines(0.5)), dense=[1], lexical=[1])
+    (one,) = search(same, FixedEncoder(), ENGLISH, settings=SETTINGS).passages
+    (two,) = search(other, FixedEncoder(), ENGLISH, settings=SETTINGS).passages
+    # (1 + 0.5) * 10 / 11 against (1 + 0.3) * 10 / 11
+    assert (one.score, two.score) == pytest.approx((1.5 * 10 / 11, 1.3 * 10 / 11))
+
+
+def test_traditional_and_simplified_chinese_are_one_language_for_the_words() -> None:
+    snapshot = table((1, "zh-Hans", at_cosines(0.5)), dense=[1], lexical=[1])
+    found = search(snapshot, FixedEncoder(), "這個望遠鏡叫什麼名字？", settings=SETTINGS)
+    assert found.language == "zh-Hant"
+    assert found.passages[0].score == pytest.approx(1.5 * 10 / 11)
+
+
+def test_the_dense_score_is_the_mean_of_the_whole_and_its_best_part() -> None:
+    # Wholes 0.6 and 0.65; best parts 0.8 (row 2) and 0.7 (row 1): (0.6 + 0.8) / 2 = 0.7 over (0.65 + 0.7) / 2 = 0.675.
+    snapshot = table((1, "en", at_cosines(0.65, 0.7, 0.1)), (2, "en", at_cosines(0.6, 0.2, 0.8)), dense=[1, 2])
+    first, second = search(snapshot, FixedEncoder(), ENGLISH, settings=SETTINGS).passages
+    assert (first.passage.pid, first.best_part, first.dense_rank) == (2, 2, 1)
+    assert (second.passage.pid, second.best_part, second.dense_rank) == (1, 1, 2)
+    assert (first.dense, second.dense) == pytest.approx((0.7, 0.675), abs=1e-6)
+
+
+def test_equal_scores_fall_to_the_nearer_passage_and_then_to_the_older() -> None:
+    settings = SearchSettings(rank_constant=10.0, lexical_weight_same=1.0)
+    # Ranks (1, 2) and (2, 1): the same sum; passage 9 is nearer.
+    nearer = table((5, "en", at_cosines(0.6)), (9, "en", at_cosines(0.7)), dense=[9, 5], lexical=[5, 9])
+    assert [item.passage.pid for item in search(nearer, FixedEncoder(), ENGLISH, settings=settings).passages] == [9, 5]
+    # As near as each other too: the lower id, in whatever order the leg gives them.
+    for dense in ([7, 3], [3, 7]):
+        alike = table((7, "en", at_cosines(0.6)), (3, "en", at_cosines(0.6)), dense=dense, lexical=[7, 3])
+        found = search(alike, FixedEncoder(), ENGLISH, settings=settings).passages
+        assert [item.passage.pid for item in found] == [3, 7]
+        assert found[0].score == found[1].score == pytest.approx(10 / 11 + 10 / 12)
+
+
+@pytest.mark.parametrize(("k", "n_expected"), [(1, 1), (2, 2), (3, 3), (50, 3)])
+def test_at_most_k_passages_come_back(k: int, n_expected: int) -> None:
+    snapshot = table(*((pid, "en", at_cosines(pid / 10)) for pid in (1, 2, 3)), dense=[3, 2, 1])
+    found = search(snapshot, FixedEncoder(), ENGLISH, k, SETTINGS)
+    assert [item.passage.pid for item in found.passages] == [3, 2, 1][:n_expected]
+
+
+@pytest.mark.parametrize("k", [0, -1])
+def test_a_k_that_is_not_positive_is_refused(k: int) -> None:
+    with pytest.raises(ValueError, match=f"k is {k}; expected: 1 or more"):
+        search(table(dense=[]), FixedEncoder(), ENGLISH, k)
+
+
+def test_a_passage_deleted_between_the_legs_and_the_look_up_is_left_out() -> None:
+    snapshot = table((1, "en", at_cosines(0.9)), dense=[1], lexical=[8, 1])
+    assert [item.passage.pid for item in search(snapshot, FixedEncoder(), ENGLISH).passages] == [1]
+
+
+def test_an_index_without_passages_finds_nothing_and_says_so_with_relevance_zero() -> None:
+    found = search(table(dense=[]), FixedEncoder(), ENGLISH)
+    assert (found.passages, found.relevance, found.warnings) == ((), 0.0, ())
+
+
+def test_function_words_are_not_looked_up_unless_there_is_nothing_else() -> None:
+    snapshot = table((1, "en", at_cosines(0.9)), dense=[1])
+    search(snapshot, FixedEncoder(), ENGLISH)
+    assert snapshot.asked[-1] == ["name", "big", "telescope"]
+    search(snapshot, FixedEncoder(), "What is the how?")
+    assert snapshot.asked[-1] == ["what", "is", "the", "how"]
+
+
+def test_relevance_rises_with_nearness_and_with_shared_words() -> None:
+    def relevance(cosine: float, text: str) -> float:
+        snapshot = TableSnapshot({1: (passage(1, text), at_cosines(cosine))}, [1])
+        return search(snapshot, FixedEncoder(), ENGLISH).relevance
+
+    far, near = relevance(0.1, "something else"), relevance(0.6, "something else")
+    said = relevance(0.6, "the big telescope has a name")
+    assert 0 < far < near < said < 1
+
+
+# --- the same on a real index --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["How many documents did the lawyers review?", "웹 망원경의 이름은 누구에게서 왔나요?", "台灣高鐵何時通車？"],
+)
+def test_the_ranking_of_a_real_index_is_that_of_a_plain_loop(
+    sample_backend: EmbeddedBackend, encoder: Encoder, question: str
+) -> None:
+    with sample_backend.snapshot() as snapshot:
+        found = search(snapshot, encoder, question, 10, SETTINGS)
+        query = encoder.encode_queries([question])[0]
+        everything = snapshot.vectors(range(1, 10_000))
+        assert len(everything) == snapshot.n_passages()
+        near = {}
+        for pid, matrix in everything.items():
+            cosines = [sum(float(a) * float(b) for a, b in zip(row, query, strict=True)) for row in matrix]
+            near[pid] = (cosines[0] + max(cosines[1:], default=cosines[0])) / 2
+        dense_rank = {pid: rank for rank, pid in enumerate(sorted(near, key=lambda p: (-near[p], p)), 1)}
+        # What the full-text index found is taken from it; that it finds the right words is tested in test_terms.
+        lexical_rank = {item.passage.pid: item.lexical_rank for item in found.passages if item.lexical_rank}
+    for item in found.passages:
+        pid = item.passage.pid
+        weight = 0.5 if item.passage.language.split("-")[0] == detect_language(question).split("-")[0] else 0.3
+        expected = weight * 10 / (10 + lexical_rank[pid]) if pid in lexical_rank else 0.0
+        expected += 10 / (10 + dense_rank[pid]) if dense_rank[pid] <= 100 else 0.0
+        assert item.score == pytest.approx(expected, abs=1e-6)
+        assert item.dense == pytest.approx(near[pid], abs=1e-4)
+    assert [item.score for item in found.passages] == sorted((item.score for item in found.passages), reverse=True)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> EmbeddedBackend:
+    folder = tmp_path_factory.mktemp("tiny")
+    texts = {
+        "telescope.txt": "The telescope has a golden mirror. It looks at stars.",
+        "near.txt": "A harbour lies near the town and not far from the river.",
+        "quote.txt": 'She said "never again" and left.',
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text, "utf-8")
+    ingest(folder / "index", [str(folder / name) for name in texts], HashEncoder(), n_workers=1)
+    return EmbeddedBackend(folder / "index")
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        '"golden mirror"',
+        'golden" mirror',
+        "golden AND mirror",
+        "golden NOT mirror",
+        "NEAR(golden mirror, 2) OR",
+        "golden* mirror*",
+        "body:golden ^mirror (",
+        "golden + mirror - {title}: x",
+        "'; DROP TABLE terms; -- golden mirror",
+        "golden mirror \x00 \\ %s ?",
+    ],
+)
+def test_the_full_text_syntax_in_a_question_is_just_words(tiny: EmbeddedBackend, question: str) -> None:
+    with tiny.snapshot() as snapshot:
+        found = search(snapshot, HashEncoder(), question)
+    first = next(item for item in found.passages if item.lexical_rank == 1)
+    assert first.passage.text.startswith("The telescope has a golden mirror.")
+
+
+def test_a_quote_inside_a_term_is_no_syntax_either(tiny: EmbeddedBackend) -> None:
+    with tiny.snapshot() as snapshot:
+        assert snapshot.lexical(['golden" OR "harbour'], 10) == []
+        assert snapshot.lexical(['"'], 10) == []
+        assert len(snapshot.lexical(["golden", "harbour"], 10)) == 2
+
+
+def test_a_question_without_any_word_finds_by_vectors_alone(tiny: EmbeddedBackend) -> None:
+    with tiny.snapshot() as snapshot:
+        found = search(snapshot, HashEncoder(), "…?!")
+    assert found.language == ""
+    assert {item.lexical_rank for item in found.passages} == {0}
+    assert 0 <= found.relevance <= 1
+
+
+# --- the question --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("question", ["", "  \n\t\u3000"])
+def test_an_empty_question_is_refused(question: str) -> None:
+    with pytest.raises(ValueError, match="the question is empty"):
+        search(table(dense=[]), FixedEncoder(), question)
+
+
+def test_a_question_over_the_limit_is_refused_and_one_at_the_limit_is_not() -> None:
+    at_limit = "가" * MAX_QUESTION_CHARS
+    assert check_question(f"  {at_limit}\n") == at_limit
+    with pytest.raises(ValueError, match="the question has 2001 characters; expected: at most 2000"):
+        check_question(at_limit + "가")
+
+
+def test_half_a_surrogate_pair_in_a_question_becomes_a_question_mark() -> None:
+    assert check_question("tea \ud83d time") == "tea ? time"
+
+
+# --- what the encoder does not cover -------------------------------------------------------------------------
+
+
+def test_a_question_in_a_language_that_the_encoder_does_not_cover_is_said() -> None:
+    snapshot = table((1, "en", at_cosines(0.9)), dense=[1])
+    found = search(snapshot, FixedEncoder(languages=frozenset({"en"})), "กล้องโทรทรรศน์ชื่ออะไร")
+    assert found.warnings == (
+        "the encoder hash was not trained on the question's language (th); results may be poor",
+    )
+
+
+def test_languages_of_the_corpus_that_the_encoder_does_not_cover_are_said() -> None:
+    snapshot = table(
+        *((pid, tag, at_cosines(0.5)) for pid, tag in enumerate(["sw", "en", "zh-Hant", "am", ""], 1)), dense=[1]
+    )
+    found = search(snapshot, FixedEncoder(languages=frozenset({"en", "zh"})), ENGLISH)
+    assert found.warnings == ("the encoder hash was not trained on am, sw, which the corpus has",)
+
+
+def test_an_encoder_that_does_not_tell_its_languages_warns_of_nothing() -> None:
+    snapshot = table((1, "sw", at_cosines(0.5)), dense=[1])
+    assert search(snapshot, FixedEncoder(), "กล้องโทรทรรศน์ชื่ออะไร").warnings == ()
+
+
+def test_the_embedded_encoder_says_that_it_was_not_trained_on_swahili(tmp_path: Path, encoder: Encoder) -> None:
+    (tmp_path / "a.txt").write_text(
+        "Darubini ya anga ni chombo kikubwa cha kutazama nyota. Ilirushwa mwaka wa 2021 kutoka Guyana ya Kifaransa.",
+        "utf-8",
+    )
+    ingest(tmp_path / "index", [str(tmp_path / "a.txt")], encoder, n_workers=1)
+    backend = EmbeddedBackend(tmp_path / "index")
+    with backend.snapshot() as snapshot:
+        warnings = search(snapshot, encoder, ENGLISH).warnings
+    assert warnings == ("the encoder embedded was not trained on sw, which the corpus has",)
+    backend.close()

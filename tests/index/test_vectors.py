@@ -1,0 +1,182 @@
+"""FAISS files and views of them, against numpy over the same vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from index.backends.embedded import vectors as vec
+from index.backends.embedded.vectors import MAX_PARTS, VectorView, build, load, part_ids, save
+
+FP16 = 1e-3
+
+
+class Vectors:
+    """Passages with random unit vectors, in clusters as real text has them; iterable as often as wanted."""
+
+    def __init__(self, n_passages: int, dim: int, seed: int, n_parts: int = 4) -> None:
+        generator = np.random.default_rng(seed)
+        centres = generator.standard_normal((40, dim))
+        self.rows: list[tuple[int, np.ndarray]] = []
+        for pid in range(1, n_passages + 1):
+            centre = centres[generator.integers(len(centres))]
+            matrix = centre + 0.8 * generator.standard_normal((1 + generator.integers(n_parts), dim))
+            matrix /= np.linalg.norm(matrix, axis=1, keepdims=True)
+            self.rows.append((pid, matrix.astype(np.float16)))
+
+    def __iter__(self) -> Iterator[tuple[int, np.ndarray]]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return sum(len(matrix) for _, matrix in self.rows)
+
+    def matrix(self) -> tuple[np.ndarray, np.ndarray]:
+        """(passage of each vector, all vectors as float32)."""
+        owners = np.concatenate([np.full(len(matrix), pid) for pid, matrix in self.rows])
+        return owners, np.concatenate([matrix for _, matrix in self.rows]).astype(np.float32)
+
+    def nearest(self, query: np.ndarray, n: int, without: set[int] | frozenset[int] = frozenset()) -> dict[int, float]:
+        """Passages of the `n` nearest vectors and their best cosines, nearest first."""
+        owners, vectors = self.matrix()
+        alive = ~np.isin(owners, list(without))
+        cosines = vectors[alive] @ query
+        best: dict[int, float] = {}
+        for i in np.argsort(-cosines, kind="stable")[:n]:
+            best.setdefault(int(owners[alive][i]), float(cosines[i]))
+        return best
+
+
+def queries(n: int, dim: int, seed: int) -> np.ndarray:
+    found = np.random.default_rng(seed).standard_normal((n, dim)).astype(np.float32)
+    return found / np.linalg.norm(found, axis=1, keepdims=True)
+
+
+def assert_same(found: list[tuple[int, float]], expected: dict[int, float]) -> None:
+    """The same passages in the same order with the same scores, within what fp16 can tell apart."""
+    assert len(found) == pytest.approx(len(expected), abs=1)
+    scores = [score for _, score in found]
+    assert scores == sorted(scores, reverse=True)
+    for (pid, score), (own_pid, own_score) in zip(found, expected.items(), strict=False):
+        assert score == pytest.approx(own_score, abs=FP16)
+        assert pid == own_pid or abs(expected.get(pid, score) - own_score) <= FP16
+
+
+def test_every_part_of_every_passage_has_an_id_that_names_both() -> None:
+    assert part_ids(7, 3).tolist() == [7 * 256, 7 * 256 + 1, 7 * 256 + 2]
+    assert part_ids(2**40, 1).tolist() == [2**48]  # room for more passages than will ever be made
+    assert set(part_ids(5, MAX_PARTS).tolist()) & set(part_ids(6, MAX_PARTS).tolist()) == set()
+
+
+@pytest.mark.parametrize("n", [1, 10, 300, 10_000])
+def test_an_exact_index_finds_what_numpy_finds(n: int) -> None:
+    stored = Vectors(500, 64, seed=1)
+    built = build(stored, len(stored), 64)
+    assert (built.kind, built.recall, built.nprobe, built.index.ntotal) == ("exact-fp16", 1.0, 0, len(stored))
+    view = VectorView(built.index, None, np.empty(0, np.int64))
+    for query in queries(20, 64, seed=2):
+        assert_same(view.nearest(query, n), stored.nearest(query, n))
+
+
+def test_base_delta_and_the_dead_mixed_find_what_numpy_finds() -> None:
+    stored = Vectors(600, 48, seed=3)
+    base_rows = [row for row in stored if row[0] <= 400]
+    delta_rows = [row for row in stored if row[0] > 400]
+    # Dead are every third passage of the base, and those that would be found first.
+    probes = queries(20, 48, seed=4)
+    dead = {pid for pid, _ in base_rows if pid % 3 == 0}
+    dead |= {pid for query in probes for pid in list(stored.nearest(query, 3)) if pid <= 400}
+    base = build(base_rows, sum(len(matrix) for _, matrix in base_rows), 48).index
+    delta = build(delta_rows, sum(len(matrix) for _, matrix in delta_rows), 48).index
+    ids = np.sort(np.concatenate([part_ids(pid, len(matrix)) for pid, matrix in base_rows if pid in dead]))
+    view = VectorView(base, delta, ids)
+    for query in probes:
+        for n in (1, 10, 100, 5_000):
+            found = view.nearest(query, n)
+            assert dead.isdisjoint(pid for pid, _ in found)
+            assert_same(found, stored.nearest(query, n, without=dead))
+
+
+def test_an_index_with_every_passage_dead_finds_nothing() -> None:
+    stored = Vectors(20, 16, seed=5)
+    built = build(stored, len(stored), 16)
+    dead = np.sort(np.concatenate([part_ids(pid, len(matrix)) for pid, matrix in stored]))
+    assert VectorView(built.index, None, dead).nearest(queries(1, 16, seed=6)[0], 10) == []
+    assert VectorView(None, None, dead).nearest(queries(1, 16, seed=6)[0], 10) == []
+
+
+@pytest.fixture(scope="module")
+def large() -> tuple[Vectors, vec.Built]:
+    """An index of the kind for many vectors, of as many as a test can wait for."""
+    stored = Vectors(8_000, 64, seed=7)
+    return stored, build(stored, len(stored), 64, exact_max=5_000)
+
+
+def recall_at_10(view: VectorView, stored: Vectors, probes: np.ndarray) -> float:
+    """Share of the true ten nearest vectors' passages that are found, by numpy."""
+    owners, vectors = stored.matrix()
+    shares = []
+    for query in probes:
+        true = {int(owners[i]) for i in np.argsort(-(vectors @ query))[:10]}
+        shares.append(len(true & {pid for pid, _ in view.nearest(query, 10)}) / len(true))
+    return float(np.mean(shares))
+
+
+def test_a_large_index_has_the_recall_that_it_claims(large: tuple[Vectors, vec.Built]) -> None:
+    stored, built = large
+    assert built.kind == f"ivf{int(4 * len(stored) ** 0.5)}-fp16"
+    assert built.recall >= 0.99
+    assert 0 < built.nprobe < built.index.nlist  # it is not an exhaustive search by another name
+    # Other queries than those it was tuned on: stored vectors with noise, as a question is near its passage.
+    generator = np.random.default_rng(8)
+    _, vectors = stored.matrix()
+    probes = vectors[generator.integers(0, len(vectors), 300)]
+    probes = probes + 0.06 * generator.standard_normal(probes.shape).astype(np.float32)
+    probes /= np.linalg.norm(probes, axis=1, keepdims=True)
+    view = VectorView(built.index, None, np.empty(0, np.int64))
+    # Standard error of a mean of 300 shares near 0.99 is under 0.003.
+    assert recall_at_10(view, stored, probes) >= built.recall - 0.015
+
+
+def test_a_large_index_scores_as_numpy_does_and_leaves_out_the_dead(large: tuple[Vectors, vec.Built]) -> None:
+    stored, built = large
+    owners, vectors = stored.matrix()
+    probes = queries(20, 64, seed=9)
+    dead = {pid for query in probes for pid in list(stored.nearest(query, 5))}
+    ids = np.sort(np.concatenate([part_ids(pid, len(matrix)) for pid, matrix in stored if pid in dead]))
+    view = VectorView(built.index, None, ids)
+    for query in probes:
+        cosines = vectors @ query
+        found = view.nearest(query, 20)
+        assert found and dead.isdisjoint(pid for pid, _ in found)
+        for pid, score in found:
+            assert min(abs(cosines[owners == pid] - score)) <= FP16
+
+
+def test_a_large_index_needs_rows_that_can_be_read_again() -> None:
+    stored = Vectors(200, 16, seed=10)
+    with pytest.raises(TypeError, match="iterable"):
+        build(iter(stored), len(stored), 16, exact_max=10)
+
+
+@pytest.mark.parametrize("exact_max", [100_000, 300])
+def test_a_saved_index_is_loaded_as_it_was(tmp_path: Path, exact_max: int) -> None:
+    stored = Vectors(400, 32, seed=11)
+    built = build(stored, len(stored), 32, exact_max=exact_max)
+    save(built.index, tmp_path / "v.faiss")
+    assert [path.name for path in tmp_path.iterdir()] == ["v.faiss"]  # nothing is left beside it
+    loaded = load(tmp_path / "v.faiss", built.nprobe)
+    before = VectorView(built.index, None, np.empty(0, np.int64))
+    after = VectorView(loaded, None, np.empty(0, np.int64))
+    for query in queries(10, 32, seed=12):
+        assert after.nearest(query, 25) == before.nearest(query, 25)
+
+
+def test_two_builds_of_the_same_vectors_are_the_same_file(tmp_path: Path) -> None:
+    stored = Vectors(2_000, 32, seed=13)
+    for exact_max in (100_000, 1_000):
+        for name in ("a", "b"):
+            save(build(stored, len(stored), 32, exact_max=exact_max).index, tmp_path / name)
+        assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
