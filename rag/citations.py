@@ -47,7 +47,7 @@ class MarkerStream:
     _held: str = field(default="")
 
     def feed(self, text: str) -> Iterator[str | tuple[str, ...]]:
-        """Pieces of text and, for each marker, the tuple of its known keys."""
+        """Pieces of text and, for each marker, the tuple of its known keys, empty where it has none."""
         self._held += text
         while self._held:
             opening = next((i for i, char in enumerate(self._held) if char in _OPENING), -1)
@@ -86,8 +86,7 @@ class MarkerStream:
             yield text  # brackets of the text itself
             return
         self.n_unknown += len({name for name in names if name not in self.keys and _looks_like_key(name)})
-        if known:
-            yield known
+        yield known
 
 
 def without_markers(text: str) -> str:

@@ -65,12 +65,9 @@ def _ascii_digit(char: str) -> str:
 def _ungrouped(number: str) -> str:
     """`5,100` and `5.100` as 5100, `3,5` and `3.5` as 3.5: three digits behind a mark are a group."""
     marks, parts = regex.findall(r"\D", number), regex.split(r"\D", number)
-    decimals = ""
-    # Two kinds of marks, as in 1.234,5, or one that makes no group: the last one is the decimal mark.
-    if marks and (
-        marks[-1] not in marks[:-1] and len(marks) > 1 or len(marks) == 1 and (marks == ["\u066b"] or not _grouped(parts))
-    ):
-        decimals = f".{parts.pop()}"
+    of_two_kinds = len(marks) > 1 and marks[-1] not in marks[:-1]  # 1.234,5
+    alone = len(marks) == 1 and (marks == ["\u066b"] or not _grouped(parts))
+    decimals = f".{parts.pop()}" if of_two_kinds or alone else ""
     if len(parts) > 1 and not _grouped(parts):
         return ".".join(part.lstrip("0") or "0" for part in parts) + decimals  # a date, a version
     return ("".join(parts).lstrip("0") or "0") + decimals

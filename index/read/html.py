@@ -58,17 +58,25 @@ def _blocks(body: Any) -> Iterator[Block]:
         if tag == "head":
             yield from _block(element, BlockKind.HEADING)
         elif tag == "list":
-            for item in element.iter("item"):
-                yield from _block(item, BlockKind.ITEM)
+            yield from _items(element)
         elif tag == "table":
             for row in element.iter("row"):
-                cells = [_text(cell) for cell in row.iter("cell")]
+                cells = [" ".join(_text(cell).split()) for cell in row.iter("cell")]
                 if any(cells):
                     yield Block(" | ".join(cells), BlockKind.ITEM)
         elif tag in ("quote", "div") and len(element):
             yield from _blocks(element)
         else:
             yield from _block(element, BlockKind.PARAGRAPH)
+
+
+def _items(element: Any) -> Iterator[Block]:
+    for child in element:
+        if child.tag == "list":
+            yield from _items(child)
+            continue
+        yield from _block(child, BlockKind.ITEM)
+        yield from _items([nested for nested in child if nested.tag == "list"])
 
 
 def _block(element: Any, kind: BlockKind) -> Iterator[Block]:
@@ -78,13 +86,20 @@ def _block(element: Any, kind: BlockKind) -> Iterator[Block]:
 
 
 def _text(element: Any) -> str:
-    pieces = []
-    for node in element.iter():
-        if node.tag == "lb":
-            pieces.append("\n")
-        elif node.text:
-            pieces.append(node.text)
-        if node is not element and node.tail:
-            pieces.append(node.tail)
-    lines = ("".join(pieces)).split("\n")
+    """Text of an element, without that of the lists in it: their items are blocks of their own."""
+    lines = "".join(_pieces(element)).split("\n")
     return "\n".join(line for line in (" ".join(line.split()) for line in lines) if line)
+
+
+_OWN_LINE = frozenset({"lb", "p", "head", "quote", "div", "row", "table", "list"})
+
+
+def _pieces(element: Any) -> Iterator[str]:
+    yield element.text or ""
+    for child in element:
+        edge = "\n" if child.tag in _OWN_LINE else ""
+        yield edge
+        if child.tag != "list":
+            yield from _pieces(child)
+        yield edge
+        yield child.tail or ""

@@ -22,9 +22,16 @@ def read_jsonl(path: Path, limits: Limits) -> Iterator[Article | ReadError]:
 
     `id` (or `_id`, `doc_id`) becomes the article's part name, the line number where there is none.
     A line that cannot be read comes as an error in its place; the others go on.
+
+    Raises:
+        ReadError: The file cannot be opened.
     """
     seen: set[str] = set()
-    with path.open("rb") as file:
+    try:
+        opened = path.open("rb")
+    except OSError as error:
+        raise ReadError(f"{path}: {error.strerror}", "a readable file", f"chmod u+r {path}") from error
+    with opened as file:
         number = 0
         while line := file.readline(limits.max_line_bytes + 1):
             number += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import html
 from collections.abc import Iterator
 from typing import Any
 
@@ -43,10 +44,7 @@ def metadata_from(values: dict[str, Any]) -> Metadata:
     """Metadata from a mapping with the usual names (title, url, author, date, lang, ...)."""
 
     def first(*names: str) -> str:
-        found = next((values[name] for name in names if values.get(name) not in (None, "", [])), "")
-        if isinstance(found, list):
-            found = ", ".join(str(item) for item in found)
-        return " ".join(str(found).split()) if not isinstance(found, dt.date) else found.isoformat()
+        return next((shown for name in names if (shown := _shown(values.get(name)))), "")
 
     date = first("date", "published", "published_at", "pubdate", "date_published", "created")
     return Metadata(
@@ -56,6 +54,25 @@ def metadata_from(values: dict[str, Any]) -> Metadata:
         date=iso_date(date),
         language=first("lang", "language", "locale").replace("_", "-"),
     )
+
+
+def _shown(value: Any) -> str:
+    """A value of metadata as text: names of a list joined, the `name` of a mapping, nothing deeper.
+
+    Deeper is a bomb: a YAML alias of a list of aliases prints as gigabytes.
+    """
+    if isinstance(value, dict):
+        value = value.get("name")
+    if isinstance(value, list):
+        named = (item.get("name") if isinstance(item, dict) else item for item in value)
+        return ", ".join(filter(None, (_scalar(item) for item in named)))
+    return _scalar(value)
+
+
+def _scalar(value: Any) -> str:
+    if isinstance(value, dt.date):
+        return value.isoformat()
+    return " ".join(str(value).split()) if isinstance(value, str | int | float) else ""
 
 
 def iso_date(value: str) -> str:
@@ -81,26 +98,39 @@ def _front_matter(text: str) -> tuple[Metadata, str]:
     import yaml
 
     try:
-        values = yaml.safe_load(match.group(1))
-    except (yaml.YAMLError, ValueError):  # ValueError: a date like 2024-13-45
+        values = _yaml(match.group(1))
+    except (yaml.YAMLError, ValueError, RecursionError):
         return Metadata(), text
     if not isinstance(values, dict):
         return Metadata(), text
     return metadata_from({str(key).lower(): value for key, value in values.items()}), text[match.end() :]
 
 
+def _yaml(text: str) -> Any:
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except ValueError:  # a date like 2024-13-45; the other fields are still good
+        return yaml.load(text, yaml.BaseLoader)  # noqa: S506 - makes strings, lists and mappings only
+
+
 def _markdown_blocks(tokens: list[Any]) -> Iterator[Block]:
     heading = False
     item_depth = 0
+    row: list[str] | None = None
     for token in tokens:
-        if token.type == "heading_open":
-            heading = True
-        elif token.type == "heading_close":
-            heading = False
-        elif token.type == "list_item_open":
-            item_depth += 1
-        elif token.type == "list_item_close":
-            item_depth -= 1
+        if token.type in ("heading_open", "heading_close"):
+            heading = token.nesting > 0
+        elif token.type in ("list_item_open", "list_item_close"):
+            item_depth += token.nesting
+        elif token.type == "tr_open":
+            row = []
+        elif token.type == "tr_close":
+            yield Block(" | ".join(row or ()), BlockKind.ITEM)
+            row = None
+        elif token.type == "inline" and row is not None:
+            row.append(_inline_text(token))
         elif token.type == "inline":
             yield Block(_inline_text(token), _kind(heading, item_depth))
         elif token.type in ("fence", "code_block"):
@@ -117,14 +147,19 @@ def _kind(heading: bool, item_depth: int) -> BlockKind:
 
 def _inline_text(token: Any) -> str:
     pieces: list[str] = []
+    in_script = False
     for child in token.children or []:
-        if child.type in ("text", "code_inline"):
+        if child.type == "html_inline" and (tag := _SCRIPT_TAG.match(child.content)):
+            in_script = not tag.group(1)
+        elif in_script:
+            continue
+        elif child.type in ("text", "code_inline"):
             pieces.append(child.content)
         elif child.type == "softbreak":
             pieces.append(" " if _spaced(pieces) else "")
         elif child.type == "hardbreak":
             pieces.append("\n")
-    return "".join(pieces).strip()
+    return _SPACES.sub(" ", "".join(pieces)).strip()  # two where an image stood between them
 
 
 def _spaced(pieces: list[str]) -> bool:
@@ -133,5 +168,10 @@ def _spaced(pieces: list[str]) -> bool:
     return not regex.match(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}。、，！？」』]", last)
 
 
-def _strip_tags(html: str) -> str:
-    return regex.sub(r"<[^>]*>", "", html).strip()
+_SCRIPT_TAG = regex.compile(r"<(/?)(?:script|style)\b", regex.IGNORECASE)
+_SCRIPT = regex.compile(r"<(script|style)\b[^>]*>.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)", regex.IGNORECASE | regex.DOTALL)
+_SPACES = regex.compile(r" {2,}")
+
+
+def _strip_tags(markup: str) -> str:
+    return html.unescape(regex.sub(r"<[^>]*>", "", _SCRIPT.sub("", markup))).strip()

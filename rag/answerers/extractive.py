@@ -14,6 +14,7 @@ from index.search import ScoredPassage
 from index.terms import terms
 from rag.answer import AnswerSentence
 from rag.answerers.base import Draft, Task, close_sentence, finish, say
+from rag.citations import without_markers
 from rag.events import Event
 from rag.phrases import phrase, phrase_language
 
@@ -47,7 +48,7 @@ class ExtractiveAnswerer:
         for item in chosen:
             number = draft.cite(item.passage, item.start, item.end)
             quote = item.passage.text[item.start - item.passage.start : item.end - item.passage.start]
-            shown = " ".join(quote.split())
+            shown = " ".join(without_markers(quote).split())
             yield say(draft, f"{shown} [{number}]\n")
             yield close_sentence(draft, AnswerSentence(shown, True, (number,)))
         draft.pieces[-1] = draft.pieces[-1].rstrip("\n")

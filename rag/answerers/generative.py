@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+import regex
+
 from index.language import detect_language, same_language
 from index.segment import split_sentences
 from rag.answer import AnswerSentence
 from rag.answerers.base import Draft, Task, close_sentence, finish, say, warn
 from rag.answerers.extractive import ExtractiveAnswerer
-from rag.citations import MarkerStream, make_keys
+from rag.citations import MarkerStream, make_keys, without_markers
 from rag.errors import ModelFailed, ModelUnavailable
 from rag.events import Delta, Done, Event
 from rag.phrases import phrase, phrase_language
@@ -24,10 +26,18 @@ if TYPE_CHECKING:
 
 _MAX_PASSAGES = 6
 _MAX_HISTORY = 4
+_BEGINS = regex.compile(r"[\p{L}\p{N}]")
+_STOP = regex.compile(r"\s*(?:[.。!！?？…]+[”’»」』)）\"']*)?")
+_GOES_ON = ",;:，、；：)）"
 
 
-def load_chat_model(spec: str) -> BaseChatModel:
+def load_chat_model(spec: str, *, timeout_s: float = 60.0, max_retries: int = 2) -> BaseChatModel:
     """The chat model `PROVIDER:NAME` names, by LangChain's `init_chat_model`.
+
+    Args:
+        spec: PROVIDER:NAME, as in `openai:gpt-5-mini`.
+        timeout_s: For one request, and between two pieces of its answer.
+        max_retries: Repeats of a request that failed, where the provider's package has them.
 
     Raises:
         ModelUnavailable: The provider's package or its key is missing, or the name is unknown.
@@ -36,7 +46,7 @@ def load_chat_model(spec: str) -> BaseChatModel:
     try:
         from langchain.chat_models import init_chat_model
 
-        model: BaseChatModel = init_chat_model(spec, temperature=0)
+        model: BaseChatModel = init_chat_model(spec, temperature=0, timeout=timeout_s, max_retries=max_retries)
     except Exception as error:
         raise ModelUnavailable(
             f"the model {spec!r} cannot be set up ({type(error).__name__}: {str(error)[:300]})",
@@ -65,26 +75,19 @@ class GenerativeAnswerer:
         messages = _messages(task, keys, fence)
         stream = MarkerStream(frozenset(keys))
         writer = _SentenceWriter(task, draft, keys)
-        head = ""
-        started = False
+        head: str | None = ""  # a refusal is one word: nothing is shown until it is clear that this is none
         for text in self._stream(messages):
-            if not started:
-                # A refusal is one word: nothing is shown until it is clear that this is none.
+            if head is not None:
                 head += text
-                if REFUSAL.startswith(head.strip()[: len(REFUSAL)]):
-                    if head.strip().startswith(REFUSAL):
-                        break
+                if _refuses(head):
+                    yield from abstain(task, draft)
+                    return
+                if REFUSAL.startswith(_bare(head)):
                     continue
-                started = True
-                pieces = stream.feed(head)
-            else:
-                pieces = stream.feed(text)
-            for piece in pieces:
+            for piece in stream.feed(text if head is None else head):
                 yield from writer.take(piece)
-        if not started and head.strip().startswith(REFUSAL):
-            yield from abstain(task, draft)
-            return
-        for piece in [*(stream.feed(head) if not started else ()), *stream.close()]:
+            head = None
+        for piece in [*stream.feed(head or ""), *stream.close()]:
             yield from writer.take(piece)
         yield from writer.close()
         if not draft.sentences:
@@ -111,36 +114,53 @@ class _SentenceWriter:
     def __init__(self, task: Task, draft: Draft, keys: dict[str, ScoredPassage]) -> None:
         self._task, self._draft, self._keys = task, draft, keys
         self._text = ""  # since the last closed sentence, markers left out
-        self._cited: list[str] = []
+        self._cited: list[tuple[int, str]] = []  # where in that text a key stood
+        self._behind: str | None = None  # what came behind the last marker, while it is not clear what it is
 
     def take(self, piece: str | tuple[str, ...]) -> Iterator[Event]:
         if isinstance(piece, tuple):
-            self._cited.extend(key for key in piece if key not in self._cited)
-            return
-        # Text behind a marker begins a new sentence, unless it is only the stop of the old one.
-        stripped = piece.lstrip(" ")
-        if self._cited and stripped and stripped[0] not in ".。!！?？…":
-            yield from self._close_sentences(final=True)
-        elif self._cited and stripped:
-            self._text = self._text.rstrip() + stripped[0]
-            piece = stripped[1:]
-            yield from self._close_sentences(final=True)
-        self._text += piece
+            if self._behind is not None and self._behind.strip(" ,;、，；"):
+                self._text += self._behind
+            self._behind = ""
+            self._cited += [(len(self._text.rstrip()), key) for key in piece]
+        elif self._behind is None:
+            self._text += piece
+        else:
+            self._behind += piece
+            if _BEGINS.search(self._behind):
+                yield from self._after_marker(self._behind)
 
     def close(self) -> Iterator[Event]:
-        yield from self._close_sentences(final=True)
+        self._text = self._text.rstrip() + (self._behind or "").strip(" ")
+        yield from self._close_sentences()
+
+    def _after_marker(self, behind: str) -> Iterator[Event]:
+        """Go on behind a marker: after the stop of its sentence, with the rest of it, or with the next one."""
+        self._behind = None
+        stop = _STOP.match(behind)
+        end = stop.end() if stop else 0
+        text, rest = self._text.rstrip() + behind[:end].strip(), behind[end:]
+        first = rest.lstrip()[:1]
+        if not behind[:end].strip() and (first in _GOES_ON or first.islower()):
+            self._text = text + ("" if first in _GOES_ON else " ") + rest.lstrip()
+            return
+        self._text = text
+        yield from self._close_sentences()
+        self._text = rest
 
     def language(self) -> str:
         return detect_language(" ".join(sentence.text for sentence in self._draft.sentences))
 
-    def _close_sentences(self, final: bool) -> Iterator[Event]:
+    def _close_sentences(self) -> Iterator[Event]:
         text, cited = self._text, self._cited
         self._text, self._cited = "", []
         spans = split_sentences(text, self._task.language)
         for i, (start, end) in enumerate(spans):
-            # Markers stand behind the sentence that they belong to: the last one.
-            keys = cited if i == len(spans) - 1 else []
-            yield from self._emit(text[start:end], keys)
+            # A marker stands in its sentence or behind it; one before all text belongs to the first.
+            last = spans[i + 1].start if i + 1 < len(spans) else len(text)
+            keys = [key for at, key in cited if (start < at or i == 0) and at <= last]
+            if sentence := without_markers(text[start:end]).strip():
+                yield from self._emit(sentence, list(dict.fromkeys(keys)))
 
     def _emit(self, sentence: str, keys: list[str]) -> Iterator[Event]:
         numbers, supported = [], False
@@ -153,6 +173,15 @@ class _SentenceWriter:
         space = "" if not self._draft.pieces else _space_before(self._draft.pieces[-1], sentence)
         yield say(self._draft, space + sentence + (" " if numbers else "") + "".join(f"[{n}]" for n in numbers))
         yield close_sentence(self._draft, AnswerSentence(sentence, supported, tuple(numbers)))
+
+
+def _bare(head: str) -> str:
+    """The beginning of a reply, as long as a refusal, without quotes and emphasis before it."""
+    return head.lstrip(" \n\t\"'`*")[: len(REFUSAL)]
+
+
+def _refuses(head: str) -> bool:
+    return _bare(head) == REFUSAL
 
 
 def abstain(task: Task, draft: Draft | None = None) -> Iterator[Event]:
@@ -206,7 +235,7 @@ def _text_of(content: Any) -> str:
 
 
 def _space_before(last: str, sentence: str) -> str:
-    if last.endswith("\n") or not sentence:
+    if last.endswith("\n") or not sentence or sentence[0] in _GOES_ON:
         return ""
     wide = "\u2e80" <= sentence[0] <= "\u9fff" or "\u3040" <= sentence[0] <= "\u30ff"
     return "" if wide and not last.endswith("]") else " "

@@ -39,12 +39,13 @@ def system_prompt(language: str, example_key: str, fence: str) -> str:
 
 def user_prompt(question: str, keys: dict[str, ScoredPassage], fence: str) -> str:
     """The fenced passages, then the question."""
-    lines = [fence]
+    lines = []
     for key, scored in keys.items():
         passage = scored.passage
         about = ", ".join(filter(None, (_one_line(passage.title), passage.date, passage.language)))
-        lines += [f"[{key}] ({about})", passage.text.replace(fence, ""), ""]
-    return "\n".join([*lines, fence, "", f"Question: {question}"])
+        lines += [f"[{key}] ({about})", passage.text, ""]
+    quoted = "\n".join(lines).replace(fence, " ")
+    return "\n".join([fence, quoted, fence, "", f"Question: {question}"])
 
 
 def _one_line(text: str) -> str:

@@ -104,8 +104,8 @@ _READING = frozenset({sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ
 def _problem(path: Path, error: sqlite3.Error) -> Exception:
     """What SQLite's code means; only what it calls damage is called so, for its remedy is drastic."""
     extended: int | None = getattr(error, "sqlite_errorcode", None)
-    if extended is None:
-        return error  # the sqlite3 module's own: a mistake of this program
+    if extended is None:  # the sqlite3 module's own: a text that is none, or a mistake of this program
+        return damaged(path, error) if isinstance(error, sqlite3.OperationalError) else error
     code = extended & 0xFF
     if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and extended not in _READING):
         return full(path, error)

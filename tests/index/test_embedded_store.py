@@ -1,0 +1,692 @@
+"""The embedded backend's own promises: one source of truth, derived files that may be lost, one writer."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from index.backends.base import EncodedDocument
+from index.backends.embedded import EmbeddedBackend, Writer, examine, repair
+from index.backends.embedded.manifest import MANIFEST, VECTORS, read_manifest
+from index.backends.embedded.reader import EmbeddedSnapshot
+from index.backends.embedded.schema import FORMAT_VERSION, STORE, connect, create
+from index.build import ingest, refresh
+from index.documents import Document, Metadata
+from index.errors import FormatTooNew, IndexLocked, IndexMissing, IndexProblem, SettingsMismatch, StoreDamaged
+from index.search import search
+from index.settings import IndexSettings, Parts
+from index.terms import terms
+from index.workers import encode
+from rag.testing import HashEncoder
+
+ENCODER = HashEncoder(dim=32)
+SETTINGS = IndexSettings()
+FP16 = 1e-3
+SENTENCES = (
+    "阿特拉斯機器人在波士頓跑步。",
+    "한국은 11월 22일을 김치의 날로 정했다.",
+    "東海道新幹線は1964年に開業した。",
+    "รถไฟความเร็วสูงเปิดให้บริการแล้ว",
+    "وفي عام ٢٠٢٠ أُدرج الكسكسي في قائمة اليونسكو.",
+    "The mirror of the telescope has 18 segments. 🛰️",
+    "Ngư dân ở Hòn Mun rất lo lắng về rạn san hô.",
+)
+QUESTIONS = ("telescope mirror", "김치의 날", "新幹線", "رحلة القطار", "zzz")
+
+
+def documents(numbers: Iterable[int], version: int = 1) -> list[EncodedDocument]:
+    """Documents that can be told apart, and from other versions of themselves, by a word each has."""
+    found = []
+    for i in numbers:
+        body = "\n\n".join(SENTENCES[(i + j * version) % len(SENTENCES)] for j in range(3))
+        text = f"Marker{i}v{version} stands in it. {body}"
+        found.append(Document(f"/d/{i}.txt", f"d/{i}.txt", text, Metadata(f"Title {i}", language="en")))
+    return encode([(document, document.location) for document in found], ENCODER, SETTINGS)
+
+
+def markers(snapshot: EmbeddedSnapshot, numbers: Iterable[int], version: int = 1) -> set[int]:
+    """Those of `numbers` whose word is found, each in the text of its own document."""
+    found = set()
+    for i in numbers:
+        hits = snapshot.passages([pid for pid, _ in snapshot.lexical(terms(f"Marker{i}v{version}"), 5)])
+        assert all(f"Marker{i}v{version}" in hit.text and hit.source == f"d/{i}.txt" for hit in hits.values())
+        if hits:
+            found.add(i)
+    return found
+
+
+def assert_dense_is_exact(backend: EmbeddedBackend) -> None:
+    """Dense search gives what numpy gives over the vectors as they lie in SQLite, in order and score."""
+    with sqlite3.connect(f"file:{backend.folder / STORE}?mode=ro", uri=True) as connection:
+        rows = connection.execute(
+            "SELECT p.pid, p.vectors FROM passages p JOIN documents d USING (doc_pk)"
+            " WHERE d.settings_key = (SELECT value FROM meta WHERE key = 'settings_key') ORDER BY p.pid"
+        ).fetchall()
+        dim = int(connection.execute("SELECT value FROM meta WHERE key = 'dim'").fetchone()[0])
+    connection.close()
+    blocks = [(pid, np.frombuffer(blob, np.float16).reshape(-1, dim).astype(np.float32)) for pid, blob in rows]
+    owners = [pid for pid, matrix in blocks for _ in matrix]
+    vectors = np.concatenate([matrix for _, matrix in blocks]) if blocks else np.empty((0, dim), np.float32)
+    with backend.snapshot() as snapshot:
+        for question in QUESTIONS:
+            query = HashEncoder(dim=dim).encode_queries([question])[0]
+            cosines = vectors @ query
+            for n in (3, 40, len(owners) + 10):
+                expected: dict[int, float] = {}
+                for i in np.argsort(-cosines, kind="stable")[:n]:
+                    expected.setdefault(owners[i], float(cosines[i]))
+                found = snapshot.dense(query, n)
+                assert [s for _, s in found] == sorted((s for _, s in found), reverse=True)
+                assert abs(len(found) - len(expected)) <= (1 if n < len(owners) else 0)
+                for (pid, score), (own, own_score) in zip(found, expected.items(), strict=False):
+                    assert score == pytest.approx(own_score, abs=FP16)
+                    assert pid == own or abs(expected.get(pid, score) - own_score) <= FP16
+                if n >= len(owners):
+                    assert {pid for pid, _ in found} == set(expected)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An index of documents 0 to 39, with a vector file of all of them."""
+    path = tmp_path / "index"
+    with Writer(path, ENCODER) as writer:
+        writer.upsert(documents(range(40)))
+        assert writer.write_vectors()
+    assert examine(path) == []
+    return path
+
+
+def vector_file(folder: Path) -> Path:
+    (path,) = (folder / VECTORS).iterdir()
+    return path
+
+
+# --- base, delta and the dead -----------------------------------------------------------------------------------
+
+
+def test_dense_search_is_exact_over_base_delta_and_the_dead(folder: Path) -> None:
+    old = EmbeddedBackend(folder)
+    assert_dense_is_exact(old)  # the base is loaded now
+    with Writer(folder, ENCODER) as writer:
+        writer.upsert(documents(range(40, 60)))  # a delta
+        writer.delete([item.document.doc_id for item in documents(range(0, 40, 4))])  # dead in the base
+        writer.upsert(documents(range(1, 40, 4), version=2))  # dead there, alive in the delta
+        writer.delete([item.document.doc_id for item in documents([41, 45])])  # gone from the delta
+    manifest = read_manifest(folder).vectors
+    assert manifest is not None and manifest.n_vectors == sum(len(m) for d in documents(range(40)) for m in d.vectors)
+    for backend in (old, EmbeddedBackend(folder)):
+        assert_dense_is_exact(backend)
+        assert backend.note == ""
+        with backend.snapshot() as snapshot:
+            assert markers(snapshot, range(60)) == {i for i in range(60) if i >= 40 or i % 4 in (2, 3)} - {41, 45}
+            assert markers(snapshot, range(60), version=2) == set(range(1, 40, 4))
+
+
+def test_a_reader_of_an_older_base_finds_nothing_whose_deletion_the_store_has_forgotten(folder: Path) -> None:
+    old = EmbeddedBackend(folder)
+    assert_dense_is_exact(old)  # holds the first base
+    base = vector_file(folder)
+    with Writer(folder, ENCODER) as writer:
+        writer.delete([item.document.doc_id for item in documents(range(10))])
+        assert writer.write_vectors(force=True)  # a new base; the list of the deleted is emptied
+        writer.upsert(documents(range(40, 42)))  # and a change, so that readers look again
+    assert not base.exists()
+    with sqlite3.connect(folder / STORE) as connection:
+        assert connection.execute("SELECT count(*) FROM deleted").fetchone() == (0,)
+    connection.close()
+    for backend in (old, EmbeddedBackend(folder)):
+        assert_dense_is_exact(backend)
+        assert backend.note == ""
+        with backend.snapshot() as snapshot:
+            assert markers(snapshot, range(42)) == set(range(10, 42))
+
+
+def test_a_snapshot_held_across_deletion_rewrite_and_pruning_still_answers_from_its_own_state(folder: Path) -> None:
+    backend = EmbeddedBackend(folder)
+    query = ENCODER.encode_queries(["telescope mirror"])[0]
+    with backend.snapshot() as held:
+        before = held.dense(query, 1_000), held.lexical(terms("telescope"), 1_000)
+        assert len(before[0]) == sum(len(item.passages) for item in documents(range(40)))
+        with Writer(folder, ENCODER) as writer:
+            writer.delete([item.document.doc_id for item in documents(range(20))])
+            writer.write_vectors(force=True)
+            writer.upsert(documents(range(20, 30), version=3))
+            writer.write_vectors(force=True)
+        with backend.snapshot() as fresh:
+            assert markers(fresh, range(40)) == set(range(30, 40))
+        assert_dense_is_exact(backend)
+        assert (held.dense(query, 1_000), held.lexical(terms("telescope"), 1_000)) == before
+        assert markers(held, range(40)) == set(range(40))
+    assert_dense_is_exact(backend)
+
+
+def test_a_reader_opened_while_files_are_switched_uses_the_new_one(folder: Path) -> None:
+    readers = [EmbeddedBackend(folder) for _ in range(3)]  # opened, nothing loaded yet
+    with Writer(folder, ENCODER) as writer:
+        for round_ in range(3):
+            writer.upsert(documents(range(5), version=round_ + 2))
+            writer.write_vectors(force=True)
+            assert_dense_is_exact(readers[round_])
+            assert readers[round_].note == ""
+    assert len(list((folder / VECTORS).iterdir())) == 1
+
+
+def test_a_few_changes_write_no_vector_file_and_many_do(folder: Path) -> None:
+    before = vector_file(folder).name
+    with Writer(folder, ENCODER) as writer:
+        writer.upsert(documents(range(40, 45)))
+        assert not writer.write_vectors()
+        assert vector_file(folder).name == before
+        writer.upsert(documents(range(45, 900)))
+        assert writer.write_vectors()
+    assert vector_file(folder).name != before
+    assert_dense_is_exact(EmbeddedBackend(folder))
+
+
+def test_ranks_by_words_are_those_of_the_bm25_formula(folder: Path) -> None:
+    # FTS5: idf ln((N - n + 0.5) / (n + 0.5)) of rows holding the term, k1 1.2, b 0.75, columns weighed 1.0 and 0.6.
+    rows = {}
+    with sqlite3.connect(folder / STORE) as connection:
+        for pid, body, title in connection.execute("SELECT rowid, body, title FROM terms"):
+            rows[pid] = (body.split(), title.split())
+    connection.close()
+    mean = sum(len(body) + len(title) for body, title in rows.values()) / len(rows)
+    wanted = ["marker7v1", "17"]
+    expected = {}
+    for pid, (body, title) in rows.items():
+        score = 0.0
+        for term in wanted:
+            n_rows = sum(term in body_ or term in title_ for body_, title_ in rows.values())
+            idf = max(math.log((len(rows) - n_rows + 0.5) / (n_rows + 0.5)), 1e-6)
+            frequency = 1.0 * body.count(term) + 0.6 * title.count(term)
+            score += idf * frequency * 2.2 / (frequency + 1.2 * (0.25 + 0.75 * (len(body) + len(title)) / mean))
+        if score:
+            expected[pid] = score
+    assert len(expected) == 2
+    with EmbeddedBackend(folder).snapshot() as snapshot:
+        found = snapshot.lexical(wanted, 10)
+    assert [pid for pid, _ in found] == sorted(expected, key=lambda pid: -expected[pid])
+    for pid, score in found:
+        assert score == pytest.approx(expected[pid], rel=1e-6)
+
+
+# --- derived files: lost, damaged, of another state -------------------------------------------------------------
+
+
+def flip(path: Path, at: float = 0.5) -> None:
+    data = bytearray(path.read_bytes())
+    data[int(len(data) * at)] ^= 0x40
+    path.write_bytes(data)
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "a byte flipped in the middle": flip,
+    "a byte flipped in the header": lambda path: flip(path, 0.001),
+    "the last byte flipped": lambda path: flip(path, 0.9999),
+    "truncated": lambda path: path.write_bytes(path.read_bytes()[:-100]),
+    "empty": lambda path: path.write_bytes(b""),
+    "garbage": lambda path: path.write_bytes(b"IxM2" + np.random.default_rng(1).bytes(5_000)),
+    "missing": lambda path: path.unlink(),
+    "a folder": lambda path: (path.unlink(), path.mkdir()),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_lost_vector_file_is_made_up_for_said_found_and_mended(folder: Path, damage: str) -> None:
+    with Writer(folder, ENCODER) as writer:  # some of everything: base, delta, dead
+        writer.upsert(documents(range(40, 50)))
+        writer.delete([item.document.doc_id for item in documents(range(5))])
+    DAMAGES[damage](vector_file(folder))
+    backend = EmbeddedBackend(folder)
+    assert_dense_is_exact(backend)
+    with backend.snapshot() as snapshot:
+        assert markers(snapshot, range(50)) == set(range(5, 50))
+    assert "vector file" in backend.note and "from the store" in backend.note
+    (finding,) = examine(folder)
+    assert finding.repairable and "vector file" in finding.what
+    if damage == "a folder":
+        vector_file(folder).rmdir()
+    with Writer(folder, ENCODER) as writer:
+        assert "wrote the manifest and the vector file anew" in repair(writer)
+    assert examine(folder) == []
+    for reader in (backend, EmbeddedBackend(folder)):  # the open one too: it looks at the files again
+        assert_dense_is_exact(reader)
+        assert reader.note == ""
+
+
+MANIFEST_DAMAGES: dict[str, Callable[[Path], object]] = {
+    "missing": lambda path: path.unlink(),
+    "empty": lambda path: path.write_bytes(b""),
+    "half": lambda path: path.write_bytes(path.read_bytes()[:200]),
+    "not UTF-8": lambda path: path.write_bytes(b"\xff\xfe{}"),
+    "a list": lambda path: path.write_text("[]"),
+    "a number": lambda path: path.write_text("7"),
+    "without a field": lambda path: change(path, lambda m: m.pop("dim")),
+    "with a field of no meaning": lambda path: change(path, lambda m: m.update(colour="red")),
+    "a generation that is a word": lambda path: change(path, lambda m: m["vectors"].update(generation="five")),
+    "a file that is a number": lambda path: change(path, lambda m: m["vectors"].update(file=5)),
+    "no checksum": lambda path: change(path, lambda m: m["vectors"].update(sha256=None)),
+    "vectors that are a word": lambda path: change(path, lambda m: m.update(vectors="all")),
+}
+
+
+def change(path: Path, how: Callable[[dict[str, Any]], object]) -> None:
+    values = json.loads(path.read_text("utf-8"))
+    how(values)
+    path.write_text(json.dumps(values), "utf-8")
+
+
+@pytest.mark.parametrize("damage", MANIFEST_DAMAGES)
+def test_a_lost_manifest_is_made_up_for_said_found_and_mended(folder: Path, damage: str) -> None:
+    MANIFEST_DAMAGES[damage](folder / MANIFEST)
+    backend = EmbeddedBackend(folder)
+    assert_dense_is_exact(backend)
+    assert "manifest" in backend.note and "from the store" in backend.note
+    (finding, *_) = findings = examine(folder)
+    assert all(f.repairable for f in findings) and MANIFEST in finding.what
+    assert backend.stats().vector_index.startswith("none")
+    with Writer(folder, ENCODER) as writer:  # an ordinary run mends it as well
+        assert writer.write_vectors()
+    assert examine(folder) == []
+    assert read_manifest(folder).vectors is not None
+
+
+def test_a_manifest_of_another_state_is_not_believed(folder: Path, tmp_path: Path) -> None:
+    older = (folder / MANIFEST).read_bytes(), vector_file(folder).name, vector_file(folder).read_bytes()
+    with Writer(folder, ENCODER) as writer:
+        writer.delete([item.document.doc_id for item in documents(range(10))])
+        writer.write_vectors(force=True)
+        writer.upsert(documents(range(40, 43)))
+    newer = (folder / MANIFEST).read_bytes(), vector_file(folder).name, vector_file(folder).read_bytes()
+
+    def put(manifest: bytes, name: str, content: bytes) -> None:
+        shutil.rmtree(folder / VECTORS)
+        (folder / VECTORS).mkdir()
+        (folder / MANIFEST).write_bytes(manifest)
+        (folder / VECTORS / name).write_bytes(content)
+
+    # Files restored from a backup of before the deletion: sound, but with vectors of what is gone.
+    put(*older)
+    backend = EmbeddedBackend(folder)
+    assert_dense_is_exact(backend)
+    assert "older than the store" in backend.note
+    assert any("older than the store" in f.what and f.repairable for f in examine(folder))
+    # Files of a later state than the store's, which was restored from a backup.
+    put(*newer)
+    change(folder / MANIFEST, lambda m: m["vectors"].update(generation=10**6))
+    backend = EmbeddedBackend(folder)
+    assert_dense_is_exact(backend)
+    assert "another state" in backend.note
+    # Files of an index with other settings.
+    put(*newer)
+    change(folder / MANIFEST, lambda m: m["vectors"].update(settings_key="0" * 16))
+    backend = EmbeddedBackend(folder)
+    assert_dense_is_exact(backend)
+    assert "another state" in backend.note
+    put(*newer)
+    change(folder / MANIFEST, lambda m: m.update(encoder="someone else's"))
+    assert [f.repairable for f in examine(folder)] == [True]
+    with Writer(folder, ENCODER) as writer:
+        repair(writer)
+    assert examine(folder) == []
+
+
+def test_what_a_killed_writer_left_is_named_by_the_doctor_and_removed_by_the_next_writer(folder: Path) -> None:
+    current = vector_file(folder)
+    left = [
+        folder / ".manifest.json.4711.tmp",
+        folder / VECTORS / ".7-abcdef.faiss.4711.tmp",
+        folder / VECTORS / "7-abcdef.faiss",
+    ]
+    for path in left:
+        path.write_bytes(b"half")
+    (finding,) = examine(folder)
+    assert finding.repairable and "7-abcdef.faiss" in finding.what
+    assert_dense_is_exact(EmbeddedBackend(folder))
+    with Writer(folder, ENCODER):
+        assert [path for path in left if path.exists()] == []
+        assert current.exists()
+    assert examine(folder) == []
+
+
+# --- the store itself -------------------------------------------------------------------------------------------
+
+
+def alter(folder: Path, *statements: str) -> None:
+    """Change the store behind the program's back."""
+    connection = sqlite3.connect(folder / STORE)
+    for statement in statements:
+        connection.execute(statement)
+    connection.commit()
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("statements", "complaint"),
+    [
+        (["UPDATE passages SET vectors = CAST(substr(vectors, 1, 10) AS BLOB) WHERE pid = 3"], "bytes of vectors"),
+        (["UPDATE passages SET vectors = CAST(x'007e' || substr(vectors, 3) AS BLOB) WHERE pid = 3"], "not finite"),
+        (["DELETE FROM passages WHERE pid = 3"], "0 passages, not 1"),
+        (["UPDATE passages SET end = end + 10000 WHERE pid = 3"], "past its end"),
+        (["DELETE FROM terms WHERE rowid IN (3, 4)"], "2 missing"),
+        (["INSERT INTO terms (rowid, body, title) VALUES (9999, 'ghost', '')"], "41 passages of 40"),
+        (["PRAGMA foreign_keys = OFF", "DELETE FROM documents WHERE doc_pk = 3"], "belong to no document"),
+    ],
+)
+def test_the_doctor_finds_and_mends_what_can_be_made_anew_from_the_texts(
+    folder: Path, statements: list[str], complaint: str
+) -> None:
+    texts = {doc.source: EmbeddedBackend(folder).text(doc.doc_id) for doc in EmbeddedBackend(folder).documents()}
+    alter(folder, *statements)
+    findings = examine(folder)
+    assert any(complaint in finding.what for finding in findings), findings
+    assert all(finding.repairable for finding in findings)
+    with Writer(folder, ENCODER) as writer:
+        repair(writer)
+    refresh(folder, ENCODER, SETTINGS, n_workers=1)
+    assert examine(folder) == []
+    backend = EmbeddedBackend(folder)
+    left = {doc.source: backend.text(doc.doc_id) for doc in backend.documents()}
+    assert left == {source: text for source, text in texts.items() if source in left}
+    assert len(left) >= 39
+    assert_dense_is_exact(backend)
+    with backend.snapshot() as snapshot:
+        assert markers(snapshot, range(40)) == {int(Path(source).stem) for source in left}
+        assert snapshot.lexical(["ghost"], 5) == []
+
+
+def test_an_index_of_a_newer_version_is_refused_by_all_who_open_it(folder: Path) -> None:
+    alter(folder, f"PRAGMA user_version = {FORMAT_VERSION + 1}")
+    for use in (EmbeddedBackend, examine, lambda path: Writer(path, ENCODER).__enter__()):
+        with pytest.raises(FormatTooNew, match=f"format {FORMAT_VERSION + 1}.*newer dragoman"):
+            use(folder)
+    alter(folder, f"PRAGMA user_version = {FORMAT_VERSION}")
+    assert examine(folder) == []  # nothing was changed meanwhile, and no lock was kept
+
+
+def every_use(folder: Path) -> Iterator[Callable[[], object]]:
+    """All that a command does with an index."""
+    yield lambda: list(EmbeddedBackend(folder).documents())
+    yield lambda: EmbeddedBackend(folder).stats()
+    yield lambda: EmbeddedBackend(folder).failures()
+    yield lambda: EmbeddedBackend(folder).text(documents([7])[0].document.doc_id)
+
+    def ask() -> None:
+        with EmbeddedBackend(folder).snapshot() as snapshot:
+            search(snapshot, ENCODER, "telescope mirror Marker7v1", 10)
+
+    yield ask
+
+    def write() -> None:
+        with Writer(folder, ENCODER) as writer:
+            writer.upsert(documents(range(5), version=4))
+            writer.delete([item.document.doc_id for item in documents(range(10, 20))])
+            writer.stale_documents(5)
+            writer.write_vectors(force=True)
+
+    yield write
+    yield lambda: refresh(folder, ENCODER, IndexSettings(parts=Parts.WHOLE), n_workers=1)
+
+
+def overwrite(path: Path, start: float, n: int) -> None:
+    data = bytearray(path.read_bytes())
+    at = int(len(data) * start)
+    data[at : at + n] = np.random.default_rng(at).bytes(n)
+    path.write_bytes(data)
+
+
+STORE_DAMAGES: dict[str, Callable[[Path], object]] = {
+    "no database at all": lambda path: path.write_bytes(b"I am a poem, not a database. " * 1_000),
+    "a header of zeros": lambda path: path.write_bytes(bytes(100) + path.read_bytes()[100:]),
+    "cut off": lambda path: path.write_bytes(path.read_bytes()[: 3 * 8_192]),
+    **{
+        f"noise at {share:.2f}": lambda path, share=share: overwrite(path, share, 8_192)
+        for share in np.linspace(0.02, 0.9, 12)
+    },
+}
+
+
+@pytest.mark.parametrize("damage", STORE_DAMAGES)
+def test_a_damaged_store_is_an_error_that_says_so_and_never_a_wrong_kind_of_one(
+    folder: Path, tmp_path: Path, damage: str
+) -> None:
+    STORE_DAMAGES[damage](folder / STORE)
+    findings = examine(folder)
+    assert findings and not all(finding.repairable for finding in findings)
+    assert "damaged" in findings[0].what
+    for i in range(len(list(every_use(folder)))):
+        copy = tmp_path / f"copy{i}"
+        shutil.copytree(folder, copy)
+        try:
+            list(every_use(copy))[i]()  # what does not touch the damaged pages may work
+        except IndexProblem as error:
+            assert isinstance(error, StoreDamaged)
+            assert "backup" in str(error)
+    if not damage.startswith("noise"):
+        with pytest.raises(StoreDamaged):
+            list(EmbeddedBackend(folder).documents())
+
+
+def test_where_there_is_no_index_the_error_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(IndexMissing, match="dragoman index"):
+        EmbeddedBackend(tmp_path / "nowhere")
+    with pytest.raises(IndexMissing, match="dragoman index"):
+        refresh(tmp_path / "nowhere", ENCODER, SETTINGS)
+    assert not (tmp_path / "nowhere").exists()  # looking does not make one
+    (finding,) = examine(tmp_path)
+    assert not finding.repairable
+
+
+def test_an_index_whose_laying_out_was_cut_short_is_missing_until_the_next_writer_lays_it_out(tmp_path: Path) -> None:
+    for state in ("an empty file", "tables without a word in them"):
+        folder = tmp_path / state
+        folder.mkdir()
+        connection = connect(folder, write=True)
+        if state != "an empty file":
+            create(connection)
+        connection.close()
+        with pytest.raises(IndexMissing, match="laid out"):
+            EmbeddedBackend(folder)
+        (finding,) = examine(folder)
+        assert "laid out" in finding.what
+        with Writer(folder, ENCODER) as writer:
+            writer.upsert(documents([1]))
+            writer.write_vectors()
+        assert examine(folder) == []
+
+
+# --- settings and encoders --------------------------------------------------------------------------------------
+
+
+def test_another_encoder_or_other_settings_are_refused_with_the_command_that_mends_it(folder: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in (folder / MANIFEST, vector_file(folder))}
+    with pytest.raises(SettingsMismatch, match="dragoman index --refresh --encoder hash") as refused:
+        Writer(folder, HashEncoder(dim=32, n=2)).__enter__()
+    assert ENCODER.fingerprint in refused.value.found
+    assert HashEncoder(dim=32, n=2).fingerprint in refused.value.expected
+    with pytest.raises(SettingsMismatch, match="dragoman index --refresh"):
+        Writer(folder, ENCODER, IndexSettings(target_tokens=100)).__enter__()
+    with Writer(folder, ENCODER, SETTINGS) as writer:  # its own are welcome, and the refusals kept no lock
+        assert writer.settings == SETTINGS
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_a_new_encoder_makes_every_document_stale_and_words_still_find_them(folder: Path) -> None:
+    other = HashEncoder(dim=8, n=2)
+    open_before = EmbeddedBackend(folder)
+    assert_dense_is_exact(open_before)
+    with Writer(folder, other, SETTINGS, adopt=True) as writer:
+        assert len(writer.stale_documents(100)) == 40
+        for backend in (open_before, EmbeddedBackend(folder)):
+            assert backend.stats().n_stale == 40
+            assert backend.encoder_fingerprint == other.fingerprint
+            with backend.snapshot() as snapshot:
+                assert snapshot.dense(other.encode_queries(["telescope"])[0], 10) == []
+                assert markers(snapshot, range(40)) == set(range(40))
+                assert search(snapshot, other, "Marker7v1", 3).passages[0].passage.source == "d/7.txt"
+    assert EmbeddedBackend(folder).stats().n_stale == 40
+
+
+def test_reading_an_index_with_more_stale_vectors_than_are_searched_exactly(tmp_path: Path) -> None:
+    # 400,000 is where a large index begins: none of these may be counted for one, for none can be searched.
+    folder, dim = tmp_path / "index", 8
+    old = HashEncoder(dim=dim)
+    (template,) = encode([(documents([1])[0].document, "/d/1.txt")], old, SETTINGS)
+    matrix = np.tile(template.vectors[0][:1], (256, 1))
+    passage = template.passages[0]
+    many = EncodedDocument(template.document, (passage,) * 1_600, (matrix,) * 1_600, ("x",) * 1_600, "", "/d/1.txt")
+    with Writer(folder, old) as writer:
+        writer.upsert([many])
+        assert EmbeddedBackend(folder).stats().n_vectors == 409_600
+    with Writer(folder, HashEncoder(dim=dim, n=2), SETTINGS, adopt=True):
+        pass
+    with EmbeddedBackend(folder).snapshot() as snapshot:
+        assert snapshot.dense(old.encode_queries(["x"])[0], 10) == []
+
+
+# --- one writer, many readers -----------------------------------------------------------------------------------
+
+HOLD_THE_LOCK = """
+import sys, time
+from pathlib import Path
+from index.backends.embedded import Writer
+from rag.testing import HashEncoder
+with Writer(Path(sys.argv[1]), HashEncoder(dim=32)):
+    print("holding", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_second_writer_is_told_which_process_writes_and_gets_in_when_that_is_gone(folder: Path) -> None:
+    child = subprocess.Popen([sys.executable, "-c", HOLD_THE_LOCK, str(folder)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert child.stdout is not None and child.stdout.readline() == "holding\n"
+        with pytest.raises(IndexLocked, match=rf"process {child.pid}\)") as refused:
+            Writer(folder, ENCODER).__enter__()
+        assert "one writer at a time" in str(refused.value)
+        assert_dense_is_exact(EmbeddedBackend(folder))  # readers are not kept out
+    finally:
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+        child.stdout.close()
+    with Writer(folder, ENCODER) as writer:  # a lock dies with its holder
+        writer.upsert(documents([50]))
+    assert not list(folder.glob("*.pid"))
+
+
+def test_two_writers_in_one_process_are_kept_apart_too(folder: Path) -> None:
+    with Writer(folder, ENCODER), pytest.raises(IndexLocked, match=str(os.getpid())):
+        Writer(folder, ENCODER).__enter__()
+    with Writer(folder, ENCODER):
+        pass
+
+
+KEEP_WRITING = """
+import json, sys, time
+from pathlib import Path
+from index.build import ingest
+from index.backends.embedded import Writer
+from rag.testing import HashEncoder
+folder, corpus, texts = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(Path(sys.argv[3]).read_text("utf-8"))
+encoder = HashEncoder(dim=32)
+for version in range(1, 10_000):
+    lines = [json.dumps({"id": str(i), "title": f"T{i}", "text": f"Marker{i} version{version} version. " + text})
+             for i, text in enumerate(texts)]
+    corpus.write_text("\\n".join(lines), "utf-8")
+    ingest(folder, [str(corpus)], encoder, n_workers=1)
+    with Writer(folder, encoder) as writer:
+        if version % 3 == 0:
+            writer.write_vectors(force=True)
+    print(version, flush=True)
+"""
+
+
+def test_four_threads_search_while_another_process_writes_and_see_only_what_was_committed(tmp_path: Path) -> None:
+    folder, corpus = tmp_path / "index", tmp_path / "corpus.jsonl"
+    texts = [f"{SENTENCES[i % 7]} {SENTENCES[(i + 3) % 7]}" for i in range(40)]
+    (tmp_path / "texts.json").write_text(json.dumps(texts), "utf-8")
+    command = [sys.executable, "-c", KEEP_WRITING, str(folder), str(corpus), str(tmp_path / "texts.json")]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    problems: list[str] = []
+    states: set[int] = set()
+    n_searches = [0] * 4
+    stop = threading.Event()
+
+    def look(thread: int, backend: EmbeddedBackend) -> None:
+        try:
+            while not stop.is_set():
+                with backend.snapshot() as snapshot:
+                    problems.extend(inspect(snapshot, n_searches[thread] + thread))
+                n_searches[thread] += 1
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the test is to fail for it
+            problems.append(f"{type(error).__name__}: {error}")
+
+    def inspect(snapshot: EmbeddedSnapshot, i: int) -> Iterator[str]:
+        # One transaction replaces all 40: a snapshot holds 40 passages, all of one version.
+        everything = snapshot.passages([pid for pid, _ in snapshot.lexical(["version"], 100)])
+        versions = {passage.text.split()[1] for passage in everything.values()}
+        if len(everything) != 40 or len(versions) != 1 or snapshot.n_passages() != 40:
+            yield f"{len(everything)} passages of versions {versions}"
+        found = snapshot.dense(ENCODER.encode_queries([texts[i % 40]])[0], 1_000)
+        if {pid for pid, _ in found} != set(everything):
+            yield f"dense finds {len(found)} passages, words {len(everything)}"
+        version = min(versions, default="none")
+        states.add(int(version.removeprefix("version").removesuffix(".")))
+        for item in search(snapshot, ENCODER, f"Marker{i % 40} {texts[i % 40]}", 5).passages:
+            number = int(item.passage.source.rsplit("#", 1)[1])
+            if item.passage.text != f"Marker{number} {version} version. {texts[number]}":
+                yield f"{item.passage.source} has the text {item.passage.text!r}"
+
+    try:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "1\n"
+        shared = EmbeddedBackend(folder)
+        # Two threads share an open index, two have one each.
+        backends = [shared, shared, EmbeddedBackend(folder), EmbeddedBackend(folder)]
+        threads = [threading.Thread(target=look, args=(i, backend)) for i, backend in enumerate(backends)]
+        for thread in threads:
+            thread.start()
+        deadline = time.monotonic() + 30
+        last = 1
+        while last < 25 and time.monotonic() < deadline and not problems:
+            last = int(child.stdout.readline())
+        stop.set()
+        for thread in threads:
+            thread.join(30)
+    finally:
+        child.kill()
+        child.wait()
+        child.stdout.close()
+    assert problems == []
+    assert last >= 10 and min(n_searches) >= 5
+    assert len(states) >= 5  # the readers did see the index move on
+
+
+def test_a_killed_process_leaves_an_index_that_opens(tmp_path: Path) -> None:
+    source = tmp_path / "a.txt"
+    source.write_text("The telescope has a mirror. It is large.", "utf-8")
+    ingest(tmp_path / "index", [str(source)], ENCODER, n_workers=1)
+    child = subprocess.Popen(
+        [sys.executable, "-c", HOLD_THE_LOCK, str(tmp_path / "index")], stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout is not None
+    child.stdout.readline()
+    child.kill()
+    child.wait()
+    child.stdout.close()
+    assert examine(tmp_path / "index") == []
+    assert_dense_is_exact(EmbeddedBackend(tmp_path / "index"))
