@@ -107,7 +107,7 @@ def _retrieval(found: list[frozenset[int]], evidence: list[list[SpanIn]]) -> dic
 def _answer_values(answer: Answer, item: GoldItem, evidence: list[list[SpanIn]]) -> dict[str, float]:
     said = " ".join(sentence.text for sentence in answer.sentences)
     cited: list[SpanIn] = [(c.doc_id, c.start, c.end) for c in answer.citations]
-    precision, covered = citation(cited, [place for places in evidence for place in places])
+    precision, covered = citation(cited, evidence)
     return {
         "f1": f1(said, item.answers),
         "em": exact_match(said, item.answers),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -329,7 +330,10 @@ class _Run:
         self._files.append(FileRecord(location, source, "", self._key, "failed", str(error)))
 
     def _remove_gone(self, folder: str, seen: set[str]) -> None:
-        under = self._writer.files_under(os.path.realpath(folder))
+        top = os.path.realpath(folder)
+        under = self._writer.files_under(top)
+        if self._writer.file_record(top):  # it could not be listed the last time
+            under.append(top)
         gone = [location for location in under if location not in seen and _is_gone(location)]
         if gone:
             self.report.deleted += self._writer.forget_files(gone)
@@ -348,11 +352,10 @@ def _printable(text: str) -> str:
 
 
 def _is_gone(location: str) -> bool:
-    """Whether a file is certainly not there; one that only cannot be looked at is not gone."""
+    """Whether there certainly is no such file; one that only cannot be looked at is not gone."""
     try:
-        Path(location).stat()
+        return stat.S_ISDIR(Path(location).stat().st_mode)
     except (FileNotFoundError, NotADirectoryError):
         return True
     except OSError:
         return False
-    return False

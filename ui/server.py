@@ -10,8 +10,10 @@ import os
 import sys
 from typing import Annotated, Any
 
-from fastapi import Body, FastAPI, HTTPException
+from fastapi import Body, FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from index.search import MAX_QUESTION_CHARS
@@ -24,15 +26,17 @@ _CONTENT_POLICY = (
     "default-src 'self' 'unsafe-inline' data: blob:; img-src 'self' data: blob:; connect-src 'self';"
     " object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
 )
+_MAX_BODY_BYTES = 2**20  # of a request: a question is at most 2,000 characters, a conversation on the page far less
 Question = Annotated[str, Body(embed=True, min_length=1, max_length=MAX_QUESTION_CHARS)]
 
 
 def make_app(chain: Chain, *, with_page: bool = True) -> FastAPI:
     """The application over an open chain."""
     # /docs would load its scripts from a public network; the page for it comes with the API's own work.
-    app = FastAPI(title="Dragoman", docs_url=None, redoc_url=None)
+    app = FastAPI(title="Dragoman", docs_url=None, redoc_url=None, max_body_size=_MAX_BODY_BYTES)
     app.add_middleware(CORSMiddleware, allow_origins=[])  # else gradio reflects any origin, with credentials
     app.add_middleware(_SecurityHeaders)
+    app.add_exception_handler(RequestValidationError, _invalid)
 
     @app.get("/healthz")
     def healthz() -> dict[str, str]:
@@ -70,6 +74,13 @@ def run(chain: Chain, host: str, port: int, *, with_page: bool) -> None:
     )
     logging.getLogger("httpx").setLevel(logging.WARNING)
     uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False)
+
+
+async def _invalid(request: Request, error: Exception) -> JSONResponse:
+    """What is wrong with a request, without the request: FastAPI's own answer sends all of it back."""
+    found = error.errors() if isinstance(error, RequestValidationError) else []
+    detail = [{name: item[name] for name in ("type", "loc", "msg")} for item in found]
+    return JSONResponse({"detail": detail}, 422)
 
 
 def _checked(question: str) -> str:

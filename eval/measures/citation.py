@@ -2,7 +2,7 @@
 
 precision: of the citations, the share that overlaps an evidence span; recall: of the
 evidence spans, the share that a citation overlaps. Range [0, 1]; without citations
-precision is 0.
+precision is 0. A span that stands in several places is one, wherever it is cited.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ def overlaps(one: SpanIn, other: SpanIn) -> bool:
     return one[0] == other[0] and one[1] < other[2] and other[1] < one[2]
 
 
-def citation(cited: Sequence[SpanIn], evidence: Sequence[SpanIn]) -> tuple[float, float]:
-    """(precision, recall) of one answer's citations."""
-    precision = sum(any(overlaps(c, e) for e in evidence) for c in cited) / len(cited) if cited else 0.0
-    recall = sum(any(overlaps(c, e) for c in cited) for e in evidence) / len(evidence) if evidence else 0.0
-    return precision, recall
+def citation(cited: Sequence[SpanIn], evidence: Sequence[Sequence[SpanIn]]) -> tuple[float, float]:
+    """(precision, recall) of one answer's citations, where `evidence[i]` are the places of the i-th span."""
+    n_right = sum(any(overlaps(c, place) for places in evidence for place in places) for c in cited)
+    n_covered = sum(any(overlaps(c, place) for place in places for c in cited) for places in evidence)
+    return n_right / len(cited) if cited else 0.0, n_covered / len(evidence) if evidence else 0.0

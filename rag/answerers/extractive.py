@@ -44,14 +44,13 @@ class ExtractiveAnswerer:
             {item.passage.language for item in chosen if not same_language(item.passage.language, task.language)}
         )
         name = "intro_other" if others else "intro"
-        yield say(draft, phrase(name, language).replace("{languages}", ", ".join(others)) + "\n")
+        yield say(draft, phrase(name, language).replace("{languages}", ", ".join(others)))
         for item in chosen:
             number = draft.cite(item.passage, item.start, item.end)
             quote = item.passage.text[item.start - item.passage.start : item.end - item.passage.start]
             shown = " ".join(without_markers(quote).split())
-            yield say(draft, f"{shown} [{number}]\n")
+            yield say(draft, f"\n{shown} [{number}]")
             yield close_sentence(draft, AnswerSentence(shown, True, (number,)))
-        draft.pieces[-1] = draft.pieces[-1].rstrip("\n")
         yield from finish(task, draft, abstained=False, answer_language=language)
 
 

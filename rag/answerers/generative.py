@@ -46,6 +46,8 @@ def load_chat_model(spec: str, *, timeout_s: float = 60.0, max_retries: int = 2)
     try:
         from langchain.chat_models import init_chat_model
 
+        if not spec.split(":")[-1].strip():
+            raise ValueError("no name of a model")
         model: BaseChatModel = init_chat_model(spec, temperature=0, timeout=timeout_s, max_retries=max_retries)
     except Exception as error:
         raise ModelUnavailable(
@@ -141,6 +143,9 @@ class _SentenceWriter:
         end = stop.end() if stop else 0
         text, rest = self._text.rstrip() + behind[:end].strip(), behind[end:]
         first = rest.lstrip()[:1]
+        if not text:
+            self._text = rest  # a marker before all text
+            return
         if not behind[:end].strip() and (first in _GOES_ON or first.islower()):
             self._text = text + ("" if first in _GOES_ON else " ") + rest.lstrip()
             return

@@ -70,7 +70,7 @@ def test_the_figures_of_a_text_are(text: str, expected: set[str]) -> None:
     assert figures(text) == expected
 
 
-_COSINES = {"Ask": 1.0, "Near": 0.9, "High": 0.8, "Some": 0.6, "Half": 0.5, "Over": 0.31, "Under": 0.29, "Low": 0.2}
+_COSINES = {"Ask": 1.0, "Near": 0.9, "High": 0.8, "Some": 0.6, "Half": 0.5, "Low": 0.2, "Far": 0.05}
 
 
 class ByFirstWord(HashEncoder):
@@ -123,10 +123,10 @@ def test_a_number_anywhere_in_the_passage_or_in_its_date_is_not_missing(make_pas
 
 
 def test_a_sentence_that_is_not_near_any_span_does_not_hold(make_passage: MakePassage) -> None:
-    assert not support("Ask", make_passage("Under Far.").passage, ByFirstWord()).holds
-    assert support("Ask", make_passage("Over Near.").passage, ByFirstWord()).holds
-    assert Support(0, 1, 0.30, ()).holds
-    assert not Support(0, 1, 0.30, ("7",)).holds
+    assert not support("Ask", make_passage("Far away.").passage, ByFirstWord()).holds
+    assert support("Ask", make_passage("High near.").passage, ByFirstWord()).holds
+    assert Support(0, 1, 0.9, ()).holds
+    assert not Support(0, 1, 0.9, ("7",)).holds
 
 
 def test_a_passage_without_sentences_is_one_span(make_passage: MakePassage) -> None:

@@ -56,11 +56,16 @@ def build(chain: Chain) -> Any:
     def respond(message: str, history: list[Any]) -> Iterator[tuple[str, str]]:
         yield from _reply(chain, message)
 
+
+    def reply(message: str, history: list[Any]) -> Iterator[tuple[str, str]]:
+        # Not a lambda: gradio streams what is a generator function itself, and fails on one that returns a generator.
+        yield from _reply(chain, message)
+
     with gr.Blocks(title="Dragoman", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
         gr.Markdown("# Dragoman")
         with gr.Row():
             with gr.Column(scale=3):
-                panel = gr.Markdown(render=False)
+                panel = gr.Markdown(render=False, sanitize_html=True, latex_delimiters=[])
                 gr.ChatInterface(
                     respond,
                     chatbot=gr.Chatbot(height="70vh", buttons=["copy"], sanitize_html=True, latex_delimiters=[], allow_tags=False),
@@ -113,7 +118,7 @@ def _card(citation: Citation, answer: Answer) -> str:
     before, after = _context(citation, answer)
     about = " · ".join(filter(None, (citation.language, citation.date)))
     title = _flat(citation.title or citation.source)
-    if citation.url:
+    if citation.url.lower().startswith(("https://", "http://")):  # javascript: and data: must not become links
         title = f'<a href="{escape(citation.url)}" rel="noopener noreferrer nofollow" target="_blank">{title}</a>'
     return (
         f'<article id="source-{citation.n}" lang="{escape(citation.language)}" dir="auto">'

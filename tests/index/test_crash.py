@@ -1,0 +1,295 @@
+"""Killed at any moment, or out of room: what was committed answers, and the same command finishes the rest."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from index.backends.embedded import EmbeddedBackend, Writer, examine
+from index.build import ingest
+from index.encoders.base import Encoder
+from index.errors import IndexMissing
+from index.terms import terms
+
+N = 400
+ROUNDS = 30
+SENTENCES = (
+    "阿特拉斯機器人在波士頓跑步，跳過了障礙物。",
+    "한국은 11월 22일을 김치의 날로 정했다.",
+    "東海道新幹線は1964年に開業した。",
+    "รถไฟความเร็วสูงเปิดให้บริการแล้ว",
+    "وفي عام ٢٠٢٠ أُدرج الكسكسي في القائمة.",
+    "The mirror of the telescope has 18 segments. 🛰️",
+    "Ngư dân rất lo lắng về rạn san hô.",
+    "Землетрясение произошло рано утром.",
+    "La red de alerta tiene doce estaciones.",
+)
+
+
+def marker(i: int, version: int) -> str:
+    """A word that this version of this article has and no other."""
+    return f"m{i}v{version}x"
+
+
+def text(i: int, version: int) -> str:
+    body = " ".join(SENTENCES[(i * 5 + j * (version + 2)) % len(SENTENCES)] for j in range(6))
+    return f"{marker(i, version)} {body}"
+
+
+def corpus(version: int) -> dict[int, int]:
+    """Version of each article in a version of the corpus: from one to the next half change, some come, some go."""
+    return {i: version + 1 - (i + version) % 2 for i in range(N) if i % 7 != version % 7}
+
+
+def write(path: Path, articles: dict[int, int]) -> None:
+    lines = (json.dumps({"id": str(i), "text": text(i, v)}, ensure_ascii=False) for i, v in articles.items())
+    path.write_text("\n".join(lines), "utf-8")
+
+
+def stored(backend: EmbeddedBackend) -> dict[int, int]:
+    """Version of each article in the index, read off its text, which is that version's to the last character."""
+    found = {}
+    for document in backend.documents():
+        content = backend.text(document.doc_id) or ""
+        i, version = (int(number) for number in content.split("x")[0][1:].split("v"))
+        assert content == text(i, version)
+        assert document.source.endswith(f"#{i}") and not document.stale
+        assert i not in found
+        found[i] = version
+    return found
+
+
+def assert_answers(folder: Path, possible: list[dict[int, int]]) -> dict[int, int]:
+    """Every stored article is found by its word and by its vectors, and nothing else is; what is stored."""
+    backend = EmbeddedBackend(folder)
+    found = stored(backend)
+    assert set(found.items()) <= {item for articles in possible for item in articles.items()}
+    with backend.snapshot() as snapshot:
+        n_passages = 0
+        for i, version in {item for articles in possible for item in articles.items()}:
+            hits = [pid for pid, _ in snapshot.lexical(terms(marker(i, version)), 10)]
+            own = snapshot.passages(hits).values()
+            assert bool(hits) == (found.get(i) == version)
+            assert all(marker(i, version) in passage.text for passage in own)
+            if not hits:
+                continue
+            content = text(i, version)
+            assert all(passage.text == content[passage.start : passage.end] for passage in own)
+            n_passages += len(hits)
+            for pid, matrix in snapshot.vectors(hits).items():
+                assert pid in [other for other, score in snapshot.dense(matrix[0], 20) if score > 0.999]
+        assert snapshot.n_passages() == n_passages == len(found)  # each is one passage long
+        everything = snapshot.dense(matrix[0], 10**6) if found else []
+        assert len(everything) == n_passages
+    backend.close()
+    return found
+
+
+CHILD = """
+import sys
+from pathlib import Path
+from index.build import ingest
+from index.encoders import load_encoder
+encoder = load_encoder("embedded")
+encoder.count_tokens(["warm"])
+print("ready", flush=True)
+sys.stdin.readline()
+tell = lambda progress: print(progress.n_documents, flush=True)
+ingest(Path(sys.argv[1]), [sys.argv[2]], encoder, n_workers=1, batch_documents=20, on_progress=tell)
+print("done", flush=True)
+"""
+
+
+class Ingest:
+    """An ingest in a process of its own, which waits for the word to begin."""
+
+    def __init__(self, folder: Path, source: Path) -> None:
+        command = [sys.executable, "-c", CHILD, str(folder), str(source)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def kill_after(self, seconds: float) -> list[str]:
+        """Let it begin, kill it after so long; what it had told by then, line by line."""
+        process = self._process
+        assert process.stdin is not None and process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.stdin.write("go\n")
+        process.stdin.flush()
+        time.sleep(seconds)
+        process.kill()
+        told = process.stdout.read().split("\n")
+        process.wait()
+        process.stdout.close()
+        process.stdin.close()
+        return told[:-1]  # the last is empty, or a line cut short
+
+
+@pytest.mark.slow
+def test_thirty_kills_at_random_moments_lose_nothing_that_was_committed(tmp_path: Path, encoder: Encoder) -> None:
+    source = tmp_path / "corpus.jsonl"
+    moments = random.Random(20241122)
+    n_early = n_middle = n_done = 0
+    before: dict[int, int] = {}
+    folder = tmp_path / "index-0"
+    write(source, corpus(0))
+    started = time.monotonic()
+    ingest(tmp_path / "measured", [str(source)], encoder, n_workers=1, batch_documents=20)
+    duration = time.monotonic() - started
+    child = Ingest(folder, source)
+    for round_ in range(ROUNDS):
+        wanted = corpus(round_)
+        told = child.kill_after(moments.uniform(0, 1.1 * duration))
+        killed, anew = folder, round_ % 3 == 2  # now and then from nothing: the making of an index can be killed too
+        folder = tmp_path / f"index-{round_ + 1}" if anew else folder
+        child = Ingest(folder, source)  # it gets ready meanwhile
+
+        n_told = max((int(line) for line in told if line.isdigit()), default=0)
+        try:
+            now = assert_answers(killed, [before, wanted])
+        except IndexMissing:
+            now = {}
+            assert not before and not n_told
+        changed = {i for i, version in wanted.items() if before.get(i) != version}
+        n_new = sum(now.get(i) == wanted[i] for i in changed)
+        assert n_new >= n_told  # what it had said to be stored is
+        n_early, n_middle, n_done = (
+            n_early + (n_new == 0),
+            n_middle + (0 < n_new < len(changed)),
+            n_done + (now == wanted),
+        )
+
+        with Writer(killed, encoder) as writer:  # what any next run begins with
+            writer.write_vectors()
+        assert examine(killed) == []
+        backend = EmbeddedBackend(killed)
+        assert stored(backend) == now
+        backend.close()
+
+        report = ingest(killed, [str(source)], encoder, n_workers=1, batch_documents=20)
+        assert report.failed == []
+        assert report.added + report.replaced == len(changed) - n_new
+        assert assert_answers(killed, [before, wanted]) == wanted
+        assert examine(killed) == []
+
+        before = {} if anew else wanted
+        write(source, corpus(round_ + 1))
+    child.kill_after(0)
+    # The moments were spread over all of the work: before the first commit, between two, after the last.
+    assert n_early >= 1 and n_middle >= ROUNDS // 3
+    assert n_early + n_middle + n_done >= ROUNDS
+
+
+# --- no room ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    """Fifteen hundred articles: several transactions of the command's own size."""
+    path = tmp_path / "many.jsonl"
+    lines = (json.dumps({"id": str(i), "text": text(i, 0)}, ensure_ascii=False) for i in range(1_500))
+    path.write_text("\n".join(lines), "utf-8")
+    return path
+
+
+def dragoman(*arguments: Path | str, before: Callable[[], None] | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "ui.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, preexec_fn=before)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[tuple[Path, Callable[[int], None]]]:
+    """A disk of 7 MiB, and a way to make it larger."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+
+    def mount(n_mib: int, *options: str) -> None:
+        choice = ",".join([*options, f"size={n_mib}m"])
+        subprocess.run(["mount", "-t", "tmpfs", "-o", choice, "tmpfs", str(disk)], check=True, capture_output=True)
+
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small disk needs root")
+    try:
+        mount(7)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"no disk can be mounted here ({error})")
+    try:
+        yield disk, lambda n_mib: mount(n_mib, "remount")
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def assert_stopped_for_want_of_room(done: subprocess.CompletedProcess[str]) -> None:
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    assert "no room left on the disk" in line and "run the same command again" in line
+    assert "damaged" not in line and "delete" not in line
+
+
+def n_stored(folder: Path) -> int:
+    backend = EmbeddedBackend(folder)
+    found = stored(backend)
+    backend.close()
+    return len(found)
+
+
+def assert_whole(folder: Path) -> None:
+    assert n_stored(folder) == 1_500
+    assert examine(folder) == []
+    with EmbeddedBackend(folder).snapshot() as snapshot:
+        for i in (0, 749, 1_499):
+            (hit,) = snapshot.passages([pid for pid, _ in snapshot.lexical(terms(marker(i, 0)), 10)]).values()
+            assert hit.text == text(i, 0)
+
+
+def test_a_full_disk_stops_the_command_and_more_room_lets_it_go_on(
+    small_disk: tuple[Path, Callable[[int], None]], many: Path
+) -> None:
+    disk, grow = small_disk
+    folder = disk / "index"
+    assert_stopped_for_want_of_room(dragoman("index", many, "--index", folder))
+    (disk / "filler").write_bytes(b"")
+    with pytest.raises(OSError, match="No space"), (disk / "filler").open("ab") as filler:
+        while True:  # to the last block, so that nothing at all can be written
+            filler.write(bytes(4_096))
+            filler.flush()
+    assert_stopped_for_want_of_room(dragoman("index", many, "--index", folder))
+    (disk / "filler").unlink()
+    grow(10)
+    kept = n_stored(folder)
+    assert kept >= 500  # at least the first transaction
+    assert [finding for finding in examine(folder) if not finding.repairable] == []
+    grow(400)
+    done = dragoman("index", many, "--index", folder, "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert (report["unchanged"], report["added"]) == (kept, 1_500 - kept)
+    assert_whole(folder)
+
+
+@pytest.mark.parametrize("n_mib", [1, 6])
+def test_a_limit_on_file_sizes_stops_the_command_and_its_end_lets_it_go_on(
+    tmp_path: Path, many: Path, n_mib: int
+) -> None:
+    folder = tmp_path / "index"
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (n_mib * 2**20, n_mib * 2**20))
+
+    assert_stopped_for_want_of_room(dragoman("index", many, "--index", folder, before=limit))
+    kept = n_stored(folder)
+    assert kept >= 500 if n_mib > 4 else kept == 0
+    assert [finding for finding in examine(folder) if not finding.repairable] == []
+    done = dragoman("index", many, "--index", folder, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["unchanged"] == kept
+    assert_whole(folder)

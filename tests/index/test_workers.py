@@ -1,0 +1,256 @@
+"""Cutting and encoding in several processes: the same bytes as in one, whatever happens to a process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from index.backends.embedded.manifest import read_manifest
+from index.backends.embedded.schema import STORE
+from index.build import Progress, ingest
+from index.documents import Document, Metadata
+from index.encoders.base import Encoder, part_ranges
+from index.settings import IndexSettings, Parts
+from index.terms import terms
+from index.workers import Workers, encode, fitted
+from rag.testing import HashEncoder
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds worker processes in /proc")
+
+SENTENCES = (
+    "阿特拉斯機器人在波士頓跑步。",
+    "한국은 11월 22일을 김치의 날로 정했다.",
+    "東海道新幹線は1964年に開業した。",
+    "รถไฟความเร็วสูงเปิดให้บริการแล้ว",
+    "وفي عام ٢٠٢٠ أُدرج الكسكسي في القائمة.",
+    "The mirror of the telescope has 18 segments. 🛰️",
+)
+N = 300
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of small articles in several languages."""
+    path = tmp_path_factory.mktemp("corpus") / "corpus.jsonl"
+    lines = [
+        {"id": str(i), "title": f"T{i}", "text": f"Marker{i}. " + " ".join(SENTENCES[(i + j) % 6] for j in range(4))}
+        for i in range(N)
+    ]
+    path.write_text("\n".join(json.dumps(line, ensure_ascii=False) for line in lines), "utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def alone(corpus: Path, tmp_path_factory: pytest.TempPathFactory, encoder: Encoder) -> Path:
+    """The corpus as one process indexes it."""
+    folder = tmp_path_factory.mktemp("alone") / "index"
+    ingest(folder, [str(corpus)], encoder, n_workers=1, batch_documents=20)
+    return folder
+
+
+def everything(folder: Path) -> tuple[dict[str, list[tuple[object, ...]]], str]:
+    """Every row of the store but the times of the log, and the checksum of the vector file."""
+    tables = {
+        "documents": "SELECT * FROM documents ORDER BY doc_pk",
+        "passages": "SELECT * FROM passages ORDER BY pid",
+        "terms": "SELECT rowid, body, title FROM terms ORDER BY rowid",
+        "files": "SELECT location, source, digest, settings_key, status, reason FROM files ORDER BY location",
+        "deleted": "SELECT * FROM deleted",
+        "meta": "SELECT * FROM meta ORDER BY key",
+    }
+    connection = sqlite3.connect(folder / STORE)
+    rows = {name: connection.execute(query).fetchall() for name, query in tables.items()}
+    connection.close()
+    vectors = read_manifest(folder).vectors
+    assert vectors is not None
+    return rows, vectors.sha256
+
+
+def children(parent: int) -> Iterator[int]:
+    """Worker processes of `parent`, as /proc knows them."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                state, ppid = (entry / "stat").read_text().rsplit(")", 1)[1].split()[:2]
+                command = (entry / "cmdline").read_bytes()
+            except OSError:
+                continue  # it has ended meanwhile
+            if int(ppid) == parent and b"spawn_main" in command and state != "Z":
+                yield int(entry.name)
+
+
+def until(condition: object, seconds: float = 20.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while not (done := bool(condition())) and time.monotonic() < deadline:  # type: ignore[operator]
+        time.sleep(0.02)
+    return done
+
+
+def test_several_processes_write_the_same_bytes_as_one(
+    corpus: Path, alone: Path, tmp_path: Path, encoder: Encoder
+) -> None:
+    folder = tmp_path / "index"
+    seen: set[int] = set()
+    report = ingest(
+        folder,
+        [str(corpus)],
+        encoder,
+        n_workers=2,
+        batch_documents=20,
+        on_progress=lambda _: seen.update(children(os.getpid())),
+    )
+    assert report.added == N
+    assert len(seen) >= 1  # work was given away
+    assert everything(folder) == everything(alone)
+    assert list(children(os.getpid())) == []  # and nobody stays behind
+
+
+@pytest.mark.parametrize("n_stored", [0, 120], ids=["as it starts", "in the middle"])
+def test_a_killed_worker_costs_a_repeat_and_no_document(
+    corpus: Path, alone: Path, tmp_path: Path, encoder: Encoder, n_stored: int
+) -> None:
+    folder = tmp_path / "index"
+    killed: list[int] = []
+
+    def kill_one(progress: Progress) -> None:
+        if not killed and progress.n_documents >= n_stored:
+            for pid in children(os.getpid()):
+                os.kill(pid, signal.SIGKILL)
+                killed.append(pid)
+                break
+
+    report = ingest(folder, [str(corpus)], encoder, n_workers=2, batch_documents=20, on_progress=kill_one)
+    assert len(killed) == 1
+    assert (report.added, report.failed) == (N, [])
+    assert everything(folder) == everything(alone)
+
+
+def test_workers_that_are_killed_again_and_again_cost_no_document(
+    corpus: Path, alone: Path, tmp_path: Path, encoder: Encoder
+) -> None:
+    folder = tmp_path / "index"
+    killed: set[int] = set()
+
+    def kill_all(_: Progress) -> None:
+        for pid in children(os.getpid()):
+            os.kill(pid, signal.SIGKILL)
+            killed.add(pid)
+
+    ingest(folder, [str(corpus)], encoder, n_workers=2, batch_documents=20, on_progress=kill_all)
+    assert len(killed) >= 2
+    assert everything(folder) == everything(alone)
+
+
+def test_an_encoder_that_is_not_static_stays_in_this_process(corpus: Path, tmp_path: Path) -> None:
+    seen: set[int] = set()
+    ingest(
+        tmp_path / "index",
+        [str(corpus)],
+        HashEncoder(dim=16),
+        n_workers=4,
+        batch_documents=20,
+        on_progress=lambda _: seen.update(children(os.getpid())),
+    )
+    assert seen == set()
+
+
+INGEST = """
+import sys
+from pathlib import Path
+from index.build import ingest
+from index.encoders import load_encoder
+if __name__ == "__main__":
+    ingest(Path(sys.argv[1]), [sys.argv[2]], load_encoder("embedded"), n_workers=2, batch_documents=1)
+"""
+
+
+def start(tmp_path: Path) -> subprocess.Popen[bytes]:
+    """An ingest in a process group of its own, long enough to be stopped, with its workers running."""
+    lines = (json.dumps({"id": str(i), "text": " ".join(SENTENCES) * 5}) for i in range(5_000))
+    (tmp_path / "long.jsonl").write_text("\n".join(lines), "utf-8")
+    script = tmp_path / "run.py"
+    script.write_text(INGEST, "utf-8")
+    child = subprocess.Popen(
+        [sys.executable, str(script), str(tmp_path / "index"), str(tmp_path / "long.jsonl")],
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert until(lambda: len(list(children(child.pid))) == 2)
+    time.sleep(1.0)  # they are at work now, not starting
+    assert child.poll() is None
+    return child
+
+
+def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    child = start(tmp_path)
+    workers = list(children(child.pid))
+    assert len(workers) == 2
+    child.kill()
+    child.wait()
+    assert child.stderr is not None
+    child.stderr.close()
+    assert until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
+
+
+def test_ctrl_c_at_a_terminal_stops_the_parent_and_no_worker_complains(tmp_path: Path) -> None:
+    child = start(tmp_path)
+    workers = list(children(child.pid))
+    os.killpg(child.pid, signal.SIGINT)  # a terminal sends it to the whole group
+    _, errors = child.communicate(timeout=30)
+    assert child.returncode == -signal.SIGINT
+    assert errors.decode().count("Traceback") == 1  # the parent's own: this script does not catch it
+    assert until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
+
+
+def test_only_so_many_batches_are_on_their_way_at_once(encoder: Encoder) -> None:
+    batch = [(Document("/a", "a", "A text of some words.", Metadata()), "/a")]
+    with Workers(encoder, IndexSettings(), 2) as workers:
+        pending = [workers.submit(batch) for _ in range(2)]
+        assert (workers.n_in_flight, [p.done() for p in pending]) == (0, [True, True])  # the first are done here
+        pending += [workers.submit(batch) for _ in range(3)]
+        assert workers.n_in_flight == 3
+        (first, *others) = [workers.result(p) for p in pending]
+    assert all(len(other) == 1 for other in others)
+    for other in others:
+        assert other[0].passages == first[0].passages
+        assert other[0].vectors[0].tobytes() == first[0].vectors[0].tobytes()
+
+
+def test_a_batch_is_cut_encoded_and_split_into_terms(encoder: Encoder) -> None:
+    text = "東海道新幹線は1964年に開業した。東京と大阪を結んでいる。The mirror has 18 segments."
+    document = Document("/a", "a", text, Metadata(title="新幹線"))
+    settings = IndexSettings(target_tokens=200, max_tokens=300, parts=Parts.PAIRS)
+    (item,) = encode([(document, "/file")], encoder, settings)
+    (passage,) = item.passages
+    assert (item.file, item.title_terms.split()) == ("/file", terms("新幹線"))
+    assert item.terms[0].split() == terms(text)
+    sentences = [text[a:b] for a, b in passage.sentences]
+    assert len(sentences) == 3
+    ranges = part_ranges(3, Parts.PAIRS)
+    assert ranges == [(0, 3), (0, 1), (1, 2), (2, 3), (0, 2), (1, 3)]
+    # A part's vector is that of its sentences' sum, here by the encoder's own vectors of texts joined by a space.
+    expected = encoder.encode_passages([" ".join(sentences[a:b]) for a, b in ranges])
+    assert item.vectors[0].dtype == np.float16
+    cosines = (item.vectors[0].astype(np.float32) * expected).sum(axis=1)
+    assert cosines.tolist() == pytest.approx([1.0] * 6, abs=0.02)
+    assert encode([], encoder, settings) == []
+
+
+def test_passages_are_never_larger_than_the_encoder_reads() -> None:
+    asked = IndexSettings(target_tokens=256, max_tokens=384, overlap_sentences=2, parts=Parts.PAIRS)
+    assert fitted(asked, HashEncoder(max_tokens=None)) is asked
+    assert fitted(asked, HashEncoder(max_tokens=384)) is asked
+    small = IndexSettings(target_tokens=128, max_tokens=128, overlap_sentences=2, parts=Parts.PAIRS)
+    assert fitted(asked, HashEncoder(max_tokens=128)) == small
+    between = IndexSettings(target_tokens=256, max_tokens=300, overlap_sentences=2, parts=Parts.PAIRS)
+    assert fitted(asked, HashEncoder(max_tokens=300)) == between

@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from langchain_core.runnables import RunnableLambda
+
+from index.backends.embedded import EmbeddedBackend
+from index.encoders.base import Encoder
+from index.search import MAX_QUESTION_CHARS
+from rag.answer import Answer
+from rag.answerers.base import Draft, Task, Turn, finish, say, warn
+from rag.answerers.generative import GenerativeAnswerer
+from rag.chain import Chain, ChainSettings
+from rag.events import CitationsResolved, Delta, Done, Event, PassagesFound, QuestionRead, SentenceDone, Warned
+from rag.phrases import phrase
+from rag.testing import HashEncoder, ScriptedChatModel
+
+QUESTION = "예전 오픈AI 이사회 구성원 가운데 새 이사회에 그대로 남은 유일한 사람은 누구인가?"
+ALWAYS = ChainSettings(min_relevance=0.0)
+
+
+@pytest.fixture
+def chain(sample_backend: EmbeddedBackend, encoder: Encoder) -> Chain:
+    return Chain(sample_backend, encoder, settings=ALWAYS)
+
+
+def untimed(answer: Answer) -> Answer:
+    return replace(answer, timings_ms={})
+
+
+async def collected(chain: Chain) -> list[Event]:
+    return [event async for event in chain.astream(QUESTION)]
+
+
+def test_the_events_come_in_the_order_question_passages_text_citations_done(chain: Chain) -> None:
+    events = list(chain.stream(f"  {QUESTION}\n"))
+    assert events[0] == QuestionRead(QUESTION, "ko", QUESTION)
+    assert isinstance(events[1], PassagesFound)
+    assert len(events[1].passages) == 10
+    assert [type(event) for event in events[-2:]] == [CitationsResolved, Done]
+    middle = [type(event) for event in events[2:-2]]
+    n = middle.count(SentenceDone)
+    assert n >= 1
+    # The line above the quotations, then each quotation and its verdict.
+    assert middle == [Delta, *[Delta, SentenceDone] * n]
+
+
+def test_the_last_event_holds_what_the_events_before_it_told(chain: Chain) -> None:
+    events = list(chain.stream(QUESTION))
+    done = events[-1]
+    assert isinstance(done, Done)
+    answer = done.answer
+    assert answer.text == "".join(event.text for event in events if isinstance(event, Delta))
+    assert list(answer.sentences) == [event.sentence for event in events if isinstance(event, SentenceDone)]
+    assert [event.citations for event in events if isinstance(event, CitationsResolved)] == [answer.citations]
+    assert [(e.passages, e.relevance) for e in events if isinstance(e, PassagesFound)] == [
+        (answer.retrieved, answer.relevance)
+    ]
+    assert (answer.question, answer.language, answer.answer_language) == (QUESTION, "ko", "ko")
+
+
+def test_invoke_gives_the_answer_of_the_last_event(chain: Chain) -> None:
+    *_, done = chain.stream(QUESTION)
+    assert isinstance(done, Done)
+    assert untimed(chain.invoke(QUESTION)) == untimed(done.answer)
+
+
+def test_the_async_forms_give_what_the_plain_ones_give(chain: Chain) -> None:
+    plain = list(chain.stream(QUESTION))
+    events = asyncio.run(collected(chain))
+    assert events[:-1] == plain[:-1]
+    assert isinstance(events[-1], Done)
+    assert isinstance(plain[-1], Done)
+    assert untimed(events[-1].answer) == untimed(plain[-1].answer)
+    assert untimed(asyncio.run(chain.ainvoke(QUESTION))) == untimed(plain[-1].answer)
+
+
+def test_many_questions_at_once_get_their_own_answers(chain: Chain) -> None:
+    questions = [QUESTION, "How much did the Webb telescope cost?", "高速鉄道はいつ開業しましたか。"] * 4
+
+    async def ask_all() -> list[Answer]:
+        return list(await asyncio.gather(*(chain.ainvoke(question) for question in questions)))
+
+    answers = asyncio.run(ask_all())
+    assert [untimed(answer) for answer in answers] == [untimed(chain.invoke(question)) for question in questions]
+
+
+def test_the_chain_is_a_langchain_runnable(chain: Chain) -> None:
+    runnable = chain.as_runnable()
+    expected = untimed(chain.invoke(QUESTION))
+    assert untimed(runnable.invoke(QUESTION)) == expected
+    assert [untimed(answer) for answer in runnable.batch([QUESTION, QUESTION])] == [expected, expected]
+    assert [untimed(answer) for answer in runnable.stream(QUESTION)] == [expected]
+    assert untimed(asyncio.run(runnable.ainvoke(QUESTION))) == expected
+    piped = runnable | RunnableLambda(lambda answer: answer.text)
+    assert piped.invoke(QUESTION) == expected.text
+
+
+def test_the_time_taken_is_told_in_milliseconds(chain: Chain) -> None:
+    timings = chain.invoke(QUESTION).timings_ms
+    assert set(timings) == {"retrieval", "total"}
+    assert 0 < timings["retrieval"] <= timings["total"] < 60_000
+
+
+@pytest.mark.parametrize("question", ["", "   ", "x" * (MAX_QUESTION_CHARS + 1)])
+def test_an_empty_or_too_long_question_is_refused_in_every_form(chain: Chain, question: str) -> None:
+    with pytest.raises(ValueError, match=r"the question (is empty|has 2001 characters)"):
+        chain.invoke(question)
+    with pytest.raises(ValueError, match="the question"):
+        next(chain.stream(question))
+    with pytest.raises(ValueError, match="the question"):
+        asyncio.run(chain.ainvoke(question))
+    with pytest.raises(ValueError, match="the question"):
+        chain.as_runnable().invoke(question)
+
+
+def test_k_is_the_number_of_passages(sample_backend: EmbeddedBackend, encoder: Encoder) -> None:
+    chain = Chain(sample_backend, encoder, settings=ChainSettings(k=3))
+    assert len(chain.invoke(QUESTION).retrieved) == 3
+    assert len(chain.retrieve(QUESTION, 7).passages) == 7
+    assert chain.retrieve(QUESTION, 7).passages[:3] == chain.invoke(QUESTION).retrieved
+
+
+def test_a_question_is_answered_from_the_threshold_of_relevance_on_and_not_below(
+    sample_backend: EmbeddedBackend, encoder: Encoder
+) -> None:
+    relevance = Chain(sample_backend, encoder).retrieve(QUESTION).relevance
+    assert 0 < relevance < 1
+    at = Chain(sample_backend, encoder, settings=ChainSettings(min_relevance=relevance)).invoke(QUESTION)
+    above = Chain(sample_backend, encoder, settings=ChainSettings(min_relevance=relevance + 1e-9)).invoke(QUESTION)
+    assert (at.abstained, above.abstained) == (False, True)
+    assert above.text == phrase("abstain", "ko")
+
+
+def test_below_the_threshold_the_model_is_not_even_asked(sample_backend: EmbeddedBackend, encoder: Encoder) -> None:
+    model = ScriptedChatModel(script=["never"])
+    chain = Chain(sample_backend, encoder, GenerativeAnswerer(model), ChainSettings(min_relevance=1.0))
+    assert chain.invoke(QUESTION).abstained
+    assert model.calls == []
+
+
+class Recorder:
+    """An answerer that keeps its tasks, and warns."""
+
+    def __init__(self) -> None:
+        self.tasks: list[Task] = []
+
+    def answer(self, task: Task) -> Iterator[Event]:
+        self.tasks.append(task)
+        draft = Draft()
+        yield say(draft, "So it is.")
+        yield warn(draft, "from the answerer")
+        yield from finish(task, draft, abstained=False, answer_language="en")
+
+
+def test_the_answerer_gets_question_language_passages_encoder_and_history(
+    sample_backend: EmbeddedBackend, encoder: Encoder
+) -> None:
+    recorder, turns = Recorder(), [Turn("before", "so")]
+    chain = Chain(sample_backend, encoder, recorder, ALWAYS)
+    chain.invoke(QUESTION, turns)
+    (task,) = recorder.tasks
+    assert (task.question, task.language, task.encoder, task.history) == (QUESTION, "ko", encoder, turns)
+    assert task.found == chain.retrieve(QUESTION)
+
+
+def test_warnings_of_the_search_and_of_the_answerer_are_told_once_each_and_in_order(
+    sample_backend: EmbeddedBackend, encoder: Encoder
+) -> None:
+    chain = Chain(sample_backend, encoder, Recorder(), ALWAYS)
+    swahili = "Darubini hiyo ilirushwa lini na iligharimu kiasi gani cha fedha?"
+    events = list(chain.stream(swahili))
+    done = events[-1]
+    assert isinstance(done, Done)
+    first = "the encoder embedded was not trained on the question's language (sw); results may be poor"
+    assert done.answer.warnings == (first, "from the answerer")
+    assert [event.message for event in events if isinstance(event, Warned)] == list(done.answer.warnings)
+
+
+def test_a_model_answers_through_the_chain_with_citations_of_the_index(
+    sample_backend: EmbeddedBackend, encoder: Encoder
+) -> None:
+    model = ScriptedChatModel(script=lambda keys: ["새 이사회에 남은 사람은 애덤 디앤젤로 ", f"한 명이다 [{keys[0]}]."])
+    answer = Chain(sample_backend, encoder, GenerativeAnswerer(model), ALWAYS).invoke(QUESTION)
+    assert answer.text == "새 이사회에 남은 사람은 애덤 디앤젤로 한 명이다. [1]"
+    (citation,) = answer.citations
+    text = sample_backend.text(citation.doc_id)
+    assert text is not None
+    assert text[citation.start : citation.end] == citation.quote
+    assert citation.doc_id == answer.retrieved[0].passage.doc_id
+
+
+def test_the_chain_works_with_any_encoder(tmp_path_factory: pytest.TempPathFactory) -> None:
+    from index.build import ingest
+
+    folder = tmp_path_factory.mktemp("hash")
+    (folder / "a.txt").write_text("The harbour was built in 1898. It has seven cranes.", "utf-8")
+    ingest(folder / "index", [str(folder / "a.txt")], HashEncoder(), n_workers=1)
+    backend = EmbeddedBackend(folder / "index")
+    answer = Chain(backend, HashEncoder(), settings=ALWAYS).invoke("How many cranes has the harbour?")
+    assert "It has seven cranes." in [citation.quote for citation in answer.citations]
+    assert answer.warnings == ()
+    backend.close()

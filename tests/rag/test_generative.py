@@ -1,0 +1,455 @@
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+import regex
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+
+from index.encoders.base import Encoder
+from index.search import ScoredPassage, SearchResult
+from rag.answer import Answer
+from rag.answerers.base import Task, Turn
+from rag.answerers.generative import GenerativeAnswerer, load_chat_model
+from rag.errors import ModelUnavailable
+from rag.events import CitationsResolved, Delta, Done, Event, SentenceDone, Warned
+from rag.phrases import phrase
+from rag.testing import Piece, ScriptedChatModel, prompt_keys
+
+MakePassage = Callable[..., ScoredPassage]
+MakeResult = Callable[..., SearchResult]
+Script = Callable[[list[str]], list[Piece]]
+
+KOREAN = "오픈AI 이사회는 샘 올트먼을 해임했다. 닷새 뒤 그는 복귀했다. 회사 가치는 약 860억 달러로 평가됐다."
+JAPANESE = "天気は晴れだった。旧取締役会から残ったのはアダム・ディアンジェロ氏ただ一人である。"
+QUESTION = "How much was OpenAI worth, and who stayed on the board?"
+VALUED = "The company was valued at about 860억 dollars"
+STAYED = "Only Adam D'Angelo of the old board stayed"
+
+
+@pytest.fixture
+def task(make_passage: MakePassage, found_result: MakeResult, encoder: Encoder) -> Task:
+    korean = make_passage(KOREAN, 1, language="ko", start=10, date="2023-11-23", title="오픈AI")
+    japanese = make_passage(JAPANESE, 2, language="ja", start=500)
+    return Task(QUESTION, "en", found_result(QUESTION, "en", korean, japanese), encoder)
+
+
+def run(task: Task, script: list[Piece] | Script) -> tuple[list[Event], Answer]:
+    events = list(GenerativeAnswerer(ScriptedChatModel(script=script)).answer(task))
+    done = events[-1]
+    assert isinstance(done, Done)
+    return events, done.answer
+
+
+def said(events: list[Event]) -> str:
+    return "".join(event.text for event in events if isinstance(event, Delta))
+
+
+# --- an answer -------------------------------------------------------------------------------------------------
+
+
+def test_an_answer_cites_the_sentence_of_each_passage_that_bears_it_out(task: Task) -> None:
+    events, answer = run(task, lambda keys: [f"{VALUED} [{keys[0]}]. {STAYED} [{keys[1]}]."])
+    assert answer.text == f"{VALUED}. [1] {STAYED}. [2]"
+    assert not answer.abstained
+    assert answer.answer_language == "en"
+    assert [(s.text, s.supported, s.citations) for s in answer.sentences] == [
+        (f"{VALUED}.", True, (1,)),
+        (f"{STAYED}.", True, (2,)),
+    ]
+    first, second = answer.citations
+    assert first.quote == "회사 가치는 약 860억 달러로 평가됐다."
+    assert first.start == 10 + KOREAN.index(first.quote)
+    assert first.end == 10 + len(KOREAN)
+    assert (first.n, first.language, first.date, first.title) == (1, "ko", "2023-11-23", "오픈AI")
+    assert second.quote == "旧取締役会から残ったのはアダム・ディアンジェロ氏ただ一人である。"
+    assert second.start == 500 + JAPANESE.index(second.quote)
+    assert (answer.warnings, answer.retrieved) == ((), task.found.passages)
+    assert [type(event) for event in events] == [Delta, SentenceDone, Delta, SentenceDone, CitationsResolved, Done]
+
+
+def test_citations_are_numbered_in_the_order_in_which_they_appear(task: Task) -> None:
+    _, answer = run(
+        task, lambda keys: [f"{STAYED} [{keys[1]}]. {VALUED} [{keys[0]}]. {STAYED}, as was said [{keys[1]}, {keys[0]}]."]
+    )
+    assert [citation.language for citation in answer.citations] == ["ja", "ko", *[c.language for c in answer.citations[2:]]]
+    marked = [int(n) for n in regex.findall(r"\[(\d+)\]", answer.text)]
+    assert marked[:2] == [1, 2]
+    assert set(marked) == {citation.n for citation in answer.citations}
+    assert list(dict.fromkeys(marked)) == sorted(set(marked))
+
+
+def test_the_pieces_joined_are_the_text_of_the_answer(task: Task) -> None:
+    events, answer = run(task, lambda keys: list(f"{VALUED} [{keys[0]}]. {STAYED} [{keys[1]}].\n\nThat is all."))
+    assert said(events) == answer.text
+    assert answer.text == f"{VALUED}. [1] {STAYED}. [2] That is all."
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.integers(0, 300), max_size=12))
+def test_an_answer_does_not_depend_on_the_pieces_that_it_comes_in(task: Task, cuts: list[int]) -> None:
+    def script(keys: list[str]) -> list[Piece]:
+        one, two = keys
+        text = (
+            f"{VALUED} [{one}]. {STAYED} [{two}], and he [zzzzz] is one [{one}], [{two}]! 「That」 [3] is... it? [{one}]"
+            f" Yes — 3.5 times [{two}].\nThe end [{one}"
+        )
+        edges = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
+        return [text[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+
+    events, answer = run(task, script)
+    assert said(events) == answer.text
+    expected = (
+        f"{VALUED}. [1] {STAYED}, and he is one! [2][1] 「That」 is... it? [1] Yes — 3.5 times. [2] The end [1]"
+    )
+    # Which span of a passage bears a sentence out is another matter: only the passages count here.
+    passage_of = {c.n: 1 if c.language == "ko" else 2 for c in answer.citations}
+    assert regex.sub(r"\[(\d+)\]", lambda m: f"[{passage_of[int(m[1])]}]", answer.text) == expected
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.sampled_from(
+            ["KEY1", "KEY2", "[KEY1]", "[KEY2]", "[zzzzz]", "[1]", "[", "]", "1", " ", ". ", "。", "word", "가", ",", "\n", "Ä"]
+        ),
+        min_size=1,
+        max_size=25,
+    )
+)
+def test_whatever_a_model_writes_every_marker_of_the_answer_is_a_citation(task: Task, parts: list[str]) -> None:
+    def script(keys: list[str]) -> list[Piece]:
+        return [part.replace("KEY1", keys[0]).replace("KEY2", keys[1]) for part in parts]
+
+    _, answer = run(task, script)
+    marked = [int(n) for n in regex.findall(r"\[(\d+)\]", answer.text)]
+    assert set(marked) == {citation.n for citation in answer.citations} == set(range(1, len(answer.citations) + 1))
+    for citation in answer.citations:
+        passage = next(item.passage for item in task.found.passages if item.passage.doc_id == citation.doc_id)
+        assert citation.quote == passage.text[citation.start - passage.start : citation.end - passage.start]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # The stop may stand before or behind the marker; two markers in a row, with a comma or without.
+        ("One [A]. Two [B].", "One. [A] Two. [B]"),
+        ("One. [A] Two. [B]", "One. [A] Two. [B]"),
+        ("One [A][B]. Two.", "One. [A][B] Two."),
+        ("One [A], [B]. Two.", "One. [A][B] Two."),
+        ("一つ【A】。二つ［B］。", "一つ。 [A] 二つ。 [B]"),
+        # A marker inside a sentence belongs to that sentence.
+        ("According to [A], one is so. Two.", "According to, one is so. [A] Two."),
+        ("One is so [A], while two is not [B]. Three.", "One is so, while two is not. [A][B] Three."),
+        ("One [A] and two [B] are.", "One and two are. [A][B]"),
+        ("[A] One.", "One. [A]"),
+        # Sentences without a marker of their own do not borrow one.
+        ("One. Two [A]. Three.", "One. Two. [A] Three."),
+    ],
+)
+def test_a_marker_belongs_to_the_sentence_that_it_stands_in_or_behind(task: Task, text: str, expected: str) -> None:
+    _, answer = run(task, lambda keys: [text.replace("A]", f"{keys[0]}]").replace("A】", f"{keys[0]}】").replace("B", keys[1])])
+    letters = {c.n: "A" if c.language == "ko" else "B" for c in answer.citations}
+    assert regex.sub(r"\[(\d+)\]", lambda m: f"[{letters[int(m[1])]}]", answer.text) == expected
+
+
+def test_a_sentence_with_a_number_that_its_passage_lacks_is_not_supported_and_said(task: Task) -> None:
+    events, answer = run(task, lambda keys: [f"The company was valued at 900억 dollars [{keys[0]}]. {STAYED} [{keys[1]}]."])
+    assert [sentence.supported for sentence in answer.sentences] == [False, True]
+    assert answer.warnings == ("1 of 2 sentences are not supported by what they cite",)
+    assert Warned(answer.warnings[0]) in events
+
+
+def test_a_sentence_that_cites_nothing_is_not_supported(task: Task) -> None:
+    _, answer = run(task, lambda keys: [f"{VALUED} [{keys[0]}]. The moon is made of cheese."])
+    assert [(s.supported, s.citations) for s in answer.sentences] == [(True, (1,)), (False, ())]
+    assert answer.text == f"{VALUED}. [1] The moon is made of cheese."
+
+
+def test_a_sentence_that_its_passage_does_not_speak_of_is_not_supported(task: Task) -> None:
+    _, answer = run(task, lambda keys: [f"Penguins breed on the southern ice in winter [{keys[1]}]."])
+    assert [sentence.supported for sentence in answer.sentences] == [False]
+
+
+def test_citations_of_passages_that_were_not_given_are_removed_and_said(task: Task) -> None:
+    _, answer = run(task, lambda keys: [f"{VALUED} [{keys[0]}][zzzzz]. {STAYED} [7][{keys[1]}]."])
+    assert answer.text == f"{VALUED}. [1] {STAYED}. [2]"
+    assert answer.warnings == ("2 citations of passages that were not given were removed",)
+
+
+def test_an_answer_in_another_language_than_the_question_is_said(task: Task) -> None:
+    _, answer = run(task, lambda keys: [f"회사 가치는 약 860억 달러로 평가됐다 [{keys[0]}]."])
+    assert answer.answer_language == "ko"
+    assert answer.warnings == ("the answer is in ko, not in the question's language (en)",)
+
+
+def test_an_answer_in_simplified_to_a_question_in_traditional_chinese_is_in_its_language(task: Task) -> None:
+    chinese = replace(task, question="這家公司價值多少？", language="zh-Hant")
+    _, answer = run(chinese, lambda keys: [f"这家公司的估值约为860亿美元 [{keys[0]}]。"])
+    assert answer.answer_language == "zh-Hans"
+    assert not [warning for warning in answer.warnings if "language" in warning]
+
+
+# --- what the model is sent --------------------------------------------------------------------------------------
+
+
+def test_the_model_is_sent_the_rules_the_fenced_passages_and_the_question(task: Task) -> None:
+    model = ScriptedChatModel(script=["NO_ANSWER"])
+    list(GenerativeAnswerer(model).answer(task))
+    ((system, human),) = model.calls
+    assert isinstance(system, SystemMessage)
+    assert isinstance(human, HumanMessage)
+    one, two = prompt_keys([human])
+    fence = human.text.split("\n")[0]
+    assert human.text == (
+        f"{fence}\n[{one}] (오픈AI, 2023-11-23, ko)\n{KOREAN}\n\n[{two}] (ja)\n{JAPANESE}\n\n{fence}\n\nQuestion: {QUESTION}"
+    )
+    assert fence in system.text
+    assert "Answer in English" in system.text
+
+
+def test_keys_and_fence_are_new_for_every_request(task: Task) -> None:
+    model = ScriptedChatModel(script=["NO_ANSWER"])
+    for _ in range(2):
+        list(GenerativeAnswerer(model).answer(task))
+    one, two = model.calls
+    assert prompt_keys(one) != prompt_keys(two)
+    assert one[-1].text.split("\n")[0] != two[-1].text.split("\n")[0]
+
+
+def test_the_last_turns_of_the_conversation_come_before_the_question(task: Task) -> None:
+    model = ScriptedChatModel(script=["NO_ANSWER"])
+    turns = [Turn(f"question {i}", f"answer {i}") for i in range(6)]
+    list(GenerativeAnswerer(model).answer(replace(task, history=turns)))
+    middle = model.calls[0][1:-1]
+    assert [message.text for message in middle] == [f"{kind} {i}" for i in range(2, 6) for kind in ("question", "answer")]
+    assert [type(message) for message in middle[:2]] == [HumanMessage, AIMessage]
+
+
+def test_at_most_six_passages_are_sent(make_passage: MakePassage, found_result: MakeResult, encoder: Encoder) -> None:
+    passages = [make_passage(f"Passage number {i}.", i) for i in range(1, 11)]
+    model = ScriptedChatModel(script=["NO_ANSWER"])
+    list(GenerativeAnswerer(model).answer(Task("?", "en", found_result("?", "en", *passages), encoder)))
+    assert len(prompt_keys(model.calls[0])) == 6
+    assert "Passage number 6." in model.calls[0][-1].text
+    assert "Passage number 7." not in model.calls[0][-1].text
+
+
+# --- refusal -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        ["NO_ANSWER"],
+        ["NO", "_ANS", "WER"],
+        list(" \nNO_ANSWER.\n"),
+        ["**NO_ANSWER**"],
+        ["`NO_ANSWER`"],
+        ["NO_ANSWER", " because the passages speak of something else."],
+    ],
+)
+def test_a_refusal_is_an_abstention_in_the_questions_language(task: Task, pieces: list[Piece]) -> None:
+    events, answer = run(replace(task, question="얼마인가요?", language="ko"), pieces)
+    assert answer.abstained
+    assert answer.text == said(events) == phrase("abstain", "ko")
+    assert (answer.answer_language, answer.sentences, answer.citations, answer.warnings) == ("ko", (), (), ())
+
+
+def test_a_text_that_only_begins_like_a_refusal_is_an_answer(task: Task) -> None:
+    for text in ("NO", "NO_", "No way."):
+        _, answer = run(task, list(text))
+        assert not answer.abstained
+        assert answer.text == text
+
+
+# --- a model that fails --------------------------------------------------------------------------------------------
+
+
+def test_a_model_that_fails_at_once_gives_way_to_the_articles_own_sentences(task: Task) -> None:
+    events, answer = run(task, [RuntimeError("no credit left")])
+    assert not answer.abstained
+    assert answer.text == said(events)
+    assert answer.text.startswith("This is what the articles say, in their own language (")
+    assert len(answer.citations) >= 1
+    assert all(sentence.supported for sentence in answer.sentences)
+    (warning,) = answer.warnings
+    assert warning.startswith("the model failed (RuntimeError: no credit left)")
+    assert warning.endswith("answered from the articles' own sentences instead")
+    assert events[0] == Warned(warning)
+
+
+def test_a_model_that_fails_in_the_middle_gives_way_and_its_own_words_are_not_in_the_answer(task: Task) -> None:
+    events, answer = run(task, lambda keys: [f"{VALUED} [{keys[0]}]. Then", " it", ConnectionError("gone")])
+    assert said(events).startswith(f"{VALUED}. [1]")  # it was shown already
+    assert said(events).endswith("\n\n" + answer.text)
+    assert answer.text.startswith("This is what the articles say")
+    assert VALUED not in answer.text
+    marked = [int(n) for n in regex.findall(r"\[(\d+)\]", answer.text)]
+    assert marked == [citation.n for citation in answer.citations]
+    assert "ConnectionError: gone" in answer.warnings[0]
+
+
+@pytest.mark.parametrize("pieces", [[""], ["  \n "], ["[zzzzz]"], ["[1]"]])
+def test_a_reply_without_text_gives_way_too(task: Task, pieces: list[Piece]) -> None:
+    _, answer = run(task, pieces)
+    assert answer.text.startswith("This is what the articles say")
+    assert answer.warnings[0].startswith("the model returned no text")
+
+
+def test_a_reply_without_a_single_piece_gives_way_too(task: Task) -> None:
+    _, answer = run(task, [])
+    assert answer.text.startswith("This is what the articles say")
+    assert answer.warnings[0].startswith("the model failed (ValueError: ")
+
+
+# --- a real client over HTTP -----------------------------------------------------------------------------------------
+
+
+class _Stub(BaseHTTPRequestHandler):
+    """As much of OpenAI's chat completions as a streaming client needs."""
+
+    requests: list[dict[str, object]]
+    status = 200
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.requests.append({"path": self.path, "key": self.headers["Authorization"], **body})
+        if self.status != 200:
+            content = b'{"error": {"message": "the stub is down", "type": "server_error"}}'
+            self.send_response(self.status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+            return
+        keys = regex.findall(r"^\[([a-z]{5})\] \(", body["messages"][-1]["content"], regex.MULTILINE)
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.end_headers()
+        for piece in [f"{VALUED} [", keys[0][:2], keys[0][2:], "]. ", f"{STAYED} [{keys[1]}", "]."]:
+            self._event({"delta": {"role": "assistant", "content": piece}, "finish_reason": None})
+        self._event({"delta": {}, "finish_reason": "stop"})
+        self.wfile.write(b"data: [DONE]\n\n")
+
+    def _event(self, choice: dict[str, object]) -> None:
+        chunk = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "stub-model"}
+        payload = {**chunk, "choices": [{"index": 0, **choice}]}
+        self.wfile.write(f"data: {json.dumps(payload)}\n\n".encode())
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Quiet."""
+
+
+@contextmanager
+def stub(status: int = 200) -> Iterator[tuple[str, list[dict[str, object]]]]:
+    """(base URL, requests so far) of a server on a free port of this machine."""
+    handler = type("Handler", (_Stub,), {"requests": [], "status": status})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/v1", handler.requests
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    def set_base(url: str) -> None:
+        monkeypatch.setenv("OPENAI_BASE_URL", url)
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-stub")
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        monkeypatch.delenv("OPENAI_API_BASE", raising=False)
+
+    return set_base
+
+
+def test_an_openai_shaped_server_is_asked_over_http(task: Task, environment: Callable[[str], None]) -> None:
+    with stub() as (url, requests):
+        environment(url)
+        answerer = GenerativeAnswerer(load_chat_model("openai:stub-model", timeout_s=10, max_retries=0))
+        events = list(answerer.answer(task))
+    done = events[-1]
+    assert isinstance(done, Done)
+    assert done.answer.text == said(events) == f"{VALUED}. [1] {STAYED}. [2]"
+    assert done.answer.warnings == ()
+    (request,) = requests
+    assert (request["path"], request["key"]) == ("/v1/chat/completions", "Bearer sk-stub")
+    assert (request["model"], request["stream"], request["temperature"]) == ("stub-model", True, 0)
+    assert "tools" not in request
+
+
+def test_a_server_that_answers_500_gives_way_with_a_warning_and_is_not_asked_more_often_than_told(
+    task: Task, environment: Callable[[str], None]
+) -> None:
+    with stub(500) as (url, requests):
+        environment(url)
+        answerer = GenerativeAnswerer(load_chat_model("openai:stub-model", timeout_s=10, max_retries=1))
+        *_, done = answerer.answer(task)
+    assert isinstance(done, Done)
+    assert len(requests) == 2  # the first and one repeat
+    assert done.answer.text.startswith("This is what the articles say")
+    assert done.answer.warnings[0].endswith("answered from the articles' own sentences instead")
+    assert "500 - the stub is down" in done.answer.warnings[0]
+    assert "sk-stub" not in str(done)
+
+
+def test_a_server_that_refuses_the_connection_gives_way_with_a_warning(
+    task: Task, environment: Callable[[str], None]
+) -> None:
+    with stub() as (url, _):
+        pass  # its port is free again, and nobody listens there
+    environment(url)
+    *_, done = GenerativeAnswerer(load_chat_model("openai:stub-model", timeout_s=5, max_retries=0)).answer(task)
+    assert isinstance(done, Done)
+    assert done.answer.text.startswith("This is what the articles say")
+    assert regex.match(r"the model failed \(\w*ConnectionError: ", done.answer.warnings[0])
+
+
+# --- models that cannot be had -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("spec", "remedy"),
+    [
+        ("anthropic:claude-sonnet-5", "pip install langchain-anthropic, and set the provider's key in the environment"),
+        ("nobody:model", "pip install langchain-nobody, and set the provider's key in the environment"),
+        ("just-a-name", "pip install langchain-openai, and set the provider's key in the environment"),
+        ("openai:", "pip install langchain-openai, and set the provider's key in the environment"),
+        ("", "pip install langchain-openai, and set the provider's key in the environment"),
+    ],
+)
+def test_a_provider_that_is_not_installed_or_unknown_is_an_error_that_names_the_command(spec: str, remedy: str) -> None:
+    with pytest.raises(ModelUnavailable) as caught:
+        load_chat_model(spec)
+    assert caught.value.remedy == remedy
+    assert f"the model {spec!r} cannot be set up" in caught.value.found
+    assert "openai:gpt-5-mini" in caught.value.expected
+
+
+def test_a_provider_without_its_key_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with pytest.raises(ModelUnavailable, match="set the provider's key in the environment"):
+        load_chat_model("openai:gpt-5-mini")
+
+
+# --- the public fake -------------------------------------------------------------------------------------------------------
+
+
+def test_the_scripted_model_is_a_langchain_model_that_says_its_pieces_and_keeps_what_it_was_sent() -> None:
+    model = ScriptedChatModel(script=["Hello, ", "world"])
+    assert model.invoke("Hi").text == "Hello, world"
+    assert [chunk.text for chunk in model.stream("Hi again") if chunk.text] == ["Hello, ", "world"]
+    assert [call[-1].text for call in model.calls] == ["Hi", "Hi again"]
+    with pytest.raises(OSError, match="down"):
+        ScriptedChatModel(script=[OSError("down")]).invoke("Hi")

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from langchain_core.retrievers import BaseRetriever
+from langchain_core.runnables import RunnableLambda
+
+from index.backends.embedded import EmbeddedBackend
+from index.encoders.base import Encoder
+from rag.chain import Chain
+from rag.retriever import DragomanRetriever
+
+QUESTION = "How much did the Webb telescope cost?"
+
+
+@pytest.fixture
+def chain(sample_backend: EmbeddedBackend, encoder: Encoder) -> Chain:
+    return Chain(sample_backend, encoder)
+
+
+def test_it_is_a_langchain_retriever_that_gives_the_passages_of_our_search(chain: Chain) -> None:
+    retriever = DragomanRetriever(chain=chain, k=4)
+    assert isinstance(retriever, BaseRetriever)
+    found = chain.retrieve(QUESTION, 4).passages
+    documents = retriever.invoke(QUESTION)
+    assert [document.page_content for document in documents] == [item.passage.text for item in found]
+    assert [document.metadata["score"] for document in documents] == [item.score for item in found]
+    assert documents[0].metadata["title"] == found[0].passage.title != ""
+    assert set(documents[0].metadata) == {
+        "doc_id", "source", "title", "url", "date", "language", "start", "end", "score",
+    }  # fmt: skip
+
+
+def test_the_span_in_the_metadata_cuts_the_passage_out_of_the_stored_text(chain: Chain) -> None:
+    documents = DragomanRetriever(chain=chain).invoke(QUESTION)
+    assert len(documents) == 10
+    for document in documents:
+        text = chain.backend.text(document.metadata["doc_id"])
+        assert text is not None
+        assert text[document.metadata["start"] : document.metadata["end"]] == document.page_content
+
+
+def test_it_works_async_in_a_batch_and_in_a_pipe(chain: Chain) -> None:
+    retriever = DragomanRetriever(chain=chain, k=2)
+    expected = retriever.invoke(QUESTION)
+    assert asyncio.run(retriever.ainvoke(QUESTION)) == expected
+    assert retriever.batch([QUESTION, "웹 망원경은 얼마나 들었나?"])[0] == expected
+    assert (retriever | RunnableLambda(len)).invoke(QUESTION) == 2
+
+
+def test_an_empty_question_is_refused(chain: Chain) -> None:
+    with pytest.raises(ValueError, match="the question is empty"):
+        DragomanRetriever(chain=chain).invoke(" ")
