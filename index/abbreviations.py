@@ -110,7 +110,7 @@ def _looks_like_initial(text: str, begin: int, stop: int, nxt: str) -> bool:
     """`J.` in `J. R. R. Tolkien`; not the `A` of `vitamin A. The`."""
     if not nxt.isupper():
         return True
-    before = text[begin : stop - 1].rstrip()
+    before = text[max(begin, stop - 60) : stop - 1].rstrip()
     last = before.split()[-1] if before else ""
     return not last or last.endswith(".") or last[:1].isupper() or last.strip(_QUOTES) == ""
 

@@ -11,7 +11,7 @@ import json
 import os
 import stat
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +21,7 @@ from index.backends.embedded import EmbeddedBackend, Writer
 from index.documents import Article, Document, Metadata, Removed, Span
 from index.encoders.base import Encoder
 from index.errors import ReadError
-from index.read import Found, clean, digest, discover, is_url, read_path, read_url
+from index.read import Found, clean, digest, discover, is_url, passed_over, read_path, read_url
 from index.read.sandbox import ParserProcess
 from index.settings import IndexSettings, Limits
 from index.workers import Pending, Workers
@@ -63,6 +63,7 @@ class IngestReport:
     failed: list[tuple[str, str]] = field(default_factory=list)  # (source, reason)
     removed: list[tuple[str, Removed]] = field(default_factory=list)  # boilerplate, by source
     notes: list[tuple[str, str]] = field(default_factory=list)
+    passed_over: Counter[str] = field(default_factory=Counter)  # files of other types in folders, by suffix
     n_passages: int = 0
     seconds: float = 0.0
 
@@ -207,6 +208,7 @@ class _Run:
         for source in sources:
             if not is_url(source) and Path(source).is_dir():
                 self._remove_gone(source, seen)
+                self.report.passed_over.update(passed_over(source))
 
     def add(self, document: Document, file: str) -> None:
         """Put a document into the batch, writing it when it is full."""
@@ -327,6 +329,11 @@ class _Run:
     def _fail(self, location: str, source: str, error: ReadError) -> None:
         """Log a failure; what was stored of this source before stays as it is."""
         self.report.failed.append((source, str(error)))
+        if not is_url(location) and _is_gone(location):
+            # Nothing to come back to: what was stored of it goes, and the log keeps no trace of a slip of the pen.
+            self.flush()
+            self.report.deleted += self._writer.forget_files([location])
+            return
         self._files.append(FileRecord(location, source, "", self._key, "failed", str(error)))
 
     def _remove_gone(self, folder: str, seen: set[str]) -> None:

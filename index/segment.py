@@ -19,10 +19,10 @@ from index.documents import Span
 _FULL = "。！？｡‼⁇⁈⁉"  # stops of scripts without spaces: what follows need not be a space
 _FIRM = "؟۔।॥።፧፨។៕။᠃᠉꘎"  # stops that mean nothing else
 _SOFT = ".!?…⋯．"  # may stand in an abbreviation, a number, an address
-_GREEK_QUESTION = ";\u037e"
 _CLOSERS = "\"'”’»›）)］]】」』〉》〕｝}〟＂＇“‘«"  # “ and « close in German and Danish
 _OPENERS = "\"'“‘«„‚‹（(［[【「『〈《〔｛{〝¿¡"
 _STOP = regex.compile(rf"፡፡|។ល។|[{regex.escape(_FULL + _FIRM + _SOFT)}]+")
+_GREEK_STOP = regex.compile(rf"{_STOP.pattern}|[;\u037e]")  # the Greek question mark
 _ELLIPSIS_ONLY = regex.compile(r"[…⋯]+|\.{2,}|．{2,}")
 
 _BULLET = regex.compile(r"[ \t\u3000]*(?:[•◦▪●○■□▶►◆◇★☆※·‣⁃*–—-]|[(（]?(?:\d{1,3}|[a-zA-Z])[.)）．、])[ \t\u3000]+\S")
@@ -135,11 +135,7 @@ def _reopen(spans: list[Span], text: str, start: int, begin: int, after: int) ->
 
 
 def _next_stop(text: str, position: int, end: int, language: str) -> tuple[int, int] | None:
-    match = _STOP.search(text, position, end)
-    if language == "el":
-        question = min((i for i in (text.find(sign, position, end) for sign in _GREEK_QUESTION) if i >= 0), default=-1)
-        if question >= 0 and (match is None or question < match.start()):
-            return question, question + 1
+    match = (_GREEK_STOP if language == "el" else _STOP).search(text, position, end)
     return (match.start(), match.end()) if match else None
 
 
@@ -198,7 +194,7 @@ def _ends_sentence(text: str, begin: int, stop_start: int, stop_end: int, after:
     stop = text[stop_start:stop_end]
     if stop == "។ល។" or text[stop_end:after].startswith("》"):  # "etc." in Khmer; a stop inside a title
         return False
-    if stop == "။" and text[begin:stop_start].strip().isdigit():
+    if stop == "။" and _before(text, begin, stop_start).isdigit():
         return False
     if _NEVER_STARTS.match(rest.lstrip()) and not _ENUMERATOR_AFTER.match(rest):
         return False
@@ -237,7 +233,7 @@ def _n_spaces(text: str, position: int) -> int:
 
 def _ellipsis_ends(text: str, stop_start: int, rest: str) -> bool:
     """An ellipsis ends a sentence only where a new one clearly begins."""
-    if not text[:stop_start].strip():
+    if not _before(text, 0, stop_start):
         return False
     following = rest.lstrip()
     return rest[0].isspace() and (following[:1].isupper() or following[:1] in "¿¡„«“(（")
@@ -255,7 +251,7 @@ def _soft_stop_ends(text: str, begin: int, stop_start: int, stop: str, rest: str
     word = _word_before(text, begin, stop_start)
     if not word:
         return True
-    if _BARE_ENUMERATOR.fullmatch(text[begin:stop_start].strip()) and not closed:
+    if _BARE_ENUMERATOR.fullmatch(_before(text, begin, stop_start)) and not closed:
         return False
     if nxt.islower() and not _LOWER_NAME.match(following.lstrip(_OPENERS)):
         return False
@@ -279,6 +275,11 @@ def _ends_without_space(text: str, stop_start: int, rest: str, question: bool) -
     # "word.Another": a missing space, unless it is a domain name or a version.
     tail = _CAPITALISED.match(rest)
     return bool(tail and _LOWER_END.search(text[max(0, stop_start - 12) : stop_start]))
+
+
+def _before(text: str, begin: int, stop_start: int) -> str:
+    """What stands before a stop, as far as a rule looks: all of a sentence would make the work quadratic."""
+    return text[max(begin, stop_start - 60) : stop_start].strip()
 
 
 def _word_before(text: str, begin: int, stop_start: int) -> str:

@@ -19,6 +19,7 @@ from ui.config import Config, load_config
 if TYPE_CHECKING:
     from index.backends.base import StoredDocument
     from index.build import IngestReport, Progress
+    from index.settings import IndexSettings
     from rag.answer import Answer
     from rag.chain import Chain
 
@@ -60,7 +61,7 @@ def main() -> None:
 
     _use_utf8()
     try:
-        app()
+        app(prog_name="dragoman")
     except (IndexProblem, AnswerProblem, ValueError, OSError) as error:
         _say(f"error: {' '.join(str(error).split())}")
         raise SystemExit(1) from error
@@ -69,6 +70,23 @@ def main() -> None:
             raise
         _say("stopped; what was finished is kept, and the same command goes on from there")
         raise SystemExit(1) from None
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        _out({}, False, f"dragoman {version('dragoman')}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Ask in any language; answered from articles in other languages, every sentence with its passage."""
 
 
 @app.command("index")
@@ -82,6 +100,13 @@ def index_command(
     refresh: Annotated[
         bool, typer.Option("--refresh", help="Re-do stored documents with the encoder and settings given.")
     ] = False,
+    parts: Annotated[
+        str | None,
+        typer.Option(metavar="KIND", help="Vectors besides the whole passage: sentences (default), pairs, or whole."),
+    ] = None,
+    passage_tokens: Annotated[
+        int | None, typer.Option(min=16, max=4096, help="Encoder tokens a passage; 256 by default.")
+    ] = None,
     max_file_mb: Annotated[
         int | None, typer.Option("--max-file-mb", min=1, help="Largest file that is read; 64 by default.")
     ] = None,
@@ -92,25 +117,48 @@ def index_command(
     as_json: JsonOption = False,
 ) -> None:
     """Add or update files, folders and URLs."""
+    from index.backends.embedded import EmbeddedBackend
     from index.build import ingest
     from index.build import refresh as redo
-    from index.settings import IndexSettings, Limits
+    from index.settings import Limits
 
     if not paths and not refresh:
         raise typer.BadParameter("name at least one file, folder or URL", param_hint="PATH...")
     config = load_config(index=index, encoder=encoder, max_file_mb=max_file_mb)
     loaded = _encoder_for(config)
+    wanted = _wanted_settings(parts, passage_tokens)
     report = None
     with _progress() as on_progress:
         if refresh:
-            report = redo(config.index, loaded, IndexSettings(), on_progress=on_progress)
+            own = EmbeddedBackend(config.index).settings
+            report = redo(config.index, loaded, wanted or own, on_progress=on_progress)
         if paths:
             limits = Limits(max_file_bytes=config.max_file_mb * 2**20)
-            report = ingest(config.index, paths, loaded, limits=limits, allow_url=allow_url, on_progress=on_progress)
+            report = ingest(
+                config.index, paths, loaded, wanted, limits=limits, allow_url=allow_url, on_progress=on_progress
+            )
     assert report is not None
     _show_report(report, config, verbose, as_json)
     if report.failed and not (report.added + report.replaced + report.unchanged + report.deleted):
         raise typer.Exit(1)
+
+
+def _wanted_settings(parts: str | None, passage_tokens: int | None) -> IndexSettings | None:
+    """Settings made of the flags; None where none was given."""
+    from index.settings import IndexSettings, Parts
+
+    if parts is None and passage_tokens is None:
+        return None
+    default = IndexSettings()
+    if parts is not None and parts not in list(Parts):
+        raise typer.BadParameter(f"{parts} is none of {', '.join(Parts)}", param_hint="--parts")
+    target = passage_tokens or default.target_tokens
+    return IndexSettings(
+        target_tokens=target,
+        max_tokens=max(default.max_tokens, target + target // 2),
+        overlap_sentences=default.overlap_sentences,
+        parts=Parts(parts) if parts else default.parts,
+    )
 
 
 @app.command()
@@ -127,7 +175,7 @@ def remove(
     with Writer(config.index, _encoder_for(config)) as writer:
         n = writer.delete(chosen)
         writer.write_vectors()
-    _out({"removed": n}, as_json, f"removed {n} documents")
+    _out({"removed": n}, as_json, f"removed {n} {'document' if n == 1 else 'documents'}")
 
 
 def _chosen(stored: list[StoredDocument], names: list[str]) -> set[str]:
@@ -188,7 +236,6 @@ def doctor(
     from index.backends.embedded import EmbeddedBackend, Writer, examine
     from index.backends.embedded import repair as mend
     from index.build import refresh as redo
-    from index.settings import IndexSettings
 
     config = load_config(index=index)
     findings = examine(config.index)
@@ -373,7 +420,10 @@ def _encoder_for(config: Config) -> Any:
 
 def _show_report(report: IngestReport, config: Config, verbose: bool, as_json: bool) -> None:
     for source, reason in report.failed:
-        _say(f"failed: {source}: {reason}")
+        _say(f"failed: {reason}" if reason.startswith(source) else f"failed: {source}: {reason}")
+    if report.passed_over:
+        kinds = ", ".join(f"{suffix} {n}" for suffix, n in report.passed_over.most_common(8))
+        _say(f"passed over, of types that are not read: {kinds}")
     if verbose:
         for source, note in report.notes:
             _say(f"note: {source}: {note}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import sys
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from index.errors import IndexProblem
 from index.search import MAX_QUESTION_CHARS
 from rag.chain import Chain
 from ui.show import answer_json, search_json
@@ -37,6 +39,8 @@ def make_app(chain: Chain, *, with_page: bool = True) -> FastAPI:
     app.add_middleware(CORSMiddleware, allow_origins=[])  # else gradio reflects any origin, with credentials
     app.add_middleware(_SecurityHeaders)
     app.add_exception_handler(RequestValidationError, _invalid)
+
+    app.add_exception_handler(IndexProblem, _unusable)
 
     @app.get("/healthz")
     def healthz() -> dict[str, str]:
@@ -68,12 +72,31 @@ def run(chain: Chain, host: str, port: int, *, with_page: bool) -> None:
         sys.stderr.write(f"warning: everyone who can reach {host}:{port} can ask this index\n")
     if os.environ.get("GRADIO_VIBE_MODE"):
         raise ValueError("GRADIO_VIBE_MODE is set, which lets visitors run code here; to mend: unset it")
+    _check_port(host, port)
     app = make_app(chain, with_page=with_page)
     sys.stderr.write(
         f"Dragoman listens on http://{host}:{port}/{'' if with_page else 'api/v1/ask'}  (Ctrl+C stops it)\n"
     )
     logging.getLogger("httpx").setLevel(logging.WARNING)
     uvicorn.run(app, host=host, port=port, log_level="warning", access_log=False)
+
+
+def _check_port(host: str, port: int) -> None:
+    """Say that a port is taken before anything is built, and what to do."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ValueError(
+                f"{host}:{port} cannot be listened on ({error.strerror}); to mend: choose another with --port"
+            ) from error
+
+
+async def _unusable(request: Request, error: Exception) -> JSONResponse:
+    """An index that went away or broke under the server: its own message, not a traceback."""
+    return JSONResponse({"detail": str(error)}, 503)
 
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:

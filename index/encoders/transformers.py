@@ -122,9 +122,9 @@ def _load(name: str, device: str | None) -> Any:
         from sentence_transformers import SentenceTransformer
     except ImportError as error:
         raise EncoderUnavailable(
-            f"the encoder {name!r} needs sentence-transformers and torch, which are not installed",
-            "the extra `models`",
-            "pip install -c constraints.txt '.[models]'",
+            f"the encoder {name!r} is not in the package, and sentence-transformers, which may load it, is not there",
+            "`embedded`, langchain:PROVIDER:MODEL, or the extra `models`",
+            "leave --encoder out, or: pip install 'dragoman[models]'",
         ) from error
     size = _SIZES_MB.get(name)
     download = f"hf download {name}" + (f" (about {size} MB)" if size else " (its size is on its page)")
@@ -135,7 +135,7 @@ def _load(name: str, device: str | None) -> Any:
     except Exception as error:
         raise EncoderUnavailable(
             f"the encoder {name!r} is not on this machine and could not be fetched ({type(error).__name__})",
-            "`embedded`, a directory with a model, or a model of the hub",
+            "`embedded`, langchain:PROVIDER:MODEL, a directory with a model, or a model of the hub",
             download if not Path(name).exists() else f"check the model in {name}",
         ) from error
 

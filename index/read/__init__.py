@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from index.read.text import read_markdown, read_text
 from index.read.url import fetch
 from index.settings import Limits
 
-__all__ = ["SUFFIXES", "Found", "clean", "digest", "discover", "is_url", "read_path", "read_url"]
+__all__ = ["SUFFIXES", "Found", "clean", "digest", "discover", "is_url", "passed_over", "read_path", "read_url"]
 
 _TEXT = frozenset({".txt", ".text"})
 _MARKDOWN = frozenset({".md", ".markdown"})
@@ -86,6 +87,16 @@ def _walk(folder: Path) -> Iterator[Found]:
         yield Found(
             path, str(path), ReadError(f"{path}: {failure.strerror}", "a readable folder", f"chmod u+rx {path}")
         )
+
+
+def passed_over(folder: str) -> Counter[str]:
+    """How many files of a folder, by suffix, are of no type that is read; hidden ones do not count."""
+    counts: Counter[str] = Counter()
+    for _, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        suffixes = (Path(name).suffix.lower() for name in names if not name.startswith("."))
+        counts.update(suffix or "without a suffix" for suffix in suffixes if suffix not in SUFFIXES)
+    return counts
 
 
 def digest(path: Path) -> str:

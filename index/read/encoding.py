@@ -95,10 +95,16 @@ def _strict(data: bytes, codec: str) -> str:
         ) from error
 
 
+# First bytes of pictures, archives and programs, which a short file may not otherwise betray.
+_MAGIC = (b"\x89PNG", b"GIF8", b"\xff\xd8\xff", b"PK\x03\x04", b"\x7fELF", b"\x1f\x8b", b"RIFF", b"SQLite format 3")
+
+
 def _looks_binary(data: bytes) -> bool:
     head = data[:8192]
     if not head:
         return False
+    if data.startswith(_MAGIC):
+        return True
     n_nul = head.count(0)
     # A stray NUL in text is dropped by cleaning; many of them are no text.
     return n_nul / len(head) > 0.003 or _share_of_controls(head) > (0.05 if n_nul else 0.10)

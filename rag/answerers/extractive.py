@@ -105,4 +105,6 @@ def _heading_penalty(scored: ScoredPassage, start: int, end: int) -> float:
     is_heading = bool(scored.passage.section) and text == scored.passage.section
     is_title = text.strip() == scored.passage.title
     asks = regex.search(r"[?？؟]['\"”’»」』)）]*$", text) is not None
-    return 0.15 if is_heading or is_title or asks else 0.0
+    if is_heading or is_title:
+        return 0.5
+    return 0.15 if asks else 0.0

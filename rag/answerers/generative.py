@@ -53,9 +53,22 @@ def load_chat_model(spec: str, *, timeout_s: float = 60.0, max_retries: int = 2)
         raise ModelUnavailable(
             f"the model {spec!r} cannot be set up ({type(error).__name__}: {str(error)[:300]})",
             "PROVIDER:NAME, as in openai:gpt-5-mini or ollama:llama3.2, the provider's package and its key",
-            f"pip install langchain-{provider or 'openai'}, and set the provider's key in the environment",
+            _remedy(provider),
         ) from error
     return model
+
+
+# PROVIDER as LangChain spells it -> our extra that brings its package.
+_EXTRAS = {
+    "openai": "openai", "anthropic": "anthropic", "google_genai": "google", "mistralai": "mistral", "ollama": "ollama"
+}  # fmt: skip
+
+
+def _remedy(provider: str) -> str:
+    extra = _EXTRAS.get(provider)
+    if extra is None:
+        return f"use one of {', '.join(_EXTRAS)}, or install LangChain's package for {provider or 'your provider'}"
+    return f"pip install 'dragoman[{extra}]'" + ("" if extra == "ollama" else ", and set its key in the environment")
 
 
 class GenerativeAnswerer:

@@ -7,7 +7,7 @@ import string
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eval.measures.abstention import abstention
@@ -22,7 +22,7 @@ A, B, C = frozenset({0}), frozenset({1}), frozenset({2})
 rankings = st.lists(st.frozensets(st.integers(0, 3), max_size=3), max_size=8)
 
 
-# --- recall ----------------------------------------------------------------------------------------------------
+# --- recall -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -51,6 +51,7 @@ def test_recall_and_ndcg_need_evidence() -> None:
         ndcg([A], 0, 1)
 
 
+@settings(deadline=None)
 @given(rankings, st.integers(1, 10))
 def test_recall_counts_as_a_plain_loop_does(found: list[frozenset[int]], k: int) -> None:
     hits = 0
@@ -62,7 +63,7 @@ def test_recall_counts_as_a_plain_loop_does(found: list[frozenset[int]], k: int)
     assert recall(found, 4, k) == pytest.approx(hits / 4)
 
 
-# --- reciprocal rank ---------------------------------------------------------------------------------------------
+# --- reciprocal rank ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -77,13 +78,11 @@ def test_recall_counts_as_a_plain_loop_does(found: list[frozenset[int]], k: int)
         ([], 10, 0.0),
     ],
 )
-def test_the_reciprocal_rank_is_one_over_the_first_relevant_rank(
-    relevant: list[bool], k: int, expected: float
-) -> None:
+def test_the_reciprocal_rank_is_one_over_the_first_relevant_rank(relevant: list[bool], k: int, expected: float) -> None:
     assert reciprocal_rank(relevant, k) == expected
 
 
-# --- nDCG --------------------------------------------------------------------------------------------------------
+# --- nDCG ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -115,6 +114,7 @@ def test_ndcg_is(found: list[frozenset[int]], n: int, k: int, expected: float) -
     assert ndcg(found, n, k) == pytest.approx(expected, abs=1e-4)
 
 
+@settings(deadline=None)
 @given(st.permutations([0, 1, 2, None, None, None]), st.integers(1, 8))
 def test_ndcg_of_one_span_a_passage_is_the_textbooks(ranking: list[int | None], k: int) -> None:
     # Järvelin & Kekäläinen: sum of gain / log2(rank + 1), over that of the gains sorted.
@@ -127,6 +127,7 @@ def test_ndcg_of_one_span_a_passage_is_the_textbooks(ranking: list[int | None], 
     assert ndcg(found, 3, k) == pytest.approx(dcg(gains) / dcg(sorted(gains, reverse=True)))
 
 
+@settings(deadline=None)
 @given(rankings, st.integers(1, 10))
 def test_ndcg_is_between_0_and_1_and_grows_when_a_hit_moves_up(found: list[frozenset[int]], k: int) -> None:
     value = ndcg(found, 4, k)
@@ -137,7 +138,7 @@ def test_ndcg_is_between_0_and_1_and_grows_when_a_hit_moves_up(found: list[froze
             assert ndcg(moved, 4, k) >= value - 1e-12
 
 
-# --- the answer's text ---------------------------------------------------------------------------------------------
+# --- the answer's text --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -199,6 +200,7 @@ def squad_f1(prediction: str, truth: str) -> float:
 words = st.lists(st.sampled_from("the a an Tower tower, seven! Cranes cranes. of x1".split()), max_size=8).map(" ".join)
 
 
+@settings(deadline=None)
 @given(words, st.lists(words, min_size=1, max_size=3))
 def test_f1_of_english_words_is_that_of_the_squad_script(answer: str, expected: list[str]) -> None:
     assert f1(answer, expected) == pytest.approx(max(squad_f1(answer, other) for other in expected))
@@ -222,7 +224,7 @@ def test_exact_match_and_contains_compare_tokens(answer: str, expected: list[str
     assert (exact_match(answer, expected), contains(answer, expected)) == (exact, held)
 
 
-# --- citations -------------------------------------------------------------------------------------------------------
+# --- citations ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -261,6 +263,7 @@ def test_a_span_that_stands_nowhere_counts_as_not_covered() -> None:
 spans = st.tuples(st.sampled_from("de"), st.integers(0, 12), st.integers(1, 4)).map(lambda s: (s[0], s[1], s[1] + s[2]))
 
 
+@settings(deadline=None)
 @given(st.lists(spans, max_size=5), st.lists(st.lists(spans, max_size=3), max_size=4))
 def test_citations_are_measured_as_by_sets_of_characters(
     cited: list[tuple[str, int, int]], evidence: list[list[tuple[str, int, int]]]
@@ -276,7 +279,7 @@ def test_citations_are_measured_as_by_sets_of_characters(
     assert citation(cited, evidence) == pytest.approx(expected)
 
 
-# --- abstention --------------------------------------------------------------------------------------------------------
+# --- abstention ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

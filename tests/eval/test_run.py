@@ -131,7 +131,10 @@ def test_every_number_of_a_run_is_the_one_by_hand(chain: Chain) -> None:
     assert result["abstention"] == {"precision": 1.0, "recall": 0.5, "f1": 0.6667}
     assert result["failures"] == [
         {"id": "station", "why": "evidence not found in nowhere.txt: 강가에 있다"},
-        {"id": "long", "why": "ValueError: the question has 2001 characters; expected: at most 2000; to mend: shorten it"},
+        {
+            "id": "long",
+            "why": "ValueError: the question has 2001 characters; expected: at most 2000; to mend: shorten it",
+        },
     ]
     assert 0 < result["latency_ms"]["p50"] <= result["latency_ms"]["p95"]
 

@@ -49,7 +49,7 @@ TEXTS = [
 ]
 
 
-# --- the embedded encoder ----------------------------------------------------------------------------------
+# --- the embedded encoder -----------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,9 @@ def test_its_vectors_of_whole_articles_are_those_of_model2vec(encoder: Encoder, 
 def test_every_row_has_unit_length(encoder: Encoder) -> None:
     vectors = encoder.encode_passages(TEXTS)
     assert vectors.dtype == np.float32
-    assert [math.sqrt(sum(float(x) ** 2 for x in row)) for row in vectors] == pytest.approx([1.0] * len(TEXTS), abs=1e-5)
+    assert [math.sqrt(sum(float(x) ** 2 for x in row)) for row in vectors] == pytest.approx(
+        [1.0] * len(TEXTS), abs=1e-5
+    )
 
 
 def test_an_empty_text_has_a_zero_row_and_no_nan(encoder: Encoder) -> None:
@@ -167,7 +169,7 @@ def test_it_knows_the_languages_it_was_trained_on(encoder: Encoder) -> None:
     assert encoder.max_tokens is None
 
 
-# --- a static model in a directory -------------------------------------------------------------------------
+# --- a static model in a directory --------------------------------------------------------------------------
 
 
 def small_static(folder: Path, *, seed: int = 0) -> Path:
@@ -232,7 +234,7 @@ def test_a_directory_whose_config_is_broken_is_an_error_that_names_it(tmp_path: 
     assert caught.value.remedy == f"check the model in {folder}"
 
 
-# --- sentence-transformers ---------------------------------------------------------------------------------
+# --- sentence-transformers ----------------------------------------------------------------------------------
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789.,:?!"
 _LIMIT = 64
@@ -294,7 +296,8 @@ ENGLISH = ["tea is hot", "where does water run?", "a", ""]
 def test_importing_the_encoders_does_not_import_torch() -> None:
     code = (
         "import sys; from index.encoders import load_encoder; load_encoder('embedded').encode_queries(['x']);"
-        "print([name for name in ('torch', 'transformers', 'sentence_transformers', 'langchain') if name in sys.modules])"
+        "heavy = {'torch', 'transformers', 'sentence_transformers', 'langchain'};"
+        "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
@@ -322,7 +325,14 @@ def test_a_transformer_counts_its_own_tokens_without_the_special_ones(bert: Path
 def test_a_transformers_parts_are_the_vectors_of_their_texts(bert: Path) -> None:
     encoder = load_encoder(str(bert))
     rows, single = encoder.encode_parts([["tea is hot.", "so is soup.", "yes."], ["one."]], Parts.PAIRS)
-    texts = ["tea is hot. so is soup. yes.", "tea is hot.", "so is soup.", "yes.", "tea is hot. so is soup.", "so is soup. yes."]
+    texts = [
+        "tea is hot. so is soup. yes.",
+        "tea is hot.",
+        "so is soup.",
+        "yes.",
+        "tea is hot. so is soup.",
+        "so is soup. yes.",
+    ]
     assert np.abs(rows - plain(bert, texts, "passage: ")).max() < 1e-5
     assert np.abs(single - plain(bert, ["one."], "passage: ")).max() < 1e-5
 
@@ -416,7 +426,7 @@ def test_a_known_model_that_is_not_here_is_an_error_that_names_its_size() -> Non
     assert caught.value.remedy == "hf download intfloat/multilingual-e5-small (about 471 MB)"
 
 
-# --- LangChain ---------------------------------------------------------------------------------------------
+# --- LangChain ----------------------------------------------------------------------------------------------
 
 
 class Table(Embeddings):
@@ -481,7 +491,7 @@ def test_a_langchain_provider_without_its_key_is_an_error(monkeypatch: pytest.Mo
         load_encoder("langchain:openai:text-embedding-3-small")
 
 
-# --- the public fake ---------------------------------------------------------------------------------------
+# --- the public fake ----------------------------------------------------------------------------------------
 
 
 def test_the_hash_encoder_is_an_encoder_whose_vectors_follow_shared_letters() -> None:

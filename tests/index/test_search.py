@@ -94,7 +94,7 @@ def table(*rows: tuple[int, str, FloatArray], dense: Sequence[int], lexical: Seq
     return TableSnapshot(stored, list(dense), list(lexical))
 
 
-# --- fusion ------------------------------------------------------------------------------------------------
+# --- fusion -------------------------------------------------------------------------------------------------
 
 
 def test_two_legs_are_fused_by_reciprocal_rank() -> None:
@@ -200,7 +200,7 @@ def test_relevance_rises_with_nearness_and_with_shared_words() -> None:
     assert 0 < far < near < said < 1
 
 
-# --- the same on a real index --------------------------------------------------------------------------------
+# --- the same on a real index -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -283,7 +283,7 @@ def test_a_question_without_any_word_finds_by_vectors_alone(tiny: EmbeddedBacken
     assert 0 <= found.relevance <= 1
 
 
-# --- the question --------------------------------------------------------------------------------------------
+# --- the question -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("question", ["", "  \n\t\u3000"])
@@ -303,15 +303,13 @@ def test_half_a_surrogate_pair_in_a_question_becomes_a_question_mark() -> None:
     assert check_question("tea \ud83d time") == "tea ? time"
 
 
-# --- what the encoder does not cover -------------------------------------------------------------------------
+# --- what the encoder does not cover ------------------------------------------------------------------------
 
 
 def test_a_question_in_a_language_that_the_encoder_does_not_cover_is_said() -> None:
     snapshot = table((1, "en", at_cosines(0.9)), dense=[1])
     found = search(snapshot, FixedEncoder(languages=frozenset({"en"})), "กล้องโทรทรรศน์ชื่ออะไร")
-    assert found.warnings == (
-        "the encoder hash was not trained on the question's language (th); results may be poor",
-    )
+    assert found.warnings == ("the encoder hash was not trained on the question's language (th); results may be poor",)
 
 
 def test_languages_of_the_corpus_that_the_encoder_does_not_cover_are_said() -> None:

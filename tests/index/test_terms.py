@@ -6,7 +6,7 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from index.backends.embedded.schema import create
@@ -100,6 +100,7 @@ def test_the_store_keeps_terms_with_any_assigned_character_as_they_are() -> None
     assert stored_vocabulary([" ".join(row) for row in rows]) == set().union(*rows)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_a_term_is_made_of_letters_marks_and_digits_only(text: str) -> None:
     # No quote, star, parenthesis or space: nothing of a full-text query's own syntax.

@@ -18,7 +18,14 @@ def make_passage() -> PassageMaker:
     """A function that makes a found passage of a text; `start` is where it begins in its document."""
 
     def make(
-        text: str, pid: int = 1, *, language: str = "en", start: int = 0, score: float = 1.0, date: str = "", title: str = ""
+        text: str,
+        pid: int = 1,
+        *,
+        language: str = "en",
+        start: int = 0,
+        score: float = 1.0,
+        date: str = "",
+        title: str = "",
     ) -> ScoredPassage:
         sentences = tuple((a + start, b + start) for a, b in split_sentences(text, language))
         passage = StoredPassage(

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import regex
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from index.search import ScoredPassage
@@ -27,7 +27,7 @@ def read(*chunks: str) -> Result:
     return found, stream.n_unknown
 
 
-# --- markers -------------------------------------------------------------------------------------------------
+# --- markers ------------------------------------------------------------------------------------------------
 
 
 def test_a_marker_is_told_from_the_text_around_it() -> None:
@@ -95,9 +95,17 @@ def test_a_marker_split_at_any_place_reads_as_the_whole_one() -> None:
     assert read(*text) == whole
 
 
+def test_a_key_at_the_end_of_very_long_brackets_is_text_in_one_piece_or_in_many() -> None:
+    text = "[" + "word " * 40 + "bcdfg]"
+    assert read(text) == read(*text) == ([text], 0)
+
+
+@settings(deadline=None)
 @given(
     st.lists(
-        st.sampled_from(["bcdfg", "hjkmn", "zzzzz", "[", "]", "【", "】", "［", "］", ",", " ", ".", "7", "\n", "word", "가"]),
+        st.sampled_from(
+            ["bcdfg", "hjkmn", "zzzzz", "[", "]", "【", "】", "［", "］", ",", " ", ".", "7", "\n", "word", "가"]
+        ),
         max_size=30,
     ).map("".join),
     st.data(),
@@ -108,6 +116,7 @@ def test_any_reply_in_any_chunks_reads_as_the_whole_one(text: str, data: st.Data
     assert read(*chunks) == read(text)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_text_without_brackets_passes_through_unchanged(text: str) -> None:
     plain = regex.sub(r"[\[\]［］【】〔〕]", "", text)
@@ -115,11 +124,14 @@ def test_text_without_brackets_passes_through_unchanged(text: str) -> None:
 
 
 def test_numbers_in_brackets_leave_a_quoted_sentence() -> None:
-    assert without_markers("It opened in 1999.[3][4] It is 2 km [5, 6] long ［７］ [8–9].") == "It opened in 1999. It is 2 km long."
+    assert (
+        without_markers("It opened in 1999.[3][4] It is 2 km [5, 6] long ［７］ [8–9].")
+        == "It opened in 1999. It is 2 km long."
+    )
     assert without_markers("[sic] a[i] [2 km]") == "[sic] a[i] [2 km]"
 
 
-# --- keys ----------------------------------------------------------------------------------------------------
+# --- keys ---------------------------------------------------------------------------------------------------
 
 
 def test_every_passage_has_its_own_key_in_order(make_passage: MakePassage) -> None:
@@ -142,7 +154,7 @@ def test_a_key_says_nothing_of_its_passage(make_passage: MakePassage) -> None:
     assert key not in str(one).casefold()
 
 
-# --- the prompt ------------------------------------------------------------------------------------------------
+# --- the prompt ---------------------------------------------------------------------------------------------
 
 
 def prompt(passages: list[ScoredPassage], fence: str) -> tuple[dict[str, ScoredPassage], str]:
@@ -184,7 +196,12 @@ def test_a_fence_cannot_be_guessed_and_is_named_in_the_instructions() -> None:
 
 
 def test_the_language_of_the_answer_is_named_in_the_instructions_also_for_rare_and_regional_tags() -> None:
-    for tag, name in {"zh-Hant": "Traditional Chinese", "pt-BR": "Portuguese", "ka": "ka", "": "the language of"}.items():
+    for tag, name in {
+        "zh-Hant": "Traditional Chinese",
+        "pt-BR": "Portuguese",
+        "ka": "ka",
+        "": "the language of",
+    }.items():
         assert f"Answer in {name}" in system_prompt(tag, "bcdfg", new_fence()), tag
 
 

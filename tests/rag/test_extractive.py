@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -69,7 +70,7 @@ def test_every_sentence_of_an_answer_is_a_quotation_with_its_number(answers: lis
 def test_no_two_quotations_of_an_answer_overlap(answers: list[Answer]) -> None:
     for found in answers:
         spans = sorted((c.doc_id, c.start, c.end) for c in found.citations)
-        for (doc, _, end), (next_doc, start, _) in zip(spans, spans[1:], strict=False):
+        for (doc, _, end), (next_doc, start, _) in itertools.pairwise(spans):
             assert doc != next_doc or end <= start
 
 
@@ -126,9 +127,14 @@ def test_list_marks_and_page_numbers_are_not_quoted(make_passage: MakePassage, f
 def test_a_sentence_over_several_lines_is_shown_on_one_and_cited_as_it_stands(
     make_passage: MakePassage, found_result: MakeResult
 ) -> None:
-    passage = make_passage("The harbour of the town was once built by the\nromans   and is still open to every ship and\nin use.", start=50)
+    passage = make_passage(
+        "The harbour of the town was once built by the\nromans   and is still open to every ship and\nin use.", start=50
+    )
     found = answer(Task("harbour", "en", found_result("harbour", "en", passage), HashEncoder()))
-    assert found.sentences[0].text == "The harbour of the town was once built by the romans and is still open to every ship and in use."
+    assert (
+        found.sentences[0].text
+        == "The harbour of the town was once built by the romans and is still open to every ship and in use."
+    )
     assert found.citations[0].quote == passage.passage.text
     assert (found.citations[0].start, found.citations[0].end) == (50, 50 + len(passage.passage.text))
 

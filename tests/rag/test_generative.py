@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -52,7 +53,7 @@ def said(events: list[Event]) -> str:
     return "".join(event.text for event in events if isinstance(event, Delta))
 
 
-# --- an answer -------------------------------------------------------------------------------------------------
+# --- an answer ----------------------------------------------------------------------------------------------
 
 
 def test_an_answer_cites_the_sentence_of_each_passage_that_bears_it_out(task: Task) -> None:
@@ -77,9 +78,14 @@ def test_an_answer_cites_the_sentence_of_each_passage_that_bears_it_out(task: Ta
 
 def test_citations_are_numbered_in_the_order_in_which_they_appear(task: Task) -> None:
     _, answer = run(
-        task, lambda keys: [f"{STAYED} [{keys[1]}]. {VALUED} [{keys[0]}]. {STAYED}, as was said [{keys[1]}, {keys[0]}]."]
+        task,
+        lambda keys: [f"{STAYED} [{keys[1]}]. {VALUED} [{keys[0]}]. {STAYED}, as was said [{keys[1]}, {keys[0]}]."],
     )
-    assert [citation.language for citation in answer.citations] == ["ja", "ko", *[c.language for c in answer.citations[2:]]]
+    assert [citation.language for citation in answer.citations] == [
+        "ja",
+        "ko",
+        *[c.language for c in answer.citations[2:]],
+    ]
     marked = [int(n) for n in regex.findall(r"\[(\d+)\]", answer.text)]
     assert marked[:2] == [1, 2]
     assert set(marked) == {citation.n for citation in answer.citations}
@@ -98,17 +104,15 @@ def test_an_answer_does_not_depend_on_the_pieces_that_it_comes_in(task: Task, cu
     def script(keys: list[str]) -> list[Piece]:
         one, two = keys
         text = (
-            f"{VALUED} [{one}]. {STAYED} [{two}], and he [zzzzz] is one [{one}], [{two}]! 「That」 [3] is... it? [{one}]"
-            f" Yes — 3.5 times [{two}].\nThe end [{one}"
+            f"{VALUED} [{one}]. {STAYED} [{two}], and he [zzzzz] is one [{one}], [{two}]! 「That」 [3] is... it?"
+            f" [{one}] Yes — 3.5 times [{two}].\nThe end [{one}"
         )
         edges = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
-        return [text[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+        return [text[a:b] for a, b in itertools.pairwise(edges)]
 
     events, answer = run(task, script)
     assert said(events) == answer.text
-    expected = (
-        f"{VALUED}. [1] {STAYED}, and he is one! [2][1] 「That」 is... it? [1] Yes — 3.5 times. [2] The end [1]"
-    )
+    expected = f"{VALUED}. [1] {STAYED}, and he is one! [2][1] 「That」 is... it? [1] Yes — 3.5 times. [2] The end [1]"
     # Which span of a passage bears a sentence out is another matter: only the passages count here.
     passage_of = {c.n: 1 if c.language == "ko" else 2 for c in answer.citations}
     assert regex.sub(r"\[(\d+)\]", lambda m: f"[{passage_of[int(m[1])]}]", answer.text) == expected
@@ -118,7 +122,25 @@ def test_an_answer_does_not_depend_on_the_pieces_that_it_comes_in(task: Task, cu
 @given(
     st.lists(
         st.sampled_from(
-            ["KEY1", "KEY2", "[KEY1]", "[KEY2]", "[zzzzz]", "[1]", "[", "]", "1", " ", ". ", "。", "word", "가", ",", "\n", "Ä"]
+            [
+                "KEY1",
+                "KEY2",
+                "[KEY1]",
+                "[KEY2]",
+                "[zzzzz]",
+                "[1]",
+                "[",
+                "]",
+                "1",
+                " ",
+                ". ",
+                "。",
+                "word",
+                "가",
+                ",",
+                "\n",
+                "Ä",
+            ]
         ),
         min_size=1,
         max_size=25,
@@ -150,18 +172,24 @@ def test_whatever_a_model_writes_every_marker_of_the_answer_is_a_citation(task: 
         ("One is so [A], while two is not [B]. Three.", "One is so, while two is not. [A][B] Three."),
         ("One [A] and two [B] are.", "One and two are. [A][B]"),
         ("[A] One.", "One. [A]"),
+        # Numbers in brackets that the model copies from an encyclopedia are no citations of this answer.
+        ("One [4–5]. Two [3] [B].", "One. Two. [B]"),
         # Sentences without a marker of their own do not borrow one.
         ("One. Two [A]. Three.", "One. Two. [A] Three."),
     ],
 )
 def test_a_marker_belongs_to_the_sentence_that_it_stands_in_or_behind(task: Task, text: str, expected: str) -> None:
-    _, answer = run(task, lambda keys: [text.replace("A]", f"{keys[0]}]").replace("A】", f"{keys[0]}】").replace("B", keys[1])])
+    _, answer = run(
+        task, lambda keys: [text.replace("A]", f"{keys[0]}]").replace("A】", f"{keys[0]}】").replace("B", keys[1])]
+    )
     letters = {c.n: "A" if c.language == "ko" else "B" for c in answer.citations}
     assert regex.sub(r"\[(\d+)\]", lambda m: f"[{letters[int(m[1])]}]", answer.text) == expected
 
 
 def test_a_sentence_with_a_number_that_its_passage_lacks_is_not_supported_and_said(task: Task) -> None:
-    events, answer = run(task, lambda keys: [f"The company was valued at 900억 dollars [{keys[0]}]. {STAYED} [{keys[1]}]."])
+    events, answer = run(
+        task, lambda keys: [f"The company was valued at 900억 dollars [{keys[0]}]. {STAYED} [{keys[1]}]."]
+    )
     assert [sentence.supported for sentence in answer.sentences] == [False, True]
     assert answer.warnings == ("1 of 2 sentences are not supported by what they cite",)
     assert Warned(answer.warnings[0]) in events
@@ -197,7 +225,7 @@ def test_an_answer_in_simplified_to_a_question_in_traditional_chinese_is_in_its_
     assert not [warning for warning in answer.warnings if "language" in warning]
 
 
-# --- what the model is sent --------------------------------------------------------------------------------------
+# --- what the model is sent ---------------------------------------------------------------------------------
 
 
 def test_the_model_is_sent_the_rules_the_fenced_passages_and_the_question(task: Task) -> None:
@@ -209,7 +237,8 @@ def test_the_model_is_sent_the_rules_the_fenced_passages_and_the_question(task: 
     one, two = prompt_keys([human])
     fence = human.text.split("\n")[0]
     assert human.text == (
-        f"{fence}\n[{one}] (오픈AI, 2023-11-23, ko)\n{KOREAN}\n\n[{two}] (ja)\n{JAPANESE}\n\n{fence}\n\nQuestion: {QUESTION}"
+        f"{fence}\n[{one}] (오픈AI, 2023-11-23, ko)\n{KOREAN}\n\n[{two}] (ja)\n{JAPANESE}\n\n{fence}\n\n"
+        f"Question: {QUESTION}"
     )
     assert fence in system.text
     assert "Answer in English" in system.text
@@ -229,7 +258,9 @@ def test_the_last_turns_of_the_conversation_come_before_the_question(task: Task)
     turns = [Turn(f"question {i}", f"answer {i}") for i in range(6)]
     list(GenerativeAnswerer(model).answer(replace(task, history=turns)))
     middle = model.calls[0][1:-1]
-    assert [message.text for message in middle] == [f"{kind} {i}" for i in range(2, 6) for kind in ("question", "answer")]
+    assert [message.text for message in middle] == [
+        f"{kind} {i}" for i in range(2, 6) for kind in ("question", "answer")
+    ]
     assert [type(message) for message in middle[:2]] == [HumanMessage, AIMessage]
 
 
@@ -242,7 +273,7 @@ def test_at_most_six_passages_are_sent(make_passage: MakePassage, found_result: 
     assert "Passage number 7." not in model.calls[0][-1].text
 
 
-# --- refusal -----------------------------------------------------------------------------------------------------
+# --- refusal ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -270,7 +301,7 @@ def test_a_text_that_only_begins_like_a_refusal_is_an_answer(task: Task) -> None
         assert answer.text == text
 
 
-# --- a model that fails --------------------------------------------------------------------------------------------
+# --- a model that fails -------------------------------------------------------------------------------------
 
 
 def test_a_model_that_fails_at_once_gives_way_to_the_articles_own_sentences(task: Task) -> None:
@@ -310,7 +341,7 @@ def test_a_reply_without_a_single_piece_gives_way_too(task: Task) -> None:
     assert answer.warnings[0].startswith("the model failed (ValueError: ")
 
 
-# --- a real client over HTTP -----------------------------------------------------------------------------------------
+# --- a real client over HTTP --------------------------------------------------------------------------------
 
 
 class _Stub(BaseHTTPRequestHandler):
@@ -416,7 +447,7 @@ def test_a_server_that_refuses_the_connection_gives_way_with_a_warning(
     assert regex.match(r"the model failed \(\w*ConnectionError: ", done.answer.warnings[0])
 
 
-# --- models that cannot be had -----------------------------------------------------------------------------------------
+# --- models that cannot be had ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -443,7 +474,7 @@ def test_a_provider_without_its_key_is_an_error(monkeypatch: pytest.MonkeyPatch)
         load_chat_model("openai:gpt-5-mini")
 
 
-# --- the public fake -------------------------------------------------------------------------------------------------------
+# --- the public fake ----------------------------------------------------------------------------------------
 
 
 def test_the_scripted_model_is_a_langchain_model_that_says_its_pieces_and_keeps_what_it_was_sent() -> None:

@@ -39,7 +39,9 @@ def test_no_two_languages_share_all_their_phrases() -> None:
     assert len(set(tables)) == len(tables)
 
 
-@pytest.mark.parametrize("tag", ["en", "zh-Hant", "zh-Hans", "ja", "ko", "th", "ar", "ru", "el", "he", "hi", "ka", "hy", "am"])
+@pytest.mark.parametrize(
+    "tag", ["en", "zh-Hant", "zh-Hans", "ja", "ko", "th", "ar", "ru", "el", "he", "hi", "ka", "hy", "am"]
+)
 def test_a_phrase_is_in_the_language_that_it_is_filed_under(tag: str) -> None:
     # Languages that a script decides, or that are told apart with certainty.
     said = " ".join(text.replace("{languages}", "") for text in ALL[tag].values())

@@ -26,6 +26,7 @@ _CSS = (
 )
 _CONTEXT_CHARS = 300  # of a passage around its cited sentence
 _MARKER = regex.compile(r"\[(\d{1,3})\]")
+_WEB_ADDRESS = regex.compile(r"https?://\S+", regex.IGNORECASE)
 _MARKDOWN = regex.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$&:/=\"'^])")
 
 
@@ -56,11 +57,6 @@ def build(chain: Chain) -> Any:
     def respond(message: str, history: list[Any]) -> Iterator[tuple[str, str]]:
         yield from _reply(chain, message)
 
-
-    def reply(message: str, history: list[Any]) -> Iterator[tuple[str, str]]:
-        # Not a lambda: gradio streams what is a generator function itself, and fails on one that returns a generator.
-        yield from _reply(chain, message)
-
     with gr.Blocks(title="Dragoman", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
         gr.Markdown("# Dragoman")
         with gr.Row():
@@ -68,7 +64,9 @@ def build(chain: Chain) -> Any:
                 panel = gr.Markdown(render=False, sanitize_html=True, latex_delimiters=[])
                 gr.ChatInterface(
                     respond,
-                    chatbot=gr.Chatbot(height="70vh", buttons=["copy"], sanitize_html=True, latex_delimiters=[], allow_tags=False),
+                    chatbot=gr.Chatbot(
+                        height="70vh", buttons=["copy"], sanitize_html=True, latex_delimiters=[], allow_tags=False
+                    ),
                     textbox=gr.Textbox(placeholder="…", max_length=2000, show_label=False),
                     additional_outputs=[panel],
                     concurrency_limit=16,
@@ -118,10 +116,10 @@ def _card(citation: Citation, answer: Answer) -> str:
     before, after = _context(citation, answer)
     about = " · ".join(filter(None, (citation.language, citation.date)))
     title = _flat(citation.title or citation.source)
-    if citation.url.lower().startswith(("https://", "http://")):  # javascript: and data: must not become links
+    if _WEB_ADDRESS.fullmatch(citation.url):  # javascript: must not become a link, nor a line break end the block
         title = f'<a href="{escape(citation.url)}" rel="noopener noreferrer nofollow" target="_blank">{title}</a>'
     return (
-        f'<article id="source-{citation.n}" lang="{escape(citation.language)}" dir="auto">'
+        f'<article id="source-{citation.n}" lang="{_flat(citation.language)}" dir="auto">'
         f"<b>[{citation.n}] {title}</b><br><small>{_flat(about)} · {_flat(citation.source)}</small><br>"
         f"{_flat(before)}<mark>{_flat(citation.quote)}</mark>{_flat(after)}</article>"
     )

@@ -31,7 +31,7 @@ def examine(folder: Path) -> list[Finding]:
         FormatTooNew: A newer version of this program wrote it.
     """
     if not (folder / STORE).is_file():
-        return [Finding(f"there is no {STORE} in {folder}", False)]
+        return [Finding(f"there is no {STORE} in {folder}: dragoman index PATH... makes an index", False)]
     try:
         connection = connect(folder)
     except StoreDamaged as error:
@@ -39,7 +39,12 @@ def examine(folder: Path) -> list[Finding]:
     try:
         return list(_examine(connection, folder))
     except sqlite3.DatabaseError as error:
-        return [Finding(f"{folder / STORE} is damaged ({error}): restore it from a backup or index anew", False)]
+        return [
+            Finding(
+                f"{folder / STORE} is damaged ({error}): restore it from a backup, or delete the folder and index anew",
+                False,
+            )
+        ]
     finally:
         connection.close()
 
@@ -47,7 +52,10 @@ def examine(folder: Path) -> list[Finding]:
 def _examine(connection: sqlite3.Connection, folder: Path) -> Iterator[Finding]:
     verdict = [row[0] for row in connection.execute("PRAGMA quick_check(5)")]
     if verdict != ["ok"]:
-        yield Finding(f"{folder / STORE} is damaged ({'; '.join(verdict)}): restore it from a backup", False)
+        yield Finding(
+            f"{folder / STORE} is damaged ({'; '.join(verdict)}): restore it from a backup, or delete the folder and index anew",
+            False,
+        )
         return
     connection.execute("BEGIN")
     laid_out = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'meta'").fetchone()[0]

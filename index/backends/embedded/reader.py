@@ -147,7 +147,11 @@ class Reader:
                 manifest = newer
                 problem, index = load_vector_file(self._folder, manifest, meta)
         except (OSError, ValueError) as error:
-            return None, None, f"the manifest cannot be used ({error}); searching from the store"
+            return (
+                None,
+                None,
+                f"the manifest cannot be used ({error}); searching from the store; dragoman doctor --repair mends it",
+            )
         return index, manifest.vectors if index is not None else None, problem
 
 
@@ -157,19 +161,31 @@ def load_vector_file(folder: Path, manifest: Manifest, meta: dict[str, str]) -> 
     if described is None:
         return "", None
     if described.settings_key != meta["settings_key"] or described.generation > int(meta["generation"]):
-        return "the vector file belongs to another state of the index; searching from the store", None
+        return (
+            "the vector file belongs to another state of the index; searching from the store; dragoman doctor --repair mends it",
+            None,
+        )
     if int(meta["pruned"]) > described.generation:
-        return "the vector file is older than the store remembers deletions; searching from the store", None
+        return (
+            "the vector file is older than the store remembers deletions; searching from the store; dragoman doctor --repair mends it",
+            None,
+        )
     path = folder / VECTORS / described.file
     try:
         if sha256_of(path) != described.sha256:
-            return f"the vector file {path} is damaged (checksum); searching from the store", None
+            return (
+                f"the vector file {path} is damaged (checksum); searching from the store; dragoman doctor --repair mends it",
+                None,
+            )
         index = vec.load(path, described.nprobe)
     except (OSError, RuntimeError) as error:
-        return f"the vector file {path} cannot be read ({type(error).__name__}); searching from the store", None
+        return (
+            f"the vector file {path} cannot be read ({type(error).__name__}); searching from the store; dragoman doctor --repair mends it",
+            None,
+        )
     if index.ntotal != described.n_vectors:
         return (
-            f"the vector file {path} has {index.ntotal} vectors, not {described.n_vectors}; searching from the store",
+            f"the vector file {path} has {index.ntotal} vectors, not {described.n_vectors}; searching from the store; dragoman doctor --repair mends it",
             None,
         )
     return "", index

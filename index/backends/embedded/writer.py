@@ -27,7 +27,7 @@ from index.backends.embedded.manifest import (
 from index.backends.embedded.reader import Rows
 from index.backends.embedded.schema import FORMAT_VERSION, connect, create, full, translated
 from index.encoders.base import Encoder
-from index.errors import IndexLocked, SettingsMismatch
+from index.errors import IndexLocked, SettingsMismatch, StoreError
 from index.settings import IndexSettings
 from index.terms import terms
 
@@ -75,6 +75,12 @@ class Writer:
                 f"another process{self._owner()} is writing to {self._folder}",
                 "one writer at a time",
                 "wait for it to end, or stop it",
+            ) from error
+        except (FileExistsError, NotADirectoryError, PermissionError) as error:
+            raise StoreError(
+                f"{self._folder} cannot be an index folder ({error.strerror})",
+                "a folder that can be written to",
+                "name another with --index",
             ) from error
         try:
             with contextlib.suppress(OSError):
@@ -318,7 +324,8 @@ class Writer:
         described = self._described()
         if described is None or described.settings_key != meta["settings_key"]:
             return True
-        if not (self._folder / VECTORS / described.file).is_file():
+        path = self._folder / VECTORS / described.file
+        if not path.is_file() or sha256_of(path) != described.sha256:
             return True
         (n_new,) = self._connection.execute(
             "SELECT coalesce(sum(n_vectors), 0) FROM passages WHERE pid > ?", (described.max_pid,)

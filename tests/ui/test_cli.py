@@ -1,0 +1,827 @@
+"""The command line: fixed shapes on stdout, talk on stderr, exit 0, 1 or 2, and no traceback ever."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import docx
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from index.backends.embedded import EmbeddedBackend
+from index.backends.embedded.schema import FORMAT_VERSION, STORE
+from index.build import ingest
+from index.encoders.base import Encoder
+from index.encoders.static import EMBEDDED
+from index.search import MAX_QUESTION_CHARS
+from ui.cli import main
+
+ROOT = Path(__file__).parent.parent.parent
+QUESTION = "When did the Webb telescope leave Earth?"
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command did."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The one JSON document that stdout holds."""
+        return json.loads(self.out)
+
+
+Dragoman = Callable[..., Ran]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of its own to be in, and no DRAGOMAN_ variable."""
+    monkeypatch.chdir(tmp_path)
+    for name in list(os.environ):
+        if name.startswith("DRAGOMAN_"):
+            monkeypatch.delenv(name)
+    return tmp_path
+
+
+@pytest.fixture
+def dragoman(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Dragoman:
+    """The command, run in this process."""
+
+    def run(*arguments: object) -> Ran:
+        monkeypatch.setattr(sys, "argv", ["dragoman", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capsys.readouterr()
+        return Ran(int(ended.value.code or 0), captured.out, captured.err)
+
+    return run
+
+
+def shell(*arguments: object, **options: Any) -> Ran:
+    """The command, run in a process of its own."""
+    command = [sys.executable, "-m", "ui.cli", *map(str, arguments)]
+    ran = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120, check=False, **options)
+    return Ran(ran.returncode, ran.stdout, ran.stderr)
+
+
+def assert_one_line_error(ran: Ran, *words: str) -> None:
+    assert ran.code == 1
+    assert ran.out == ""
+    (line,) = ran.err.splitlines()
+    assert line.startswith("error: ")
+    for word in words:
+        assert word in line
+
+
+@pytest.fixture
+def writable(sample_index: Path, tmp_path: Path) -> Path:
+    """A copy of the index of the sample articles."""
+    return Path(shutil.copytree(sample_index, tmp_path / "copy"))
+
+
+# --- JSON: exactly the shapes of the design ---------------------------------------------------------------------
+
+PASSAGE = {"doc_id", "source", "title", "language", "start", "end", "text", "score"}
+SEARCH = {"question", "language", "results", "warnings"}
+ASK = {
+    "question", "language", "abstained", "answer", "answer_language", "sentences", "citations", "retrieved", "warnings",
+    "timings_ms",
+}  # fmt: skip
+CITATION = {"n", "doc_id", "source", "title", "language", "start", "end", "quote", "url"}
+
+
+def test_search_prints_the_passages_best_first(dragoman: Dragoman, sample_index: Path) -> None:
+    ran = dragoman("search", QUESTION, "-k", 4, "--index", sample_index, "--json")
+    assert (ran.code, ran.err) == (0, "")
+    assert set(ran.json) == SEARCH
+    assert (ran.json["question"], ran.json["language"], ran.json["warnings"]) == (QUESTION, "en", [])
+    results = ran.json["results"]
+    assert len(results) == 4
+    assert all(set(result) == PASSAGE for result in results)
+    assert [r["score"] for r in results] == sorted((r["score"] for r in results), reverse=True)
+    assert results[0]["source"].endswith("06-webb-en.md")
+    backend = EmbeddedBackend(sample_index)
+    for result in results:
+        text = backend.text(result["doc_id"])
+        assert text is not None and result["text"] == text[result["start"] : result["end"]]
+    assert len(dragoman("search", QUESTION, "--index", sample_index, "--json").json["results"]) == 10
+
+
+def test_ask_prints_an_answer_whose_citations_are_verbatim_spans(dragoman: Dragoman, sample_index: Path) -> None:
+    ran = dragoman("ask", QUESTION, "--index", sample_index, "--json")
+    assert (ran.code, ran.err) == (0, "")
+    assert set(ran.json) == ASK
+    assert (ran.json["abstained"], ran.json["language"], ran.json["answer_language"]) == (False, "en", "en")
+    assert all(set(sentence) == {"text", "supported", "citations"} for sentence in ran.json["sentences"])
+    assert all(set(citation) == CITATION for citation in ran.json["citations"])
+    assert all(set(passage) == PASSAGE for passage in ran.json["retrieved"])
+    assert all(isinstance(value, float) for value in ran.json["timings_ms"].values())
+    numbers = [citation["n"] for citation in ran.json["citations"]]
+    assert numbers == list(range(1, len(numbers) + 1)) and numbers
+    assert {int(n) for n in re.findall(r"\[(\d+)\]", ran.json["answer"])} == set(numbers)
+    assert {n for sentence in ran.json["sentences"] for n in sentence["citations"]} == set(numbers)
+    backend = EmbeddedBackend(sample_index)
+    for citation in ran.json["citations"]:
+        text = backend.text(citation["doc_id"])
+        assert text is not None and citation["quote"] == text[citation["start"] : citation["end"]]
+    assert "25 December 2021" in ran.json["answer"] or "Christmas Day 2021" in ran.json["answer"]
+
+
+def test_an_abstention_has_the_same_shape_and_is_no_failure(dragoman: Dragoman, sample_index: Path) -> None:
+    ran = dragoman("ask", "Wer hat die Fußball-Weltmeisterschaft 1954 gewonnen?", "--index", sample_index, "--json")
+    assert ran.code == 0
+    assert set(ran.json) == ASK
+    assert (ran.json["abstained"], ran.json["citations"], ran.json["sentences"]) == (True, [], [])
+    assert ran.json["answer"]
+
+
+INDEX = {"index", "added", "replaced", "unchanged", "deleted", "passages", "failed", "seconds"}
+DOCUMENT = {
+    "doc_id", "location", "source", "title", "url", "author", "date", "language", "n_chars", "n_passages", "stale",
+}  # fmt: skip
+
+
+def test_index_list_and_remove_print_what_they_did(dragoman: Dragoman, here: Path) -> None:
+    (here / "news").mkdir()
+    (here / "news" / "a.md").write_text("# 김치의 날\n\n한국은 11월 22일을 김치의 날로 정했다.", "utf-8")
+    (here / "news" / "b.txt").write_text("The Webb telescope left Earth in 2021.", "utf-8")
+    (here / "news" / "empty.txt").write_bytes(b"")
+
+    ran = dragoman("index", "news", "--json")
+    assert ran.code == 0
+    assert set(ran.json) == INDEX
+    assert ran.json["seconds"] > 0
+    expected = {"index": ".dragoman", "added": 2, "replaced": 0, "unchanged": 0, "deleted": 0, "passages": 2}
+    assert {name: ran.json[name] for name in expected} == expected
+    ((failure),) = ran.json["failed"]
+    assert (set(failure), failure["source"]) == ({"source", "reason"}, "news/empty.txt")
+    assert "an empty file" in failure["reason"]
+
+    listed = dragoman("list", "--json")
+    assert (listed.code, listed.err, set(listed.json)) == (0, "", {"documents", "failed"})
+    assert listed.json["failed"] == ran.json["failed"]
+    documents = {document["source"]: document for document in listed.json["documents"]}
+    assert set(documents) == {"news/a.md", "news/b.txt"}  # as given on the command line
+    assert all(set(document) == DOCUMENT for document in documents.values())
+    kimchi = documents["news/a.md"]
+    assert (kimchi["title"], kimchi["language"], kimchi["n_passages"], kimchi["stale"]) == ("김치의 날", "ko", 1, False)
+    assert kimchi["location"] == str(here.resolve() / "news" / "a.md")
+    assert kimchi["n_chars"] == len("김치의 날\n\n한국은 11월 22일을 김치의 날로 정했다.")
+
+    stats = dragoman("list", "--stats", "--json").json
+    assert (stats["n_documents"], stats["n_failed"], stats["languages"]) == (2, 1, {"en": 1, "ko": 1})
+
+    removed = dragoman("remove", kimchi["doc_id"], "--json")
+    assert (removed.code, removed.json) == (0, {"removed": 1})
+    assert [d["source"] for d in dragoman("list", "--json").json["documents"]] == ["news/b.txt"]
+    assert dragoman("search", "김치의 날", "--json").json["results"][0]["source"] == "news/b.txt"
+
+    again = dragoman("index", "news", "--json").json
+    assert (again["added"], again["unchanged"]) == (1, 1)
+
+
+def test_doctor_prints_its_findings_and_what_it_mended(dragoman: Dragoman, writable: Path) -> None:
+    ran = dragoman("doctor", "--index", writable, "--json")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.json == {"sound": True, "findings": [], "repaired": []}
+    (vectors,) = (writable / "faiss").iterdir()
+    data = bytearray(vectors.read_bytes())
+    data[len(data) // 2] ^= 1
+    vectors.write_bytes(data)
+
+    found = dragoman("search", QUESTION, "--index", writable, "--json")  # it answers all the same, and says so
+    assert found.code == 0 and found.json["results"][0]["source"].endswith("06-webb-en.md")
+    (warning,) = found.json["warnings"]
+    assert "checksum" in warning
+    assert "warning: " in dragoman("search", QUESTION, "--index", writable).err
+
+    ran = dragoman("doctor", "--index", writable, "--json")
+    assert (ran.code, ran.json["sound"], ran.json["repaired"]) == (1, False, [])
+    (finding,) = ran.json["findings"]
+    assert set(finding) == {"what", "repairable"} and finding["repairable"] and "checksum" in finding["what"]
+    assert "to mend: dragoman doctor --repair" in dragoman("doctor", "--index", writable).out
+
+    ran = dragoman("doctor", "--repair", "--index", writable, "--json")
+    assert (ran.code, ran.json["sound"], ran.json["findings"]) == (0, True, [])
+    assert ran.json["repaired"] == ["wrote the manifest and the vector file anew"]
+    assert dragoman("search", QUESTION, "--index", writable, "--json").json["warnings"] == []
+    assert "sound: 30 documents" in dragoman("doctor", "--index", writable).out
+
+
+def gold_line(**changes: object) -> str:
+    values: dict[str, object] = {
+        "id": "1",
+        "question": QUESTION,
+        "lang": "en",
+        "answerable": True,
+        "answers": ["Christmas Day 2021"],
+        "evidence": [
+            {"doc": "06-webb-en.md", "text": "The James Webb Space Telescope left Earth on Christmas Day 2021"}
+        ],
+    }
+    return json.dumps({**values, **changes}, ensure_ascii=False)
+
+
+def test_eval_prints_at_least_the_measures_of_the_design(dragoman: Dragoman, sample_index: Path, here: Path) -> None:
+    german = "Wer hat die Fußball-Weltmeisterschaft 1954 gewonnen?"
+    nowhere = gold_line(id="3", question=german, lang="de", answerable=False, answers=[], evidence=[])
+    korean = gold_line(id="2", question="제임스 웹 우주망원경은 언제 지구를 떠났나?", lang="ko")
+    (here / "gold.jsonl").write_text("\n".join([gold_line(), korean, nowhere]), "utf-8")
+    ran = dragoman("eval", "gold.jsonl", "--index", sample_index, "--json")
+    assert (ran.code, ran.err) == (0, "")
+    measures = ran.json
+    assert {"n", "recall@1", "recall@5", "recall@10", "mrr@10", "ndcg@10", "answer", "citation", "abstention"} <= set(
+        measures
+    )
+    assert {"by_language", "by_language_pair", "latency_ms", "failed"} <= set(measures)
+    assert {"f1", "em", "contains"} <= set(measures["answer"])
+    assert {"precision", "recall"} <= set(measures["citation"])
+    assert {"precision", "recall", "f1"} <= set(measures["abstention"])
+    assert {"p50", "p95"} <= set(measures["latency_ms"])
+    assert (measures["n"], measures["failed"], measures["recall@10"]) == (3, 0, 1.0)
+    assert set(measures["by_language"]) == {"de", "en", "ko"}
+    assert set(measures["by_language_pair"]) == {"en->en", "ko->en"}
+    retrieval = dragoman("eval", "gold.jsonl", "--index", sample_index, "--retrieval-only", "--json").json
+    assert "answer" not in retrieval and retrieval["recall@10"] == 1.0
+    table = dragoman("eval", "gold.jsonl", "--index", sample_index)
+    assert table.code == 0 and "ko->en" in table.out
+
+
+# --- text: for people -------------------------------------------------------------------------------------------
+
+
+def test_an_answer_is_printed_with_its_citations(dragoman: Dragoman, sample_index: Path) -> None:
+    ran = dragoman("ask", QUESTION, "--index", sample_index)
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.count("[1]") == 2  # the marker, and what it stands for
+    assert "06-webb-en.md, characters " in ran.out and "“" in ran.out
+
+
+def test_passages_are_printed_with_their_places(dragoman: Dragoman, sample_index: Path) -> None:
+    ran = dragoman("search", QUESTION, "-k", 2, "--index", sample_index)
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.startswith("1. ") and "\n\n2. " in ran.out and "06-webb-en.md, characters " in ran.out
+
+
+def test_an_empty_index_says_so(dragoman: Dragoman, here: Path) -> None:
+    (here / "news").mkdir()
+    assert dragoman("index", "news").code == 0
+    assert dragoman("list").out == "the index is empty\n"
+    assert dragoman("search", "anything").out == "no passages\n"
+    assert dragoman("ask", "anything at all", "--json").json["abstained"] is True
+    assert dragoman("doctor").code == 0
+
+
+# --- exit 2: usage ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"],
+        ["search"],
+        ["ask"],
+        ["remove"],
+        ["eval"],
+        ["index"],
+        ["index", "--colour", "red", "x"],
+        ["search", "q", "-k", "0"],
+        ["search", "q", "-k", "many"],
+        ["serve", "--port", "0"],
+        ["index", "x", "--max-file-mb", "0"],
+    ],
+)
+def test_wrong_usage_is_exit_2_with_help_on_stderr(dragoman: Dragoman, arguments: list[str]) -> None:
+    ran = dragoman(*arguments)
+    assert (ran.code, ran.out) == (2, "")
+    assert "Usage: dragoman" in ran.err and "Traceback" not in ran.err
+
+
+def test_help_names_every_command_of_the_design(dragoman: Dragoman) -> None:
+    ran = dragoman("--help")
+    assert (ran.code, ran.err) == (0, "")
+    for name in ("index", "remove", "list", "doctor", "search", "ask", "serve", "eval", "demo"):
+        assert re.search(rf"^\W*{name}\s", ran.out, re.MULTILINE)
+
+
+# --- exit 1: one line that says what to do ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", [["search", "q"], ["ask", "q"], ["list"], ["list", "--stats"], ["remove", "x"]])
+@pytest.mark.parametrize("as_json", [[], ["--json"]])
+def test_without_an_index_every_command_says_how_to_make_one(
+    dragoman: Dragoman, here: Path, command: list[str], as_json: list[str]
+) -> None:
+    assert_one_line_error(dragoman(*command, *as_json), "there is no index in .dragoman", "dragoman index PATH...")
+    assert list(here.iterdir()) == []
+
+
+def test_without_an_index_eval_refresh_doctor_and_serve_fail_clearly_too(dragoman: Dragoman, here: Path) -> None:
+    (here / "gold.jsonl").write_text(gold_line(), "utf-8")
+    assert_one_line_error(dragoman("eval", "gold.jsonl"), "there is no index in .dragoman")
+    assert_one_line_error(dragoman("index", "--refresh"), "there is no index in .dragoman")
+    assert_one_line_error(shell("serve", "--no-ui"), "there is no index in .dragoman")
+    ran = dragoman("doctor", "--json")
+    assert (ran.code, ran.json["sound"]) == (1, False)
+    assert not (here / ".dragoman").exists()
+
+
+@pytest.mark.parametrize("command", ["ask", "search"])
+@pytest.mark.parametrize(
+    ("question", "words"),
+    [
+        ("", ["empty"]),
+        (" \t\n\u3000", ["empty"]),
+        (
+            "長" * (MAX_QUESTION_CHARS + 1),
+            [f"{MAX_QUESTION_CHARS + 1} characters", f"at most {MAX_QUESTION_CHARS}", "shorten"],
+        ),
+    ],
+)
+def test_a_question_that_is_none_is_refused(
+    dragoman: Dragoman, sample_index: Path, command: str, question: str, words: list[str]
+) -> None:
+    assert_one_line_error(dragoman(command, question, "--index", sample_index), *words)
+    assert_one_line_error(dragoman(command, question, "--index", sample_index, "--json"), *words)
+
+
+def test_the_longest_question_is_answered(dragoman: Dragoman, sample_index: Path) -> None:
+    assert dragoman("ask", "長" * MAX_QUESTION_CHARS, "--index", sample_index).code == 0
+    assert dragoman("ask", "\udcff half \U0001f6f0 words", "--index", sample_index, "--json").code == 0
+
+
+def test_an_encoder_that_is_not_there_is_named_with_the_way_to_it(here: Path, sample_index: Path) -> None:
+    (here / "a.txt").write_text("A text.", "utf-8")
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    ran = shell("index", "a.txt", "--encoder", "nobody/no-such-encoder", env=environment)
+    assert_one_line_error(ran, "'nobody/no-such-encoder' is not on this machine", "hf download nobody/no-such-encoder")
+    assert not (here / ".dragoman").exists()
+    ran = shell("ask", QUESTION, "--model", "nobody:nothing", "--index", sample_index, env=environment)
+    assert_one_line_error(ran, "'nobody:nothing' cannot be set up", "PROVIDER:NAME")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, ["gold.jsonl cannot be read", "JSON lines"]),
+        (b"", ["holds no question"]),
+        (b"\xff\xfe", ["cannot be read"]),
+        ((gold_line() + "\n{half").encode(), ["gold.jsonl, line 2"]),
+        ((gold_line() + "\n\n[1]").encode(), ["gold.jsonl, line 3"]),
+        (gold_line(answerable="yes").encode(), ["gold.jsonl, line 1", "answerable is 'yes'"]),
+        (gold_line(evidence=[]).encode(), ["line 1", "without evidence"]),
+        (f"{gold_line()}\n{gold_line()}".encode(), ["line 2", "'1' occurs twice"]),
+    ],
+)
+def test_a_gold_file_that_cannot_be_used_is_named_with_its_line(
+    dragoman: Dragoman, sample_index: Path, here: Path, content: bytes | None, words: list[str]
+) -> None:
+    if content is not None:
+        (here / "gold.jsonl").write_bytes(content)
+    assert_one_line_error(dragoman("eval", "gold.jsonl", "--index", sample_index, "--json"), *words)
+
+
+def test_paths_that_cannot_be_read_fail_by_name(dragoman: Dragoman, here: Path) -> None:
+    ran = dragoman("index", "nowhere.txt")
+    assert ran.code == 1
+    assert (
+        ran.err
+        == "failed: nowhere.txt: nowhere.txt does not exist; expected: a file, folder or URL; to mend: check the path\n"
+    )
+    (here / "a.txt").write_text("This one can be read.", "utf-8")
+    ran = dragoman("index", "nowhere.txt", "a.txt", "https://example.org/x")
+    assert ran.code == 0  # something was done
+    assert [line.split(":")[1].strip() for line in ran.err.splitlines()] == ["nowhere.txt", "https"]
+    assert "1 added" in ran.out and "2 failed" in ran.out
+    if os.geteuid() != 0:
+        (here / "a.txt").chmod(0)
+        ran = dragoman("index", "a.txt")
+        (here / "a.txt").chmod(0o644)
+        assert ran.code == 1 and "Permission denied" in ran.err
+    (here / "file").write_text("in the way", "utf-8")
+    assert_one_line_error(dragoman("index", "a.txt", "--index", "file"), "file")
+    assert_one_line_error(dragoman("search", "q", "--index", "file"), "there is no index in file")
+
+
+def test_what_is_not_in_the_index_cannot_be_removed_and_what_is_not_clear_is_not(
+    dragoman: Dragoman, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "two"):
+        (here / name).mkdir()
+        (here / name / "a.txt").write_text(f"An article of {name}.", "utf-8")
+        monkeypatch.chdir(here / name)
+        assert dragoman("index", "a.txt", "--index", here / "index").code == 0
+    monkeypatch.chdir(here)
+    assert_one_line_error(dragoman("remove", "b.txt", "c.txt", "--index", "index"), "not in the index: b.txt, c.txt")
+    # Both were typed as a.txt, each in its own folder.
+    refused = dragoman("remove", "a.txt", "--index", "index")
+    assert_one_line_error(refused, "a.txt names 2 documents")
+    ids = [document["doc_id"] for document in dragoman("list", "--index", "index", "--json").json["documents"]]
+    assert all(name in refused.err for name in ids)
+    monkeypatch.chdir(here / "two")
+    assert dragoman("remove", "a.txt", "--index", here / "index", "--json").json == {
+        "removed": 1
+    }  # the one that is here
+    left = dragoman("list", "--index", here / "index", "--json").json["documents"]
+    assert [document["location"] for document in left] == [str(here.resolve() / "one" / "a.txt")]
+    assert dragoman("remove", ids[0], ids[0], "--index", here / "index", "--json").json == {"removed": 1}
+
+
+EVERY_COMMAND = [
+    ["search", QUESTION],
+    ["ask", QUESTION],
+    ["ask", QUESTION, "--json"],
+    ["list"],
+    ["list", "--stats"],
+    ["remove", "x"],
+    ["doctor"],
+    ["doctor", "--repair"],
+    ["index", "a.txt"],
+    ["index", "--refresh"],
+    ["eval", "gold.jsonl"],
+]
+
+
+@pytest.fixture
+def inputs(here: Path) -> None:
+    (here / "a.txt").write_text("A text of some words.", "utf-8")
+    (here / "gold.jsonl").write_text(gold_line(), "utf-8")
+
+
+@pytest.mark.parametrize("command", EVERY_COMMAND, ids=" ".join)
+@pytest.mark.usefixtures("inputs")
+def test_an_index_of_a_newer_version_is_refused_by_every_command(
+    dragoman: Dragoman, writable: Path, command: list[str]
+) -> None:
+    connection = sqlite3.connect(writable / STORE)
+    connection.execute(f"PRAGMA user_version = {FORMAT_VERSION + 1}")
+    connection.close()
+    ran = dragoman(*command, "--index", writable)
+    assert_one_line_error(ran, f"index format {FORMAT_VERSION + 1}", f"at most {FORMAT_VERSION}", "newer dragoman")
+
+
+@pytest.mark.parametrize("command", EVERY_COMMAND, ids=" ".join)
+@pytest.mark.parametrize("damage", ["header", "pages"])
+@pytest.mark.usefixtures("inputs")
+def test_a_damaged_store_is_said_to_be_damaged_by_every_command(
+    dragoman: Dragoman, writable: Path, command: list[str], damage: str
+) -> None:
+    path = writable / STORE
+    data = bytearray(path.read_bytes())
+    start, end = (0, 100) if damage == "header" else (8_192, len(data) - 8_192)
+    data[start:end] = np.random.default_rng(0).bytes(end - start)
+    path.write_bytes(data)
+    ran = dragoman(*command, "--index", writable)
+    if command[0] == "doctor":
+        assert (ran.code, ran.err) == (1, "")
+        assert ran.out.startswith("problem: ") and "damaged" in ran.out and "backup" in ran.out
+    else:
+        assert_one_line_error(ran, "damaged", "backup")
+
+
+# --- another encoder --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def small_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The embedded encoder with a quarter of its dimensions: another one, with other vectors."""
+    folder = tmp_path_factory.mktemp("encoder") / "small"
+    shutil.copytree(EMBEDDED, folder)
+    tensors = load_file(folder / "model.safetensors")
+    tensors["embeddings"] = np.ascontiguousarray(tensors["embeddings"][:, :64])
+    save_file(tensors, folder / "model.safetensors")
+    return folder
+
+
+@pytest.mark.usefixtures("inputs")
+def test_another_encoder_is_refused_with_the_command_that_mends_it_and_that_mends_it(
+    dragoman: Dragoman, writable: Path, small_encoder: Path
+) -> None:
+    mend = f"dragoman index --refresh --encoder {small_encoder}"
+    for command in (["search", QUESTION], ["ask", QUESTION], ["index", "a.txt"], ["eval", "gold.jsonl"]):
+        assert_one_line_error(
+            dragoman(*command, "--encoder", small_encoder, "--index", writable), "made with encoder embedded", mend
+        )
+    assert dragoman("doctor", "--index", writable).code == 0  # the refusals changed nothing
+
+    ran = dragoman("index", "--refresh", "--encoder", small_encoder, "--index", writable, "--json")
+    assert (ran.code, ran.json["replaced"], ran.json["failed"]) == (0, 30, [])
+    # The index knows its encoder: it need not be named again.
+    found = dragoman("search", QUESTION, "--index", writable, "--json").json["results"]
+    assert found[0]["source"].endswith("06-webb-en.md")
+    assert dragoman("list", "--stats", "--index", writable, "--json").json["encoder"] == str(small_encoder)
+    assert dragoman("index", "a.txt", "--index", writable, "--json").json["added"] == 1
+    assert dragoman("doctor", "--index", writable).code == 0
+    assert_one_line_error(
+        dragoman("ask", "q", "--encoder", "embedded", "--index", writable), "--refresh --encoder embedded"
+    )
+
+
+def test_a_refresh_and_new_files_can_be_asked_for_at_once(
+    dragoman: Dragoman, writable: Path, small_encoder: Path, here: Path
+) -> None:
+    (here / "a.txt").write_text("A text of some words.", "utf-8")
+    ran = dragoman("index", "a.txt", "--refresh", "--encoder", small_encoder, "--index", writable, "--json")
+    assert ran.code == 0
+    assert dragoman("list", "--stats", "--index", writable, "--json").json["n_stale"] == 0
+    assert len(dragoman("list", "--index", writable, "--json").json["documents"]) == 31
+
+
+# --- settings ---------------------------------------------------------------------------------------------------
+
+
+def test_the_index_folder_comes_from_flag_environment_file_or_default_in_that_order(
+    dragoman: Dragoman, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (here / "a.txt").write_text("A text of some words.", "utf-8")
+    assert dragoman("index", "a.txt", "--json").json["index"] == ".dragoman"
+    (here / "dragoman.toml").write_text('index = "by-file"\nk = 1', "utf-8")
+    assert dragoman("index", "a.txt", "--json").json["index"] == "by-file"
+    monkeypatch.setenv("DRAGOMAN_INDEX", "by-environment")
+    assert dragoman("index", "a.txt", "--json").json["index"] == "by-environment"
+    assert dragoman("index", "a.txt", "--index", "by-flag", "--json").json["index"] == "by-flag"
+    for name in (".dragoman", "by-file", "by-environment", "by-flag"):
+        assert (here / name / STORE).is_file()
+
+
+def test_settings_of_the_file_hold_unless_overruled(
+    dragoman: Dragoman, sample_index: Path, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (here / "dragoman.toml").write_text(f'index = "{sample_index}"\nk = 2', "utf-8")
+    assert len(dragoman("search", QUESTION, "--json").json["results"]) == 2
+    monkeypatch.setenv("DRAGOMAN_K", "3")
+    assert len(dragoman("search", QUESTION, "--json").json["results"]) == 3
+    assert len(dragoman("search", QUESTION, "-k", 4, "--json").json["results"]) == 4
+    assert len(dragoman("ask", QUESTION, "--json").json["retrieved"]) == 3
+
+
+def test_settings_that_cannot_be_used_are_one_line(
+    dragoman: Dragoman, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (here / "dragoman.toml").write_text("index = ", "utf-8")
+    assert_one_line_error(dragoman("list"), "dragoman.toml is not valid TOML")
+    (here / "dragoman.toml").write_text("colour = 'red'", "utf-8")
+    assert_one_line_error(dragoman("list"), "unknown keys colour")
+    (here / "dragoman.toml").unlink()
+    monkeypatch.setenv("DRAGOMAN_K", "ten")
+    assert_one_line_error(dragoman("search", "q"), "DRAGOMAN_K: k is 'ten'")
+
+
+# --- what documents may hold ------------------------------------------------------------------------------------
+
+HOSTILE = "\x1b[31mred\x1b]0;title\x07 \x9b2J \x08\x7f \x0fend"
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def test_no_control_character_of_a_document_reaches_the_terminal(dragoman: Dragoman, here: Path) -> None:
+    row = {
+        "id": HOSTILE,
+        "title": f"Webb {HOSTILE}",
+        "author": HOSTILE,
+        "text": f"The Webb telescope left {HOSTILE} in 2021.",
+    }
+    broken = {"id": f"bad {HOSTILE}", "text": ""}
+    (here / "rows.jsonl").write_text("\n".join(json.dumps(value) for value in (row, broken)), "utf-8")
+    (here / "caf\x1b[31m.txt").write_bytes(b"")  # a file name of the same kind
+    outputs = [
+        dragoman("index", "rows.jsonl", "caf\x1b[31m.txt", "--verbose"),
+        dragoman("index", "rows.jsonl", "--json"),
+    ]
+    for command in (["list"], ["search", "Webb telescope 2021"], ["ask", "When did the Webb telescope leave?"]):
+        outputs += [dragoman(*command), dragoman(*command, "--json")]
+    for ran in outputs:
+        assert ran.code == 0, ran.err
+        assert CONTROLS.search(ran.out) is None, ran.out
+        assert CONTROLS.search(ran.err) is None, ran.err
+    assert "Webb" in outputs[2].out and "red" in outputs[2].out  # the words themselves are shown
+    stored = dragoman("list", "--json").json["documents"][0]
+    assert stored["source"].startswith("rows.jsonl#\x1b[31mred")  # and JSON gives them as they are, escaped
+
+
+def test_verbose_tells_what_was_left_out_and_how_files_were_decoded(dragoman: Dragoman, here: Path) -> None:
+    (here / "page.txt").write_text(
+        "Share\n\nThe Webb telescope left Earth in 2021, and it works well.\n\nSubscribe", "utf-8"
+    )
+    (here / "legacy.txt").write_bytes(
+        "東海道新幹線は一九六四年に開業した。東京と大阪を結んでいる。".encode("cp932") * 5
+    )
+    quiet = dragoman("index", "page.txt", "legacy.txt")
+    assert (quiet.code, quiet.err) == (0, "")
+    shutil.rmtree(here / ".dragoman")
+    told = dragoman("index", "page.txt", "legacy.txt", "-v")
+    assert told.code == 0 and told.out.split(";")[0] == quiet.out.split(";")[0]
+    lines = told.err.splitlines()
+    assert any(line.startswith("left out: page.txt: ") and line.endswith(": Share") for line in lines)
+    assert any(line.startswith("left out: page.txt: ") and line.endswith(": Subscribe") for line in lines)
+    assert any(line.startswith("note: legacy.txt: decoded as ") for line in lines)
+
+
+def pdf(text: str) -> bytes:
+    """A PDF of one line."""
+    stream = f"BT /F1 12 Tf 72 720 Td ({text}) Tj ET".encode()
+    objects = [
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 4 0 R"
+        b" /Resources << /Font << /F1 5 0 R >> >> >>",
+        b"<< /Length %d >>\nstream\n%s\nendstream" % (len(stream), stream),
+        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+    ]
+    out, offsets = b"%PDF-1.4\n", []
+    for number, content in enumerate(objects, 1):
+        offsets.append(len(out))
+        out += b"%d 0 obj\n%s\nendobj\n" % (number, content)
+    table = b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
+    return out + b"xref\n0 6\n0000000000 65535 f \n%strailer\n<< /Size 6 /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF" % (
+        table,
+        len(out),
+    )
+
+
+def word(*paragraphs: str) -> bytes:
+    document = docx.Document()
+    for paragraph in paragraphs:
+        document.add_paragraph(paragraph)
+    buffer = io.BytesIO()
+    document.save(buffer)
+    return buffer.getvalue()
+
+
+def bomb() -> bytes:
+    """A DOCX of some hundred kilobytes that unpacks to 260 MiB."""
+    buffer = io.BytesIO(word("small"))
+    with (
+        zipfile.ZipFile(buffer, "a", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("word/big.xml", "w") as big,
+    ):
+        for _ in range(260):
+            big.write(bytes(2**20))
+    return buffer.getvalue()
+
+
+def test_a_mixed_folder_is_indexed_as_far_as_it_can_be_and_each_bad_file_is_named(
+    dragoman: Dragoman, here: Path
+) -> None:
+    folder = here / "mixed"
+    (folder / "deep" / ".hidden").mkdir(parents=True)
+    page = "<html lang='fr'><head><title>Le récif</title></head><body><nav>Menu</nav><article><h1>Le récif</h1>"
+    page += (
+        "<p>"
+        + "Le récif de corail blanchit chaque été depuis que la mer se réchauffe. " * 8
+        + "</p></article></body></html>"
+    )
+    good = {
+        "plain.txt": "東海道新幹線は1964年に開業した。東京と大阪を結んでいる。".encode(),
+        "marked.md": "# 김치의 날\n\n한국은 11월 22일을 김치의 날로 정했다.".encode(),
+        "page.html": page.encode(),
+        "rows.jsonl": b'{"id": "1", "text": "Row one is here."}\n{"id": "2", "text": "Row two as well."}',
+        "paper.pdf": pdf("The Webb telescope left Earth in 2021, as this paper says."),
+        "letter.docx": word("Der Tunnel ist 327 Kilometer lang.", "Er wurde 1991 fertig."),
+        "deep/below.txt": "รถไฟความเร็วสูงเปิดให้บริการแล้ว".encode(),
+    }
+    bad = {
+        "empty.txt": (b"", "an empty file"),
+        "blank.md": (b" \n\t\n", "an empty file"),
+        "binary.txt": (np.random.default_rng(0).bytes(5_000), "binary"),
+        "picture.txt": (b"\x89PNG\r\n\x1a\n" + bytes(2_000), "binary"),
+        "zeros.txt": (b"some words\x00\x00\x00" * 50, "binary"),
+        "broken.pdf": (b"%PDF-1.7\n1 0 obj\n<< /Type /Catalog", "PDF"),
+        "notapdf.pdf": (b"just words", "PDF"),
+        "bomb.docx": (bomb(), "unpacks to"),
+        "torn.docx": (word("half")[:500], "damaged DOCX"),
+        "bare.html": (b"<html><body><nav>Menu</nav><script>x()</script></body></html>", "without main content"),
+        "torn.jsonl": (b'{"id": "1", "te', "line 1 is not JSON"),
+        "large.txt": (b"many words " * 100_000, "at most 1 MiB"),
+    }
+    for name, content in good.items():
+        (folder / name).write_bytes(content)
+    for name, (content, _) in bad.items():
+        (folder / name).write_bytes(content)
+    (folder / "deep" / ".hidden" / "secret.txt").write_text("Nobody looks here.", "utf-8")
+    (folder / "table.csv").write_text("not,a,known,format", "utf-8")
+
+    ran = dragoman("index", "mixed", "--max-file-mb", 1, "--json")
+    assert ran.code == 0
+    assert (ran.json["added"], len(ran.json["failed"])) == (8, len(bad))
+    reasons = {failure["source"]: failure["reason"] for failure in ran.json["failed"]}
+    for name, (_, reason) in bad.items():
+        assert reason in reasons[f"mixed/{name}"], name
+        assert f"failed: mixed/{name}: " in ran.err
+    assert len(ran.err.splitlines()) == len(bad)
+    listed = dragoman("list", "--json").json
+    names = {*good, "rows.jsonl#1", "rows.jsonl#2"} - {"rows.jsonl"}
+    assert {d["source"] for d in listed["documents"]} == {f"mixed/{name}" for name in names}
+    assert len(listed["failed"]) == len(bad)
+    top = dragoman("search", "How long is the tunnel in kilometres?", "-k", 3, "--json").json["results"]
+    assert "mixed/letter.docx" in [result["source"] for result in top]
+    again = dragoman("index", "mixed", "--max-file-mb", 1, "--json")
+    assert (again.code, again.json["unchanged"], again.json["added"]) == (0, 8, 0)
+
+
+# --- the process ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def wide_index(tmp_path_factory: pytest.TempPathFactory, encoder: Encoder) -> Path:
+    """An index of so many documents that a list of them fills a pipe."""
+    folder = tmp_path_factory.mktemp("wide")
+    lines = (json.dumps({"id": f"{i:06}", "title": "x" * 80, "text": f"Number {i}."}) for i in range(1_200))
+    (folder / "rows.jsonl").write_text("\n".join(lines), "utf-8")
+    ingest(folder / "index", [str(folder / "rows.jsonl")], encoder, n_workers=1)
+    return folder / "index"
+
+
+@pytest.mark.parametrize("reader", ["head -1", "true"])
+@pytest.mark.parametrize("as_json", ["", "--json"])
+def test_a_reader_that_goes_away_is_no_traceback(wide_index: Path, reader: str, as_json: str) -> None:
+    command = f"{sys.executable} -m ui.cli list {as_json} --index {wide_index} | {reader}"
+    ran = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False)
+    assert ran.stderr == ""
+    assert len(ran.stdout.splitlines()) == (1 if reader == "head -1" else 0)
+
+
+def test_a_terminal_that_knows_only_ascii_is_no_failure(sample_index: Path) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
+    ran = shell("ask", "김치의 날은 언제인가?", "--index", sample_index, env=environment)
+    assert (ran.code, ran.err) == (0, "")
+    assert "문서에는" in ran.out  # its own words, and those of the article
+    assert "21-food-ko.md" in ran.out
+
+
+def workers_of(parent: int) -> Iterator[int]:
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                ppid = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+                if ppid == parent and b"spawn_main" in (entry / "cmdline").read_bytes():
+                    yield int(entry.name)
+            except OSError:
+                continue
+
+
+@pytest.mark.skipif((os.cpu_count() or 1) < 2 or not Path("/proc/self").exists(), reason="needs workers, seen in /proc")
+def test_ctrl_c_stops_with_one_line_and_keeps_what_was_finished(here: Path) -> None:
+    body = " ".join(
+        ["한국은 11월 22일을 김치의 날로 정했다. The mirror has 18 segments. 東海道新幹線は1964年に開業した。"] * 6
+    )
+    lines = (json.dumps({"id": str(i), "text": f"Number {i}. {body}"}) for i in range(20_000))
+    (here / "rows.jsonl").write_text("\n".join(lines), "utf-8")
+    command = [sys.executable, "-m", "ui.cli", "index", "rows.jsonl"]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    deadline = time.monotonic() + 30
+    while not list(workers_of(child.pid)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(1)
+    assert child.poll() is None
+    os.killpg(child.pid, signal.SIGINT)  # as a terminal does it: to the whole group
+    out, err = child.communicate(timeout=60)
+    assert (child.returncode, out) == (1, "")
+    lines_told = [line for line in err.splitlines() if not re.match(r"\d+/\d+ files", line)]
+    assert lines_told == ["stopped; what was finished is kept, and the same command goes on from there"]
+    backend = EmbeddedBackend(here / ".dragoman")
+    assert backend.stats().n_documents >= 200
+
+
+HOLD_THE_LOCK = """
+import sys, time
+from pathlib import Path
+from index.backends.embedded import Writer
+from index.encoders import load_encoder
+with Writer(Path(sys.argv[1]), load_encoder("embedded")):
+    print("holding", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_second_writer_is_told_who_writes(here: Path, sample_index: Path, writable: Path) -> None:
+    child = subprocess.Popen([sys.executable, "-c", HOLD_THE_LOCK, str(writable)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert child.stdout is not None and child.stdout.readline() == "holding\n"
+        (here / "a.txt").write_text("A text of some words.", "utf-8")
+        ran = shell("index", "a.txt", "--index", writable)
+        assert_one_line_error(ran, f"another process (process {child.pid}) is writing to {writable}", "one writer")
+        assert shell("ask", QUESTION, "--index", writable).code == 0
+    finally:
+        child.kill()
+        child.wait()
+        child.stdout.close()

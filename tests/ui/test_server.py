@@ -1,0 +1,348 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from starlette.testclient import TestClient
+
+from index.backends.embedded import EmbeddedBackend
+from index.encoders.base import Encoder
+from index.search import MAX_QUESTION_CHARS
+from rag.chain import Chain, ChainSettings
+from ui.server import make_app, run
+
+ROOT = Path(__file__).parent.parent.parent
+QUESTION = "¿Cuántos documentos revisaron los abogados?"
+EVIL = "https://evil.example"
+
+
+@pytest.fixture
+def chain(sample_backend: EmbeddedBackend, encoder: Encoder) -> Chain:
+    return Chain(sample_backend, encoder, settings=ChainSettings(min_relevance=0.0))
+
+
+@pytest.fixture
+def client(chain: Chain) -> Iterator[TestClient]:
+    with TestClient(make_app(chain, with_page=False)) as client:
+        yield client
+
+
+# --- the JSON interface -----------------------------------------------------------------------------------
+
+
+def test_healthz_says_that_the_process_answers(client: TestClient) -> None:
+    response = client.get("/healthz")
+    assert (response.status_code, response.json()) == (200, {"status": "ok"})
+
+
+def test_ask_gives_the_answer_in_the_shape_of_the_command_line(client: TestClient, chain: Chain) -> None:
+    response = client.post("/api/v1/ask", json={"question": QUESTION})
+    assert response.status_code == 200
+    got, expected = response.json(), chain.invoke(QUESTION)
+    assert list(got) == [
+        "question", "language", "abstained", "answer", "answer_language", "sentences", "citations", "retrieved",
+        "warnings", "timings_ms",
+    ]  # fmt: skip
+    assert (got["question"], got["language"], got["abstained"]) == (QUESTION, "es", False)
+    assert (got["answer"], got["answer_language"], got["warnings"]) == (expected.text, "es", [])
+    assert [(s["text"], s["supported"], s["citations"]) for s in got["sentences"]] == [
+        (s.text, s.supported, list(s.citations)) for s in expected.sentences
+    ]
+    first = got["citations"][0]
+    assert set(first) == {"n", "doc_id", "source", "title", "language", "start", "end", "quote", "url"}
+    assert "más de 30.000 documentos" in first["quote"]
+    text = chain.backend.text(first["doc_id"])
+    assert text is not None
+    assert text[first["start"] : first["end"]] == first["quote"]
+    assert len(got["retrieved"]) == 10
+    assert set(got["timings_ms"]) == {"retrieval", "total"}
+
+
+def test_search_gives_k_passages_in_the_shape_of_the_command_line(client: TestClient, chain: Chain) -> None:
+    got = client.post("/api/v1/search", json={"question": QUESTION, "k": 3}).json()
+    assert (list(got), got["question"], got["language"]) == (
+        ["question", "language", "results", "warnings"],
+        QUESTION,
+        "es",
+    )
+    expected = chain.retrieve(QUESTION, 3).passages
+    assert [(r["doc_id"], r["start"], r["end"], r["text"], r["source"], r["title"]) for r in got["results"]] == [
+        (p.doc_id, p.start, p.end, p.text, p.source, p.title) for p in (item.passage for item in expected)
+    ]
+    assert [r["score"] for r in got["results"]] == pytest.approx([item.score for item in expected], abs=1e-6)
+    assert set(got["results"][0]) == {"doc_id", "source", "title", "language", "start", "end", "text", "score"}
+    assert len(client.post("/api/v1/search", json={"question": QUESTION}).json()["results"]) == 10
+
+
+@pytest.mark.parametrize("path", ["/api/v1/ask", "/api/v1/search"])
+@pytest.mark.parametrize(
+    "question", ["", "   ", "\n\t\u3000", "x" * (MAX_QUESTION_CHARS + 1), None, 7, ["a"], {"a": 1}]
+)
+def test_a_question_that_cannot_be_asked_is_refused(client: TestClient, path: str, question: Any) -> None:
+    response = client.post(path, json={"question": question})
+    assert response.status_code == 422
+    assert "detail" in response.json()
+
+
+def test_what_was_sent_does_not_come_back_in_the_refusal(client: TestClient) -> None:
+    secret = "swordfish " * 1_000
+    for body in ({"question": secret}, {"question": {"deep": secret}}, {"query": secret}, secret):
+        response = client.post("/api/v1/ask", json=body)
+        assert response.status_code == 422
+        assert "swordfish" not in response.text
+        assert len(response.text) < 500
+    broken = client.post(
+        "/api/v1/ask", content=b'{"question": "swordfish', headers={"Content-Type": "application/json"}
+    )
+    assert broken.status_code == 422
+    assert "swordfish" not in broken.text
+
+
+def test_a_question_at_the_limit_is_answered(client: TestClient) -> None:
+    assert client.post("/api/v1/search", json={"question": "가" * MAX_QUESTION_CHARS, "k": 1}).status_code == 200
+
+
+def test_half_a_surrogate_pair_in_a_question_is_refused(client: TestClient) -> None:
+    body = b'{"question": "tea \\ud83d time"}'
+    response = client.post("/api/v1/ask", content=body, headers={"Content-Type": "application/json"})
+    assert (response.status_code, response.json()["detail"][0]["type"]) == (422, "string_unicode")
+
+
+@pytest.mark.parametrize("k", [0, -1, 101, "x", 1.5])
+def test_a_k_out_of_range_is_refused(client: TestClient, k: Any) -> None:
+    assert client.post("/api/v1/search", json={"question": QUESTION, "k": k}).status_code == 422
+
+
+def test_a_body_over_a_mebibyte_is_refused_unread(client: TestClient) -> None:
+    response = client.post("/api/v1/ask", json={"question": "x" * 2**20})
+    assert response.status_code == 413
+
+
+def test_other_methods_and_paths_are_not_there(client: TestClient) -> None:
+    assert client.get("/api/v1/ask").status_code == 405
+    assert client.get("/docs").status_code == 404  # it would load its scripts from a public network
+    assert client.get("/redoc").status_code == 404
+    assert client.get("/").status_code == 404
+    assert set(client.get("/openapi.json").json()["paths"]) == {"/healthz", "/api/v1/ask", "/api/v1/search"}
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/healthz"), ("POST", "/api/v1/ask"), ("GET", "/nowhere")])
+def test_every_response_carries_the_security_headers(client: TestClient, method: str, path: str) -> None:
+    headers = client.request(method, path, json={"question": QUESTION} if method == "POST" else None).headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "no-referrer"
+    policy = dict(part.strip().split(" ", 1) for part in headers["content-security-policy"].split(";"))
+    assert policy["img-src"] == "'self' data: blob:"
+    assert policy["connect-src"] == policy["form-action"] == policy["base-uri"] == "'self'"
+    assert policy["frame-ancestors"] == "'self'"
+    assert policy["object-src"] == "'none'"
+    assert "http" not in headers["content-security-policy"]
+
+
+def test_pages_of_other_origins_are_not_let_in(client: TestClient) -> None:
+    asked = client.post("/api/v1/ask", json={"question": QUESTION}, headers={"Origin": EVIL})
+    preflight = client.options(
+        "/api/v1/ask",
+        headers={
+            "Origin": EVIL,
+            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": "content-type",
+        },
+    )
+    assert preflight.status_code == 400
+    for response in (asked, preflight):
+        assert "access-control-allow-origin" not in response.headers
+        assert "access-control-allow-credentials" not in response.headers
+
+
+def test_the_interface_alone_does_not_import_gradio() -> None:
+    code = (
+        "import sys; from ui.server import make_app; make_app(None, with_page=False);"
+        "print([name for name in ('gradio', 'pandas', 'torch') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_mode_in_which_visitors_run_code_is_refused(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRADIO_VIBE_MODE", "1")
+    with pytest.raises(
+        ValueError, match="GRADIO_VIBE_MODE is set, which lets visitors run code here; to mend: unset it"
+    ):
+        run(chain, "127.0.0.1", 1, with_page=True)
+
+
+# --- with the page, in a process of its own -----------------------------------------------------------------
+
+_SERVE = """
+import json, socket, sys
+from pathlib import Path
+
+looked_up = open(sys.argv[2], "w")
+HERE = ("127.0.0.1", "localhost", "::1", "0.0.0.0", "None")
+
+def audit(event, args):
+    host = args[0] if event == "socket.getaddrinfo" else args[1][0] if event == "socket.connect" else None
+    if event in ("socket.getaddrinfo", "socket.connect") and str(host) not in HERE:
+        print(event, host, file=looked_up, flush=True)
+
+sys.addaudithook(audit)
+
+import uvicorn
+from index.backends.embedded import EmbeddedBackend
+from index.encoders import load_encoder
+from rag.chain import Chain, ChainSettings
+from ui.server import make_app
+
+backend = EmbeddedBackend(Path(sys.argv[1]))
+app = make_app(Chain(backend, load_encoder("embedded"), settings=ChainSettings(min_relevance=0.0)))
+blocks = [route.app.blocks for route in app.routes if hasattr(getattr(route, "app", None), "blocks")]
+listener = socket.create_server(("127.0.0.1", 0))
+port = listener.getsockname()[1]
+print(json.dumps({"port": port, "launched": [page.has_launched for page in blocks]}), flush=True)
+uvicorn.Server(uvicorn.Config(app, log_level="critical")).run(sockets=[listener])
+"""
+
+
+@dataclass
+class Page:
+    """A running server with the page, and what it looked up outside of this machine."""
+
+    client: httpx.Client
+    launched: list[bool]
+    looked_up: Path
+
+    def call(self, name: str, data: list[Any], session: str) -> list[dict[str, Any]]:
+        """What the page's own script does: put an event into the queue, and read what comes of it."""
+        names = {event["api_name"]: event["id"] for event in self.client.get("/config").json()["dependencies"]}
+        body = {"data": data, "fn_index": names[name], "session_hash": session}
+        assert self.client.post("/gradio_api/queue/join", json=body).status_code == 200
+        messages: list[dict[str, Any]] = []
+        with self.client.stream("GET", "/gradio_api/queue/data", params={"session_hash": session}) as stream:
+            for line in stream.iter_lines():
+                if line.startswith("data:"):
+                    messages.append(json.loads(line.removeprefix("data:")))
+                    if messages[-1]["msg"] == "process_completed":
+                        break
+        return messages
+
+    def ask(self, question: str, session: str) -> list[dict[str, Any]]:
+        self.call("_clear_and_save_textbox", [question], session)
+        return self.call("_submit_fn", [None, None], session)
+
+
+@pytest.fixture(scope="module")
+def page(sample_index: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    folder = tmp_path_factory.mktemp("page")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "GRADIO_TEMP_DIR": str(folder / "gradio")}
+    del environment["GRADIO_ANALYTICS_ENABLED"]  # the page itself turns it off
+    process = subprocess.Popen(
+        [sys.executable, "-c", _SERVE, str(sample_index), str(folder / "looked-up")],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=folder,
+        env=environment,
+    )
+    assert process.stdout is not None
+    try:
+        told = json.loads(process.stdout.readline())
+        with httpx.Client(base_url=f"http://127.0.0.1:{told['port']}", timeout=30, trust_env=False) as client:
+            yield Page(client, told["launched"], folder / "looked-up")
+    finally:
+        process.terminate()
+        process.wait(10)
+        process.stdout.close()
+
+
+class Loaded(HTMLParser):
+    """The addresses that a browser fetches for a page by itself."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        name = {"link": "href"}.get(tag, "src")
+        self.addresses += [value for key, value in attrs if key == name and value and tag != "a"]
+
+
+def test_the_page_is_served_with_the_security_headers_and_the_interface_beside_it(page: Page) -> None:
+    response = page.client.get("/", headers={"Origin": EVIL})
+    assert response.status_code == 200
+    assert page.client.get("/config").json()["title"] == "Dragoman"
+    assert "img-src 'self' data: blob:" in response.headers["content-security-policy"]
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert "access-control-allow-origin" not in response.headers
+    assert page.client.get("/healthz").json() == {"status": "ok"}
+    assert page.client.post("/api/v1/ask", json={"question": QUESTION}).json()["language"] == "es"
+
+
+def test_the_page_loads_nothing_from_elsewhere(page: Page) -> None:
+    html = page.client.get("/").text
+    loaded = Loaded(html).addresses
+    assert loaded
+    assert [address for address in loaded if "://" in address or address.startswith("//")] == []
+    styles = [address for address in loaded if address.endswith(".css")]
+    for sheet in [page.client.get(address.removeprefix(".")).text for address in styles]:
+        assert "@import" not in sheet
+        assert "url(http" not in sheet
+    theme = page.client.get("/theme.css").text
+    assert "url(http" not in theme
+
+
+def test_the_page_counts_as_launched(page: Page) -> None:
+    # Only then does gradio check the paths of files that a request names.
+    assert page.launched == [True]
+
+
+def test_a_file_that_nobody_uploaded_is_refused(page: Page, tmp_path: Path) -> None:
+    (tmp_path / "private.txt").write_text("private", "utf-8")
+    file = {"path": str(tmp_path / "private.txt"), "meta": {"_type": "gradio.FileData"}}
+    message = {"role": "user", "content": [{"type": "file", "file": file}]}
+    *_, last = page.call("_append_message_to_history", [None, [message]], "refused")
+    assert last["success"] is False
+    assert "private" not in json.dumps(last)
+    assert page.client.get(f"/gradio_api/file={tmp_path / 'private.txt'}").status_code in (403, 404)
+
+
+def test_no_endpoint_of_the_page_is_public(page: Page) -> None:
+    assert page.client.get("/gradio_api/info").json() == {"named_endpoints": {}, "unnamed_endpoints": {}}
+
+
+def test_the_page_streams_a_cited_answer_and_shows_its_sources(page: Page) -> None:
+    messages = page.ask(QUESTION, "streams")
+    assert sum(message["msg"] == "process_generating" for message in messages) >= 2
+    last = messages[-1]
+    assert last["success"] is True
+    _, conversation, panel = last["output"]["data"]
+    asked, answered = ("".join(part["text"] for part in turn["content"]) for turn in conversation)
+    assert asked == QUESTION
+    assert "más de 30\\.000 documentos" in answered
+    assert "[\\[1\\]](#source-1)" in answered
+    assert panel.startswith("### Fuentes\n\n<article id=")
+    assert "más de 30.000 documentos" in panel
+    assert "<mark>" in panel
+
+
+@pytest.mark.parametrize(("question", "problem"), [("   ", "the question is empty"), ("x" * 2001, "2001 characters")])
+def test_the_page_says_what_is_wrong_with_a_question(page: Page, question: str, problem: str) -> None:
+    last = page.ask(question, f"wrong {len(question)}")[-1]
+    assert last["success"] is True
+    _, conversation, panel = last["output"]["data"]
+    assert problem in conversation[-1]["content"][0]["text"]
+    assert panel == ""
+
+
+def test_nothing_outside_of_this_machine_was_looked_up(page: Page) -> None:
+    page.ask("Who led NASA?", "outside")
+    assert page.looked_up.read_text() == ""
