@@ -329,7 +329,7 @@ class _Run:
     def _fail(self, location: str, source: str, error: ReadError) -> None:
         """Log a failure; what was stored of this source before stays as it is."""
         self.report.failed.append((source, str(error)))
-        if not is_url(location) and _is_gone(location):
+        if not is_url(location) and _is_gone(location) and not Path(location).is_dir():
             # Nothing to come back to: what was stored of it goes, and the log keeps no trace of a slip of the pen.
             self.flush()
             self.report.deleted += self._writer.forget_files([location])

@@ -10,10 +10,13 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
+from multiprocessing.resource_tracker import ensure_running
 from pathlib import Path
 from types import TracebackType
 
@@ -67,7 +70,8 @@ class Workers:
                 self._n, get_context("spawn"), _start, (self._encoder.path, self._encoder.name, self._settings)
             )
         try:
-            return Pending(batch, self._pool.submit(_work, batch))
+            with _interrupts_held():
+                return Pending(batch, self._pool.submit(_work, batch))
         except BrokenProcessPool:
             return Pending(batch, self._again(batch))
 
@@ -130,12 +134,25 @@ def fitted(settings: IndexSettings, encoder: Encoder) -> IndexSettings:
     )
 
 
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Start no process that Ctrl+C reaches: a terminal sends it to all of them, and ours is the one to act on it."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    ensure_running()  # multiprocessing's own helper: starting it would let interrupts through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 _mine: tuple[Encoder, IndexSettings] | None = None  # of a worker process, set once at its start
 
 
 def _start(path: Path, name: str, settings: IndexSettings) -> None:
     global _mine  # noqa: PLW0603 - the pool's initialiser has no other way to leave something behind
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches the whole group: our parent stops us
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _mine = (StaticEncoder(path, name), settings)
 

@@ -61,10 +61,9 @@ def discover(source: str) -> Iterator[Found]:
     except FileNotFoundError:
         yield Found(path, source, ReadError(f"{source} does not exist", "a file, folder or URL", "check the path"))
         return
-    except OSError as error:
-        yield Found(
-            path, source, ReadError(f"{source}: {error.strerror}", "a readable path", "check the path and its rights")
-        )
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        yield Found(path, source, ReadError(f"{source}: {reason}", "a readable path", "check the path and its rights"))
         return
     if stat.S_ISREG(mode):
         yield Found(path, source)
@@ -80,12 +79,19 @@ def _walk(folder: Path) -> Iterator[Found]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             path = Path(root) / name
-            if not name.startswith(".") and path.suffix.lower() in SUFFIXES and path.is_file():
+            if name.startswith(".") or path.suffix.lower() not in SUFFIXES:
+                continue
+            try:
+                is_file = path.is_file()
+            except PermissionError as error:  # the folder may be listed, but not entered
+                failures.append(error)
+                continue
+            if is_file:
                 yield Found(path, str(path))
     for failure in failures:
         path = Path(failure.filename)
         yield Found(
-            path, str(path), ReadError(f"{path}: {failure.strerror}", "a readable folder", f"chmod u+rx {path}")
+            path, str(path), ReadError(f"{path}: {failure.strerror}", "a readable folder", f"chmod -R u+rX {path}")
         )
 
 

@@ -65,8 +65,8 @@ def _blocks(document: object) -> list[Block]:
     for item in document.iter_inner_content():  # type: ignore[attr-defined]
         if isinstance(item, Table):
             for row in item.rows:
-                cells = list(dict.fromkeys(" ".join(cell.text.split()) for cell in row.cells))
-                blocks.append(Block(" | ".join(filter(None, cells)), BlockKind.ITEM))
+                cells = {cell._tc: " ".join(cell.text.split()) for cell in row.cells}  # a merged cell comes twice
+                blocks.append(Block(" | ".join(filter(None, cells.values())), BlockKind.ITEM))
             continue
         style = (item.style.name or "") if item.style is not None else ""
         kind = BlockKind.PARAGRAPH

@@ -46,10 +46,18 @@ def read_html(data: bytes, declared: str = "", url: str = "") -> Article:
         title=" ".join((found.title or "").split()),
         url=web_url(found.url or "") or web_url(url),
         author=" ".join((found.author or "").split()),
-        date=iso_date(found.date or ""),
+        date=_date(found.date or "", text, blocks),
         language=language.group(1).replace("_", "-") if language else "",
     )
     return Article(blocks, metadata, notes=notes)
+
+
+def _date(found: str, markup: str, blocks: tuple[Block, ...]) -> str:
+    """The date as ISO 8601, unless it is only one that the article's text mentions: trafilatura takes any."""
+    date = iso_date(found)
+    if date and any(date in block.text for block in blocks):
+        return date if regex.search(rf"(?:<[^<>]*|\"date\w*\"\s*:\s*\"){date}", markup) else ""
+    return date
 
 
 def _blocks(body: Any) -> Iterator[Block]:

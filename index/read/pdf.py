@@ -13,6 +13,8 @@ from index.read.text import iso_date
 from index.settings import Limits
 
 _HYPHEN_WRAP = regex.compile(r"(?<=\p{Ll})-\n(?=\p{Ll})")
+# D:20240305080000+09'00'. pypdf's own parser raises on a wrong one and makes 3 January of the month 13.
+_PDF_DATE = regex.compile(r"^(?:D:)?(\d{4})(\d\d)(\d\d)(?:.*)")
 _SENTENCE_END = regex.compile(r"[.!?。！？؟।…:：]['\"”’»」』)）]*$")
 
 
@@ -44,13 +46,13 @@ def read_pdf(data: bytes, limits: Limits) -> Article:
         raise ReadError("a PDF without text (scanned pages?)", "a PDF with a text layer", "run OCR on it first")
     title = str(information.title or "") if information else ""
     author = str(information.author or "") if information else ""
-    created = information.creation_date if information else None
+    created = str(information.creation_date_raw or "") if information else ""
     return Article(
         blocks,
         Metadata(
             title=" ".join(title.split()),
             author=" ".join(author.split()),
-            date=iso_date(created.isoformat()) if created else "",
+            date=iso_date(_PDF_DATE.sub(r"\1-\2-\3", created)),
         ),
     )
 

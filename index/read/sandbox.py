@@ -35,7 +35,12 @@ class ParserProcess:
             ReadError: What the reader says, or that it ran over its time or memory.
         """
         connection = self._start()
-        connection.send((kind, data))
+        try:
+            connection.send((kind, data))
+        except OSError:  # it was ended from outside since the last file, which is not this one's fault
+            self.close()
+            connection = self._start()
+            connection.send((kind, data))
         if not connection.poll(self._limits.parse_timeout_s):
             self.close()
             limit = f"{self._limits.parse_timeout_s:.0f} s"

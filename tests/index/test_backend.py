@@ -322,6 +322,10 @@ def test_counts_of_terms_languages_and_passages_are_those_of_what_was_handed_in(
         assert snapshot.document_frequency([]) == {}
         assert snapshot.n_passages() == sum(len(item.passages) for item in corpus)
         assert snapshot.languages() == Counter(p.language for item in corpus for p in item.passages)
+        pids = all_pids(snapshot)
+        languages = {pid: passage.language for pid, passage in snapshot.passages(pids).items()}
+        assert snapshot.passage_languages([*pids, 10**9]) == languages
+        assert snapshot.passage_languages([]) == {}
 
 
 def test_stats_are_the_sizes_of_what_was_handed_in(store: Store, corpus: list[EncodedDocument]) -> None:

@@ -168,6 +168,25 @@ def test_only_files_of_that_very_folder_are_removed(index: Path, tmp_path: Path)
     assert len(list(EmbeddedBackend(index).documents())) == 2  # that of news-old too: nobody asked about it
 
 
+def test_a_file_that_was_named_and_is_gone_is_removed_and_a_slip_of_the_pen_leaves_no_trace(
+    index: Path, news: Path
+) -> None:
+    run(index, news)
+    (news / "webb.txt").unlink()
+    report = run(index, news / "webb.txt", news / "wbeb.txt", news / "kimchi.md")
+    assert counts(report) == (0, 0, 1, 1, 2)
+    assert all("does not exist" in reason for _, reason in report.failed)
+    assert (listed(index), found(index, "Webb")) == ({"kimchi.md", "rail.txt"}, set())
+    assert EmbeddedBackend(index).failures() == []
+
+
+def test_files_of_types_that_are_not_read_are_counted(index: Path, news: Path) -> None:
+    for name in ("a.csv", "b.csv", "deep/c.CSV", "Makefile", ".hidden.csv"):
+        (news / name).write_text("not read", "utf-8")
+    assert run(index, news).passed_over == {".csv": 3, "without a suffix": 1}
+    assert listed(index) == {"webb.txt", "kimchi.md", "rail.txt"}
+
+
 def test_a_deleted_document_comes_back_when_its_file_is_indexed_again(index: Path, news: Path) -> None:
     run(index, news)
     (doomed,) = [d.doc_id for d in EmbeddedBackend(index).documents() if d.source.endswith("webb.txt")]
@@ -243,6 +262,7 @@ def test_what_is_unreadable_for_the_moment_is_not_removed(index: Path, news: Pat
     assert all("Permission denied" in reason and "chmod" in reason for _, reason in failed)
     assert listed(index) == {"webb.txt", "kimchi.md", "rail.txt"}
     assert found(index, "新幹線") == {"rail.txt"}
+    assert sorted(Path(source).name for source, _ in EmbeddedBackend(index).failures()) == ["deep", "webb.txt"]
     assert counts(run(index, news)) == (0, 0, 3, 0, 0)
     assert EmbeddedBackend(index).failures() == []
 

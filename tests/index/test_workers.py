@@ -174,8 +174,8 @@ if __name__ == "__main__":
 """
 
 
-def start(tmp_path: Path) -> subprocess.Popen[bytes]:
-    """An ingest in a process group of its own, long enough to be stopped, with its workers running."""
+def start(tmp_path: Path, seconds: float = 1.0) -> subprocess.Popen[bytes]:
+    """An ingest in a process group of its own, long enough to be stopped, `seconds` after it has got a worker."""
     lines = (json.dumps({"id": str(i), "text": " ".join(SENTENCES) * 5}) for i in range(5_000))
     (tmp_path / "long.jsonl").write_text("\n".join(lines), "utf-8")
     script = tmp_path / "run.py"
@@ -185,8 +185,8 @@ def start(tmp_path: Path) -> subprocess.Popen[bytes]:
         stderr=subprocess.PIPE,
         start_new_session=True,
     )
-    assert until(lambda: len(list(children(child.pid))) == 2)
-    time.sleep(1.0)  # they are at work now, not starting
+    assert until(lambda: list(children(child.pid)))
+    time.sleep(seconds)
     assert child.poll() is None
     return child
 
@@ -194,7 +194,7 @@ def start(tmp_path: Path) -> subprocess.Popen[bytes]:
 def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     child = start(tmp_path)
     workers = list(children(child.pid))
-    assert len(workers) == 2
+    assert len(workers) == 2  # started, and at work
     child.kill()
     child.wait()
     assert child.stderr is not None
@@ -202,8 +202,9 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     assert until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
 
 
-def test_ctrl_c_at_a_terminal_stops_the_parent_and_no_worker_complains(tmp_path: Path) -> None:
-    child = start(tmp_path)
+@pytest.mark.parametrize("seconds", [0.0, 0.2, 1.0], ids=["it has begun", "it imports", "it works"])
+def test_ctrl_c_at_a_terminal_stops_the_parent_and_no_worker_complains(tmp_path: Path, seconds: float) -> None:
+    child = start(tmp_path, seconds)
     workers = list(children(child.pid))
     os.killpg(child.pid, signal.SIGINT)  # a terminal sends it to the whole group
     _, errors = child.communicate(timeout=30)

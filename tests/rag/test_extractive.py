@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -92,8 +93,6 @@ def test_one_sentence_in_two_passages_is_quoted_once(make_passage: MakePassage, 
     # Passages of one document share a sentence where they overlap.
     first = make_passage("Tea is hot. Water is cold.", 1, start=0)
     again = make_passage("Water is cold. Ice is colder.", 2, start=12)
-    from dataclasses import replace
-
     second = replace(again, passage=replace(again.passage, doc_id=first.passage.doc_id))
     found = answer(Task("Water is cold?", "en", found_result("Water is cold?", "en", first, second), HashEncoder()))
     assert [c.quote for c in found.citations].count("Water is cold.") == 1
@@ -116,6 +115,16 @@ def test_a_question_or_heading_in_the_text_gives_way_to_a_sentence_that_answers(
     question = "Who built the harbour tower?"
     found = answer(Task(question, "en", found_result(question, "en", passage), HashEncoder(dim=2048)))
     assert "The Romans built the harbour tower." in [c.quote for c in found.citations]
+
+
+def test_a_heading_that_repeats_the_question_gives_way_to_the_sentence_below_it(
+    make_passage: MakePassage, found_result: MakeResult
+) -> None:
+    made = make_passage("The cranes of the harbour\n\nSeven big cranes stand on the quay.")
+    passage = replace(made, passage=replace(made.passage, section="The cranes of the harbour"))
+    question = "the cranes of the harbour quay"
+    found = answer(Task(question, "en", found_result(question, "en", passage), HashEncoder(dim=2048)))
+    assert found.citations[0].quote == "Seven big cranes stand on the quay."
 
 
 def test_list_marks_and_page_numbers_are_not_quoted(make_passage: MakePassage, found_result: MakeResult) -> None:

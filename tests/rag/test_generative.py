@@ -453,24 +453,31 @@ def test_a_server_that_refuses_the_connection_gives_way_with_a_warning(
 @pytest.mark.parametrize(
     ("spec", "remedy"),
     [
-        ("anthropic:claude-sonnet-5", "pip install langchain-anthropic, and set the provider's key in the environment"),
-        ("nobody:model", "pip install langchain-nobody, and set the provider's key in the environment"),
-        ("just-a-name", "pip install langchain-openai, and set the provider's key in the environment"),
-        ("openai:", "pip install langchain-openai, and set the provider's key in the environment"),
-        ("", "pip install langchain-openai, and set the provider's key in the environment"),
+        ("anthropic:claude-sonnet-5", "pip install 'dragoman[anthropic]', and set its key in the environment"),
+        ("ollama:llama3.2", "pip install 'dragoman[ollama]'"),
+        ("openai:", "pip install 'dragoman[openai]', and set its key in the environment"),
+        (
+            "nobody:model",
+            "use one of openai, anthropic, google_genai, mistralai, ollama, or install LangChain's package for nobody",
+        ),
+        (
+            "just-a-name",
+            "use one of openai, anthropic, google_genai, mistralai, ollama, or install LangChain's package",
+        ),
+        ("", "use one of openai, anthropic, google_genai, mistralai, ollama, or install LangChain's package"),
     ],
 )
 def test_a_provider_that_is_not_installed_or_unknown_is_an_error_that_names_the_command(spec: str, remedy: str) -> None:
     with pytest.raises(ModelUnavailable) as caught:
         load_chat_model(spec)
-    assert caught.value.remedy == remedy
+    assert caught.value.remedy.removesuffix(" for your provider") == remedy
     assert f"the model {spec!r} cannot be set up" in caught.value.found
     assert "openai:gpt-5-mini" in caught.value.expected
 
 
 def test_a_provider_without_its_key_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    with pytest.raises(ModelUnavailable, match="set the provider's key in the environment"):
+    with pytest.raises(ModelUnavailable, match="and set its key in the environment"):
         load_chat_model("openai:gpt-5-mini")
 
 

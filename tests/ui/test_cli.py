@@ -15,6 +15,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -317,6 +318,10 @@ def test_wrong_usage_is_exit_2_with_help_on_stderr(dragoman: Dragoman, arguments
     assert "Usage: dragoman" in ran.err and "Traceback" not in ran.err
 
 
+def test_the_version_is_that_of_the_package(dragoman: Dragoman) -> None:
+    assert dragoman("--version") == Ran(0, f"dragoman {version('dragoman')}\n", "")
+
+
 def test_help_names_every_command_of_the_design(dragoman: Dragoman) -> None:
     ran = dragoman("--help")
     assert (ran.code, ran.err) == (0, "")
@@ -404,14 +409,15 @@ def test_a_gold_file_that_cannot_be_used_is_named_with_its_line(
 def test_paths_that_cannot_be_read_fail_by_name(dragoman: Dragoman, here: Path) -> None:
     ran = dragoman("index", "nowhere.txt")
     assert ran.code == 1
-    assert (
-        ran.err
-        == "failed: nowhere.txt: nowhere.txt does not exist; expected: a file, folder or URL; to mend: check the path\n"
-    )
+    assert ran.err == "failed: nowhere.txt does not exist; expected: a file, folder or URL; to mend: check the path\n"
     (here / "a.txt").write_text("This one can be read.", "utf-8")
     ran = dragoman("index", "nowhere.txt", "a.txt", "https://example.org/x")
     assert ran.code == 0  # something was done
-    assert [line.split(":")[1].strip() for line in ran.err.splitlines()] == ["nowhere.txt", "https"]
+    assert [line.split()[:2] for line in ran.err.splitlines()] == [
+        ["failed:", "nowhere.txt"],
+        ["failed:", "https://example.org/x:"],
+    ]
+    assert dragoman("list", "--json").json["failed"][0]["source"] == "https://example.org/x"  # the other is a slip
     assert "1 added" in ran.out and "2 failed" in ran.out
     if os.geteuid() != 0:
         (here / "a.txt").chmod(0)
@@ -419,7 +425,7 @@ def test_paths_that_cannot_be_read_fail_by_name(dragoman: Dragoman, here: Path) 
         (here / "a.txt").chmod(0o644)
         assert ran.code == 1 and "Permission denied" in ran.err
     (here / "file").write_text("in the way", "utf-8")
-    assert_one_line_error(dragoman("index", "a.txt", "--index", "file"), "file")
+    assert_one_line_error(dragoman("index", "a.txt", "--index", "file"), "file cannot be an index folder", "--index")
     assert_one_line_error(dragoman("search", "q", "--index", "file"), "there is no index in file")
 
 
@@ -545,6 +551,28 @@ def test_a_refresh_and_new_files_can_be_asked_for_at_once(
     assert ran.code == 0
     assert dragoman("list", "--stats", "--index", writable, "--json").json["n_stale"] == 0
     assert len(dragoman("list", "--index", writable, "--json").json["documents"]) == 31
+
+
+def test_the_size_of_passages_and_their_parts_can_be_chosen_and_changed(dragoman: Dragoman, here: Path) -> None:
+    text = " ".join(f"The tunnel number {i} is {i + 3} kilometres long." for i in range(40))
+    (here / "a.txt").write_text(text, "utf-8")
+
+    def sizes() -> tuple[int, int]:
+        stats = dragoman("list", "--stats", "--json").json
+        return stats["n_passages"], stats["n_vectors"]
+
+    assert dragoman("index", "a.txt", "--parts", "whole", "--passage-tokens", 64).code == 0
+    n_passages, n_vectors = sizes()
+    assert n_passages == n_vectors > 4  # the whole of each, and nothing else
+    for flags in (["--parts", "sentences"], ["--passage-tokens", 100]):
+        assert_one_line_error(dragoman("index", "a.txt", *flags), "was made with", "dragoman index --refresh")
+    assert dragoman("index", "a.txt", "--json").json["unchanged"] == 1  # its own need not be named again
+    assert dragoman("index", "--refresh", "--json").json["replaced"] == 0
+    assert dragoman("index", "--refresh", "--parts", "pairs", "--passage-tokens", 128, "--json").json["replaced"] == 1
+    assert sizes()[0] < n_passages and sizes()[1] > 80  # 40 sentences and about as many pairs
+    wrong = dragoman("index", "a.txt", "--parts", "quarters")
+    assert (wrong.code, wrong.out) == (2, "") and "whole, sentences, pairs" in wrong.err
+    assert dragoman("doctor").code == 0
 
 
 # --- settings ---------------------------------------------------------------------------------------------------
@@ -727,7 +755,8 @@ def test_a_mixed_folder_is_indexed_as_far_as_it_can_be_and_each_bad_file_is_name
     for name, (_, reason) in bad.items():
         assert reason in reasons[f"mixed/{name}"], name
         assert f"failed: mixed/{name}: " in ran.err
-    assert len(ran.err.splitlines()) == len(bad)
+    assert ran.err.splitlines()[-1] == "passed over, of types that are not read: .csv 1"
+    assert len(ran.err.splitlines()) == len(bad) + 1
     listed = dragoman("list", "--json").json
     names = {*good, "rows.jsonl#1", "rows.jsonl#2"} - {"rows.jsonl"}
     assert {d["source"] for d in listed["documents"]} == {f"mixed/{name}" for name in names}

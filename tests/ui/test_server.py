@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,9 +16,11 @@ import pytest
 from starlette.testclient import TestClient
 
 from index.backends.embedded import EmbeddedBackend
+from index.build import ingest
 from index.encoders.base import Encoder
 from index.search import MAX_QUESTION_CHARS
 from rag.chain import Chain, ChainSettings
+from rag.testing import HashEncoder
 from ui.server import make_app, run
 
 ROOT = Path(__file__).parent.parent.parent
@@ -179,6 +182,27 @@ def test_the_mode_in_which_visitors_run_code_is_refused(chain: Chain, monkeypatc
         ValueError, match="GRADIO_VIBE_MODE is set, which lets visitors run code here; to mend: unset it"
     ):
         run(chain, "127.0.0.1", 1, with_page=True)
+
+
+def test_a_port_that_is_taken_is_said_before_anything_is_built(chain: Chain) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ValueError, match=rf":{port} cannot be listened on .*choose another with --port"):
+            run(chain, "127.0.0.1", port, with_page=True)
+
+
+def test_an_index_that_breaks_under_the_server_is_said_and_the_server_stays_up(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("The harbour has seven cranes.", "utf-8")
+    ingest(tmp_path / "index", [str(tmp_path / "a.txt")], HashEncoder(), n_workers=1)
+    backend = EmbeddedBackend(tmp_path / "index")
+    with TestClient(make_app(Chain(backend, HashEncoder()), with_page=False)) as client:
+        for file in (tmp_path / "index").glob("store.sqlite*"):
+            file.write_bytes(b"not a database" * 1_000)
+        response = client.post("/api/v1/ask", json={"question": "How many cranes?"})
+        assert response.status_code == 503
+        assert "is damaged" in response.json()["detail"]
+        assert client.get("/healthz").status_code == 200
+    backend.close()
 
 
 # --- with the page, in a process of its own -----------------------------------------------------------------

@@ -1,0 +1,594 @@
+"""Reading text, Markdown, HTML and JSON lines, and finding the files to read."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from index.documents import Article, Block, BlockKind, Metadata
+from index.errors import ReadError, TooLarge
+from index.read import clean, discover, read_path
+from index.read.html import read_html
+from index.read.sandbox import ParserProcess
+from index.read.text import iso_date, metadata_from, read_markdown, read_text, web_url
+from index.settings import Limits
+
+HEADING, PARAGRAPH, ITEM = BlockKind.HEADING, BlockKind.PARAGRAPH, BlockKind.ITEM
+
+
+@pytest.fixture
+def parser() -> Iterator[ParserProcess]:
+    with ParserProcess(Limits()) as process:  # starts no process before a PDF or DOCX comes
+        yield process
+
+
+def read(path: Path, parser: ParserProcess, limits: Limits | None = None) -> list[Article | ReadError]:
+    return list(read_path(path, parser, limits or Limits()))
+
+
+def texts(article: Article) -> list[str]:
+    return [block.text for block in article.blocks]
+
+
+def kinds(article: Article) -> list[tuple[str, str]]:
+    return [(block.kind.value, block.text) for block in article.blocks]
+
+
+# --- files ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("content", [b"", b"   \n\t \r\n", b"\n" * 5000], ids=["empty", "blank", "newlines"])
+@pytest.mark.parametrize("name", ["a.txt", "a.md", "a.html", "a.pdf", "a.docx"])
+def test_a_file_without_text_is_an_error_that_says_so(
+    tmp_path: Path, parser: ParserProcess, name: str, content: bytes
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ReadError, match="an empty file"):
+        read(tmp_path / name, parser)
+
+
+def test_a_jsonl_file_without_text_has_no_articles(tmp_path: Path, parser: ParserProcess) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b"\n \n\t\n")
+    assert read(tmp_path / "a.jsonl", parser) == []
+
+
+@pytest.mark.parametrize("text", ["\ufeff", "\u3000\n\u3000", "\ufeff \n"], ids=["mark", "wide-space", "mark-blank"])
+def test_a_file_of_invisible_characters_leaves_no_text(tmp_path: Path, parser: ParserProcess, text: str) -> None:
+    (tmp_path / "a.txt").write_text(text, "utf-8")
+    (article,) = read(tmp_path / "a.txt", parser)
+    assert isinstance(article, Article)
+    assert clean(article, "a", "a").text == ""
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.md", "a.html", "a.jsonl", "a.pdf"])
+def test_a_missing_file_is_a_read_error(tmp_path: Path, parser: ParserProcess, name: str) -> None:
+    with pytest.raises(ReadError, match="No such file"):
+        read(tmp_path / name, parser)
+
+
+def test_a_file_over_the_limit_is_too_large_and_is_not_read(tmp_path: Path, parser: ParserProcess) -> None:
+    with (tmp_path / "a.txt").open("wb") as file:
+        file.truncate(65 * 2**20)
+    with pytest.raises(TooLarge, match="65 MiB in one file; expected: at most 64 MiB"):
+        read(tmp_path / "a.txt", parser)
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.md", "a.weird", "a"])
+def test_a_file_is_read_as_text_whatever_its_suffix(tmp_path: Path, parser: ParserProcess, name: str) -> None:
+    (tmp_path / name).write_text("두 번째 문장은 여기에 있다.", "utf-8")
+    assert read(tmp_path / name, parser) == [Article((Block("두 번째 문장은 여기에 있다."),))]
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".md", ".html"])
+def test_binary_data_under_a_text_suffix_is_refused(tmp_path: Path, parser: ParserProcess, suffix: str) -> None:
+    (tmp_path / f"a{suffix}").write_bytes(bytes(range(256)) * 50)
+    with pytest.raises(ReadError, match="binary data, not text"):
+        read(tmp_path / f"a{suffix}", parser)
+
+
+def test_nul_bytes_in_a_text_do_not_reach_the_document(tmp_path: Path, parser: ParserProcess) -> None:
+    (tmp_path / "a.txt").write_bytes(("서울에 비가 왔다. " * 39 + "서울에 비가\x00 왔다.").encode())
+    (article,) = read(tmp_path / "a.txt", parser)
+    assert isinstance(article, Article)
+    assert clean(article, "a", "a").text == ("서울에 비가 왔다. " * 40).strip()
+
+
+# --- plain text -------------------------------------------------------------------------------------------
+
+
+def test_blank_lines_part_paragraphs_and_other_lines_stay() -> None:
+    article = read_text("하나\n둘\n\n셋\n \t\u3000\n\n\n  넷".encode())
+    assert article == Article((Block("하나\n둘"), Block("셋"), Block("넷")))
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+def test_every_kind_of_line_end_reads_the_same(line_end: str) -> None:
+    text = line_end.join(["Erste Zeile", "zweite Zeile", "", "Neuer Absatz"])
+    assert texts(read_text(text.encode())) == ["Erste Zeile\nzweite Zeile", "Neuer Absatz"]
+
+
+def test_a_line_of_fifty_megabytes_is_read_in_bounded_time_and_memory(tmp_path: Path, parser: ParserProcess) -> None:
+    sentence = "In the year of the long line nobody ever pressed the return key. "
+    n = 50 * 2**20 // len(sentence)
+    (tmp_path / "a.txt").write_text(sentence * n, "utf-8")
+    start, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    (article,) = read(tmp_path / "a.txt", parser)
+    assert isinstance(article, Article)
+    document = clean(article, "a", "a")
+    assert time.monotonic() - start < 20
+    assert len(document.text) == n * len(sentence) - 1
+    assert document.text.endswith("the return key.")
+    grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown_kib < 1024 * 1024
+
+
+# --- Markdown ---------------------------------------------------------------------------------------------
+
+MARKDOWN = """\
+---
+title: "Die Brücke"
+author: [Ada Weiß, Ben Öz]
+date: 2024-03-05
+lang: de_AT
+url: https://example.org/bruecke
+---
+# Die *Brücke*
+
+Ein Absatz mit ![Bild](b.png) und [Verweis](https://example.org), `code` und **fett** &amp; mehr.
+
+![nur ein Bild](c.png)
+
+- eins
+  - zwei
+    1. drei
+- vier
+
+> Ein Zitat
+> über zwei Zeilen
+
+| Ort | Jahr |
+|-----|------|
+| Graz | 1999 |
+
+```python
+x = 1
+
+y = 2
+```
+"""
+
+
+def test_markdown_loses_its_markup_and_keeps_its_words_in_order() -> None:
+    article = read_markdown(MARKDOWN.encode())
+    assert kinds(article) == [
+        ("heading", "Die Brücke"),
+        ("paragraph", "Ein Absatz mit und Verweis, code und fett & mehr."),
+        ("item", "eins"),
+        ("item", "zwei"),
+        ("item", "drei"),
+        ("item", "vier"),
+        ("paragraph", "Ein Zitat über zwei Zeilen"),
+        ("item", "Ort | Jahr"),
+        ("item", "Graz | 1999"),
+        ("paragraph", "x = 1\n\ny = 2"),
+    ]
+
+
+def test_front_matter_gives_the_metadata() -> None:
+    assert read_markdown(MARKDOWN.encode()).metadata == Metadata(
+        "Die Brücke", "https://example.org/bruecke", "Ada Weiß, Ben Öz", "2024-03-05", "de-AT"
+    )
+
+
+@pytest.mark.parametrize("date", ["2024-13-45", "yesterday", "2024-02-30", "[1, 2]", "0", "2024-13-45T99:99:99Z"])
+def test_a_wrong_date_in_front_matter_costs_the_date_only(date: str) -> None:
+    article = read_markdown(f"---\ntitle: Brücke\nauthor: Ada\ndate: {date}\n---\nText hier.\n".encode())
+    assert article.metadata == Metadata(title="Brücke", author="Ada")
+    assert texts(article) == ["Text hier."]
+
+
+@pytest.mark.parametrize(
+    "front",
+    ["title: [unclosed", "- a\n- b", "just words", "title: !!python/object/apply:os.system ['true']", "[" * 5000],
+    ids=["broken", "list", "scalar", "python-tag", "deep"],
+)
+def test_front_matter_that_is_none_stays_in_the_text(front: str) -> None:
+    article = read_markdown(f"---\n{front}\n---\nText hier.\n".encode())
+    assert article.blocks[-1] == Block("Text hier.")
+    assert article.metadata.author == ""
+
+
+def test_front_matter_that_multiplies_itself_is_harmless() -> None:
+    # A list of nine aliases of a list of nine aliases ...: 9 ** 9 names when printed.
+    levels = ["l0: &l0 [x, x, x, x, x, x, x, x, x]"]
+    levels += [f"l{i}: &l{i} [{', '.join([f'*l{i - 1}'] * 9)}]" for i in range(1, 9)]
+    front = "\n".join([*levels, "author: *l8", "title: {a: *l8}", "name: Ada"])
+    article = read_markdown(f"---\n{front}\n---\nText hier.\n".encode())
+    assert article.metadata == Metadata(title="Ada")
+
+
+def test_the_first_heading_is_the_title_where_front_matter_names_none() -> None:
+    assert read_markdown("# 제목\n\n본문이다.\n".encode()).metadata.title == "제목"
+    assert read_markdown("본문이다.\n\n# 제목\n".encode()).metadata.title == ""
+
+
+def test_wrapped_lines_are_joined_with_a_space_only_where_the_script_has_spaces() -> None:
+    article = read_markdown("one\ntwo\n\n한 줄\n두 줄\n\n漢字の\n文章。\n\nหนึ่ง\nสอง\n".encode())
+    assert texts(article) == ["one two", "한 줄 두 줄", "漢字の文章。", "หนึ่งสอง"]
+
+
+def test_html_in_markdown_leaves_its_text_and_never_its_scripts() -> None:
+    article = read_markdown(
+        b"Use the `<script>` tag with care.\n\n<div>\nA <b>bold</b> claim &lt;1&gt;\n</div>\n\n"
+        b"<script>\nalert('a')\n\nalert('b')\n</script>\n\n<!-- hidden > here\n\nand here -->\n\n"
+        b"Before <script>alert('c')</script> after.\n\n<style>p { color: red }</style>\n\nEnd.\n"
+    )
+    assert texts(article) == ["Use the <script> tag with care.", "A bold claim <1>", "Before after.", "End."]
+
+
+# --- metadata ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("2024-03-05", "2024-03-05"),
+        ("2024-03-05T23:59:59+09:00", "2024-03-05"),
+        ("2024/3/5", "2024-03-05"),
+        ("2024.3.5", "2024-03-05"),
+        ("2024年3月5日", "2024-03-05"),
+        ("2024년 3월 5일", "2024-03-05"),
+        ("2024-02-29", "2024-02-29"),
+        ("2023-02-29", ""),
+        ("2024-13-01", ""),
+        ("2024-03-055", ""),
+        ("05.03.2024", ""),
+        ("March 5, 2024", ""),
+        ("", ""),
+    ],
+)
+def test_a_date_is_iso_or_nothing(value: str, expected: str) -> None:
+    assert iso_date(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("https://example.org/a?b=1", "https://example.org/a?b=1"),
+        ("http://example.org", "http://example.org"),
+        ("javascript:alert(1)", ""),
+        ("JAVASCRIPT:alert(1)", ""),
+        ("data:text/html,<b>", ""),
+        ("file:///etc/passwd", ""),
+        ("//example.org", ""),
+        ('https://example.org/"onclick="x', ""),
+        ("https://example.org/a b", ""),
+        ("", ""),
+    ],
+)
+def test_only_a_web_address_becomes_a_link(value: str, expected: str) -> None:
+    assert web_url(value) == expected
+
+
+def test_metadata_goes_by_its_usual_names() -> None:
+    found = metadata_from(
+        {
+            "headline": "큰 제목",
+            "authors": [{"name": "김하나"}, "이둘"],
+            "published_at": "2024-03-05T01:02:03Z",
+            "link": "https://e.org",
+            "language": "ko_KR",
+        }
+    )
+    assert found == Metadata("큰 제목", "https://e.org", "김하나, 이둘", "2024-03-05", "ko-KR")
+
+
+def test_metadata_that_is_not_there_is_empty() -> None:
+    assert metadata_from({"title": None, "author": [], "date": "", "url": {"a": 1}, "lang": ["x", ["y"]]}) == Metadata(
+        language="x"
+    )
+
+
+# --- HTML -------------------------------------------------------------------------------------------------
+
+FIRST = (
+    "The harbour of Vik was closed for eleven days after the storm of 3 March. Fishermen mended their nets in the old "
+    "hall, and the school taught navigation instead of arithmetic."
+)
+SECOND = (
+    "Two cranes are to be raised again before the summer, says the harbour master. Until then large ships will unload "
+    "in Nes, and lorries will bring the goods over the mountain."
+)
+PAGE = f"""<!doctype html>
+<html lang="en-GB"><head><meta charset="utf-8"><title>Harbour closed | The Daily Vik</title>
+<meta name="author" content="Kari Nordmann">
+<meta property="article:published_time" content="2024-03-05T08:00:00+01:00">
+<meta property="og:title" content="Harbour closed">
+<link rel="canonical" href="https://example.org/news/harbour">
+<script>alert("boo")</script><style>p {{ color: red }}</style></head>
+<body onload="evil()">
+<nav><ul><li><a href="/">Home</a></li><li><a href="/s">Sports</a></li><li><a href="/w">Weather</a></li></ul></nav>
+<header><a href="/login">Log in</a></header>
+<article><h1>Harbour closed</h1><p>{FIRST}</p>
+<h2>What is next</h2><p>{SECOND}</p>
+<ul><li>Nets mended<ul><li>small ones</li><li>large ones</li></ul></li><li>Boats painted</li></ul>
+<table><tr><th>Boat</th><th>Length</th></tr><tr><td>Freya</td><td>12 m</td></tr></table>
+<p>Line one of the poem<br>Line two of the poem</p>
+<script>var track = "pixel";</script><noscript>Enable scripts</noscript>
+<p onclick="evil()">The <b>mayor</b> thanked <a href="https://example.org/helpers">all helpers</a> in a letter
+&amp; a speech on Sunday.</p></article>
+<aside>Related articles: <a href="/a">Sheep</a> <a href="/b">Goats</a></aside>
+<footer>© 2024 The Daily Vik. All rights reserved. <a href="/cookies">Cookie settings</a></footer>
+</body></html>"""
+
+
+def test_a_page_gives_its_article_and_nothing_around_it() -> None:
+    assert kinds(read_html(PAGE.encode())) == [
+        ("heading", "Harbour closed"),
+        ("paragraph", FIRST),
+        ("heading", "What is next"),
+        ("paragraph", SECOND),
+        ("item", "Nets mended"),
+        ("item", "small ones"),
+        ("item", "large ones"),
+        ("item", "Boats painted"),
+        ("item", "Boat | Length"),
+        ("item", "Freya | 12 m"),
+        ("paragraph", "Line one of the poem\nLine two of the poem"),
+        ("paragraph", "The mayor thanked all helpers in a letter & a speech on Sunday."),
+    ]
+
+
+def test_a_page_gives_its_metadata() -> None:
+    assert read_html(PAGE.encode(), url="https://example.org/fetched?session=1").metadata == Metadata(
+        "Harbour closed", "https://example.org/news/harbour", "Kari Nordmann", "2024-03-05", "en-GB"
+    )
+
+
+def test_a_page_without_metadata_gives_none_of_its_own_making() -> None:
+    # The dates of the text are not the page's.
+    page = f"<html><body><article><p>{FIRST}</p><p>{SECOND} It reopened on 2019-04-01.</p></article></body></html>"
+    metadata = read_html(page.encode()).metadata
+    assert (metadata.author, metadata.date, metadata.url, metadata.language) == ("", "", "", "")
+
+
+def test_a_canonical_address_that_is_a_script_is_no_link() -> None:
+    page = PAGE.replace("https://example.org/news/harbour", "javascript:alert(1)")
+    assert not read_html(page.encode()).metadata.url.startswith("javascript")
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<html><body></body></html>",
+        "<html><head><title>Only a title</title></head></html>",
+        "<html><body><script>var a = 'text text text';</script></body></html>",
+        "<",
+        "<!-- only a comment -->",
+        "<div>" * 20_000,
+    ],
+    ids=["empty", "title", "script", "bracket", "comment", "deep"],
+)
+def test_a_page_without_an_article_is_an_error_that_says_so(page: str) -> None:
+    with pytest.raises(ReadError, match="a page without main content"):
+        read_html(page.encode())
+
+
+JAPANESE_FIRST = (
+    "長野県の小さな町で、廃校になった小学校が新しい図書館として生まれ変わった。教室の黒板や木の机はそのまま残されており、"
+    "訪れた人は昔の雰囲気を楽しむことができる。"
+)
+JAPANESE_SECOND = (
+    "開館から半年で、利用者は延べ一万二千人を超えたという。来年の春には、カフェとギャラリーも開かれる"
+    "予定だと、町の担当者は話している。"
+)
+
+
+@pytest.mark.parametrize(
+    ("codec", "head"),
+    [
+        ("shift_jis", '<meta charset="Shift_JIS">'),
+        ("shift_jis", '<meta http-equiv="Content-Type" content="text/html; charset=x-sjis">'),
+        ("euc_jp", "<meta charset=euc-jp>"),
+        ("iso2022_jp", '<meta charset="iso-2022-jp">'),
+        ("shift_jis", '<meta charset="utf-8">'),
+        ("utf-8", '<meta charset="Shift_JIS">'),
+        ("utf-16", ""),
+        ("utf-8", ""),
+    ],
+)
+@pytest.mark.parametrize("declaration", ["", '<?xml version="1.0" encoding="Shift_JIS"?>'])
+def test_a_japanese_page_is_read_in_its_real_encoding(codec: str, head: str, declaration: str) -> None:
+    page = (
+        f'{declaration}<html lang="ja"><head>{head}<title>図書館の話</title></head>'
+        f"<body><article><h1>図書館の話</h1><p>{JAPANESE_FIRST}</p><p>{JAPANESE_SECOND}</p></article></body></html>"
+    )
+    article = read_html(page.encode(codec))
+    assert texts(article)[-2:] == [JAPANESE_FIRST, JAPANESE_SECOND]
+    assert (article.metadata.title, article.metadata.language) == ("図書館の話", "ja")
+
+
+def test_entities_and_nuls_in_a_page_are_text() -> None:
+    page = f"<html><body><article><p>{FIRST}\x00 5 &lt; 6 &amp;&#8239;7 &eacute;&#x1F33E;</p><p>{SECOND}</p></article>"
+    assert texts(read_html(page.encode()))[0] == FIRST + " 5 < 6 & 7 é🌾"
+
+
+# --- JSON lines -------------------------------------------------------------------------------------------
+
+
+def jsonl(path: Path, *lines: object) -> Path:
+    path.write_bytes(b"\n".join(x if isinstance(x, bytes) else json.dumps(x).encode() for x in lines) + b"\n")
+    return path
+
+
+def test_each_line_is_an_article_with_its_id_and_metadata(tmp_path: Path, parser: ParserProcess) -> None:
+    path = jsonl(
+        tmp_path / "a.jsonl",
+        {"id": "kr-1", "title": "제목", "text": "첫 문단.\n\n둘째 문단.", "lang": "ko", "date": "2024-01-02"},
+        {"_id": 7, "content": "Zweiter", "author": "Ada"},
+        {"body": "Third", "url": "https://example.org/3"},
+    )
+    assert read(path, parser) == [
+        Article((Block("첫 문단."), Block("둘째 문단.")), Metadata("제목", "", "", "2024-01-02", "ko"), "kr-1"),
+        Article((Block("Zweiter"),), Metadata(author="Ada"), "7"),
+        Article((Block("Third"),), Metadata(url="https://example.org/3"), "3"),
+    ]
+
+
+def test_a_broken_line_leaves_the_others_alone(tmp_path: Path, parser: ParserProcess) -> None:
+    broken = {
+        2: b'{"text": "no end',
+        3: b"[1, 2]",
+        4: b'{"title": "no text"}',
+        5: b'{"text": "\xb0\xa1"}',
+        6: b'"text"',
+        7: b"[" * 100_000,
+        8: b'{"text": 5}',
+        9: b'{"text": "x", "n": ' + b"9" * 5000 + b"}",
+        10: b"\x00\x01\x02",
+        11: b"nonsense",
+    }
+    lines = [broken.get(number) or {"text": f"article {number}"} for number in range(1, 13)]
+    found = read(jsonl(tmp_path / "a.jsonl", *lines), parser)
+    assert [type(item).__name__ for item in found] == ["Article"] + ["ReadError"] * 10 + ["Article"]
+    for number, item in enumerate(found, start=1):
+        if isinstance(item, Article):
+            assert (item.part, texts(item)) == (str(number), [f"article {number}"])
+        else:
+            assert str(item).startswith(f"line {number}")
+
+
+def test_a_line_over_the_limit_leaves_the_others_alone(tmp_path: Path, parser: ParserProcess) -> None:
+    path = jsonl(tmp_path / "a.jsonl", {"text": "one"}, {"text": "x" * 5000}, {"text": "three"})
+    first, second, third = read(path, parser, Limits(max_line_bytes=1000))
+    assert isinstance(first, Article)
+    assert isinstance(second, ReadError)
+    assert isinstance(third, Article)
+    assert (texts(first), third.part, texts(third)) == (["one"], "3", ["three"])
+
+
+def test_a_repeated_id_is_an_error_and_the_first_one_stays(tmp_path: Path, parser: ParserProcess) -> None:
+    path = jsonl(tmp_path / "a.jsonl", *({"id": x, "text": f"{x}{i}"} for i, x in enumerate("abab")), {"text": "end"})
+    found = read(path, parser)
+    assert [item.part for item in found if isinstance(item, Article)] == ["a", "b", "5"]
+    assert [texts(item) for item in found if isinstance(item, Article)] == [["a0"], ["b1"], ["end"]]
+    assert [str(item).split(";")[0] for item in found if isinstance(item, ReadError)] == [
+        "line 3 repeats the id 'a'",
+        "line 4 repeats the id 'b'",
+    ]
+
+
+def test_a_lone_surrogate_becomes_the_replacement_character(tmp_path: Path, parser: ParserProcess) -> None:
+    path = jsonl(tmp_path / "a.jsonl", rb'{"text": "A \ud800 lone and a \ud83c\udf3e pair, then \udfff."}')
+    (article,) = read(path, parser)
+    assert isinstance(article, Article)
+    document = clean(article, "a", "a")
+    assert document.text == "A \ufffd lone and a 🌾 pair, then \ufffd."
+    assert document.text.encode()
+
+
+def test_a_byte_order_mark_and_blank_lines_are_passed_over(tmp_path: Path, parser: ParserProcess) -> None:
+    path = jsonl(tmp_path / "a.ndjson", b'\xef\xbb\xbf{"text": "one"}', b"", b"   ", b'{"text": "four"}\r')
+    assert read(path, parser) == [Article((Block("one"),), part="1"), Article((Block("four"),), part="4")]
+
+
+def test_a_line_of_fifty_megabytes_of_json_is_one_article(tmp_path: Path, parser: ParserProcess) -> None:
+    path = jsonl(tmp_path / "a.jsonl", {"text": "word " * (10 * 2**20)}, {"text": "next"})
+    start = time.monotonic()
+    long, after = read(path, parser)
+    assert time.monotonic() - start < 20
+    assert isinstance(long, Article)
+    assert sum(len(block.text) for block in long.blocks) == 50 * 2**20
+    assert isinstance(after, Article)
+    assert texts(after) == ["next"]
+
+
+# --- finding files ----------------------------------------------------------------------------------------
+
+
+def found(source: Path | str) -> list[str]:
+    items = list(discover(str(source)))
+    assert all(item.error is None for item in items)
+    return [str(item.path) for item in items]
+
+
+def error_of(source: Path | str) -> str:
+    (item,) = discover(str(source))
+    return str(item.error)
+
+
+def test_a_folder_gives_its_known_files_in_a_stable_order(tmp_path: Path) -> None:
+    names = ["z.txt", "b/2.html", "b/10.md", "a/x/deep.jsonl", "a/y.PDF", "c.docx", "가.txt", "B.md"]
+    for name in [*names, "a/skip.png", "skip", "b/skip.py", "b/notes.txt~"]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    # Each folder: its own files by code point, then its folders.
+    expected = ["B.md", "c.docx", "z.txt", "가.txt", "a/y.PDF", "a/x/deep.jsonl", "b/10.md", "b/2.html"]
+    assert found(tmp_path) == [str(tmp_path / name) for name in expected]
+    assert found(tmp_path) == found(tmp_path)
+
+
+def test_hidden_files_and_folders_are_passed_over(tmp_path: Path) -> None:
+    for name in [".git/a.md", ".hidden.txt", "seen.txt", "x/.y/z.txt"]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    assert found(tmp_path) == [str(tmp_path / "seen.txt")]
+
+
+def test_a_hidden_file_named_directly_is_taken(tmp_path: Path) -> None:
+    (tmp_path / ".hidden.log").write_text("x")
+    assert found(tmp_path / ".hidden.log") == [str(tmp_path / ".hidden.log")]
+
+
+def test_a_loop_of_links_ends(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "a.txt").write_text("x")
+    (tmp_path / "sub" / "up").symlink_to(tmp_path, target_is_directory=True)
+    (tmp_path / "self.txt").symlink_to(tmp_path / "self.txt")
+    (tmp_path / "gone.txt").symlink_to(tmp_path / "nothing")
+    assert found(tmp_path) == [str(tmp_path / "sub" / "a.txt")]
+
+
+def test_a_link_to_a_file_is_the_same_source_as_the_file(tmp_path: Path) -> None:
+    (tmp_path / "real.txt").write_text("x")
+    (tmp_path / "link.txt").symlink_to("real.txt")
+    locations = {item.location for item in discover(str(tmp_path))}
+    assert locations == {str((tmp_path / "real.txt").resolve())}
+
+
+def test_what_is_not_there_comes_with_its_error(tmp_path: Path) -> None:
+    (tmp_path / "self.txt").symlink_to(tmp_path / "self.txt")
+    assert error_of(tmp_path / "none").startswith(f"{tmp_path / 'none'} does not exist")
+    assert "Too many levels of symbolic links" in error_of(tmp_path / "self.txt")
+    assert "File name too long" in error_of(tmp_path / ("x" * 5000))
+    assert "null" in error_of("a\0b")
+
+
+def test_a_pipe_is_refused_and_does_not_block(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.txt")
+    (tmp_path / "a.txt").write_text("x")
+    assert "is no regular file" in error_of(tmp_path / "pipe.txt")
+    assert found(tmp_path) == [str(tmp_path / "a.txt")]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every folder")
+def test_a_folder_without_rights_comes_with_its_error_and_the_others_are_read(tmp_path: Path) -> None:
+    for name in ("closed", "listed", "open"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.txt").write_text("x")
+    (tmp_path / "closed").chmod(0o000)
+    (tmp_path / "listed").chmod(0o444)  # its names can be read, its files not
+    try:
+        items = list(discover(str(tmp_path)))
+    finally:
+        (tmp_path / "closed").chmod(0o755)
+        (tmp_path / "listed").chmod(0o755)
+    assert [str(item.path) for item in items if item.error is None] == [str(tmp_path / "open" / "a.txt")]
+    denied = [str(item.path.relative_to(tmp_path)) for item in items if "Permission denied" in str(item.error)]
+    assert sorted(denied) == ["closed", "listed/a.txt"]

@@ -1,0 +1,416 @@
+"""PDF and DOCX, sound, broken, locked and hostile, and the process that keeps them at arm's length."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import multiprocessing
+import struct
+import time
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import docx
+import pypdf
+import pytest
+
+from index.documents import Article, Metadata
+from index.errors import ReadError
+from index.read import read_path
+from index.read.docx import read_docx
+from index.read.pdf import read_pdf
+from index.read.sandbox import ParserProcess
+from index.settings import Limits
+
+LIMITS = Limits()
+
+
+def pdf(*pages: str, extra: str = "") -> bytes:
+    """A PDF whose pages show these lines: one font, one glyph a character, and the table back to Unicode."""
+    chars = sorted({char for page in pages for char in page} - {"\n"})
+    glyph = {char: f"{i:04X}" for i, char in enumerate(chars, start=1)}
+    mapping = "\n".join(f"<{code}> <{char.encode('utf-16-be').hex()}>" for char, code in glyph.items())
+    cmap = (
+        "/CIDInit /ProcSet findresource begin 12 dict begin begincmap /CMapName /U def /CMapType 2 def\n"
+        "1 begincodespacerange <0000> <FFFF> endcodespacerange\n"
+        f"{len(glyph)} beginbfchar\n{mapping}\nendbfchar endcmap end end"
+    )
+    first_page = 6
+    kids = " ".join(f"{first_page + 2 * i} 0 R" for i in range(len(pages)))
+    objects = [
+        "<< /Type /Catalog /Pages 2 0 R >>",
+        f"<< /Type /Pages /Kids [{kids}] /Count {len(pages)} >>",
+        "<< /Type /Font /Subtype /Type0 /BaseFont /F /Encoding /Identity-H /DescendantFonts [4 0 R] "
+        "/ToUnicode 5 0 R >>",
+        "<< /Type /Font /Subtype /CIDFontType2 /BaseFont /F /CIDSystemInfo << /Registry (Adobe) /Ordering (Identity) "
+        "/Supplement 0 >> /DW 600 >>",
+        stream(cmap),
+    ]
+    for i, page in enumerate(pages):
+        shown = "".join(
+            f"<{''.join(glyph[char] for char in line)}> Tj 0 -14 Td\n" if line else "0 -28 Td\n"
+            for line in page.split("\n")
+        )
+        objects.append(
+            f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents {first_page + 2 * i + 1} 0 R "
+            f"/Resources << /Font << /F1 3 0 R >> >> >>"
+        )
+        objects.append(stream(f"BT /F1 11 Tf 50 800 Td\n{shown}ET"))
+    return assembled([*objects, *([extra] if extra else [])])
+
+
+def stream(content: str) -> str:
+    return f"<< /Length {len(content)} >>\nstream\n{content}\nendstream"
+
+
+def assembled(objects: list[str], trailer: str = "/Root 1 0 R") -> bytes:
+    out, offsets = bytearray(b"%PDF-1.7\n"), []
+    for number, content in enumerate(objects, start=1):
+        offsets.append(len(out))
+        out += f"{number} 0 obj\n{content}\nendobj\n".encode("latin-1")
+    start = len(out)
+    rows = "".join(f"{offset:010d} 00000 n \n" for offset in offsets)
+    out += f"xref\n0 {len(objects) + 1}\n0000000000 65535 f \n{rows}".encode()
+    out += f"trailer << /Size {len(objects) + 1} {trailer} >>\nstartxref\n{start}\n%%EOF\n".encode()
+    return bytes(out)
+
+
+def rewritten(data: bytes, metadata: dict[str, str] | None = None, **passwords: str) -> bytes:
+    writer = pypdf.PdfWriter(clone_from=io.BytesIO(data))
+    writer.metadata = None
+    if metadata:
+        writer.add_metadata(metadata)
+    if passwords:
+        writer.encrypt(passwords.get("user", ""), passwords.get("owner"), algorithm="AES-256")
+    out = io.BytesIO()
+    writer.write(out)
+    return out.getvalue()
+
+
+def texts(article: Article) -> list[str]:
+    return [block.text for block in article.blocks]
+
+
+@pytest.fixture(scope="module")
+def parser() -> Iterator[ParserProcess]:
+    with ParserProcess(LIMITS) as process:
+        yield process
+
+
+# --- PDF --------------------------------------------------------------------------------------------------
+
+
+def test_pages_come_in_order_in_every_script() -> None:
+    pages = ["첫째 쪽의 문장이다.", "第二頁的句子。", "Third page.", "Четвёртая страница."]
+    assert texts(read_pdf(pdf(*pages), LIMITS)) == pages
+
+
+def test_wrapped_lines_are_joined_and_short_or_finished_ones_are_not() -> None:
+    page = (
+        "A heading\n"
+        "The first sentence of this paragraph is so long that\n"
+        "it runs over two lines. It ends here, and the next one is also quite long.\n"
+        "Another sentence starts on a line of its own here."
+    )
+    (text,) = texts(read_pdf(pdf(page), LIMITS))
+    assert text.split("\n") == [
+        "A heading",
+        "The first sentence of this paragraph is so long that it runs over two lines. It ends here, and the next one "
+        "is also quite long.",
+        "Another sentence starts on a line of its own here.",
+    ]
+
+
+def test_a_word_parted_at_the_end_of_a_line_is_whole_again() -> None:
+    page = (
+        "The municipality of the valley announced a new trans-\nformation of its harbour, for the twenty-\nFirst time."
+    )
+    assert texts(read_pdf(pdf(page), LIMITS)) == [
+        "The municipality of the valley announced a new transformation of its harbour, for the twenty- First time."
+    ]
+
+
+def test_wrapped_chinese_and_japanese_lines_are_joined_without_a_space() -> None:
+    line = "市政府昨天在記者會上宣布位於河濱的舊倉庫將在明年春天之前全部改建成為一座對市民開放的公共圖書館並且"
+    page = f"{line}\n保留原有的紅磚牆。"
+    assert texts(read_pdf(pdf(page), LIMITS)) == [f"{line}保留原有的紅磚牆。"]
+
+
+def test_the_information_dictionary_gives_the_metadata() -> None:
+    information = {"/Title": "항구  이야기", "/Author": "Kari Nordmann", "/CreationDate": "D:20240305080000+09'00'"}
+    article = read_pdf(rewritten(pdf("Some text."), information), LIMITS)
+    assert article.metadata == Metadata("항구 이야기", "", "Kari Nordmann", "2024-03-05")
+
+
+@pytest.mark.parametrize("date", ["yesterday", "D:20241345", "D:20240230", "", "D:2024", "\x00"])
+def test_a_wrong_date_costs_the_date_only(date: str) -> None:
+    article = read_pdf(rewritten(pdf("Some text."), {"/Title": "T", "/CreationDate": date}), LIMITS)
+    assert texts(article) == ["Some text."]
+    assert article.metadata == Metadata(title="T")
+
+
+@pytest.mark.parametrize("date", ["D:20240305", "20240305120000Z", "D:20240305235959-11'00'", "2024-03-05T12:00:00Z"])
+def test_a_date_is_read_in_every_form_that_programs_write(date: str) -> None:
+    assert read_pdf(rewritten(pdf("Some text."), {"/CreationDate": date}), LIMITS).metadata.date == "2024-03-05"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"%PDF-1.7\n",
+        b"%PDF-1.7\n" + bytes(range(256)) * 20,
+        pdf("Some text.")[:300],
+        pdf("Some text.").replace(b"/Catalog", b"/Cat"),
+        assembled(["<< /Type /Catalog /Pages 2 0 R >>", "<< /Type /Pages /Kids [2 0 R] /Count 1 >>"]),
+        assembled(["<< /Type /Catalog /Pages 2 0 R >>", "[" * 50_000]),
+        assembled(["<< /Type /Catalog >>"]),
+        b"%PDF-1.7\n%%EOF",
+    ],
+    ids=["header", "noise", "cut", "no-catalog", "loop", "deep", "no-pages", "nothing"],
+)
+def test_a_broken_pdf_is_a_read_error_or_is_read_after_all(parser: ParserProcess, data: bytes) -> None:
+    start = time.monotonic()
+    try:
+        article = parser.parse("pdf", data)
+    except ReadError as error:
+        assert "pdf" in str(error).lower()
+    else:
+        assert texts(article) == ["Some text."]
+    assert time.monotonic() - start < 20
+
+
+def test_a_pdf_without_text_says_that_it_may_be_scanned() -> None:
+    with pytest.raises(ReadError, match=r"without text .*run OCR"):
+        read_pdf(pdf("", " \n "), LIMITS)
+
+
+def test_a_locked_pdf_says_that_it_needs_a_password(parser: ParserProcess) -> None:
+    locked = rewritten(pdf("Some text."), user="secret")
+    assert pypdf.PdfReader(io.BytesIO(locked), password="secret").pages[0].extract_text().strip() == "Some text."
+    with pytest.raises(ReadError, match="needs a password"):
+        parser.parse("pdf", locked)
+
+
+def test_a_pdf_that_only_its_owner_may_change_is_read() -> None:
+    assert texts(read_pdf(rewritten(pdf("Some text."), user="", owner="secret"), LIMITS)) == ["Some text."]
+
+
+def test_a_pdf_of_too_many_pages_is_refused() -> None:
+    data = pdf("One.", "Two.", "Three.")
+    assert texts(read_pdf(data, Limits(max_pages=3))) == ["One.", "Two.", "Three."]
+    with pytest.raises(ReadError, match="a PDF of 3 pages; expected: at most 2 pages"):
+        read_pdf(data, Limits(max_pages=2))
+
+
+def test_a_pdf_is_known_by_its_first_bytes(tmp_path: Path, parser: ParserProcess) -> None:
+    (tmp_path / "really.txt").write_bytes(pdf("Some text."))
+    (article,) = read_path(tmp_path / "really.txt", parser, LIMITS)
+    assert isinstance(article, Article)
+    assert texts(article) == ["Some text."]
+
+
+# --- the process ------------------------------------------------------------------------------------------
+
+
+def test_a_parser_over_its_time_is_ended_and_the_next_file_is_read() -> None:
+    with ParserProcess(Limits(parse_timeout_s=0.01)) as hasty:  # starting the process alone takes longer
+        with pytest.raises(ReadError, match="took over 0 s to parse"):
+            hasty.parse("pdf", pdf("Some text."))
+        with pytest.raises(ReadError, match="took over 0 s to parse"):
+            hasty.parse("pdf", pdf("Some text."))
+
+
+def test_a_parser_that_was_killed_between_two_files_is_replaced() -> None:
+    before = set(multiprocessing.active_children())
+    with ParserProcess(LIMITS) as process:
+        assert texts(process.parse("pdf", pdf("First."))) == ["First."]
+        (child,) = set(multiprocessing.active_children()) - before
+        child.kill()
+        child.join()
+        assert texts(process.parse("pdf", pdf("Second."))) == ["Second."]
+    assert set(multiprocessing.active_children()) == before
+
+
+def test_a_bomb_of_a_pdf_costs_that_file_only() -> None:
+    packed = zlib.compress(b"(x) Tj " * 60_000_000, 9)  # 400 MiB from half a MiB
+    bomb = assembled(
+        [
+            "<< /Type /Catalog /Pages 2 0 R >>",
+            "<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+            "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 9 9] /Contents 4 0 R >>",
+            f"<< /Length {len(packed)} /Filter /FlateDecode >>\nstream\n{packed.decode('latin-1')}\nendstream",
+        ]
+    )
+    with ParserProcess(Limits(parse_memory_bytes=600 * 2**20, parse_timeout_s=30)) as process:
+        with pytest.raises(ReadError):
+            process.parse("pdf", bomb)
+        assert texts(process.parse("pdf", pdf("Some text."))) == ["Some text."]
+
+
+# --- DOCX -------------------------------------------------------------------------------------------------
+
+
+def saved(document: docx.document.Document) -> bytes:
+    out = io.BytesIO()
+    document.save(out)
+    return out.getvalue()
+
+
+def sample() -> docx.document.Document:
+    document = docx.Document()
+    document.add_heading("회의록", 0)
+    document.add_heading("결정 사항", 1)
+    paragraph = document.add_paragraph("다리 공사는 ")
+    paragraph.add_run("오월에").bold = True
+    paragraph.add_run(" 시작한다.")
+    document.add_paragraph("첫째 항목", style="List Bullet")
+    document.add_paragraph("둘째 항목", style="List Number")
+    table = document.add_table(rows=2, cols=2)
+    for cell, text in zip(
+        (c for row in table.rows for c in row.cells), ["이름", "나이", "김하나", "서른\n하나"], strict=True
+    ):
+        cell.text = text
+    document.add_paragraph("")
+    document.add_paragraph("끝.")
+    return document
+
+
+def test_a_word_document_keeps_its_order_headings_lists_and_tables() -> None:
+    article = read_docx(saved(sample()), LIMITS)
+    assert [(block.kind.value, block.text) for block in article.blocks] == [
+        ("heading", "회의록"),
+        ("heading", "결정 사항"),
+        ("paragraph", "다리 공사는 오월에 시작한다."),
+        ("item", "첫째 항목"),
+        ("item", "둘째 항목"),
+        ("item", "이름 | 나이"),
+        ("item", "김하나 | 서른 하나"),
+        ("paragraph", "끝."),
+    ]
+
+
+def test_a_word_document_gives_its_properties_as_metadata() -> None:
+    document = sample()
+    document.core_properties.title = "회의록  5월"
+    document.core_properties.author = "김하나"
+    document.core_properties.language = "ko_KR"
+    document.core_properties.created = dt.datetime(2024, 3, 5, 23, 0)
+    assert read_docx(saved(document), LIMITS).metadata == Metadata("회의록 5월", "", "김하나", "2024-03-05", "ko-KR")
+
+
+def test_a_wrong_date_in_the_properties_costs_the_date_only() -> None:
+    document = sample()
+    document.core_properties.author = "김하나"
+    with zipfile.ZipFile(io.BytesIO(saved(document))) as archive:
+        core = archive.read("docProps/core.xml")
+    wrong = core.replace(b"2013-12-23T23:15:00Z", b"2013-13-45T99:99:99Z")
+    assert wrong != core
+    article = read_docx(repacked({"docProps/core.xml": wrong}), LIMITS)
+    assert article.metadata == Metadata(author="김하나")
+    assert texts(article)[0] == "회의록"
+
+
+def test_the_template_of_the_library_is_nobody() -> None:
+    assert read_docx(saved(sample()), LIMITS).metadata == Metadata()
+
+
+def test_cells_of_a_table_with_the_same_text_are_all_kept() -> None:
+    document = docx.Document()
+    for cell, text in zip(document.add_table(rows=1, cols=3).rows[0].cells, ["3", "0", "3"], strict=True):
+        cell.text = text
+    assert texts(read_docx(saved(document), LIMITS)) == ["3 | 0 | 3"]
+
+
+def test_a_merged_cell_is_written_once() -> None:
+    document = docx.Document()
+    table = document.add_table(rows=1, cols=3)
+    table.cell(0, 0).merge(table.cell(0, 1)).text = "wide"
+    table.cell(0, 2).text = "narrow"
+    assert texts(read_docx(saved(document), LIMITS)) == ["wide | narrow"]
+
+
+def test_a_word_document_without_text_has_no_blocks() -> None:
+    assert read_docx(saved(docx.Document()), LIMITS).blocks == ()
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"no zip at all", "no zip archive"),
+        (saved(sample())[:2000], "no zip archive"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), r"an encrypted or old \(.doc\) Word file"),
+    ],
+    ids=["noise", "cut", "doc"],
+)
+def test_what_is_no_docx_is_refused_by_name(data: bytes, message: str) -> None:
+    with pytest.raises(ReadError, match=message):
+        read_docx(data, LIMITS)
+
+
+def repacked(replace: dict[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(saved(sample()))) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            if name not in replace:
+                new.writestr(name, old.read(name))
+        for name, content in replace.items():
+            if content:
+                new.writestr(name, content)
+    return out.getvalue()
+
+
+LAUGHS = (
+    b'<?xml version="1.0"?><!DOCTYPE d [<!ENTITY a "aaaaaaaaaa">'
+    + b"".join(f'<!ENTITY {b} "{f"&{a};" * 10}">'.encode() for a, b in zip("abcdefghi", "bcdefghij", strict=True))
+    + b']><w:document xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main">'
+    b"<w:body><w:p><w:r><w:t>&j;</w:t></w:r></w:p></w:body></w:document>"
+)
+OUTSIDE = LAUGHS[: LAUGHS.index(b"[")] + b'[<!ENTITY j SYSTEM "file:///etc/passwd">' + LAUGHS[LAUGHS.index(b"]>") :]
+
+
+@pytest.mark.parametrize(
+    "replace",
+    [
+        {"word/document.xml": b"<w:document"},
+        {"word/document.xml": b""},
+        {"[Content_Types].xml": b""},
+        {"_rels/.rels": b"not xml"},
+        {"word/document.xml": bytes(100)},
+    ],
+    ids=["cut-xml", "no-body", "no-types", "bad-rels", "nul"],
+)
+def test_a_damaged_docx_is_a_read_error(parser: ParserProcess, replace: dict[str, bytes]) -> None:
+    with pytest.raises(ReadError, match="damaged"):
+        parser.parse("docx", repacked(replace))
+
+
+@pytest.mark.parametrize("xml", [LAUGHS, OUTSIDE], ids=["laughs", "outside"])
+def test_entities_in_a_docx_are_not_expanded(parser: ParserProcess, xml: bytes) -> None:
+    try:
+        article = parser.parse("docx", repacked({"word/document.xml": xml}))
+    except ReadError:
+        return
+    assert "".join(texts(article)) == ""
+
+
+def test_a_bomb_of_a_docx_is_refused_before_it_is_unpacked() -> None:
+    bomb = repacked({"word/media/a.bin": bytes(300 * 2**20)})
+    assert len(bomb) < 2**20
+    with pytest.raises(ReadError, match=r"unpacks to 300 MiB .* at most 256 MiB"):
+        read_docx(bomb, LIMITS)
+
+
+def test_a_bomb_that_lies_about_its_size_is_a_read_error() -> None:
+    content = b"<w:document>" + b" " * (40 * 2**20)
+    bomb = repacked({"word/document.xml": content})
+    lying = bomb.replace(struct.pack("<L", len(content)), struct.pack("<L", 1000))
+    assert lying != bomb
+    with pytest.raises(ReadError):
+        read_docx(lying, Limits(max_unpacked_bytes=2**20))
+
+
+def test_an_archive_of_too_many_files_is_refused() -> None:
+    with pytest.raises(ReadError, match=r"in 1\d{4} files"):
+        read_docx(repacked({f"word/{i}": b"x" for i in range(10_001)}), LIMITS)
