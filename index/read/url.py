@@ -2,14 +2,17 @@
 
 The host name is resolved once a hop, every address it has must be global, and the
 connection goes to the very address that was checked (no second look-up in between).
+The time limit holds for a page with all its redirects, however slowly the bytes come.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import socket
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -51,7 +54,7 @@ def fetch(
     deadline = time.monotonic() + limits.url_timeout_s
     current = url
     for _ in range(limits.max_redirects + 1):
-        answer = _get(current, limits, resolve or _system_resolve, allow or _is_public, deadline)
+        answer = _get(current, limits, resolve or _system_resolve, allow or is_public, deadline)
         if isinstance(answer, Page):
             return answer
         current = urljoin(current, answer)
@@ -66,16 +69,20 @@ def _get(url: str, limits: Limits, resolve: Resolve, allow: Callable[[str, int],
     shown = f"[{address}]" if ":" in address else address
     target = parts._replace(netloc=f"{shown}:{port}", fragment="").geturl()
     headers = {
-        "Host": parts.netloc,
+        "Host": f"[{host}]" if ":" in host else host,
         "User-Agent": "dragoman/0.1",
         "Accept": "text/html,text/plain,application/pdf;q=0.9,*/*;q=0.1",
     }
-    extensions: dict[str, Any] = {"sni_hostname": host} if parts.scheme == "https" else {}
+    if parts.port is not None:
+        headers["Host"] += f":{parts.port}"
     try:
         # trust_env=False: a proxy from the environment would do its own look-up, past the guard.
         with (
+            _hung_up(deadline) as trace,
             httpx.Client(trust_env=False, follow_redirects=False, timeout=_left(deadline)) as client,
-            client.stream("GET", target, headers=headers, extensions=extensions) as response,
+            client.stream(
+                "GET", target, headers=headers, extensions={"trace": trace, "sni_hostname": host}
+            ) as response,
         ):
             if response.is_redirect:
                 return str(response.headers.get("location", ""))
@@ -104,32 +111,73 @@ def _body(response: Any, url: str, limits: Limits, deadline: float) -> bytes:
     return b"".join(chunks)
 
 
+@contextmanager
+def _hung_up(deadline: float) -> Iterator[Callable[[str, dict[str, Any]], None]]:
+    """A listener to httpx that closes the connection at `deadline`.
+
+    Its own timeouts begin anew with each byte, so a server can dribble for ever.
+    """
+    sockets: list[socket.socket] = []
+
+    def trace(event: str, info: dict[str, Any]) -> None:
+        if event.endswith(("connect_tcp.complete", "start_tls.complete")):
+            sockets.append(info["return_value"].get_extra_info("socket"))
+
+    def hang_up() -> None:
+        for connection in sockets:
+            with suppress(OSError):  # closed meanwhile
+                connection.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(_left(deadline), hang_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield trace
+    finally:
+        timer.cancel()
+
+
 def _left(deadline: float) -> float:
     return max(0.1, deadline - time.monotonic())
 
 
 def _checked_address(url: str, resolve: Resolve, allow: Callable[[str, int], bool]) -> tuple[str, int, str]:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UnsafeUrl(f"{url} is not an http(s) address", "http://... or https://...", "name a web page")
-    if parts.username or parts.password:
-        raise UnsafeUrl(f"{parts.hostname}: an address with a user name", "a plain address", "leave it out")
     try:
-        port = parts.port or (443 if parts.scheme == "https" else 80)
+        parts = urlsplit(url)
+        port = parts.port if parts.port is not None else (443 if parts.scheme == "https" else 80)
+        host = _ascii_host(parts.hostname or "")
     except ValueError as error:
-        raise UnsafeUrl(f"{url} has no valid port", "port 80 or 443", "mend the address") from error
+        raise UnsafeUrl(f"{url} is no valid address ({error})", "http://... or https://...", "mend it") from error
+    if parts.scheme not in ("http", "https") or not host:
+        raise UnsafeUrl(f"{url} is not an http(s) address", "http://... or https://...", "name a web page")
+    if "@" in parts.netloc:
+        raise UnsafeUrl(f"{host}: an address with a user name", "a plain address", "leave it out")
     try:
-        addresses = resolve(parts.hostname, port)
+        addresses = resolve(host, port)
     except OSError as error:
-        raise ReadError(f"{parts.hostname} could not be resolved", "a host that exists", "check the address") from error
+        raise ReadError(f"{host} could not be resolved", "a host that exists", "check the address") from error
     refused = [address for address in addresses if not allow(address, port)]
     if refused or not addresses:
         raise UnsafeUrl(
-            f"{parts.hostname} leads to {', '.join(refused) or 'nowhere'} port {port}",
+            f"{host} leads to {', '.join(refused) or 'nowhere'} port {port}",
             "a public address on port 80 or 443",
             "save the page and index the file",
         )
-    return parts.hostname, port, addresses[0]
+    return host, port, addresses[0]
+
+
+def _ascii_host(host: str) -> str:
+    """The name as it goes over the wire: `bücher.example` as `xn--bcher-kva.example`.
+
+    Raises:
+        ValueError: No such name can exist.
+    """
+    import httpx
+
+    try:
+        return httpx.URL(scheme="http", host=host).raw_host.decode() if host else ""
+    except httpx.InvalidURL as error:
+        raise ValueError(str(error)) from error
 
 
 def _system_resolve(host: str, port: int) -> list[str]:
@@ -137,7 +185,23 @@ def _system_resolve(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
-def _is_public(address: str, port: int) -> bool:
+_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_PROTOCOLS = ipaddress.ip_network("192.0.0.0/24")  # Oracle's metadata service among them; global to Python 3.11
+
+
+def is_public(address: str, port: int) -> bool:
+    """Whether `address` is on the open Internet, by itself and by the IPv4 address within it, and `port` the web's."""
     ip = ipaddress.ip_address(address.split("%")[0])
-    mapped = getattr(ip, "ipv4_mapped", None) or getattr(ip, "sixtofour", None)
-    return port in _PORTS and ip.is_global and not ip.is_multicast and (mapped is None or mapped.is_global)
+    within: ipaddress.IPv4Address | None = None
+    if isinstance(ip, ipaddress.IPv6Address):
+        within = (
+            ip.ipv4_mapped or ip.sixtofour or (ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF) if ip in _NAT64 else None)
+        )
+        if within is None and ip not in _GLOBAL_UNICAST:
+            return False
+    checked = [ip] if within is None or ip in _GLOBAL_UNICAST else []
+    return port in _PORTS and all(
+        each.is_global and not each.is_multicast and each not in _PROTOCOLS
+        for each in (*checked, *filter(None, [within]))
+    )
