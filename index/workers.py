@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from multiprocessing.resource_tracker import ensure_running
 from pathlib import Path
 from types import TracebackType
@@ -47,52 +46,52 @@ class Pending:
 
 
 class Workers:
-    """Encodes batches; a context manager, because it may hold processes."""
+    """Encodes batches; a context manager, because it may hold processes.
+
+    Each process has a pipe of its own, and a thread here that waits at its end. (The standard
+    library's pool of processes waits for ever if one is killed while it writes a result.)
+    """
 
     def __init__(self, encoder: Encoder, settings: IndexSettings, n_workers: int | None = None) -> None:
         self._encoder, self._settings = encoder, fitted(settings, encoder)
         self._n = (n_workers or os.cpu_count() or 1) if isinstance(encoder, StaticEncoder) else 1
-        self._pool: ProcessPoolExecutor | None = None
+        self._threads: ThreadPoolExecutor | None = None
+        self._idle: list[_Worker] = []
         self._n_submitted = 0
 
     @property
     def n_in_flight(self) -> int:
         """Batches that may be on their way at once: bounds the memory they take."""
-        return self._n + 1 if self._pool is not None else 0
+        return self._n + 1 if self._threads is not None else 0
 
     def submit(self, batch: Batch) -> Pending:
         """Start on a batch."""
         self._n_submitted += 1
         if self._n < 2 or self._n_submitted <= _HERE_FIRST or not isinstance(self._encoder, StaticEncoder):
             return Pending(batch, encode(batch, self._encoder, self._settings))
-        if self._pool is None:
-            self._pool = ProcessPoolExecutor(
-                self._n, get_context("spawn"), _start, (self._encoder.path, self._encoder.name, self._settings)
-            )
-        try:
-            with _interrupts_held():
-                return Pending(batch, self._pool.submit(_work, batch))
-        except BrokenProcessPool:
-            return Pending(batch, self._again(batch))
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(self._n)
+        return Pending(batch, self._threads.submit(self._give_away, batch, self._encoder))
 
     def result(self, pending: Pending) -> list[EncodedDocument]:
-        """What came of a batch."""
+        """What came of a batch; one whose worker died is done here."""
         if isinstance(pending.outcome, list):
             return pending.outcome
         try:
             return pending.outcome.result()
-        except BrokenProcessPool:
-            return self._again(pending.batch)
+        except (EOFError, OSError):
+            return encode(pending.batch, self._encoder, self._settings)
 
-    def _again(self, batch: Batch) -> list[EncodedDocument]:
-        """A batch whose worker died, done here; the next one gets fresh workers."""
-        self._stop()
-        return encode(batch, self._encoder, self._settings)
-
-    def _stop(self) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
-            self._pool = None
+    def _give_away(self, batch: Batch, encoder: StaticEncoder) -> list[EncodedDocument]:
+        """The batch as a worker encodes it; runs in a thread."""
+        worker = self._idle.pop() if self._idle else _Worker(encoder, self._settings)
+        try:
+            encoded = worker.encode(batch)
+        except BaseException:
+            worker.close()
+            raise
+        self._idle.append(worker)
+        return encoded
 
     def __enter__(self) -> Workers:
         return self
@@ -100,7 +99,40 @@ class Workers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop()
+        if self._threads is not None:
+            self._threads.shutdown(wait=True, cancel_futures=True)
+            self._threads = None
+        while self._idle:
+            self._idle.pop().close()
+
+
+class _Worker:
+    """A process that encodes one batch at a time, and ends when its pipe does."""
+
+    def __init__(self, encoder: StaticEncoder, settings: IndexSettings) -> None:
+        context = get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, encoder.path, encoder.name, settings), daemon=True)
+        with _interrupts_held():
+            self._process.start()
+        theirs.close()
+
+    def encode(self, batch: Batch) -> list[EncodedDocument]:
+        """The batch, encoded.
+
+        Raises:
+            EOFError, OSError: The process has died.
+        """
+        self._connection.send(batch)
+        encoded: list[EncodedDocument] = self._connection.recv()
+        return encoded
+
+    def close(self) -> None:
+        """End the process."""
+        self._connection.close()
+        self._process.kill()
+        self._process.join()
+        self._process.close()
 
 
 def encode(batch: Batch, encoder: Encoder, settings: IndexSettings) -> list[EncodedDocument]:
@@ -148,24 +180,11 @@ def _interrupts_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-_mine: tuple[Encoder, IndexSettings] | None = None  # of a worker process, set once at its start
-
-
-def _start(path: Path, name: str, settings: IndexSettings) -> None:
-    global _mine  # noqa: PLW0603 - the pool's initialiser has no other way to leave something behind
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    _mine = (StaticEncoder(path, name), settings)
-
-
-def _end_with_parent() -> None:
-    """End this process when its parent has: the pool's queue never tells that it was killed."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _work(batch: Batch) -> list[EncodedDocument]:
-    if _mine is None:  # pragma: no cover - the initialiser ran
-        raise RuntimeError("a worker was not started")
-    return encode(batch, *_mine)
+def _serve(connection: Connection, path: Path, name: str, settings: IndexSettings) -> None:
+    """What a worker process does until nobody is at the other end any more."""
+    encoder = StaticEncoder(path, name)
+    while True:
+        try:
+            connection.send(encode(connection.recv(), encoder, settings))
+        except (EOFError, OSError):
+            return

@@ -6,9 +6,10 @@ the article would miss. Offsets do not suffer: they are counted in the text made
 
 from __future__ import annotations
 
+import itertools
 import unicodedata
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import regex
 
@@ -50,12 +51,19 @@ _INTERFACE_WORDS = frozenset(
      "mehr lesen", "leia mais", "читать далее", "阅读更多", "閱讀更多", "続きを読む", "더 보기", "実用資訊", "實用資訊", "实用资讯", "related articles",
      "all rights reserved", "cookie settings", "accept all cookies", "back to top")
 )  # fmt: skip
-_COPYRIGHT = regex.compile(r"(?i)(?:©|\(c\)\s|copyright\s|版权所有|版權所有|무단\s?전재|all rights reserved|転載禁止)")
+# The sign with a year or a name, or the formula: a sentence about copyright has neither.
+_COPYRIGHT = regex.compile(
+    r"(?i)©\s*(?:\d{4}|(?-i:[\p{Lu}\p{Lo}]))|\(c\)\s*\d{4}|copyright\s*(?:©|\(c\)|\d{4})|all rights reserved|版[权權]所有(?![者人权權])|"
+    r"무단\s?전재\s*(?:및|[-,·/]|재배포|금지)|(?:無断)?転載(?:を?禁止|禁止|不可)"
+)
+_DISCLAIMED = (
+    "투자 조언", "투자 권유", "investment advice", "financial advice", "投資勧誘", "投資助言", "anlageberatung",
+    "conseil en investissement", "asesoramiento de inversión",
+)  # fmt: skip
 _DISCLAIMERS = (
-    "투자 조언", "투자 권유", "법적 책임", "investment advice", "financial advice", "does not constitute", "do not constitute",
-    "免责声明", "免責聲明", "不构成投资", "不構成投資", "投資勧誘", "投資助言", "免責事項", "haftungsausschluss", "anlageberatung",
-    "conseil en investissement", "asesoramiento de inversión", "не является инвестиционной", "this content is for informational",
-    "리스크 인식", "for informational purposes only", "aviso legal", "clause de non-responsabilité",
+    "법적 책임", "리스크 인식", "does not constitute", "do not constitute", "免责声明", "免責聲明", "免責事項", "不构成投资", "不構成投資",
+    "haftungsausschluss", "не является инвестиционной", "this content is for informational", "for informational purposes only",
+    "aviso legal", "clause de non-responsabilité",
 )  # fmt: skip
 _REFERENCES_HEADING = regex.compile(
     r"(?i)(?:참고\s?(?:링크|자료|문헌)|参考(?:链接|资料|リンク|文献)|參考(?:鏈接|連結|資料)|references?|sources?|links|ссылки|источники|quellen|fuentes)\s*[:：]?"
@@ -66,28 +74,44 @@ _STOP_AT_END = regex.compile(r"[.!?。！？؟।…\"”」]$")
 _LIST_MARK = regex.compile(r"^\s*(?:[•◦▪●·*-]|\d{1,3}[.)])\s")
 
 
+@dataclass(slots=True)
+class _Line:
+    """A line of an article, in which block it stands, and what cleaning made of it."""
+
+    block: int
+    text: str
+    kept: str = ""
+    rule: str = ""
+
+
 def clean(article: Article, location: str, source: str) -> Document:
     """The document that is stored for `article`, with what was removed and why."""
     removed: list[Removed] = []
-    metadata = article.metadata
+    metadata = _clean_metadata(article.metadata)
     blocks = [Block(normalise(block.text), block.kind) for block in article.blocks]
-    lines_seen = _short_lines(blocks)
-    kept: list[Block] = []
-    for i, block in enumerate(blocks):
-        near_start, near_end = i < 8, i >= len(blocks) * 0.8
-        lines = []
-        for line in block.text.split("\n"):
-            kept_line, metadata = _clean_line(line, near_start, near_end, lines_seen, metadata, removed)
-            if kept_line:
-                lines.append(kept_line)
-        if lines:
-            kept.append(Block("\n".join(lines), block.kind))
-    kept = _drop_orphan_headings(kept, removed)
+    lines = [_Line(i, line) for i, block in enumerate(blocks) for line in block.text.split("\n") if line]
+    seen = _navigation(blocks)
+    for n, line in enumerate(lines):
+        # By lines, not blocks: a file without blank lines is one block.
+        near_start, near_end = n < 20 and line.block < 8, n > 0 and n >= (len(lines) - 1) * 0.8
+        n_removed = len(removed)
+        line.kept, metadata = _clean_line(line.text, near_start, near_end, seen, metadata, removed)
+        line.rule = removed[-1].rule if len(removed) > n_removed else ""
+    _drop_headings_of_links(lines, blocks, removed)
+    kept = [
+        Block("\n".join(line.kept for line in group), blocks[i].kind)
+        for i, group in itertools.groupby((line for line in lines if line.kept), key=lambda line: line.block)
+    ]
     if not metadata.title:
         metadata = replace(metadata, title=_title(kept))
     text, headings = _join(kept)
     language = _language(text, metadata)
     return Document(location, source, text, replace(metadata, language=language), headings, tuple(removed))
+
+
+def _clean_metadata(metadata: Metadata) -> Metadata:
+    title, author = (" ".join(normalise(value).split()) for value in (metadata.title, metadata.author))
+    return replace(metadata, title=title, author=author)
 
 
 def normalise(text: str) -> str:
@@ -138,7 +162,10 @@ def _header_rule(line: str, metadata: Metadata) -> tuple[str, Metadata]:
         )
     date_line = _DATE_LINE.fullmatch(line)
     if date_line:
-        return "date line", replace(metadata, date=metadata.date or iso_date(date_line.group(1)))
+        date = iso_date(date_line.group(1))
+        # A further date is a chronicle's, unless it says what it is ("Updated: ...").
+        if metadata.date in ("", date) or not line[0].isdigit():
+            return "date line", replace(metadata, date=metadata.date or date)
     author = _AUTHOR_LINE.fullmatch(line)
     if author and not regex.search(r"[.!?。！？]$", line):
         return "author line", replace(metadata, author=metadata.author or author.group(1).strip())
@@ -160,19 +187,26 @@ def _line_rule(line: str, near_end: bool, seen: Counter[str]) -> str:
         return "bare link"
     if len(line) < 300 and _COPYRIGHT.search(line) and (near_end or len(line) < 80):
         return "copyright notice"
-    if near_end and sum(phrase in line.casefold() for phrase in _DISCLAIMERS) >= 2:
+    if near_end and _disclaims(line.casefold()):
         return "disclaimer"
     if seen[folded] >= 3 and not _LIST_MARK.match(line):
         return "repeated navigation"
     return ""
 
 
-def _short_lines(blocks: list[Block]) -> Counter[str]:
-    """How often each short line without a stop occurs; three times or more is navigation."""
+def _disclaims(line: str) -> bool:
+    n_disclaimers = sum(phrase in line for phrase in _DISCLAIMERS)
+    return n_disclaimers > 1 or (n_disclaimers == 1 and any(phrase in line for phrase in _DISCLAIMED))
+
+
+def _navigation(blocks: list[Block]) -> Counter[str]:
+    """How often each short line that is neither heading, label nor sentence occurs; three times is navigation."""
     counts: Counter[str] = Counter()
     for block in blocks:
+        if block.kind is BlockKind.HEADING:
+            continue
         for line in block.text.split("\n"):
-            if len(line) > 60:
+            if len(line) > 60 or line.rstrip().endswith((":", "：")):
                 continue
             folded = line.strip().casefold().strip(" |｜:：>»›")
             if folded and len(folded) <= 40 and not _STOP_AT_END.search(folded):
@@ -180,18 +214,20 @@ def _short_lines(blocks: list[Block]) -> Counter[str]:
     return counts
 
 
-def _drop_orphan_headings(blocks: list[Block], removed: list[Removed]) -> list[Block]:
+def _drop_headings_of_links(lines: list[_Line], blocks: list[Block], removed: list[Removed]) -> None:
     """Without "References:" where all that stood under it was bare links."""
-    had_links = any(entry.rule == "bare link" for entry in removed)
-    kept = []
-    for i, block in enumerate(blocks):
-        lines = block.text.split("\n")
-        if had_links and _REFERENCES_HEADING.fullmatch(lines[-1].strip()) and i >= len(blocks) * 0.7:
-            removed.append(Removed("heading of links", lines[-1].strip()))
-            lines = lines[:-1]
-        if lines:
-            kept.append(Block("\n".join(lines), block.kind))
-    return kept
+    for n, line in enumerate(lines):
+        if not _REFERENCES_HEADING.fullmatch(line.kept):
+            continue
+        under = list(itertools.takewhile(lambda later: not later.kept, lines[n + 1 : n + 1000]))
+        links = [later for later in under if later.rule == "bare link"]
+        after = lines[n + 1 + len(under)] if n + 1 + len(under) < len(lines) else None
+        if links and (
+            after is None
+            or (after.block not in (line.block, links[-1].block) and blocks[after.block].kind is not BlockKind.ITEM)
+        ):
+            removed.append(Removed("heading of links", line.kept))
+            line.kept = ""
 
 
 def _title(blocks: list[Block]) -> str:
@@ -225,11 +261,8 @@ def _join(blocks: list[Block]) -> tuple[str, tuple[Span, ...]]:
             headings.append(Span(position, position + len(text)))
         pieces.append(text)
         position += len(text)
-    text = "".join(pieces)
-    composed = unicodedata.normalize("NFC", text)
-    if composed != text:  # a block began with a combining mark
-        return composed, ()
-    return text, tuple(headings)
+    # NFC all the same: nothing composes with the newline between two blocks.
+    return "".join(pieces), tuple(headings)
 
 
 _LANGUAGE_TAG = regex.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z]{4})?(?:-(?:[A-Za-z]{2}|\d{3}))?")

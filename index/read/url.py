@@ -57,7 +57,10 @@ def fetch(
         answer = _get(current, limits, resolve or _system_resolve, allow or is_public, deadline)
         if isinstance(answer, Page):
             return answer
-        current = urljoin(current, answer)
+        try:
+            current = urljoin(current, answer)
+        except ValueError as error:
+            raise UnsafeUrl(f"{current} redirects to no valid address", "http(s)", "name the last address") from error
     raise UnsafeUrl(f"{url} redirects more than {limits.max_redirects} times", "a page", "name the last address")
 
 
@@ -84,8 +87,8 @@ def _get(url: str, limits: Limits, resolve: Resolve, allow: Callable[[str, int],
                 "GET", target, headers=headers, extensions={"trace": trace, "sni_hostname": host}
             ) as response,
         ):
-            if response.is_redirect:
-                return str(response.headers.get("location", ""))
+            if response.has_redirect_location:
+                return str(response.headers["location"])
             if response.status_code != 200:
                 raise ReadError(f"{url} answered {response.status_code}", "200 and a page", "check the address")
             data = _body(response, url, limits, deadline)
@@ -154,7 +157,7 @@ def _checked_address(url: str, resolve: Resolve, allow: Callable[[str, int], boo
         raise UnsafeUrl(f"{host}: an address with a user name", "a plain address", "leave it out")
     try:
         addresses = resolve(host, port)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # UnicodeError: a name with an empty or too long part
         raise ReadError(f"{host} could not be resolved", "a host that exists", "check the address") from error
     refused = [address for address in addresses if not allow(address, port)]
     if refused or not addresses:
@@ -191,17 +194,24 @@ _PROTOCOLS = ipaddress.ip_network("192.0.0.0/24")  # Oracle's metadata service a
 
 
 def is_public(address: str, port: int) -> bool:
-    """Whether `address` is on the open Internet, by itself and by the IPv4 address within it, and `port` the web's."""
-    ip = ipaddress.ip_address(address.split("%")[0])
-    within: ipaddress.IPv4Address | None = None
+    """Whether `address`, and the IPv4 address that it may stand for, is on the open Internet, and `port` the web's."""
+    return port in _PORTS and all(map(_is_global, _destinations(ipaddress.ip_address(address.split("%")[0]))))
+
+
+def _destinations(
+    ip: ipaddress.IPv4Address | ipaddress.IPv6Address,
+) -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+    """Where a packet to `ip` may end: some IPv6 addresses are gateways to the IPv4 address in them."""
+    if isinstance(ip, ipaddress.IPv4Address):
+        return [ip]
+    if ip.ipv4_mapped:
+        return [ip.ipv4_mapped]
+    if ip in _NAT64:
+        return [ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)]
+    return [ip, ip.sixtofour] if ip.sixtofour else [ip]
+
+
+def _is_global(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
     if isinstance(ip, ipaddress.IPv6Address):
-        within = (
-            ip.ipv4_mapped or ip.sixtofour or (ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF) if ip in _NAT64 else None)
-        )
-        if within is None and ip not in _GLOBAL_UNICAST:
-            return False
-    checked = [ip] if within is None or ip in _GLOBAL_UNICAST else []
-    return port in _PORTS and all(
-        each.is_global and not each.is_multicast and each not in _PROTOCOLS
-        for each in (*checked, *filter(None, [within]))
-    )
+        return ip in _GLOBAL_UNICAST and ip.is_global
+    return ip.is_global and not ip.is_multicast and ip not in _PROTOCOLS

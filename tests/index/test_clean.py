@@ -1,0 +1,481 @@
+"""What is stored of an article: boilerplate gone and reported, sentences kept, metadata found or left empty."""
+
+from __future__ import annotations
+
+import unicodedata
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from index.documents import Article, Block, BlockKind, Document, Metadata
+from index.read.clean import clean, normalise
+from index.read.text import read_markdown, read_text
+
+HEADING, PARAGRAPH, ITEM = BlockKind.HEADING, BlockKind.PARAGRAPH, BlockKind.ITEM
+
+
+def cleaned(*blocks: str | Block, metadata: Metadata | None = None) -> Document:
+    made = tuple(block if isinstance(block, Block) else Block(block) for block in blocks)
+    return clean(Article(made, metadata or Metadata()), "/a", "a")
+
+
+def rules(document: Document) -> list[tuple[str, str]]:
+    return [(entry.rule, entry.text) for entry in document.removed]
+
+
+BODY = (
+    "The bridge was closed for two weeks in March.",
+    "Engineers found cracks in three of its pillars, and the council asked for a second opinion.",
+    "Traffic was led over the old road meanwhile.",
+    "Nobody could say what the repair would cost.",
+    "The mayor promised a report before the summer.",
+)
+TEXT = "\n\n".join(BODY)
+
+
+# --- headers ----------------------------------------------------------------------------------------------
+
+
+def test_the_header_of_a_forum_gives_author_and_date() -> None:
+    document = cleaned("送交者: 老张 2023年11月20日08:37:20 于 [股市财经] 发送悄悄话 |", "这座桥在三月关闭了两个星期。")
+    assert document.text == "这座桥在三月关闭了两个星期。"
+    assert (document.metadata.author, document.metadata.date) == ("老张", "2023-11-20")
+    assert rules(document) == [("forum header", "送交者: 老张 2023年11月20日08:37:20 于 [股市财经] 发送悄悄话 |")]
+
+
+def test_a_mark_of_forwarding_goes_and_the_title_stays() -> None:
+    document = cleaned("ZT: 桥的故事 |", "这座桥在三月关闭了两个星期。")
+    assert document.text == "桥的故事\n\n这座桥在三月关闭了两个星期。"
+    assert document.metadata.title == "桥的故事"
+    assert rules(document) == [("forward mark", "ZT: ")]
+
+
+@pytest.mark.parametrize(
+    ("line", "date"),
+    [
+        ("2024-05-18", "2024-05-18"),
+        ("2024-05-18 22:23:32", "2024-05-18"),
+        ("2024/5/8, 9:05 AM", "2024-05-08"),
+        ("2024.05.18.", ""),
+        ("2024년 5월 18일 09:00", "2024-05-18"),
+        ("2024年5月18日", "2024-05-18"),
+        ("Published: 2024-05-18T10:00", "2024-05-18"),
+        ("입력: 2024.05.18 10:00", "2024-05-18"),
+        ("发布时间：2024-05-18 10:00", "2024-05-18"),
+        ("公開日：2024年5月18日", "2024-05-18"),
+        ("2024-13-45", ""),
+    ],
+)
+def test_a_date_line_at_the_start_gives_the_date(line: str, date: str) -> None:
+    document = cleaned("A title", line, *BODY)
+    assert document.metadata.date == date
+    kept = line == "2024.05.18."
+    assert document.text == (f"A title\n\n{line}\n\n{TEXT}" if kept else f"A title\n\n{TEXT}")
+    assert rules(document) == ([] if kept else [("date line", line)])
+
+
+@pytest.mark.parametrize(
+    ("line", "author"),
+    [
+        ("저자: 양자위", "양자위"),
+        ("作者：李四", "李四"),
+        ("Author: Kari Nordmann", "Kari Nordmann"),
+        ("By: Kari Nordmann and Ben Öz", "Kari Nordmann and Ben Öz"),
+        ("Автор: Иван Петров", "Иван Петров"),
+        ("著者：山田花子", "山田花子"),
+    ],
+)
+def test_an_author_line_at_the_start_gives_the_author(line: str, author: str) -> None:
+    document = cleaned("A title", line, *BODY)
+    assert (document.metadata.author, rules(document)) == (author, [("author line", line)])
+    assert document.text == f"A title\n\n{TEXT}"
+
+
+def test_metadata_of_the_file_wins_over_what_the_lines_say() -> None:
+    known = Metadata("Title", "https://e.org", "Ada", "2020-01-01", "en")
+    document = cleaned("By: Somebody Else", "Updated: 2024-05-18", *BODY, metadata=known)
+    assert document.metadata == known
+    assert [rule for rule, _ in rules(document)] == ["author line", "date line"]
+
+
+def test_what_no_line_says_stays_empty() -> None:
+    assert cleaned(*BODY).metadata == Metadata(language="en")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "By: the river there was a house, and nobody lived in it.",
+        "The report is dated 2024-05-18.",
+        "2024-05-18 was a quiet day",
+        "送交者: that is how a post in this forum begins",
+        "2024",
+        "12:30",
+        "Author: a word that means one who writes.",
+    ],
+)
+def test_sentences_with_dates_and_authors_are_kept(line: str) -> None:
+    document = cleaned("A title", line, *BODY)
+    assert document.text == f"A title\n\n{line}\n\n{TEXT}"
+    assert document.removed == ()
+
+
+def test_the_dates_of_a_chronicle_are_kept() -> None:
+    entries = [f"2024-01-{day:02}\nDay {day} was as grey as the one before it, and colder." for day in range(1, 8)]
+    document = cleaned("The diary", *entries)
+    # Only the first is taken for the article's own.
+    assert document.text == "The diary\n\n" + "\n\n".join(entries).removeprefix("2024-01-01\n")
+    assert rules(document) == [("date line", "2024-01-01")]
+
+
+def test_a_date_line_far_from_the_start_is_kept() -> None:
+    lines = [f"Line number {i} of a file without any blank line is here." for i in range(40)]
+    lines[25] = "2024-05-18"
+    assert cleaned("\n".join(lines)).text == "\n".join(lines)
+
+
+# --- lines anywhere ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["이미지", "[image]", "(사진)", "【图片】", "圖片", "画像", "Photo", "[ IMG ]", "изображение", "صورة", "ภาพ"],
+)
+def test_an_image_placeholder_on_its_own_line_goes(line: str) -> None:
+    document = cleaned(BODY[0], line, *BODY[1:])
+    assert (document.text, rules(document)) == (TEXT, [("image placeholder", line)])
+
+
+def test_an_image_placeholder_behind_a_sentence_goes_and_the_sentence_stays() -> None:
+    document = cleaned("제품을 출시하는 것보다 낮습니다. 이미지", "다리가 닫혔다.")
+    assert document.text == "제품을 출시하는 것보다 낮습니다.\n\n다리가 닫혔다."
+    assert rules(document) == [("image placeholder", "이미지")]
+
+
+@pytest.mark.parametrize("line", ["|", "---", "* * *", "____", "=====", "◆◇◆", "| |", "···"])
+def test_a_line_of_decoration_goes(line: str) -> None:
+    document = cleaned(BODY[0], line, *BODY[1:])
+    assert (document.text, rules(document)) == (TEXT, [("decoration", line)])
+
+
+@pytest.mark.parametrize(
+    "line", ["Share", "read more »", "수집", "实用资讯 |", "ログイン", "Реклама", "تعليقات", "Cookie settings"]
+)
+def test_a_word_of_the_interface_on_its_own_line_goes(line: str) -> None:
+    document = cleaned(BODY[0], line, *BODY[1:])
+    assert (document.text, rules(document)) == (TEXT, [("interface word", line)])
+
+
+@pytest.mark.parametrize(
+    "line", ["https://example.org/a?b=1", "[1] https://example.org", "(2) http://example.org/x", "3. https://e.org"]
+)
+def test_a_bare_link_goes(line: str) -> None:
+    document = cleaned(BODY[0], line, *BODY[1:])
+    assert (document.text, rules(document)) == (TEXT, [("bare link", line)])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "© 2024 The Daily Vik",
+        "(c) 2024 The Daily Vik. All rights reserved.",
+        "Copyright © The Daily Vik",
+        "Copyright 2024, The Daily Vik.",
+        "版权所有 日报社",
+        "무단 전재 및 재배포 금지",
+        "無断転載禁止",
+    ],
+)
+def test_a_copyright_notice_goes(line: str) -> None:
+    document = cleaned(*BODY, line)
+    assert (document.text, rules(document)) == (TEXT, [("copyright notice", line)])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "이 글은 투자 조언이 아니며 법적 책임을 지지 않습니다.",
+        "免責聲明：本文不構成投資建議。",
+        "Disclaimer: this article is for informational purposes only and is not investment advice.",
+        "Dieser Text ist keine Anlageberatung; es gilt der Haftungsausschluss.",
+    ],
+)
+@pytest.mark.parametrize("blocks", [BODY, BODY[:1]], ids=["long", "short"])
+def test_a_disclaimer_at_the_end_goes(line: str, blocks: tuple[str, ...]) -> None:
+    document = cleaned(*blocks, line)
+    assert (document.text, rules(document)) == ("\n\n".join(blocks), [("disclaimer", line)])
+
+
+def test_a_disclaimer_at_the_end_of_a_file_without_blank_lines_goes() -> None:
+    line = "免責聲明：本文不構成投資建議。"
+    document = cleaned("\n".join([*BODY, line]))
+    assert (document.text, rules(document)) == ("\n".join(BODY), [("disclaimer", line)])
+
+
+def test_a_disclaimer_in_the_middle_is_part_of_the_story() -> None:
+    line = "The blog said that it was for informational purposes only and gave no investment advice."
+    assert cleaned(BODY[0], line, *BODY[1:]).removed == ()
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Copyright law protects authors for seventy years.",
+        "(c) The third condition is that nobody objects.",
+        "The © sign was first used in 1874.",
+        "무단 전재는 법으로 금지되어 있다.",
+        "版权所有者可以要求赔偿。",
+        "The regulator says that such people must not give investment advice or financial advice.",
+        "They offered investment advice to pensioners for years.",
+        "Share prices fell sharply.",
+        "Home is where the heart is",
+        "The image shows a bridge.",
+        "이미지 센서의 가격이 올랐다.",
+        "사진 속의 다리는 아직 닫혀 있다.",
+        "图片显示大桥已经关闭。",
+        "See https://example.org for the report.",
+        "https://example.org is the address of the report.",
+        "Sources close to the mayor confirmed it.",
+        "All comments were deleted.",
+        "- 3 °C",
+        "1984",
+        "C++",
+        "???",
+    ],
+)
+@pytest.mark.parametrize("place", [0, 2, 5], ids=["start", "middle", "end"])
+def test_an_ordinary_line_that_has_such_words_is_kept(sentence: str, place: int) -> None:
+    blocks = [*BODY[:place], sentence, *BODY[place:]]
+    document = cleaned(*blocks)
+    assert (document.text, document.removed) == ("\n\n".join(blocks), ())
+
+
+# --- links and navigation ---------------------------------------------------------------------------------
+
+LINKS = "[1] https://example.org/a\n[2] https://example.org/b"
+
+
+@pytest.mark.parametrize("heading", ["참고 링크:", "References", "参考资料：", "Quellen:", "Источники"])
+@pytest.mark.parametrize("gap", ["\n", "\n\n"])
+def test_a_list_of_bare_links_goes_with_its_heading(heading: str, gap: str) -> None:
+    document = clean(read_text(f"{TEXT}\n\n{heading}{gap}{LINKS}".encode()), "/a", "a")
+    assert document.text == TEXT
+    links = [("bare link", line) for line in LINKS.split("\n")]
+    assert rules(document) == [*links, ("heading of links", heading)]
+
+
+def test_a_heading_with_more_than_links_under_it_stays() -> None:
+    document = cleaned(*BODY, f"References\n{LINKS}\nSmith, J.: Bridges of the North, 1998.")
+    assert document.text == f"{TEXT}\n\nReferences\nSmith, J.: Bridges of the North, 1998."
+    markdown = f"{TEXT}\n\n## References\n\n- https://example.org/a\n- Smith, J.: Bridges of the North, 1998.\n"
+    assert clean(read_markdown(markdown.encode()), "/a", "a").text.endswith(
+        "\n\nReferences\n\n• Smith, J.: Bridges of the North, 1998."
+    )
+
+
+def test_a_word_that_could_head_links_stays_where_no_links_are_under_it() -> None:
+    document = cleaned("https://example.org/a", "Sources", *BODY)
+    assert document.text == f"Sources\n\n{TEXT}"
+
+
+def test_repeated_navigation_goes() -> None:
+    document = cleaned("Politics", BODY[0], "Politics »", BODY[1], "politics", *BODY[2:])
+    assert document.text == TEXT
+    assert rules(document) == [("repeated navigation", line) for line in ("Politics", "Politics »", "politics")]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["Interviewer:", "Nobody knew.", "아무도 몰랐다.", "- one more", "3. again", "Warum?", "x" * 41],
+)
+def test_repeated_labels_sentences_and_items_are_kept(line: str) -> None:
+    document = cleaned(line, BODY[0], line, BODY[1], line, BODY[2], line)
+    assert document.text == "\n\n".join([line, BODY[0], line, BODY[1], line, BODY[2], line])
+
+
+def test_headings_that_recur_are_kept() -> None:
+    blocks = [Block(text, kind) for body in BODY[:4] for text, kind in (("Background", HEADING), (body, PARAGRAPH))]
+    document = cleaned(*blocks)
+    assert document.text == "\n\n".join(f"Background\n\n{body}" for body in BODY[:4])
+    assert len(document.headings) == 4
+
+
+def test_a_line_that_occurs_twice_is_kept() -> None:
+    assert cleaned("Refrain", BODY[0], "Refrain", BODY[1]).removed == ()
+
+
+def test_everything_that_went_is_reported_and_everything_else_is_there() -> None:
+    blocks = ["送交者: Rondo 2023年11月20日", "이미지", BODY[0], "|", BODY[1], "Share", "https://e.org/x", "© 2024 Vik"]
+    document = cleaned(*blocks)
+    assert [text for _, text in rules(document)] == [block for block in blocks if block not in BODY]
+    assert document.text == f"{BODY[0]}\n\n{BODY[1]}"
+
+
+# --- title and language -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("blocks", "title"),
+    [
+        (("다리 이야기", "다리가 닫혔다."), "다리 이야기"),
+        (("다리 이야기\n다리가 닫혔다.",), "다리 이야기"),
+        (("What happened to the bridge?", BODY[0]), "What happened to the bridge?"),
+        (("The bridge was closed.", BODY[0]), ""),
+        (("다리 이야기",), ""),
+        (("In short:", BODY[0]), ""),
+        (("- an item", BODY[0]), ""),
+        (("x" * 121, BODY[0]), ""),
+        (("이미지", "다리 이야기", "다리가 닫혔다."), "다리 이야기"),
+        ((), ""),
+    ],
+)
+def test_the_title_is_a_first_line_that_is_no_sentence(blocks: tuple[str, ...], title: str) -> None:
+    assert cleaned(*blocks).metadata.title == title
+
+
+def test_a_heading_alone_is_the_title() -> None:
+    assert cleaned(Block("다리 이야기", HEADING)).metadata.title == "다리 이야기"
+
+
+TAIWANESE = "市政府宣布，位於河濱的舊倉庫將改建為公共圖書館，並且增加一座花園。"
+MAINLAND = "市政府宣布，位于河滨的旧仓库将改建为公共图书馆，并且增加一座花园。"
+NORWEGIAN = "Havnen ble stengt i elleve dager etter stormen, og fiskerne reparerte garnene sine i den gamle hallen."
+
+
+@pytest.mark.parametrize(
+    ("text", "declared", "expected"),
+    [
+        (TAIWANESE, "", "zh-Hant"),
+        (MAINLAND, "", "zh-Hans"),
+        (TAIWANESE, "zh-CN", "zh-Hant"),
+        (TAIWANESE, "en", "zh-Hant"),
+        ("人人人人", "zh-TW", "zh-Hant"),
+        ("人人人人", "zh-SG", "zh-Hans"),
+        ("人人人人", "zh", "zh"),
+        ("人人人人", "zh-hant", "zh-Hant"),
+        (TEXT, "", "en"),
+        (TEXT, "en-GB", "en-GB"),
+        (TEXT, "de", "en"),
+        (TEXT, "<script>", "en"),
+        (NORWEGIAN, "no", "no"),
+        (NORWEGIAN, "", "nb"),
+        ("123 456", "ko", "ko"),
+        ("123 456", "", ""),
+    ],
+)
+def test_the_language_is_what_the_text_reads_as_and_the_declared_tag_only_refines_it(
+    text: str, declared: str, expected: str
+) -> None:
+    assert cleaned(text, metadata=Metadata(language=declared)).metadata.language == expected
+
+
+# --- the text ---------------------------------------------------------------------------------------------
+
+
+def test_nfd_becomes_nfc_in_text_and_metadata() -> None:
+    composed = "한국어 Größe が プ é ệ"
+    decomposed = unicodedata.normalize("NFD", composed)
+    assert len(decomposed) > len(composed)
+    document = cleaned(decomposed, decomposed, metadata=Metadata(title=decomposed, author=decomposed))
+    assert document.text == f"{composed}\n\n{composed}"
+    assert (document.metadata.title, document.metadata.author) == (composed, composed)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a\r\nb\rc\u2028d\u2029e\x85f\x0bg\x0ch", "a\nb\nc\nd\ne\nf\ng\nh"),
+        ("a\x00b\x07c\x1bd\x7fe\x9ff", "abcdef"),
+        ("\ufeffzero\u00adwidth\ufff9", "zerowidth"),
+        ("a\ud800b\udfffc", "a\ufffdb\ufffdc"),
+        ("a \t\u00a0\n\u3000 b  ", "a\nb"),
+        ("  a  b\tc ", "a  b\tc"),
+        ("👩\u200d🌾 \u200fمرحبا", "👩\u200d🌾 \u200fمرحبا"),  # joiners and marks of direction mean something
+        ("\u1112\u1161\u11ab", "한"),
+    ],
+)
+def test_a_text_has_one_line_end_and_no_controls(text: str, expected: str) -> None:
+    assert normalise(text) == expected
+
+
+def test_headings_point_at_their_text() -> None:
+    markdown = (
+        "# 제목 하나\n\n본문이다.\n\n## 둘째 [링크](https://e.org)\n\n- 항목 하나\n- 항목 둘\n\n### 셋째\n\n끝이다.\n"
+    )
+    document = clean(read_markdown(markdown.encode()), "/a", "a")
+    assert document.text == "제목 하나\n\n본문이다.\n\n둘째 링크\n\n• 항목 하나\n• 항목 둘\n\n셋째\n\n끝이다."
+    assert [document.text[a:b] for a, b in document.headings] == ["제목 하나", "둘째 링크", "셋째"]
+
+
+def test_headings_point_at_their_text_where_cleaning_took_something_away() -> None:
+    document = cleaned(
+        Block("ZT: Title one |", HEADING), "이미지", BODY[0], Block("Share", HEADING), "|", Block("One\n|\nTwo", HEADING), BODY[1]
+    )  # fmt: skip
+    assert document.text == f"Title one\n\n{BODY[0]}\n\nOne\nTwo\n\n{BODY[1]}"
+    assert [document.text[a:b] for a, b in document.headings] == ["Title one", "One\nTwo"]
+
+
+ANY_TEXT = st.text(st.characters(exclude_categories=[]), max_size=60)
+PIECES = st.sampled_from(
+    ["이미지", "|", "\n", " ", "Share", "2024-05-18", "\u0301", "\u1161", "\ud800", "\ufeff", "e\u0301", "。", "References", "https://e.org", "\u3099"]
+)  # fmt: skip
+ANY_BLOCK = st.builds(
+    Block, ANY_TEXT | st.lists(ANY_TEXT | PIECES, max_size=8).map("".join), st.sampled_from(BlockKind)
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(ANY_BLOCK, max_size=8))
+def test_any_blocks_give_nfc_text_without_controls_and_headings_within_it(blocks: list[Block]) -> None:
+    document = cleaned(*blocks)
+    text = document.text
+    assert unicodedata.is_normalized("NFC", text)
+    assert not [char for char in text if unicodedata.category(char) in ("Cc", "Cs") and char not in "\t\n"]
+    assert text == text.strip()
+    assert text.encode()
+    last = 0
+    for start, end in document.headings:
+        assert last <= start < end <= len(text)
+        assert text[start:end] == text[start:end].strip()
+        assert start == 0 or text[start - 2 : start] == "\n\n"
+        assert end == len(text) or text[end : end + 2] == "\n\n"
+        last = end
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(ANY_BLOCK, max_size=8))
+def test_no_character_is_lost_without_a_report(blocks: list[Block]) -> None:
+    document = cleaned(*blocks)
+
+    def letters(text: str) -> str:
+        return "".join(sorted(char for char in normalise(text) if not char.isspace() and char not in "|｜•"))
+
+    before = letters("\n".join(block.text for block in blocks))
+    assert letters("\n".join([document.text, *(entry.text for entry in document.removed)])) == before
+
+
+def test_the_seed_articles_lose_their_boilerplate_and_nothing_else(shared: Path) -> None:
+    article = read_text((shared / "seeds" / "004_80781f0cf5fd7b8c.txt").read_bytes())
+    document = clean(article, "/a", "a")
+    assert (document.metadata.author, document.metadata.date, document.metadata.language) == (
+        "양자위",
+        "2024-05-18",
+        "ko",
+    )
+    assert [text for rule, text in rules(document) if rule == "image placeholder"] == ["이미지"] * 10
+    assert [rule for rule, _ in rules(document) if rule != "image placeholder"] == [
+        "date line", "interface word", "author line", "bare link", "bare link", "bare link", "disclaimer", "interface word",
+        "heading of links",
+    ]  # fmt: skip
+    original = "\n".join(block.text for block in article.blocks)
+    lost = sum(len(text) for _, text in rules(document))
+    squeezed = [
+        len("".join(text.split())) for text in (original, document.text, *(text for _, text in rules(document)))
+    ]
+    assert squeezed[0] == sum(squeezed[1:])
+    assert lost < 0.15 * len(original)
+    forum = clean(read_text((shared / "seeds" / "000_64b191127e66512f.txt").read_bytes()), "/b", "b")
+    assert forum.metadata == Metadata("讀懂OpenAI“政變”始末", "", "Rondo", "2023-11-20", "zh-Hant")
+    assert [rule for rule, _ in rules(forum)] == ["forward mark", "forum header", *["decoration"] * 3, "interface word"]
