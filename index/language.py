@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import math
+import unicodedata
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -95,12 +96,10 @@ def detect_language(text: str) -> str:
 
 def detect_with_probability(text: str) -> tuple[str, float]:
     """`detect_language` and how probable that is, 0 to 1; a script of one language counts as certain."""
-    sample = text[:_MAX_CHARS]
-    counts = count_scripts(sample)
-    n_letters = sum(counts.values())
-    if not n_letters:
+    sample = unicodedata.normalize("NFC", text[:_MAX_CHARS])  # the model has seen no decomposed accents
+    script = _deciding_script(sample)
+    if not script:
         return UNKNOWN, 0.0
-    script = _deciding_script(counts, n_letters)
     if script == "kana":
         return "ja", 1.0
     if script in ("Han", "Bopomofo"):
@@ -112,9 +111,7 @@ def detect_with_probability(text: str) -> tuple[str, float]:
 
 def dominant_script(text: str) -> str:
     """Name of the script that decides the language of `text`; empty without letters."""
-    counts = count_scripts(text[:_MAX_CHARS])
-    n_letters = sum(counts.values())
-    return _deciding_script(counts, n_letters) if n_letters else UNKNOWN
+    return _deciding_script(unicodedata.normalize("NFC", text[:_MAX_CHARS]))
 
 
 def function_words(language: str) -> frozenset[str]:
@@ -127,11 +124,20 @@ def same_language(one: str, other: str) -> bool:
     return bool(one) and one.split("-")[0] == other.split("-")[0]
 
 
-def _deciding_script(counts: dict[str, int], n_letters: int) -> str:
+# Daily characters of Chinese that Japanese does not write, or not so.
+_CHINESE_ONLY = regex.compile(r"[是这這们們么麼说說还還没你她吗嗎呢吧]")
+
+
+def _deciding_script(text: str) -> str:
+    counts = count_scripts(text)
+    n_letters = sum(counts.values())
+    if not n_letters:
+        return UNKNOWN
     kana = counts.get("Hiragana", 0) + counts.get("Katakana", 0)
     han = counts.get("Han", 0)
-    # One kana in a long Chinese text is a quoted word; a Japanese sentence is a third kana or more.
-    if kana and (kana + han) >= _MIN_SHARE * n_letters and kana > 0.1 * (kana + han):
+    # A few kana in a Chinese text are a quoted title; a Japanese sentence is a third kana or more.
+    least = 0.3 if _CHINESE_ONLY.search(text) else 0.1
+    if kana and (kana + han) >= _MIN_SHARE * n_letters and kana > least * (kana + han):
         return "kana"
     non_latin = {name: n for name, n in counts.items() if name not in ("Latin", "Hiragana", "Katakana")}
     if non_latin:
@@ -142,7 +148,7 @@ def _deciding_script(counts: dict[str, int], n_letters: int) -> str:
 
 
 def _among(text: str, candidates: list[str]) -> tuple[str, float]:
-    lowered = text[:_MAX_MODEL_CHARS].replace("\n", " ").lower()
+    lowered = text[:_MAX_MODEL_CHARS].replace("\n", " ").lower().encode("utf-8", "replace").decode()
     model = {label.removeprefix("__label__"): p for p, label in _model().predict(lowered, 40, 0.0, "strict")}
     words = _WORD.findall(lowered)
     hits = Counter(language for word in words for language in _languages_of().get(word, ()))

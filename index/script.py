@@ -54,7 +54,11 @@ def code_points(text: str) -> NDArray[np.uint32]:
 
 
 def count_scripts(text: str) -> dict[str, int]:
-    """How many letters of each script `text` has; digits, marks and punctuation are not counted."""
+    """How many letters of each script `text` has.
+
+    What scripts share (European digits, punctuation, accents, symbols) is not counted; the vowel
+    signs and digits that only one script has count as its own.
+    """
     codes = _CODES[np.searchsorted(_STARTS, code_points(text), side="right") - 1]
     counts = np.bincount(codes, minlength=len(SCRIPTS))
     return {SCRIPTS[i]: int(counts[i]) for i in np.flatnonzero(counts) if i}

@@ -204,7 +204,7 @@ def _ends_sentence(text: str, begin: int, stop_start: int, stop_end: int, after:
     if any(char in _FULL or char in _FIRM for char in stop) or stop == "፡፡":
         return True
     if _ELLIPSIS_ONLY.fullmatch(stop):
-        return _ellipsis_ends(text, stop_start, rest)
+        return _ellipsis_ends(text, begin, stop_start, rest)
     return _soft_stop_ends(text, begin, stop_start, stop, rest, closed, language)
 
 
@@ -231,9 +231,9 @@ def _n_spaces(text: str, position: int) -> int:
     return len(ahead) - len(ahead.lstrip())
 
 
-def _ellipsis_ends(text: str, stop_start: int, rest: str) -> bool:
+def _ellipsis_ends(text: str, begin: int, stop_start: int, rest: str) -> bool:
     """An ellipsis ends a sentence only where a new one clearly begins."""
-    if not _before(text, 0, stop_start):
+    if not _before(text, begin, stop_start):
         return False
     following = rest.lstrip()
     return rest[0].isspace() and (following[:1].isupper() or following[:1] in "¿¡„«“(（")

@@ -84,7 +84,10 @@ class Workers:
 
     def _give_away(self, batch: Batch, encoder: StaticEncoder) -> list[EncodedDocument]:
         """The batch as a worker encodes it; runs in a thread."""
-        worker = self._idle.pop() if self._idle else _Worker(encoder, self._settings)
+        try:
+            worker = self._idle.pop()
+        except IndexError:
+            worker = _Worker(encoder, self._settings)
         try:
             encoded = worker.encode(batch)
         except BaseException:

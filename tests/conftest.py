@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+# A shell starts background jobs with SIGINT ignored, which every child would inherit: tests send it to theirs.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import pytest
 

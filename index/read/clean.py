@@ -162,10 +162,10 @@ def _header_rule(line: str, metadata: Metadata) -> tuple[str, Metadata]:
         )
     date_line = _DATE_LINE.fullmatch(line)
     if date_line:
-        date = iso_date(date_line.group(1))
+        day = iso_date(date_line.group(1))
         # A further date is a chronicle's, unless it says what it is ("Updated: ...").
-        if metadata.date in ("", date) or not line[0].isdigit():
-            return "date line", replace(metadata, date=metadata.date or date)
+        if metadata.date in ("", day) or not line[0].isdigit():
+            return "date line", replace(metadata, date=metadata.date or day)
     author = _AUTHOR_LINE.fullmatch(line)
     if author and not regex.search(r"[.!?。！？]$", line):
         return "author line", replace(metadata, author=metadata.author or author.group(1).strip())

@@ -96,6 +96,43 @@ def until(condition: object, seconds: float = 20.0) -> bool:
     return done
 
 
+INGEST = """
+import sys
+from pathlib import Path
+from index.build import ingest
+from index.encoders import load_encoder
+if __name__ == "__main__":
+    folder, source, size = sys.argv[1:]
+    ingest(Path(folder), [source], load_encoder("embedded"), n_workers=2, batch_documents=int(size))
+"""
+
+
+def script(tmp_path: Path) -> Path:
+    """A program that ingests with two workers."""
+    path = tmp_path / "run.py"
+    path.write_text(INGEST, "utf-8")
+    return path
+
+
+def long_corpus(tmp_path: Path, n: int) -> Path:
+    path = tmp_path / "long.jsonl"
+    path.write_text("\n".join(json.dumps({"id": str(i), "text": " ".join(SENTENCES) * 3}) for i in range(n)), "utf-8")
+    return path
+
+
+def start(tmp_path: Path, seconds: float = 1.0) -> subprocess.Popen[bytes]:
+    """An ingest in a process group of its own, long enough to be stopped, `seconds` after it has got a worker."""
+    child = subprocess.Popen(
+        [sys.executable, str(script(tmp_path)), str(tmp_path / "index"), str(long_corpus(tmp_path, 5_000)), "1"],
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert until(lambda: list(children(child.pid)))
+    time.sleep(seconds)
+    assert child.poll() is None
+    return child
+
+
 def test_several_processes_write_the_same_bytes_as_one(
     corpus: Path, alone: Path, tmp_path: Path, encoder: Encoder
 ) -> None:
@@ -151,6 +188,28 @@ def test_workers_that_are_killed_again_and_again_cost_no_document(
     assert everything(folder) == everything(alone)
 
 
+def test_a_worker_killed_while_it_hands_over_its_result_hangs_nobody(tmp_path: Path, encoder: Encoder) -> None:
+    # A result is larger than a pipe's buffer: while its reader stands still, a worker stands in the middle of it.
+    source = long_corpus(tmp_path, 2_400)
+    child = subprocess.Popen([sys.executable, str(script(tmp_path)), str(tmp_path / "index"), str(source), "80"])
+    try:
+        assert until(lambda: len(list(children(child.pid))) == 2)
+        time.sleep(1.5)  # they have started, and are at work
+        child.send_signal(signal.SIGSTOP)
+        time.sleep(1.5)
+        workers = list(children(child.pid))
+        assert len(workers) == 2
+        for pid in workers:
+            os.kill(pid, signal.SIGKILL)
+        child.send_signal(signal.SIGCONT)
+        assert child.wait(60) == 0
+    finally:
+        child.kill()
+        child.wait()
+    ingest(tmp_path / "alone", [str(source)], encoder, n_workers=1, batch_documents=80)
+    assert everything(tmp_path / "index") == everything(tmp_path / "alone")
+
+
 def test_an_encoder_that_is_not_static_stays_in_this_process(corpus: Path, tmp_path: Path) -> None:
     seen: set[int] = set()
     ingest(
@@ -162,33 +221,6 @@ def test_an_encoder_that_is_not_static_stays_in_this_process(corpus: Path, tmp_p
         on_progress=lambda _: seen.update(children(os.getpid())),
     )
     assert seen == set()
-
-
-INGEST = """
-import sys
-from pathlib import Path
-from index.build import ingest
-from index.encoders import load_encoder
-if __name__ == "__main__":
-    ingest(Path(sys.argv[1]), [sys.argv[2]], load_encoder("embedded"), n_workers=2, batch_documents=1)
-"""
-
-
-def start(tmp_path: Path, seconds: float = 1.0) -> subprocess.Popen[bytes]:
-    """An ingest in a process group of its own, long enough to be stopped, `seconds` after it has got a worker."""
-    lines = (json.dumps({"id": str(i), "text": " ".join(SENTENCES) * 5}) for i in range(5_000))
-    (tmp_path / "long.jsonl").write_text("\n".join(lines), "utf-8")
-    script = tmp_path / "run.py"
-    script.write_text(INGEST, "utf-8")
-    child = subprocess.Popen(
-        [sys.executable, str(script), str(tmp_path / "index"), str(tmp_path / "long.jsonl")],
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
-    assert until(lambda: list(children(child.pid)))
-    time.sleep(seconds)
-    assert child.poll() is None
-    return child
 
 
 def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
