@@ -8,8 +8,6 @@ from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-# A shell starts background jobs with SIGINT ignored, which every child would inherit: tests send it to theirs.
-signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import pytest
 
@@ -17,6 +15,9 @@ from index.backends.embedded import EmbeddedBackend
 from index.build import ingest
 from index.encoders import load_encoder
 from index.encoders.base import Encoder
+
+# A shell starts background jobs with SIGINT ignored, which every child would inherit: tests send it to theirs.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / "ui" / "samples" / "articles"
