@@ -188,28 +188,6 @@ def test_workers_that_are_killed_again_and_again_cost_no_document(
     assert everything(folder) == everything(alone)
 
 
-def test_a_worker_killed_while_it_hands_over_its_result_hangs_nobody(tmp_path: Path, encoder: Encoder) -> None:
-    # A result is larger than a pipe's buffer: while its reader stands still, a worker stands in the middle of it.
-    source = long_corpus(tmp_path, 2_400)
-    child = subprocess.Popen([sys.executable, str(script(tmp_path)), str(tmp_path / "index"), str(source), "80"])
-    try:
-        assert until(lambda: len(list(children(child.pid))) == 2)
-        time.sleep(1.5)  # they have started, and are at work
-        child.send_signal(signal.SIGSTOP)
-        time.sleep(1.5)
-        workers = list(children(child.pid))
-        assert len(workers) == 2
-        for pid in workers:
-            os.kill(pid, signal.SIGKILL)
-        child.send_signal(signal.SIGCONT)
-        assert child.wait(60) == 0
-    finally:
-        child.kill()
-        child.wait()
-    ingest(tmp_path / "alone", [str(source)], encoder, n_workers=1, batch_documents=80)
-    assert everything(tmp_path / "index") == everything(tmp_path / "alone")
-
-
 def test_an_encoder_that_is_not_static_stays_in_this_process(corpus: Path, tmp_path: Path) -> None:
     seen: set[int] = set()
     ingest(
