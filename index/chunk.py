@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import regex
 
 from index.documents import Document, Passage, Span
-from index.language import detect_language, dominant_script, reads_as
+from index.language import detect_language, dominant_script, reads_as, same_language, script_of
+from index.script import count_scripts
 from index.segment import split_sentences
 from index.settings import IndexSettings
 
@@ -30,13 +30,6 @@ _FLAG_LETTERS = "".join(map(chr, range(0x1F1E6, 0x1F200)))
 _MAX_CLUSTER = 100  # code points; what is longer was made to look broken, and may be cut
 
 
-class _Run(NamedTuple):
-    """Neighbouring sentences and the tokens of each."""
-
-    sentences: Sequence[Span]
-    counts: Sequence[int]
-
-
 def chunk(document: Document, count_tokens: CountTokens, settings: IndexSettings) -> list[Passage]:
     """Passages of `document`, in order, each sized in the encoder's own tokens.
 
@@ -50,39 +43,69 @@ def chunk(document: Document, count_tokens: CountTokens, settings: IndexSettings
     counts = count_tokens([text[a:b] for a, b in sentences])
     sentences, counts = _split_oversize(text, sentences, counts, count_tokens, settings.max_tokens)
     passages: list[Passage] = []
-    script = dominant_script(text)
+    script = script_of(document.metadata.language) or dominant_script(text)
     for section, first, last in _sections(text, sentences, document.headings):
-        groups = _group(counts[first:last], settings)
-        runs = [_Run(sentences[first + a : first + b], counts[first + a : first + b]) for a, b in groups]
-        for fit in (fit for run in runs for fit in _fitting(text, run, count_tokens, settings.max_tokens)):
-            span = Span(fit.sentences[0].start, fit.sentences[-1].end)
+        groups = [(first + start, first + stop) for start, stop in _group(counts[first:last], settings)]
+        for start, stop in _fitting(text, sentences, counts, groups, count_tokens, settings.max_tokens):
+            run = tuple(sentences[start:stop])
+            span = Span(run[0].start, run[-1].end)
             body = text[span.start : span.end]
             language = _passage_language(body, document.metadata.language, script)
-            passages.append(Passage(len(passages), *span, body, tuple(fit.sentences), language, section))
+            passages.append(Passage(len(passages), *span, body, run, language, section))
     return passages
 
 
-def _fitting(text: str, run: _Run, count_tokens: CountTokens, max_tokens: int) -> list[_Run]:
-    """The run, or halves of it while it has over `max_tokens`: what stands between sentences counts too."""
-    n = len(run.sentences)
-    if n == 1 or sum(run.counts) + _JOINT_TOKENS * (n - 1) <= max_tokens:
-        return [run]
-    (n_tokens,) = count_tokens([text[run.sentences[0].start : run.sentences[-1].end]])
-    if n_tokens <= max_tokens:
-        return [run]
-    halves = (slice(n // 2), slice(n // 2, n))
-    parts = [_Run(run.sentences[half], run.counts[half]) for half in halves]
-    return [fit for part in parts for fit in _fitting(text, part, count_tokens, max_tokens)]
+def _fitting(
+    text: str,
+    sentences: Sequence[Span],
+    counts: Sequence[int],
+    groups: Sequence[tuple[int, int]],
+    count_tokens: CountTokens,
+    max_tokens: int,
+) -> list[tuple[int, int]]:
+    """The groups, in halves where one has over `max_tokens`: what stands between its sentences counts too."""
+    fitting: list[tuple[int, int]] = []
+    todo = list(reversed(groups))
+    while todo:
+        start, stop = todo.pop()
+        most = sum(counts[start:stop]) + _JOINT_TOKENS * (stop - start - 1)
+        if stop - start > 1 and most > max_tokens:
+            (n_tokens,) = count_tokens([text[sentences[start].start : sentences[stop - 1].end]])
+            if n_tokens > max_tokens:
+                middle = (start + stop) // 2
+                todo += [(middle, stop), (start, middle)]
+                continue
+        # Halves can lie within the overlap of a neighbour, and then say nothing of their own.
+        while fitting and start <= fitting[-1][0]:
+            fitting.pop()
+        if not fitting or stop > fitting[-1][1]:
+            fitting.append((start, stop))
+    return fitting
+
+
+_LEAST_OWN = 0.08  # of the letters of a passage
+_TELLING = 120  # characters; of fewer a language is a guess
 
 
 def _passage_language(text: str, document_language: str, document_script: str) -> str:
     """The document's language unless the passage is in another script or clearly in another language."""
-    if document_language and dominant_script(text) in (document_script, ""):
-        if document_script != "Latin" or len(text) < 120 or reads_as(text, document_language):
+    script = dominant_script(text)
+    if script == "Han" and document_script == "kana" and len(text) < _TELLING:
+        return document_language  # a line of kanji
+    if script == "Latin" != document_script and _share_of(document_script, text) >= _LEAST_OWN:
+        return document_language  # full of names
+    if document_language and script in (document_script, ""):
+        if document_script != "Latin" or len(text) < _TELLING or reads_as(text, document_language):
             return document_language
         found = detect_language(text[:240])
-        return found if found and found.split("-")[0] != document_language.split("-")[0] else document_language
+        return found if found and not same_language(found, document_language) else document_language
     return detect_language(text) or document_language
+
+
+def _share_of(script: str, text: str) -> float:
+    counts = count_scripts(text)
+    of_script = ("Hiragana", "Katakana", "Han") if script == "kana" else (script,)
+    return sum(counts.get(name, 0) for name in of_script) / (sum(counts.values()) or 1)
 
 
 def _cut_at_headings(text: str, sentences: list[Span], headings: Sequence[Span]) -> list[Span]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import itertools
 import math
 import unicodedata
 from collections import Counter
@@ -112,6 +113,16 @@ def detect_with_probability(text: str) -> tuple[str, float]:
 def dominant_script(text: str) -> str:
     """Name of the script that decides the language of `text`; empty without letters."""
     return _deciding_script(unicodedata.normalize("NFC", text[:_MAX_CHARS]))
+
+
+def script_of(language: str) -> str:
+    """Name of the script that `language` is written in, as `dominant_script` says it; empty where not known."""
+    primary = language.split("-")[0]
+    if primary in ("zh", "ja"):
+        return "Han" if primary == "zh" else "kana"
+    of_several = (script for script, languages in _CANDIDATES.items() if primary in languages)
+    of_one = (script for script, only in _SCRIPT_LANGUAGE.items() if only == primary)
+    return next(itertools.chain(of_several, of_one), "")
 
 
 def function_words(language: str) -> frozenset[str]:

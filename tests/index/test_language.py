@@ -18,6 +18,7 @@ from index.language import (
     function_words,
     reads_as,
     same_language,
+    script_of,
 )
 
 QUESTIONS = {
@@ -212,6 +213,19 @@ def test_folding_keeps_every_offset_and_is_done_once(text: str) -> None:
 )
 def test_tags_are_of_one_language_by_their_first_part(one: str, other: str, same: bool) -> None:
     assert same_language(one, other) is same
+
+
+@pytest.mark.parametrize("language", QUESTIONS)
+def test_a_language_is_written_in_the_script_of_its_questions(language: str) -> None:
+    assert [dominant_script(question) for question in QUESTIONS[language]] in (
+        [script_of(language)] * 3,
+        # A Japanese question can be without kana, and most have more Han than kana.
+        ["kana"] * 3,
+    )
+
+
+def test_the_script_of_an_unknown_language_is_not_known() -> None:
+    assert (script_of("xx"), script_of("")) == ("", "")
 
 
 def test_a_text_reads_as_a_language_by_its_function_words() -> None:
