@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test check serve bench dist docs clean
+.PHONY: demo test check serve bench encoder dist docs clean
 
 # Base installation: no torch. Also what `pip install` of the wheel brings.
 $(VENV)/.base: pyproject.toml constraints.txt
@@ -32,6 +32,12 @@ serve: $(VENV)/.base
 
 bench: $(VENV)/.dev
 	$(BIN)/python tests/bench.py
+
+# Train the embedded encoder anew; DATA holds the translation pairs. Goes on where it was stopped.
+DATA ?= ../shared/data
+encoder: $(VENV)/.dev
+	$(BIN)/python -m index.training --data $(DATA) --work build/encoder --out build/encoder/model
+	$(BIN)/python -m eval.encoders build/encoder/model embedded --data $(DATA)/dev
 
 dist: $(VENV)/.dev
 	$(BIN)/python -m build

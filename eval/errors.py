@@ -5,3 +5,7 @@ from __future__ import annotations
 
 class GoldError(ValueError):
     """A gold file has a line that cannot be used; the message names it."""
+
+
+class SetMissing(ValueError):
+    """An evaluation set is not where it was looked for; the message says what was expected."""

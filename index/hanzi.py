@@ -31,6 +31,16 @@ def _to_simplified() -> dict[int, str]:
     return {ord(traditional): simplified[0] for traditional, simplified in table.items()}
 
 
+def traditional_forms(char: str) -> list[str]:
+    """What `char` is written as in Traditional text, the usual form first; itself where it is the same."""
+    return _to_traditional().get(char, [char])
+
+
+@functools.cache
+def _to_traditional() -> dict[str, list[str]]:
+    return _table("STCharacters.txt")
+
+
 @functools.cache
 def telling_characters() -> tuple[frozenset[str], frozenset[str]]:
     """Characters used in Traditional text only, and in Simplified text only."""

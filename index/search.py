@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from index.backends.base import Snapshot, StoredPassage
-from index.encoders.base import Encoder, FloatArray
+from index.encoders.base import Encoder, FloatArray, LateInteraction
 from index.language import detect_language, function_words, same_language
 from index.terms import terms
 
@@ -22,15 +23,17 @@ class SearchSettings:
     rank_constant: float = 10.0  # of reciprocal rank fusion (Cormack et al. 2009 use 60)
     lexical_weight_same: float = 0.5  # of the lexical leg where question and passage share a language
     lexical_weight_other: float = 0.3  # where they do not
+    max_sim_weight: float = 0.6  # of the token by token score in the dense one
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredPassage:
     """A passage and why it was found.
 
-    `score` is the fused one, comparable within one result only. `dense` is the mean of the
-    cosines of the whole and of its best part, in [-1, 1]; `best_part` the row of that part.
-    Ranks count from 1 and are 0 where the leg did not find the passage.
+    `score` is the fused one, comparable within one result only. `dense` is what the encoder makes of
+    it, in [-1, 1]: the mean of the cosines of the whole and of its best part, mixed with how well
+    the question's tokens are met in it where the encoder can tell; `best_part` is the row of that
+    part. Ranks count from 1 and are 0 where the leg did not find the passage.
     """
 
     passage: StoredPassage
@@ -81,10 +84,10 @@ def search(
         raise ValueError(f"k is {k}; expected: 1 or more")
     settings = settings or SearchSettings()
     language = detect_language(question)
-    query = encoder.encode_queries([question])[0]
-    dense = _dense_leg(snapshot, query, max(settings.n_candidates, 2 * k))
-    lexical = snapshot.lexical(_query_terms(question, language), max(settings.n_candidates, 2 * k))
-    ranked = _fuse(snapshot, query, language, dense, lexical, k, settings)
+    n = max(settings.n_candidates, 2 * k)
+    lexical = snapshot.lexical(_query_terms(question, language), n)
+    dense = _dense_leg(snapshot, encoder, question, n, [pid for pid, _ in lexical], settings)
+    ranked = _fuse(snapshot, language, dense, lexical, k, settings)
     relevance = _relevance(snapshot, _query_terms(question, language), ranked)
     return SearchResult(question, language, tuple(ranked), relevance, tuple(_warnings(snapshot, encoder, language)))
 
@@ -96,54 +99,74 @@ def _query_terms(question: str, language: str) -> list[str]:
     return [term for term in found if term not in common and (len(term) > 1 or not term.isascii())] or found
 
 
-def _dense_leg(snapshot: Snapshot, query: FloatArray, n: int) -> list[tuple[int, float, int]]:
-    """(pid, mean of whole and best part, row of the best part), best first."""
+class _Dense(NamedTuple):
+    """What the encoder makes of a passage: its score, the row of its best part, and its rank from 1."""
+
+    score: float
+    best_part: int
+    rank: int
+
+
+_UNSEEN = _Dense(0.0, 0, 0)  # a passage without current vectors
+
+
+def _dense_leg(
+    snapshot: Snapshot, encoder: Encoder, question: str, n: int, others: Sequence[int], settings: SearchSettings
+) -> dict[int, _Dense]:
+    """The `n` passages whose vectors are nearest, and `others`, scored and ranked together."""
+    query = encoder.encode_queries([question])[0]
     # A passage has up to a dozen vectors: enough of them are fetched that n passages are among them.
-    candidates = [pid for pid, _ in snapshot.dense(query, 8 * n)][: 2 * n]
-    scored = []
-    for pid, matrix in snapshot.vectors(candidates).items():
+    near = [pid for pid, _ in snapshot.dense(query, 8 * n)][: 2 * n]
+    scored = _cosines(snapshot.vectors(near), query)
+    kept = sorted(scored, key=lambda pid: (-scored[pid][0], pid))[:n]
+    more = [pid for pid in others if pid not in scored]
+    scored |= _cosines(snapshot.vectors(more) if more else {}, query)
+    pids = list(dict.fromkeys([*kept, *(pid for pid in others if pid in scored)]))
+    scores = {pid: scored[pid][0] for pid in pids}
+    if isinstance(encoder, LateInteraction) and pids:
+        texts = snapshot.passages(pids)
+        present = [pid for pid in pids if pid in texts]
+        matches = encoder.max_sim([question], [texts[pid].text for pid in present])[0]
+        share = settings.max_sim_weight
+        scores = {pid: (1 - share) * scores[pid] + share * float(m) for pid, m in zip(present, matches, strict=True)}
+    order = sorted(scores, key=lambda pid: (-scores[pid], pid))
+    return {pid: _Dense(scores[pid], scored[pid][1], rank) for rank, pid in enumerate(order, 1)}
+
+
+def _cosines(vectors: Mapping[int, FloatArray], query: FloatArray) -> dict[int, tuple[float, int]]:
+    """Mean of the cosines of each passage's whole and best part, and the row of that part."""
+    scored: dict[int, tuple[float, int]] = {}
+    for pid, matrix in vectors.items():
         cosines = matrix @ query
         best = int(cosines[1:].argmax()) + 1 if len(cosines) > 1 else 0
-        scored.append((pid, float(cosines[0] + cosines[best]) / 2, best))
-    scored.sort(key=lambda item: (-item[1], item[0]))
-    return scored[:n]
+        scored[pid] = (float(cosines[0] + cosines[best]) / 2, best)
+    return scored
 
 
 def _fuse(
     snapshot: Snapshot,
-    query: FloatArray,
     language: str,
-    dense: Sequence[tuple[int, float, int]],
+    dense: Mapping[int, _Dense],
     lexical: Sequence[tuple[int, float]],
     k: int,
     settings: SearchSettings,
 ) -> list[ScoredPassage]:
     """Reciprocal rank fusion; the lexical leg weighs by whether the languages are the same."""
-    dense_of = {pid: (score, best, rank) for rank, (pid, score, best) in enumerate(dense, 1)}
     lexical_rank = {pid: rank for rank, (pid, _) in enumerate(lexical, 1)}
-    only_lexical = [pid for pid in lexical_rank if pid not in dense_of]
-    for pid, matrix in (snapshot.vectors(only_lexical) if only_lexical else {}).items():
-        cosines = matrix @ query
-        best = int(cosines[1:].argmax()) + 1 if len(cosines) > 1 else 0
-        dense_of[pid] = (float(cosines[0] + cosines[best]) / 2, best, 0)
-    languages = snapshot.passage_languages(list({**dense_of, **lexical_rank}))
+    languages = snapshot.passage_languages(list({**dense, **lexical_rank}))
 
     def fused(pid: int) -> float:
         same = same_language(language, languages[pid])
         weight = settings.lexical_weight_same if same else settings.lexical_weight_other
-        rank = dense_of.get(pid, _NOT_FOUND)[2]
+        rank = dense.get(pid, _UNSEEN).rank
         return _reciprocal(rank, settings) + weight * _reciprocal(lexical_rank.get(pid, 0), settings)
 
     scores = {pid: fused(pid) for pid in languages}
-    order = sorted(scores, key=lambda pid: (-scores[pid], -dense_of.get(pid, _NOT_FOUND)[0], pid))[:k]
+    order = sorted(scores, key=lambda pid: (-scores[pid], -dense.get(pid, _UNSEEN).score, pid))[:k]
     passages = snapshot.passages(order)
     return [
-        ScoredPassage(passages[pid], scores[pid], *dense_of.get(pid, _NOT_FOUND), lexical_rank.get(pid, 0))
-        for pid in order
+        ScoredPassage(passages[pid], scores[pid], *dense.get(pid, _UNSEEN), lexical_rank.get(pid, 0)) for pid in order
     ]
-
-
-_NOT_FOUND = (0.0, 0, 0)  # dense score, best part, rank of a passage without current vectors
 
 
 def _relevance(snapshot: Snapshot, query_terms: Sequence[str], ranked: Sequence[ScoredPassage]) -> float:

@@ -24,10 +24,13 @@ from index.errors import EncoderUnavailable
 from index.settings import Parts
 
 EMBEDDED = Path(__file__).parent / "embedded"
+_NONE = np.array([-1], dtype=np.int64)  # stands for no token
 _FILES = ("config.json", "model.safetensors", "tokenizer.json")
 _MAX_CHARS = 100_000  # of one text given to the tokenizer; passages are far shorter
 _TOKENS_AT_ONCE = 16_384  # bounds the float32 rows held while summing to 16 MiB
 _MAX_RECENT = 50_000  # texts whose token ids are kept between counting and encoding
+_MAX_PASSAGES = 20_000  # whose distinct tokens are kept for the next question; about 30 MB
+_ROWS_AT_ONCE = 256  # of the similarities of tokens
 
 
 def is_static_model(path: Path) -> bool:
@@ -70,13 +73,13 @@ class StaticEncoder:
                 "install dragoman anew" if path == EMBEDDED else f"put a sound model into {path}",
             ) from error
         self._weights: NDArray[np.float32] | None = tensors.get("weights")
-        if "mapping" in tensors:
-            self._table = self._table[tensors["mapping"]]
+        self._rows: NDArray[np.integer] | None = tensors.get("mapping")  # of the table, by token
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         self._unk = _unknown_id(self._tokenizer)
         self._token_ids = TokenIds(self._tokenizer)
         self._recent: dict[str, list[int]] = {}
+        self._passages: dict[str, NDArray[np.int64]] = {}
 
     @property
     def path(self) -> Path:
@@ -144,6 +147,54 @@ class StaticEncoder:
             sizes.append(size)
         return np.split(unit_rows(np.concatenate(rows)), np.cumsum(sizes)[:-1])
 
+    def max_sim(self, queries: Sequence[str], passages: Sequence[str]) -> FloatArray:
+        # A token weighs by the square of its length, which training made long where it matters.
+        asked = [self._known(self._ids(text)) for text in queries]
+        held = [self._distinct(text) for text in passages]
+        rows, row_of = np.unique(np.concatenate([*asked, _NONE]), return_inverse=True)
+        columns, column_of = np.unique(np.concatenate([*held, _NONE]), return_inverse=True)
+        best = self._best(rows, columns, np.split(column_of[:-1], np.cumsum([len(ids) for ids in held])[:-1]))
+        weights = np.square(np.linalg.norm(self._vectors(rows), axis=1))
+        out = np.zeros((len(queries), len(passages)), dtype=np.float32)
+        end = 0
+        for i, ids in enumerate(asked):
+            start, end = end, end + len(ids)
+            own = row_of[start:end]
+            total = weights[own].sum()
+            if total > 0:
+                out[i] = weights[own] @ best[own] / total
+        return out
+
+    def _best(
+        self, rows: NDArray[np.int64], columns: NDArray[np.int64], passages: Sequence[NDArray[np.integer]]
+    ) -> FloatArray:
+        """(tokens, passages): the greatest cosine that each of `rows` has with a token of each passage."""
+        units = unit_rows(self._vectors(rows))
+        others = unit_rows(self._vectors(columns)).T
+        # A passage without tokens has the first column, that of `_NONE`, whose cosines are 0.
+        places = [own if len(own) else np.zeros(1, np.int64) for own in passages]
+        flat = np.concatenate([*places, np.zeros(0, np.int64)])
+        starts = np.cumsum([0, *(len(own) for own in places)])[:-1]
+        best = np.zeros((len(rows), len(passages)), dtype=np.float32)
+        if passages:
+            for start in range(0, len(rows), _ROWS_AT_ONCE):
+                similarity = units[start : start + _ROWS_AT_ONCE] @ others
+                best[start : start + _ROWS_AT_ONCE] = np.maximum.reduceat(similarity[:, flat], starts, axis=1)
+        return best
+
+    def _distinct(self, text: str) -> NDArray[np.int64]:
+        """The distinct tokens of a passage, kept for the next question."""
+        known = self._passages.get(text)
+        if known is None:
+            if len(self._passages) >= _MAX_PASSAGES:
+                self._passages.clear()
+            known = self._passages[text] = np.unique(self._known(self._ids(text)))
+        return known
+
+    def _known(self, ids: list[int]) -> NDArray[np.int64]:
+        found = np.array(ids, dtype=np.int64)
+        return found if self._unk is None else found[found != self._unk]
+
     def _ids(self, text: str) -> list[int]:
         known = self._recent.pop(text, None)
         return self._token_ids([text[:_MAX_CHARS]])[0] if known is None else known
@@ -164,7 +215,7 @@ class StaticEncoder:
 
     def _sum_into(self, out: FloatArray, token_lists: list[list[int]], n_tokens: int) -> None:
         flat = np.fromiter(chain.from_iterable(token_lists), dtype=np.int64, count=n_tokens)
-        rows = self._table[flat].astype(np.float32)
+        rows = self._table[flat if self._rows is None else self._rows[flat]].astype(np.float32)
         weights = np.ones(n_tokens, np.float32) if self._weights is None else self._weights[flat]
         if self._unk is not None:
             weights = np.where(flat == self._unk, np.float32(0), weights)
@@ -173,6 +224,15 @@ class StaticEncoder:
             start, end = end, end + len(ids)
             # One weighted sum a text: five times as fast as numpy's reduceat over rows.
             np.dot(weights[start:end], rows[start:end], out=out[i])
+
+    def _vectors(self, ids: NDArray[np.int64]) -> FloatArray:
+        """The vector of each token, (n, dim); of `_NONE` the zero vector."""
+        real = np.maximum(ids, 0)
+        rows: FloatArray = self._table[real if self._rows is None else self._rows[real]].astype(np.float32)
+        if self._weights is not None:
+            rows *= self._weights[real][:, None]
+        rows[ids < 0] = 0
+        return rows
 
 
 def _unknown_id(tokenizer: Any) -> int | None:

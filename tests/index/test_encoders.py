@@ -17,11 +17,12 @@ from model2vec import StaticModel
 from model2vec.persistence.persistence import save_pretrained
 from tokenizers import Tokenizer
 from tokenizers.models import Unigram
+from tokenizers.pre_tokenizers import Metaspace
 
 from index.backends.embedded import EmbeddedBackend
 from index.build import ingest
 from index.encoders import load_encoder, part_ranges
-from index.encoders.base import Encoder, FloatArray, unit_rows
+from index.encoders.base import Encoder, FloatArray, LateInteraction, unit_rows
 from index.encoders.langchain import LangChainEncoder
 from index.encoders.static import EMBEDDED, StaticEncoder
 from index.errors import EncoderUnavailable
@@ -196,6 +197,63 @@ def test_a_static_directory_with_weights_and_mapping_gives_model2vecs_vectors(tm
     assert isinstance(encoder, StaticEncoder)
     assert np.abs(encoder.encode_passages(texts) - StaticModel.from_pretrained(folder).encode(texts)).max() < 1e-6
     assert (encoder.name, encoder.dim, encoder.languages) == (str(folder), 8, frozenset({"en"}))
+
+
+# --- token by token -----------------------------------------------------------------------------------------
+
+
+def hand_made(folder: Path) -> StaticEncoder:
+    """Tokens at known angles: red and rouge 1 apart, blue at right angles to both, `of` short."""
+    tokens = {"[UNK]": (9, 9), "▁red": (2, 0), "▁rouge": (1.2, 1.6), "▁blue": (0, 3), "▁of": (0.5, 0)}
+    scores = [(token, -float(i)) for i, token in enumerate(tokens)]
+    tokenizer = Tokenizer(Unigram(scores, unk_id=0))
+    tokenizer.pre_tokenizer = Metaspace("▁", prepend_scheme="always", split=True)
+    save_pretrained(
+        folder,
+        np.array(list(tokens.values()), np.float32),
+        tokenizer,
+        {"model_type": "model2vec", "normalize": True},
+        create_model_card=False,
+    )
+    encoder = load_encoder(str(folder))
+    assert isinstance(encoder, StaticEncoder)
+    return encoder
+
+
+def test_max_sim_is_the_mean_of_the_best_cosines_weighted_by_squared_length(tmp_path: Path) -> None:
+    encoder = hand_made(tmp_path / "m")
+    scores = encoder.max_sim(["red of blue", "rouge"], ["rouge", "red red", "blue of"])
+    # Squared lengths: red 4, rouge 4, blue 9, of 0.25. cos(red, rouge) = 0.6, cos(blue, rouge) = 0.8.
+    assert scores == pytest.approx(
+        np.array(
+            [
+                [(4 * 0.6 + 0.25 * 0.6 + 9 * 0.8) / 13.25, (4 + 0.25) / 13.25, (4 + 0.25 + 9) / 13.25],
+                [1.0, 0.6, 0.8],
+            ]
+        ),
+        abs=1e-6,
+    )
+
+
+def test_max_sim_is_not_diluted_by_what_else_a_passage_says(tmp_path: Path) -> None:
+    encoder = hand_made(tmp_path / "m")
+    long = "red " + "blue " * 200
+    assert encoder.max_sim(["red"], [long])[0, 0] == pytest.approx(1)
+    assert (encoder.encode_queries(["red"]) @ encoder.encode_passages([long]).T)[0, 0] < 0.01
+
+
+def test_what_has_no_known_token_is_met_by_nothing(tmp_path: Path) -> None:
+    encoder = hand_made(tmp_path / "m")
+    assert encoder.max_sim(["red", "", "xyz"], ["", "red", "xyz"]).tolist() == [[0, 1, 0], [0, 0, 0], [0, 0, 0]]
+    assert encoder.max_sim([], ["red"]).shape == (0, 1)
+    assert encoder.max_sim(["red"], []).shape == (1, 0)
+
+
+def test_tokens_that_share_a_row_are_the_same_to_max_sim(tmp_path: Path) -> None:
+    encoder = load_encoder(str(small_static(tmp_path / "m")))
+    assert isinstance(encoder, LateInteraction)
+    # Rows repeat after five tokens: ▁tea is the third, ▁water the eighth.
+    assert encoder.max_sim(["▁tea"], ["▁water"])[0, 0] == pytest.approx(1)
 
 
 def test_the_fingerprint_of_a_static_model_follows_its_weights(tmp_path: Path) -> None:

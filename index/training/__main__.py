@@ -1,0 +1,189 @@
+"""`python -m index.training`: from translation pairs to the data of the package."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.errors import IndexProblem
+from index.training import corpus, export, vocabulary
+from index.training.corpus import Corpus, Ragged
+from index.training.features import feature_matrix
+from index.training.sources import SOURCES, Kind
+from index.training.train import Recipe, train
+
+_TURNS = (3, 6, 6, 6)  # passage sentences, sentences, headwords, names
+_CHARS_A_LANGUAGE = 4_500_000  # of the text that pieces are chosen on
+_TEXTS_AT_ONCE = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Files of a run; a stage whose file is there is done."""
+
+    folder: Path
+
+    @property
+    def pieces(self) -> Path:
+        return self.folder / "pieces.json"
+
+    @property
+    def tokens(self) -> Path:
+        return self.folder / "tokens.npz"
+
+    @property
+    def vectors(self) -> Path:
+        return self.folder / "vectors.npy"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train by the command line; returns the exit status."""
+    defaults = Recipe()
+    parser = argparse.ArgumentParser(
+        prog="python -m index.training",
+        description="Train the embedded encoder: read pairs, choose pieces, train, write int8 rows. "
+        "Each stage leaves its result in the work folder, and training a checkpoint: a later run goes on there.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--data", type=Path, required=True, help="folder with parallel/ and qp/")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write the encoder to")
+    parser.add_argument("--work", type=Path, required=True, help="folder for what lies between the stages")
+    parser.add_argument("--pieces", type=int, default=106_000, help="pieces of the vocabulary")
+    parser.add_argument("--steps", type=int, default=defaults.steps, help="steps of training")
+    parser.add_argument("--pairs", type=int, default=defaults.pairs, help="translation pairs a step")
+    parser.add_argument("--dim", type=int, default=defaults.dim, help="dimensions of the vectors")
+    parser.add_argument("--seed", type=int, default=defaults.seed, help="seed of all that is drawn")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes and threads")
+    given = parser.parse_args(arguments)
+    recipe = Recipe(steps=given.steps, pairs=given.pairs, dim=given.dim, seed=given.seed)
+    try:
+        run(given.data, given.out, Work(given.work), given.pieces, recipe, given.workers)
+    except IndexProblem as problem:
+        sys.stderr.write(f"error: {problem}\n")
+        return 1
+    return 0
+
+
+def run(data: Path, out: Path, work: Work, n_pieces: int, recipe: Recipe, workers: int) -> None:
+    """All stages that are not done yet.
+
+    Raises:
+        ReadError: Something of the data is missing.
+    """
+    import torch
+
+    torch.set_num_threads(workers)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    work.folder.mkdir(parents=True, exist_ok=True)
+    if not (work.folder / "corpus.npz").is_file():
+        _say("reading pairs")
+        report = corpus.build(data, work.folder, workers)
+        corpus.write_report(work.folder / "corpus.json", report)
+        _say(f"{report['pairs']:,} pairs and {report['topics']:,} passages over {report['texts']:,} texts")
+    data_set = corpus.load(work.folder)
+    tokenizer = _vocabulary(work, data_set, n_pieces, recipe.seed, workers)
+    tokens = _tokens(work, tokenizer)
+    names = [piece for piece, _ in json.loads(tokenizer.to_str())["model"]["vocab"]]
+    if not work.vectors.is_file():
+        features = feature_matrix(names)
+        _say(
+            f"training {features.shape[0]:,} pieces with {features.shape[1] - features.shape[0]:,} n-grams on {device}"
+        )
+        vectors = train(data_set, tokens, features, recipe, work.folder, device, _say)
+        _save_array(work.vectors, vectors)
+    extended, rows = vocabulary.with_traditional(tokenizer)
+    export.write(out, np.load(work.vectors), extended, rows, data_set.languages)
+    _say(f"wrote {out}")
+
+
+def _vocabulary(work: Work, data_set: Corpus, n_pieces: int, seed: int, threads: int) -> Any:
+    from tokenizers import Tokenizer
+
+    if not work.pieces.is_file():
+        _say(f"choosing {n_pieces:,} pieces")
+        texts = list(corpus.read_texts(work.folder))
+        samples = [[texts[row] for row in rows] for rows in _rows_by_language(data_set, seed)]
+        tokenizer = vocabulary.train(vocabulary.balanced(samples, _CHARS_A_LANGUAGE), n_pieces, threads)
+        vocabulary.save(tokenizer, work.pieces)
+    return Tokenizer.from_file(str(work.pieces))
+
+
+def _rows_by_language(data_set: Corpus, seed: int) -> Iterator[NDArray[np.int64]]:
+    """The texts of each language: sentences, passages, headwords and names in turn, each in random order."""
+    rng = np.random.default_rng(seed)
+    kinds = np.array([SOURCES[name].kind for name in corpus.SOURCE_NAMES])[data_set.source]
+    running = (kinds == Kind.SENTENCES) | (kinds == Kind.INTERFACE)
+    for number, language in enumerate(data_set.languages):
+        own = np.ones(len(running), bool) if language == "en" else data_set.language == number
+        texts = data_set.english if language == "en" else data_set.other
+        topics = np.flatnonzero(data_set.topic_language == number)
+        pools = [
+            np.unique(np.concatenate([data_set.sentences[int(i)] for i in topics] or [np.zeros(0, np.int32)])),
+            np.unique(texts[own & running]),
+            np.unique(texts[own & (kinds == Kind.DICTIONARY)]),
+            np.unique(texts[own & (kinds == Kind.NAMES)]),
+        ]
+        yield _in_turn([rng.permutation(pool).astype(np.int64) for pool in pools], _TURNS)
+
+
+def _in_turn(pools: Sequence[NDArray[np.int64]], sizes: Sequence[int]) -> NDArray[np.int64]:
+    """`sizes[i]` of pool i, then of the next, and round again; a pool that is empty is passed over."""
+    place = [(np.arange(len(pool)) // size, pool) for pool, size in zip(pools, sizes, strict=True)]
+    order = np.argsort(np.concatenate([turn for turn, _ in place]), kind="stable")
+    return np.concatenate([pool for _, pool in place])[order]
+
+
+def _tokens(work: Work, tokenizer: Any) -> Ragged:
+    if not work.tokens.is_file():
+        _say("tokenising")
+        unknown = tokenizer.token_to_id(vocabulary.UNKNOWN)
+        values: list[NDArray[np.int32]] = []
+        sizes: list[int] = []
+        for texts in _chunks(corpus.read_texts(work.folder), _TEXTS_AT_ONCE):
+            for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False):
+                ids = np.array([i for i in encoding.ids if i != unknown], np.int32)
+                values.append(ids)
+                sizes.append(len(ids))
+        offsets = np.zeros(len(sizes) + 1, np.int64)
+        np.cumsum(sizes, out=offsets[1:])
+        temporary = work.tokens.with_name("tokens.tmp.npz")
+        np.savez(temporary, values=np.concatenate(values), offsets=offsets)
+        temporary.replace(work.tokens)
+    with np.load(work.tokens) as data:
+        return Ragged(data["values"], data["offsets"])
+
+
+def _chunks(texts: Iterator[str], size: int) -> Iterator[list[str]]:
+    chunk: list[str] = []
+    for text in texts:
+        chunk.append(text)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _save_array(path: Path, array: NDArray[np.float32]) -> None:
+    temporary = path.with_name("vectors.tmp.npy")
+    np.save(temporary, array)
+    temporary.replace(path)
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{time.strftime('%H:%M:%S')} {line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,187 @@
+"""Batches of text pairs that should come near: what is drawn, how often, and in which form."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.training.corpus import SOURCE_NAMES, Corpus, Ints, Ragged
+from index.training.sources import SOURCES, Kind
+
+KIND_SHARES = {Kind.SENTENCES: 0.5, Kind.NAMES: 0.2, Kind.DICTIONARY: 0.22, Kind.INTERFACE: 0.08}
+_LANGUAGE_POWER = 0.4  # a language's share grows with its number of pairs to this power
+_PIVOT_SHARE = 0.5  # of the pairs whose English has several translations: two of those, and no English
+_DROP_TOKENS = 0.1  # of a sentence's tokens, so that none is relied on
+_KEEP_ALL = 4  # tokens; shorter texts lose none
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(slots=True)
+class Batch:
+    """2n texts; text i and text n + i should come near. Texts with one `key` are never told apart.
+
+    `texts` holds token ids.
+    """
+
+    texts: Ragged
+    keys: Ints
+
+    @property
+    def n_pairs(self) -> int:
+        return len(self.texts) // 2
+
+
+class PairSampler:
+    """Draws translation pairs: English and a translation, or two translations of one English text."""
+
+    def __init__(self, corpus: Corpus, tokens: Ragged, held_out: NDArray[np.bool_]) -> None:
+        self._corpus, self._tokens = corpus, tokens
+        lengths = np.diff(tokens.offsets)
+        sound = (lengths[corpus.english] > 0) & (lengths[corpus.other] > 0) & ~held_out
+        self._cumulative = np.cumsum(_weights(corpus) * sound)
+        # Pairs by their English text, for pivots; a headword's translations can be of different senses.
+        pivots = np.array([SOURCES[name].kind is not Kind.DICTIONARY for name in SOURCE_NAMES])
+        usable = np.flatnonzero(pivots[corpus.source] & sound)
+        self._by_english = usable[np.argsort(corpus.english[usable], kind="stable")]
+        self._english_sorted = corpus.english[self._by_english]
+        self._may_pivot = pivots[corpus.source]
+
+    def draw(self, n_pairs: int, rng: np.random.Generator) -> Batch:
+        """A batch of `n_pairs`."""
+        corpus = self._corpus
+        picks = np.searchsorted(self._cumulative, rng.random(n_pairs) * self._cumulative[-1], side="right")
+        english, other = corpus.english[picks], corpus.other[picks]
+        first = np.searchsorted(self._english_sorted, english, side="left")
+        n_group = np.searchsorted(self._english_sorted, english, side="right") - first
+        chosen = first + (rng.random(n_pairs) * n_group).astype(np.int64)
+        partner = self._by_english[np.minimum(chosen, len(self._by_english) - 1)]
+        pivot = (
+            (n_group > 1)
+            & self._may_pivot[corpus.source[picks]]
+            & (corpus.language[partner] != corpus.language[picks])
+            & (rng.random(n_pairs) < _PIVOT_SHARE)
+        )
+        left = np.where(pivot, corpus.other[partner], english)
+        rows = np.concatenate([left, other])
+        return Batch(_drop(_gather(self._tokens, rows), rng), np.concatenate([english, english]).astype(np.int32))
+
+
+class TopicSampler:
+    """Draws questions, titles, sentences and linked names, each with the passage it belongs to.
+
+    Names come in any language that a translation pair gives them in. Passages of one article,
+    and questions of one passage, lie in one batch: they are the hard ones to tell apart.
+    """
+
+    def __init__(self, corpus: Corpus, tokens: Ragged) -> None:
+        self._corpus, self._tokens = corpus, tokens
+        n_questions = np.diff(corpus.questions.offsets) // 2
+        # A passage counts as often as it has questions, so that those of question sets are not drowned.
+        self._cumulative = np.cumsum(np.sqrt(n_questions) + (n_questions > 1))
+        names = np.array([SOURCES[name].kind is Kind.NAMES for name in SOURCE_NAMES])
+        usable = np.flatnonzero(names[corpus.source])
+        self._by_english = usable[np.argsort(corpus.english[usable], kind="stable")]
+        self._english_sorted = corpus.english[self._by_english]
+
+    def draw(self, n_pairs: int, rng: np.random.Generator) -> Batch:
+        """A batch of `n_pairs`."""
+        starts = np.searchsorted(self._cumulative, rng.random(n_pairs) * self._cumulative[-1], side="right")
+        left: list[list[int]] = []
+        right: list[list[int]] = []
+        keys: list[int] = []
+        for start in starts:
+            query, passage = self._pair(int(start), rng)
+            if query and passage:
+                left.append(query)
+                right.append(passage)
+                keys.append(int(start))
+        texts = Ragged.of(self._flatten(rows) for rows in (*left, *right))
+        return Batch(_drop(texts, rng), np.array(keys + keys, np.int32))
+
+    def _pair(self, topic: int, rng: np.random.Generator) -> tuple[list[int], list[int]]:
+        corpus = self._corpus
+        sentences = [int(row) for row in corpus.sentences[topic]]
+        questions, names = corpus.questions[topic], corpus.names[topic]
+        chance = rng.random()
+        if len(names) >= 3 and chance < 0.45:
+            n_names = int(rng.integers(2, min(8, len(names)) + 1))
+            picked = rng.choice(names, n_names, replace=False)
+            return self._translated([int(row) for row in picked], rng), self._window(sentences, -1, rng)
+        if len(questions) == 2 and chance < 0.75 and len(sentences) > 1:  # a title only: a sentence asks for the rest
+            i = int(rng.integers(len(sentences)))
+            return [sentences[i]], self._window(sentences[:i] + sentences[i + 1 :], -1, rng)
+        if not len(questions):
+            return [], []
+        i = int(rng.integers(len(questions) // 2))
+        return [int(questions[2 * i])], self._window(sentences, int(questions[2 * i + 1]), rng)
+
+    def _window(self, sentences: list[int], must_hold: int, rng: np.random.Generator) -> list[int]:
+        """The whole passage, or a run of its sentences that holds the one that matters."""
+        n = len(sentences)
+        if n < 2 or rng.random() < 0.5:
+            return sentences
+        size = int(rng.integers(1, min(n, 4) + 1))
+        if must_hold < 0:
+            start = int(rng.integers(0, n - size + 1))
+        else:
+            start = int(rng.integers(max(0, must_hold - size + 1), min(must_hold, n - size) + 1))
+        return sentences[start : start + size]
+
+    def _translated(self, names: list[int], rng: np.random.Generator) -> list[int]:
+        """`names` in one language: English, or any that has at least half of them."""
+        language = int(rng.integers(len(self._corpus.languages)))
+        found = [self._name_in(name, language) for name in names]
+        known = [row for row in found if row >= 0]
+        return known if len(known) * 2 >= len(names) and len(known) >= 2 else names
+
+    def _name_in(self, name: int, language: int) -> int:
+        first = int(np.searchsorted(self._english_sorted, name, side="left"))
+        last = int(np.searchsorted(self._english_sorted, name, side="right"))
+        for pair in self._by_english[first:last]:
+            if self._corpus.language[pair] == language:
+                return int(self._corpus.other[pair])
+        return -1
+
+    def _flatten(self, rows: list[int]) -> Iterator[int]:
+        for row in rows:
+            yield from self._tokens[row].tolist()
+
+
+def _weights(corpus: Corpus) -> NDArray[np.float64]:
+    """How often each pair is drawn, relative to others: by its source's weight, kind and language."""
+    kinds = list(KIND_SHARES)
+    kind_of_source = np.array([kinds.index(SOURCES[name].kind) for name in SOURCE_NAMES])
+    weight_of_source = np.array([SOURCES[name].weight for name in SOURCE_NAMES])
+    weight = weight_of_source[corpus.source].astype(np.float64)
+    kind = kind_of_source[corpus.source]
+    n_languages = len(corpus.languages)
+    cell = corpus.language.astype(np.int64) * len(kinds) + kind
+    totals = np.bincount(cell, weights=weight, minlength=n_languages * len(kinds)).reshape(n_languages, len(kinds))
+    language_share = np.bincount(corpus.language, minlength=n_languages) ** _LANGUAGE_POWER
+    shares = np.array([KIND_SHARES[name] for name in kinds])[None, :] * (totals > 0)
+    # A kind that a language has little of is not repeated without end: its share falls with the root.
+    shares = shares * np.minimum(1.0, np.sqrt(totals / 20_000))
+    shares = shares / np.maximum(shares.sum(axis=1, keepdims=True), 1e-12) * language_share[:, None]
+    result: NDArray[np.float64] = weight * (shares / np.maximum(totals, 1e-12)).reshape(-1)[cell]
+    return result
+
+
+def _gather(table: Ragged, rows: NDArray[np.integer]) -> Ragged:
+    lengths = table.offsets[rows + 1] - table.offsets[rows]
+    offsets = np.zeros(len(rows) + 1, np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    positions = np.arange(offsets[-1]) + np.repeat(table.offsets[rows] - offsets[:-1], lengths)
+    return Ragged(table.values[positions], offsets)
+
+
+def _drop(texts: Ragged, rng: np.random.Generator) -> Ragged:
+    lengths = np.diff(texts.offsets)
+    owner = np.repeat(np.arange(len(lengths)), lengths)
+    keep = (rng.random(len(owner)) >= _DROP_TOKENS) | (lengths[owner] <= _KEEP_ALL)
+    offsets = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(np.bincount(owner[keep], minlength=len(lengths)), out=offsets[1:])
+    return Ragged(texts.values[keep], offsets)

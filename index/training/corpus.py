@@ -1,0 +1,176 @@
+"""All training text in one table, and pairs and topics as rows of it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.language import detect_language
+from index.training.filters import sound_pairs
+from index.training.passages import Topic, read_topics
+from index.training.sources import SOURCES, Pair, languages_in, read_pairs
+
+Ints = NDArray[np.int32]
+SOURCE_NAMES = tuple(SOURCES)
+_FOLDED = {"zh-Hans": "zh", "zh-Hant": "zh"}  # one language to the encoder: their texts are folded to one script
+
+
+@dataclass(slots=True)
+class Ragged:
+    """Rows of different lengths: row i is `values[offsets[i] : offsets[i + 1]]`."""
+
+    values: Ints
+    offsets: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, row: int) -> Ints:
+        return self.values[self.offsets[row] : self.offsets[row + 1]]
+
+    @classmethod
+    def of(cls, rows: Iterable[Iterable[int]]) -> Ragged:
+        """`rows` in one array."""
+        lists = [list(row) for row in rows]
+        offsets = np.zeros(len(lists) + 1, np.int64)
+        np.cumsum([len(row) for row in lists], out=offsets[1:])
+        return cls(np.fromiter((value for row in lists for value in row), np.int32, int(offsets[-1])), offsets)
+
+
+@dataclass(slots=True)
+class Corpus:
+    """Pairs and topics over a table of texts; every number but `language` and `source` is a row of it.
+
+    `questions` holds (question, sentence that answers it or -1) in turn.
+    """
+
+    languages: list[str]
+    english: Ints
+    other: Ints
+    language: NDArray[np.uint8]
+    source: NDArray[np.uint8]
+    topic_language: NDArray[np.uint8]
+    topic_article: Ints
+    sentences: Ragged
+    questions: Ragged
+    names: Ragged
+
+
+def build(data: Path, folder: Path, workers: int) -> dict[str, Any]:
+    """Read and filter what is in `data`, and write it into `folder`; returns counts for the report.
+
+    Raises:
+        ReadError: A set is missing.
+    """
+    files = languages_in(data / "parallel")
+    languages = sorted({"en", *(_FOLDED.get(name, name) for name in files)})
+    rows: dict[str, int] = {}
+    columns: tuple[list[int], ...] = ([], [], [], [])
+    kept: dict[str, Counter[str]] = {}
+    dropped: dict[str, Counter[str]] = {}
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        jobs = [(data / "parallel", name) for name in sorted(files, key=_size_first(data / "parallel"))]
+        for name, pairs, faults in pool.map(_read_language, jobs):
+            language = _FOLDED.get(name, name)
+            kept[name], dropped[name] = Counter(pair.source for pair in pairs), faults
+            for pair in pairs:
+                columns[0].append(rows.setdefault(pair.english, len(rows)))
+                columns[1].append(rows.setdefault(pair.other, len(rows)))
+                columns[2].append(languages.index(language))
+                columns[3].append(SOURCE_NAMES.index(pair.source))
+    topics = list(read_topics(data / "qp"))
+    arrays = _topic_arrays(topics, rows, languages)
+    english, other, language_column, source = (np.array(column) for column in columns)
+    # Traditional and Simplified files hold the same pair twice once folded.
+    _, first = np.unique(english.astype(np.int64) * len(rows) + other, return_index=True)
+    first.sort()
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "texts.txt").write_text("\n".join(rows) + "\n", "utf-8")
+    np.savez(
+        folder / "corpus.npz",
+        english=english[first].astype(np.int32),
+        other=other[first].astype(np.int32),
+        language=language_column[first].astype(np.uint8),
+        source=source[first].astype(np.uint8),
+        languages=np.array(languages),
+        **arrays,
+    )
+    return {
+        "texts": len(rows),
+        "pairs": len(first),
+        "topics": len(topics),
+        "kept": {name: dict(counts) for name, counts in sorted(kept.items())},
+        "dropped": {name: dict(counts) for name, counts in sorted(dropped.items())},
+    }
+
+
+def load(folder: Path) -> Corpus:
+    """The corpus that `build` wrote into `folder`."""
+    with np.load(folder / "corpus.npz") as data:
+        return Corpus(
+            languages=[str(name) for name in data["languages"]],
+            english=data["english"],
+            other=data["other"],
+            language=data["language"],
+            source=data["source"],
+            topic_language=data["topic_language"],
+            topic_article=data["topic_article"],
+            sentences=Ragged(data["sentences"], data["sentences_offsets"]),
+            questions=Ragged(data["questions"], data["questions_offsets"]),
+            names=Ragged(data["names"], data["names_offsets"]),
+        )
+
+
+def read_texts(folder: Path) -> Iterator[str]:
+    """The table of texts, in order."""
+    with (folder / "texts.txt").open(encoding="utf-8", newline="\n") as lines:
+        for line in lines:
+            yield line.rstrip("\n")
+
+
+def write_report(path: Path, report: dict[str, Any]) -> None:
+    """`report` as JSON that a person can read."""
+    path.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", "utf-8")
+
+
+def _size_first(folder: Path) -> Any:
+    return lambda name: (-(folder / f"{name}.tsv.xz").stat().st_size, name)
+
+
+def _read_language(job: tuple[Path, str]) -> tuple[str, list[Pair], Counter[str]]:
+    folder, name = job
+    dropped: Counter[str] = Counter()
+    language = _FOLDED.get(name, name)
+    return name, list(sound_pairs(read_pairs(folder, name), language, detect_language, dropped)), dropped
+
+
+def _topic_arrays(topics: list[Topic], rows: dict[str, int], languages: list[str]) -> dict[str, Any]:
+    articles: dict[str, int] = {}
+
+    def row(text: str) -> int:
+        return rows.setdefault(text, len(rows))
+
+    ragged = {
+        "sentences": Ragged.of([row(text) for text in topic.sentences] for topic in topics),
+        "questions": Ragged.of(
+            [value for question in topic.questions for value in (row(question.text), question.sentence)]
+            for topic in topics
+        ),
+        "names": Ragged.of([row(name) for name in topic.names] for topic in topics),
+    }
+    arrays: dict[str, Any] = {
+        "topic_language": np.array([languages.index(topic.language) for topic in topics], np.uint8),
+        "topic_article": np.array([articles.setdefault(topic.article, len(articles)) for topic in topics], np.int32),
+    }
+    for name, value in ragged.items():
+        arrays[name], arrays[f"{name}_offsets"] = value.values, value.offsets
+    return arrays
