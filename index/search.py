@@ -23,7 +23,7 @@ class SearchSettings:
     rank_constant: float = 10.0  # of reciprocal rank fusion (Cormack et al. 2009 use 60)
     lexical_weight_same: float = 0.5  # of the lexical leg where question and passage share a language
     lexical_weight_other: float = 0.3  # where they do not
-    max_sim_weight: float = 0.6  # of the token by token score in the dense one
+    max_sim_weight: float = 0.6  # of the word by word score in the dense one
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class ScoredPassage:
 
     `score` is the fused one, comparable within one result only. `dense` is what the encoder makes of
     it, in [-1, 1]: the mean of the cosines of the whole and of its best part, mixed with how well
-    the question's tokens are met in it where the encoder can tell; `best_part` is the row of that
+    the question's words are met in it where the encoder can tell; `best_part` is the row of that
     part. Ranks count from 1 and are 0 where the leg did not find the passage.
     """
 

@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--tokens",
         type=float,
         default=SearchSettings().max_sim_weight,
-        help="share of the token by token score, for encoders that have one",
+        help="share of the word by word score, for encoders that have one",
     )
     parser.add_argument("--json", type=Path, dest="json_path", help="also write every figure there")
     given = parser.parse_args(arguments)

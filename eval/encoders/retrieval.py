@@ -32,7 +32,7 @@ Pair = tuple[str, str]  # language of the questions, language of the passages
 def passage_retrieval(encoder: Encoder, passages: PassageSet, parts: Parts, tokens: float) -> dict[Pair, Found]:
     """What is found of `passages`, ranked by the product's dense score (`index.search`).
 
-    `tokens` is the share of the token by token score in it, for an encoder that has one.
+    `tokens` is the share of the word by word score in it, for an encoder that has one.
     """
     results: dict[Pair, Found] = {}
     questions = {language: encoder.encode_queries(texts) for language, texts in passages.questions.items()}

@@ -56,14 +56,14 @@ class Encoder(Protocol):
 
 @runtime_checkable
 class LateInteraction(Protocol):
-    """An encoder that can also compare texts token by token."""
+    """An encoder that can also compare texts word by word."""
 
     def max_sim(self, queries: Sequence[str], passages: Sequence[str]) -> FloatArray:
-        """How well the tokens of each query are met in each passage, (queries, passages), in [-1, 1].
+        """How well the words of each query are met in each passage, (queries, passages), in [-1, 1].
 
-        The weighted mean, over the tokens of the query, of the greatest cosine with a token of the
+        The weighted mean, over the words of the query, of the greatest cosine with a word of the
         passage (MaxSim, Khattab & Zaharia 2020): unlike one vector a passage, it is not diluted by
-        what else a long passage says. 0 for a query or a passage without known tokens.
+        what else a long passage says. 0 for a query or a passage without known words.
         """
         ...
 

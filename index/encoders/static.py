@@ -24,12 +24,12 @@ from index.errors import EncoderUnavailable
 from index.settings import Parts
 
 EMBEDDED = Path(__file__).parent / "embedded"
-_NONE = np.array([-1], dtype=np.int64)  # stands for no token
+_NO_WORD: tuple[int, ...] = ()
 _FILES = ("config.json", "model.safetensors", "tokenizer.json")
 _MAX_CHARS = 100_000  # of one text given to the tokenizer; passages are far shorter
 _TOKENS_AT_ONCE = 16_384  # bounds the float32 rows held while summing to 16 MiB
 _MAX_RECENT = 50_000  # texts whose token ids are kept between counting and encoding
-_MAX_PASSAGES = 20_000  # whose distinct tokens are kept for the next question; about 30 MB
+_MAX_PASSAGES = 10_000  # whose distinct words are kept for the next question; about 60 MB
 _ROWS_AT_ONCE = 256  # of the similarities of tokens
 
 
@@ -79,7 +79,7 @@ class StaticEncoder:
         self._unk = _unknown_id(self._tokenizer)
         self._token_ids = TokenIds(self._tokenizer)
         self._recent: dict[str, list[int]] = {}
-        self._passages: dict[str, NDArray[np.int64]] = {}
+        self._passages: dict[str, list[tuple[int, ...]]] = {}
 
     @property
     def path(self) -> Path:
@@ -148,52 +148,58 @@ class StaticEncoder:
         return np.split(unit_rows(np.concatenate(rows)), np.cumsum(sizes)[:-1])
 
     def max_sim(self, queries: Sequence[str], passages: Sequence[str]) -> FloatArray:
-        # A token weighs by the square of its length, which training made long where it matters.
-        asked = [self._known(self._ids(text)) for text in queries]
-        held = [self._distinct(text) for text in passages]
-        rows, row_of = np.unique(np.concatenate([*asked, _NONE]), return_inverse=True)
-        columns, column_of = np.unique(np.concatenate([*held, _NONE]), return_inverse=True)
-        best = self._best(rows, columns, np.split(column_of[:-1], np.cumsum([len(ids) for ids in held])[:-1]))
-        weights = np.square(np.linalg.norm(self._vectors(rows), axis=1))
+        # Words are compared, each the sum of its tokens: half a word is met by too much. A word weighs by
+        # the square of its length, which training made long where it matters.
+        asked = [self._words(text) for text in queries]
+        held = [self._distinct_words(text) for text in passages]
+        rows = _numbered(asked)
+        columns = _numbered(held)
+        vectors = self._word_vectors(list(rows))
+        starts = np.cumsum([0, *(max(1, len(words)) for words in held)])[:-1]
+        # A passage without words has the last column, which is that of no word: its cosines are 0.
+        flat = [columns[word] for words in held for word in (words or [_NO_WORD])]
+        others = unit_rows(self._word_vectors(list(columns))).T
+        best = np.zeros((len(rows), len(passages)), dtype=np.float32)
+        units = unit_rows(vectors)
+        for start in range(0, len(rows) if passages else 0, _ROWS_AT_ONCE):
+            similarity = units[start : start + _ROWS_AT_ONCE] @ others
+            best[start : start + _ROWS_AT_ONCE] = np.maximum.reduceat(similarity[:, flat], starts, axis=1)
+        weights = np.square(vectors).sum(axis=1)
         out = np.zeros((len(queries), len(passages)), dtype=np.float32)
-        end = 0
-        for i, ids in enumerate(asked):
-            start, end = end, end + len(ids)
-            own = row_of[start:end]
+        for i, words in enumerate(asked):
+            own = [rows[word] for word in words]
             total = weights[own].sum()
             if total > 0:
                 out[i] = weights[own] @ best[own] / total
         return out
 
-    def _best(
-        self, rows: NDArray[np.int64], columns: NDArray[np.int64], passages: Sequence[NDArray[np.integer]]
-    ) -> FloatArray:
-        """(tokens, passages): the greatest cosine that each of `rows` has with a token of each passage."""
-        units = unit_rows(self._vectors(rows))
-        others = unit_rows(self._vectors(columns)).T
-        # A passage without tokens has the first column, that of `_NONE`, whose cosines are 0.
-        places = [own if len(own) else np.zeros(1, np.int64) for own in passages]
-        flat = np.concatenate([*places, np.zeros(0, np.int64)])
-        starts = np.cumsum([0, *(len(own) for own in places)])[:-1]
-        best = np.zeros((len(rows), len(passages)), dtype=np.float32)
-        if passages:
-            for start in range(0, len(rows), _ROWS_AT_ONCE):
-                similarity = units[start : start + _ROWS_AT_ONCE] @ others
-                best[start : start + _ROWS_AT_ONCE] = np.maximum.reduceat(similarity[:, flat], starts, axis=1)
-        return best
+    def _words(self, text: str) -> list[tuple[int, ...]]:
+        words = self._token_ids.words(text[:_MAX_CHARS])
+        if self._unk is None:
+            return words
+        known = (tuple(i for i in word if i != self._unk) for word in words)
+        return [word for word in known if word]
 
-    def _distinct(self, text: str) -> NDArray[np.int64]:
-        """The distinct tokens of a passage, kept for the next question."""
-        known = self._passages.get(text)
-        if known is None:
+    def _distinct_words(self, text: str) -> list[tuple[int, ...]]:
+        """The distinct words of a passage, kept for the next question."""
+        found = self._passages.get(text)
+        if found is None:
             if len(self._passages) >= _MAX_PASSAGES:
                 self._passages.clear()
-            known = self._passages[text] = np.unique(self._known(self._ids(text)))
-        return known
+            found = self._passages[text] = list(dict.fromkeys(self._words(text)))
+        return found
 
-    def _known(self, ids: list[int]) -> NDArray[np.int64]:
-        found = np.array(ids, dtype=np.int64)
-        return found if self._unk is None else found[found != self._unk]
+    def _word_vectors(self, words: Sequence[tuple[int, ...]]) -> FloatArray:
+        """Sum of the token vectors of each word, (n, dim)."""
+        out = np.zeros((len(words), self.dim), dtype=np.float32)
+        by_size: dict[int, list[int]] = {}
+        for i, word in enumerate(words):
+            by_size.setdefault(len(word), []).append(i)
+        for size, places in by_size.items():
+            if size:
+                ids = np.fromiter(chain.from_iterable(words[i] for i in places), np.int64, size * len(places))
+                out[places] = self._vectors(ids).reshape(len(places), size, self.dim).sum(axis=1)
+        return out
 
     def _ids(self, text: str) -> list[int]:
         known = self._recent.pop(text, None)
@@ -226,13 +232,15 @@ class StaticEncoder:
             np.dot(weights[start:end], rows[start:end], out=out[i])
 
     def _vectors(self, ids: NDArray[np.int64]) -> FloatArray:
-        """The vector of each token, (n, dim); of `_NONE` the zero vector."""
-        real = np.maximum(ids, 0)
-        rows: FloatArray = self._table[real if self._rows is None else self._rows[real]].astype(np.float32)
-        if self._weights is not None:
-            rows *= self._weights[real][:, None]
-        rows[ids < 0] = 0
-        return rows
+        """The vector of each token, (n, dim)."""
+        rows: FloatArray = self._table[ids if self._rows is None else self._rows[ids]].astype(np.float32)
+        return rows if self._weights is None else rows * self._weights[ids][:, None]
+
+
+def _numbered(texts: Sequence[Sequence[tuple[int, ...]]]) -> dict[tuple[int, ...], int]:
+    """Each distinct word of all texts with its number; last that of no word."""
+    words = dict.fromkeys(chain.from_iterable(texts))
+    return {word: number for number, word in enumerate([*words, _NO_WORD])}
 
 
 def _unknown_id(tokenizer: Any) -> int | None:

@@ -27,6 +27,11 @@ _KNOWN_SHAPE = {
     },
 }
 _PIECE = regex.compile(r"[\p{P}\p{S}]| ?[^ \p{P}\p{S}]+| ")
+# Scripts without spaces between words: what stands between two spaces there is a clause.
+_UNSPACED = regex.compile(
+    r"[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}"
+    r"\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}]"
+)
 _MAX_CACHED_CHARS = 16
 _MAX_CACHE = 200_000  # pieces; about 50 MB
 
@@ -53,20 +58,37 @@ class TokenIds:
             return [e.ids for e in self._tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
         return [self._ids(text) for text in texts]
 
+    def words(self, text: str) -> list[tuple[int, ...]]:
+        """The ids of `text` word by word; in scripts that do not space words, id by id."""
+        if not self._fast or any(sign in text for sign in self._slow):
+            return [(i,) for i in self([text])[0]]
+        found: list[tuple[int, ...]] = []
+        for piece in _PIECE.findall(self._folded(text)):
+            ids = self._cache.get(piece)
+            if ids is None:
+                ids = self._piece(piece)
+            if len(ids) > 1 and _UNSPACED.search(piece):
+                found.extend((i,) for i in ids)
+            else:
+                found.append(tuple(ids))
+        return found
+
     def _ids(self, text: str) -> list[int]:
         if any(sign in text for sign in self._slow):
             found: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
             return found
-        # The library's tables are older than Python's (㋿ of 2019 is not in them): its word counts where it matters.
-        normal = text if unicodedata.is_normalized("NFKC", text) else self._nfkc.normalize_str(text)
-        # The library lowers character by character; Python makes a final sigma of a word's last one.
-        folded = normal.replace("Σ", "σ").lower()
         cache = self._cache
         ids: list[int] = []
-        for piece in _PIECE.findall(folded):
+        for piece in _PIECE.findall(self._folded(text)):
             known = cache.get(piece)
             ids += self._piece(piece) if known is None else known
         return ids
+
+    def _folded(self, text: str) -> str:
+        # The library's tables are older than Python's (㋿ of 2019 is not in them): its word counts where it matters.
+        normal = text if unicodedata.is_normalized("NFKC", text) else self._nfkc.normalize_str(text)
+        # The library lowers character by character; Python makes a final sigma of a word's last one.
+        return normal.replace("Σ", "σ").lower()
 
     def _piece(self, piece: str) -> list[int]:
         whole = _METASPACE + piece.removeprefix(" ")

@@ -199,7 +199,7 @@ def test_a_static_directory_with_weights_and_mapping_gives_model2vecs_vectors(tm
     assert (encoder.name, encoder.dim, encoder.languages) == (str(folder), 8, frozenset({"en"}))
 
 
-# --- token by token -----------------------------------------------------------------------------------------
+# --- word by word -------------------------------------------------------------------------------------------
 
 
 def hand_made(folder: Path) -> StaticEncoder:

@@ -67,17 +67,27 @@ def model_of(path: Path) -> tuple[Any, dict[str, Any], int]:
 
 
 def max_sim_by_hand(encoder: Encoder, question: str, text: str) -> float:
-    """The weighted mean of the greatest cosines, token by token, from the model's own files."""
+    """The weighted mean of the greatest cosines, word by word, from the model's own files."""
     assert isinstance(encoder, StaticEncoder)
     tokenizer, arrays, unknown = model_of(encoder.path)
 
     def vectors(of: str) -> list[FloatArray]:
-        ids = [i for i in tokenizer.encode(of, add_special_tokens=False).ids if i != unknown]
-        rows = arrays["mapping"][ids] if "mapping" in arrays else ids
-        return [
-            arrays["embeddings"][row].astype(np.float32) * arrays["weights"][i]
-            for row, i in zip(rows, ids, strict=True)
-        ]
+        encoding = tokenizer.encode(of, add_special_tokens=False)
+        words: list[tuple[str, list[FloatArray]]] = []
+        for i, token in zip(encoding.ids, encoding.tokens, strict=True):
+            row = arrays["mapping"][i] if "mapping" in arrays else i
+            vector = arrays["embeddings"][row].astype(np.float32) * arrays["weights"][i]
+            if token.startswith("▁"):
+                words.append(("", []))
+            own = [] if i == unknown else [vector]
+            words[-1] = (words[-1][0] + token, words[-1][1] + own)
+        found: list[FloatArray] = []
+        for text, pieces in words:
+            spaced = not any(
+                "\u0e00" <= c <= "\u0eff" or "\u3041" <= c <= "\u30ff" or "\u3400" <= c <= "\u9fff" for c in text
+            )
+            found += [sum(pieces[1:], pieces[0])] if spaced and pieces else pieces
+        return found
 
     held = np.array(vectors(text))
     held /= np.linalg.norm(held, axis=1, keepdims=True)
