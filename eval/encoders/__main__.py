@@ -57,7 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     console.print(_summary(figures))
     for name, own in figures.items():
-        console.print(_matrix(name, own["xquad"]))
+        console.print(f"\n{name}: recall@5 by language of questions and of passages")
+        console.print(_matrix(own["xquad"]))
     if given.json_path is not None:
         plain = {name: _plain(own) for name, own in figures.items()}
         given.json_path.write_text(json.dumps(plain, indent=1) + "\n", "utf-8")
@@ -149,9 +150,9 @@ _ROWS: tuple[Row, ...] = (
 )
 
 
-def _matrix(name: str, xquad: dict[Pair, Found]) -> Table:
+def _matrix(xquad: dict[Pair, Found]) -> Table:
     languages = sorted({asked for asked, _ in xquad})
-    table = Table("questions", *languages, title=f"{name}: recall@5 by language of questions and of passages")
+    table = Table("questions", *languages)
     for asked in languages:
         table.add_row(asked, *(f"{xquad[asked, held].recall_5:.2f}" for held in languages))
     return table
