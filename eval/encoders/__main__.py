@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -47,17 +48,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         default=SearchSettings().max_sim_weight,
         help="share of the word by word score, for encoders that have one",
     )
+    parser.add_argument("--texts", type=Path, help="texts for the speed, one a line (by default FLORES's)")
     parser.add_argument("--json", type=Path, dest="json_path", help="also write every figure there")
     given = parser.parse_args(arguments)
     console = Console()
     try:
-        figures = {name: measure(name, given.data, given.parts, given.tokens) for name in given.names}
+        figures = {name: measure(name, given.data, given.parts, given.tokens, given.texts) for name in given.names}
     except (SetMissing, IndexProblem) as problem:
         sys.stderr.write(f"error: {problem}\n")
         return 1
     console.print(_summary(figures))
     for name, own in figures.items():
-        console.print(f"\n{name}: recall@5 by language of questions and of passages")
+        console.print(f"\n{name}: recall@5 by language of questions (rows) and of passages")
         console.print(_matrix(own["xquad"]))
     if given.json_path is not None:
         plain = {name: _plain(own) for name, own in figures.items()}
@@ -65,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def measure(name: str, data: Path, parts: Parts, tokens: float) -> dict[str, Any]:
+def measure(name: str, data: Path, parts: Parts, tokens: float, speed_texts: Path | None = None) -> dict[str, Any]:
     """Every figure of one encoder.
 
     Raises:
@@ -77,7 +79,11 @@ def measure(name: str, data: Path, parts: Parts, tokens: float) -> dict[str, Any
     belebele = retrieval.passage_retrieval(encoder, sets.belebele(data / "belebele-ko", _BELEBELE), parts, tokens)
     bitext = sets.flores(data / "flores101-devtest")
     flores = retrieval.translation_retrieval(encoder, bitext, ["en", *_FROM_ENGLISH])
-    texts = list(dict.fromkeys(text for own in bitext.sentences.values() for text in own))
+    if speed_texts is None:
+        translations = zip(*(bitext.sentences[language] for language in ("en", *_FROM_ENGLISH)), strict=True)
+        texts = [text for own in translations for text in own]
+    else:
+        texts = speed_texts.read_text("utf-8").splitlines()
     return {"xquad": xquad, "belebele": belebele, "flores": flores, "speed": speed(name, texts)}
 
 
@@ -152,9 +158,9 @@ _ROWS: tuple[Row, ...] = (
 
 def _matrix(xquad: dict[Pair, Found]) -> Table:
     languages = sorted({asked for asked, _ in xquad})
-    table = Table("questions", *languages)
+    table = Table("", *languages, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for asked in languages:
-        table.add_row(asked, *(f"{xquad[asked, held].recall_5:.2f}" for held in languages))
+        table.add_row(asked, *(f"{xquad[asked, held].recall_5:.2f}".lstrip("0") for held in languages))
     return table
 
 

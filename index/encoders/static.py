@@ -57,13 +57,14 @@ class StaticEncoder:
             EncoderUnavailable: A file is missing or damaged.
         """
         from safetensors.numpy import load_file
-        from tokenizers import Tokenizer
 
         self._name, self._path = name, path
         try:
             config = json.loads((path / "config.json").read_text("utf-8"))
             tensors = load_file(path / "model.safetensors")
-            self._tokenizer: Any = Tokenizer.from_file(str(path / "tokenizer.json"))
+            self._token_ids = TokenIds(
+                json.loads((path / "tokenizer.json").read_text("utf-8")), functools.partial(_library, path)
+            )
             self._table: NDArray[Any] = tensors["embeddings"]
             self._languages = frozenset(config.get("languages", ()))
         except Exception as error:
@@ -74,10 +75,7 @@ class StaticEncoder:
             ) from error
         self._weights: NDArray[np.float32] | None = tensors.get("weights")
         self._rows: NDArray[np.integer] | None = tensors.get("mapping")  # of the table, by token
-        self._tokenizer.no_padding()
-        self._tokenizer.no_truncation()
-        self._unk = _unknown_id(self._tokenizer)
-        self._token_ids = TokenIds(self._tokenizer)
+        self._unk = self._token_ids.unk_id
         self._recent: dict[str, list[int]] = {}
         self._passages: dict[str, list[tuple[int, ...]]] = {}
 
@@ -243,12 +241,11 @@ def _numbered(texts: Sequence[Sequence[tuple[int, ...]]]) -> dict[tuple[int, ...
     return {word: number for number, word in enumerate([*words, _NO_WORD])}
 
 
-def _unknown_id(tokenizer: Any) -> int | None:
-    model = json.loads(tokenizer.to_str())["model"] if not hasattr(tokenizer.model, "unk_id") else None
-    if model is None:
-        unk = tokenizer.model.unk_id
-        return int(unk) if unk is not None else None
-    if model.get("unk_id") is not None:
-        return int(model["unk_id"])
-    token = model.get("unk_token")
-    return None if token is None else tokenizer.token_to_id(token)
+def _library(path: Path) -> Any:
+    """The tokenizer in `path`, as the tokenizers library reads it."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(path / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer

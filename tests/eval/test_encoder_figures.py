@@ -154,7 +154,7 @@ def test_the_command_prints_one_table_of_all_encoders_and_writes_every_figure(
     assert main(["embedded", "--data", str(data), "--json", str(tmp_path / "figures.json")]) == 0
     said = capsys.readouterr().out
     assert "XQuAD, own language: recall@1" in said
-    assert "recall@5 by language of questions and of passages" in said
+    assert "recall@5 by language of questions (rows)" in said
     figures = json.loads((tmp_path / "figures.json").read_text("utf-8"))["embedded"]
     assert set(figures["xquad"]) == {"en-en", "en-de", "de-en", "de-de"}
     assert figures["xquad"]["en-de"]["n_questions"] == 2

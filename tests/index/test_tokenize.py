@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import sys
 import unicodedata
 from pathlib import Path
@@ -23,7 +24,13 @@ any_text = st.text(st.one_of(st.sampled_from(ASSIGNED), st.sampled_from(" \n\t.,
 LIBRARY: Tokenizer = Tokenizer.from_file(str(EMBEDDED / "tokenizer.json"))
 LIBRARY.no_padding()
 LIBRARY.no_truncation()
-TOKEN_IDS = TokenIds(LIBRARY)
+
+
+def token_ids(tokenizer: Tokenizer) -> TokenIds:
+    return TokenIds(json.loads(tokenizer.to_str()), lambda: tokenizer)
+
+
+TOKEN_IDS = token_ids(LIBRARY)
 
 
 def library_ids(texts: list[str]) -> list[list[int]]:
@@ -101,13 +108,29 @@ def test_where_words_are_not_spaced_each_token_is_one(text: str) -> None:
 
 
 def test_a_second_call_gives_the_same_ids_as_the_first() -> None:
-    fresh = TokenIds(LIBRARY)
+    fresh = token_ids(LIBRARY)
     texts = ["Seoul, Seoul and Seoul again", "서울은 서울이다"]
     assert fresh(texts) == fresh(texts) == library_ids(texts)
+
+
+def test_the_library_is_loaded_only_where_there_is_much_to_cut() -> None:
+    loaded: list[int] = []
+
+    def library() -> Tokenizer:
+        loaded.append(1)
+        return LIBRARY
+
+    fresh = TokenIds(json.loads(LIBRARY.to_str()), library)
+    few = ["Seoul is a city.", "서울은 도시이다", "日本の大学"]
+    assert fresh(few) == library_ids(few)
+    assert loaded == []
+    many = [f"w{i:x} x{i * 7:x}" for i in range(7_000)]
+    assert fresh(many) == library_ids(many)
+    assert loaded == [1]
 
 
 def test_a_tokenizer_of_another_shape_is_left_to_the_library() -> None:
     words = Tokenizer(WordLevel({"[UNK]": 0, "Tea": 1, "tea": 2, "and": 3}, unk_token="[UNK]"))
     words.pre_tokenizer = Whitespace()
     # No lower casing here, which the fast way would do: Tea is 1 and tea is 2.
-    assert TokenIds(words)(["Tea and tea", "coffee"]) == [[1, 3, 2], [0]]
+    assert token_ids(words)(["Tea and tea", "coffee"]) == [[1, 3, 2], [0]]
