@@ -20,9 +20,9 @@ class SearchSettings:
     """How passages are ranked. Defaults are measured in docs/decisions/0006."""
 
     n_candidates: int = 100  # passages a leg
-    rank_constant: float = 10.0  # of reciprocal rank fusion (Cormack et al. 2009 use 60)
-    lexical_weight_same: float = 0.5  # of the lexical leg where question and passage share a language
-    lexical_weight_other: float = 0.3  # where they do not
+    rank_constant: float = 5.0  # of reciprocal rank fusion (Cormack et al. 2009 use 60)
+    lexical_weight_same: float = 0.1  # of the lexical leg where question and passage share a language
+    lexical_weight_other: float = 0.1  # where they do not
     max_sim_weight: float = 0.6  # of the word by word score in the dense one
 
 
@@ -88,7 +88,7 @@ def search(
     lexical = snapshot.lexical(_query_terms(question, language), n)
     dense = _dense_leg(snapshot, encoder, question, n, [pid for pid, _ in lexical], settings)
     ranked = _fuse(snapshot, language, dense, lexical, k, settings)
-    relevance = _relevance(snapshot, _query_terms(question, language), ranked)
+    relevance = _relevance(snapshot, _query_terms(question, language), language, ranked)
     return SearchResult(question, language, tuple(ranked), relevance, tuple(_warnings(snapshot, encoder, language)))
 
 
@@ -169,10 +169,11 @@ def _fuse(
     ]
 
 
-def _relevance(snapshot: Snapshot, query_terms: Sequence[str], ranked: Sequence[ScoredPassage]) -> float:
+def _relevance(snapshot: Snapshot, query_terms: Sequence[str], language: str, ranked: Sequence[ScoredPassage]) -> float:
     """How probable it is that the best passages bear on the question, 0 to 1.
 
-    Logistic in the best dense score and in the share of the question's information (sum of
+    Logistic in the best dense score, in whether that passage is in the question's language (where
+    unrelated passages are nearer too), and in the share of the question's information (sum of
     its terms' IDF) that the best of the first three passages holds. Fitted on XQuAD's
     development half with and without the gold article, docs/decisions/0008.
     """
@@ -187,11 +188,13 @@ def _relevance(snapshot: Snapshot, query_terms: Sequence[str], ranked: Sequence[
     for item in ranked[:3]:
         held = set(terms(item.passage.text))
         coverage = max(coverage, sum(value for term, value in idf.items() if term in held) / total if total else 0.0)
-    best = max(item.dense for item in ranked)
-    return 1 / (1 + math.exp(-(_RELEVANCE_DENSE * best + _RELEVANCE_COVERAGE * coverage + _RELEVANCE_BIAS)))
+    best = max(ranked, key=lambda item: item.dense)
+    same = same_language(language, best.passage.language)
+    dense, words, own, bias = _RELEVANCE
+    return 1 / (1 + math.exp(-(dense * best.dense + words * coverage + own * same + bias)))
 
 
-_RELEVANCE_DENSE, _RELEVANCE_COVERAGE, _RELEVANCE_BIAS = 9.69, 3.16, -2.46
+_RELEVANCE = (21.21, 3.51, -4.42, -7.22)  # of the dense score, the coverage, the same language; and the bias
 
 
 def _reciprocal(rank: int, settings: SearchSettings) -> float:

@@ -25,7 +25,7 @@ class ChainSettings:
     """How a question is answered."""
 
     k: int = 10  # passages retrieved
-    min_relevance: float = 0.42  # below, the articles are held not to answer; docs/decisions/0008
+    min_relevance: float = 0.40  # below, the articles are held not to answer; docs/decisions/0008
     search: SearchSettings = field(default_factory=SearchSettings)
 
 

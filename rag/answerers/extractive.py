@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import regex
 
 from index.backends.base import StoredPassage
-from index.encoders.base import Encoder, FloatArray
+from index.encoders.base import Encoder, FloatArray, LateInteraction
 from index.language import function_words, same_language
 from index.search import ScoredPassage
 from index.terms import terms
@@ -18,11 +18,12 @@ from rag.citations import without_markers
 from rag.events import Event
 from rag.phrases import phrase, phrase_language
 
-_MAX_PASSAGES = 3  # passages whose sentences are weighed
+_MAX_PASSAGES = 5  # passages whose sentences are weighed
 _MAX_SENTENCES = 3
 _MIN_SHARE = 0.92  # of the best sentence's score, for a further one
-_WORDS_WEIGHT = 0.3  # of shared words and numbers beside the cosine
-_RANK_WEIGHT = 0.25  # of the passage's fused score
+_MAX_SIM_SHARE = 0.6  # of the word by word score beside the cosine
+_WORDS_WEIGHT = 0.1  # of shared words and numbers beside the cosine
+_RANK_WEIGHT = 0.1  # of the passage's fused score
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ def _candidates(task: Task) -> Iterator[_Candidate]:
     texts = [
         scored.passage.text[start - scored.passage.start : end - scored.passage.start] for scored, start, end in spans
     ]
-    cosines = sentence_cosines(task.encoder, task.question, texts)
+    cosines = sentence_scores(task.encoder, task.question, texts)
     wanted = {term for term in terms(task.question) if term not in function_words(task.language)}
     best_score = passages[0].score or 1.0
     for (scored, start, end), text, cosine in zip(spans, texts, cosines, strict=True):
@@ -87,11 +88,13 @@ def _candidates(task: Task) -> Iterator[_Candidate]:
         yield _Candidate(scored.passage, start, end, score - _heading_penalty(scored, start, end))
 
 
-def sentence_cosines(encoder: Encoder, question: str, sentences: Sequence[str]) -> FloatArray:
-    """Cosine of each sentence with the question, (n,)."""
+def sentence_scores(encoder: Encoder, question: str, sentences: Sequence[str]) -> FloatArray:
+    """How near each sentence is to the question, (n,): its cosine, and how well the question's words are met in it."""
     query = encoder.encode_queries([question])[0]
-    cosines: FloatArray = encoder.encode_passages(sentences) @ query
-    return cosines
+    scores: FloatArray = encoder.encode_passages(sentences) @ query
+    if isinstance(encoder, LateInteraction):
+        scores = (1 - _MAX_SIM_SHARE) * scores + _MAX_SIM_SHARE * encoder.max_sim([question], sentences)[0]
+    return scores
 
 
 def _says_nothing(text: str) -> bool:
