@@ -110,4 +110,4 @@ def _heading_penalty(scored: ScoredPassage, start: int, end: int) -> float:
     asks = regex.search(r"[?？؟]['\"”’»」』)）]*$", text) is not None
     if is_heading or is_title:
         return 0.5
-    return 0.15 if asks else 0.0
+    return 0.3 if asks else 0.0

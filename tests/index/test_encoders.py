@@ -99,7 +99,7 @@ def test_a_vector_does_not_depend_on_the_other_texts_of_its_batch(encoder: Encod
 
 
 def test_more_text_than_is_summed_at_once_gives_the_same_rows(encoder: Encoder) -> None:
-    long = " ".join(TEXTS) * 60  # over 16,384 tokens by itself
+    long = " ".join(TEXTS) * 80  # over 16,384 tokens by itself
     assert encoder.count_tokens([long])[0] > 16_384
     texts = [long, *TEXTS * 40, long]
     vectors = encoder.encode_passages(texts)
