@@ -67,14 +67,14 @@ class PairSampler:
         )
         left = np.where(pivot, corpus.other[partner], english)
         rows = np.concatenate([left, other])
-        return Batch(_drop(_gather(self._tokens, rows), rng), np.concatenate([english, english]).astype(np.int32))
+        return Batch(_drop(gather(self._tokens, rows), rng), np.concatenate([english, english]).astype(np.int32))
 
 
 class TopicSampler:
     """Draws questions, titles, sentences and linked names, each with the passage it belongs to.
 
-    Names come in any language that a translation pair gives them in. Passages of one article,
-    and questions of one passage, lie in one batch: they are the hard ones to tell apart.
+    Names come in any language that a translation pair gives them in. A passage brings another of
+    its article into the batch, where there is one: these are the hard ones to tell apart.
     """
 
     def __init__(self, corpus: Corpus, tokens: Ragged) -> None:
@@ -82,6 +82,8 @@ class TopicSampler:
         n_questions = np.diff(corpus.questions.offsets) // 2
         # A passage counts as often as it has questions, so that those of question sets are not drowned.
         self._cumulative = np.cumsum(np.sqrt(n_questions) + (n_questions > 1))
+        self._by_article = np.argsort(corpus.topic_article, kind="stable")
+        self._articles_sorted = corpus.topic_article[self._by_article]
         names = np.array([SOURCES[name].kind is Kind.NAMES for name in SOURCE_NAMES])
         usable = np.flatnonzero(names[corpus.source])
         self._by_english = usable[np.argsort(corpus.english[usable], kind="stable")]
@@ -89,18 +91,28 @@ class TopicSampler:
 
     def draw(self, n_pairs: int, rng: np.random.Generator) -> Batch:
         """A batch of `n_pairs`."""
-        starts = np.searchsorted(self._cumulative, rng.random(n_pairs) * self._cumulative[-1], side="right")
+        drawn = np.searchsorted(self._cumulative, rng.random(n_pairs) * self._cumulative[-1], side="right")
         left: list[list[int]] = []
         right: list[list[int]] = []
         keys: list[int] = []
-        for start in starts:
-            query, passage = self._pair(int(start), rng)
+        for topic in self._with_neighbours(drawn, rng)[:n_pairs]:
+            query, passage = self._pair(int(topic), rng)
             if query and passage:
                 left.append(query)
                 right.append(passage)
-                keys.append(int(start))
+                keys.append(int(topic))
         texts = Ragged.of(self._flatten(rows) for rows in (*left, *right))
         return Batch(_drop(texts, rng), np.array(keys + keys, np.int32))
+
+    def _with_neighbours(self, topics: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+        """Each topic, followed by another of its article where it has several."""
+        articles = self._corpus.topic_article[topics]
+        first = np.searchsorted(self._articles_sorted, articles, side="left")
+        n_own = np.searchsorted(self._articles_sorted, articles, side="right") - first
+        others = self._by_article[first + (rng.random(len(topics)) * n_own).astype(np.int64)]
+        both = np.stack([topics, others], axis=1).reshape(-1)
+        kept: NDArray[np.int64] = both[np.stack([np.ones(len(topics), bool), others != topics], axis=1).reshape(-1)]
+        return kept
 
     def _pair(self, topic: int, rng: np.random.Generator) -> tuple[list[int], list[int]]:
         corpus = self._corpus
@@ -170,7 +182,8 @@ def _weights(corpus: Corpus) -> NDArray[np.float64]:
     return result
 
 
-def _gather(table: Ragged, rows: NDArray[np.integer]) -> Ragged:
+def gather(table: Ragged, rows: NDArray[np.integer]) -> Ragged:
+    """Those rows of `table`, in that order."""
     lengths = table.offsets[rows + 1] - table.offsets[rows]
     offsets = np.zeros(len(rows) + 1, np.int64)
     np.cumsum(lengths, out=offsets[1:])

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from index.training.batches import Batch, PairSampler, TopicSampler
+from index.training.batches import Batch, PairSampler, TopicSampler, gather
 from index.training.corpus import Corpus, Ragged
 from index.training.loss import contrastive
 from index.training.model import Table, Touched, touched
@@ -101,8 +101,13 @@ def train(
                     f"{seconds:.2f} s a step, {left / 60:.0f} min left"
                 )
                 losses = {False: [], True: []}
-            if done % checkpoint_every == 0 and done < recipe.steps:
+            if done % checkpoint_every == 0 or done == recipe.steps:
                 _save(folder, table, recipe)
+                accuracy = _accuracy(table, corpus, tokens, features, np.flatnonzero(held_out))
+                log.write(json.dumps({"step": done, "held_out": round(accuracy, 4)}) + "\n")
+                progress(
+                    f"step {done}/{recipe.steps}  {accuracy:.3f} of {held_out.sum():,} held-out pairs find each other"
+                )
     return table.piece_vectors(features)
 
 
@@ -111,6 +116,17 @@ def _held_out(corpus: Corpus, seed: int) -> NDArray[np.bool_]:
     out = np.zeros(len(corpus.english), bool)
     out[np.random.default_rng(seed).choice(len(out), min(_HELD_OUT, len(out) // 10), replace=False)] = True
     return out
+
+
+def _accuracy(table: Table, corpus: Corpus, tokens: Ragged, features: csr_matrix, pairs: NDArray[np.int64]) -> float:
+    """Share of the English texts of `pairs` to which their own translation is the nearest, in [0, 1]."""
+    import torch
+
+    rows = np.concatenate([corpus.english[pairs], corpus.other[pairs]])
+    vectors = table.vectors(touched(gather(tokens, rows), features))
+    unit = torch.nn.functional.normalize(vectors, dim=1)
+    nearest = (unit[: len(pairs)] @ unit[len(pairs) :].T).argmax(dim=1).cpu()
+    return float((nearest == torch.arange(len(pairs))).float().mean())
 
 
 def _ahead(

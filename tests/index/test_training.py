@@ -7,6 +7,7 @@ import json
 import lzma
 import random
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -178,15 +179,17 @@ def test_a_training_that_is_stopped_goes_on_as_if_it_had_not_been(trained: Path,
     whole = train(*arguments, tmp_path / "one", "cpu", lambda line: None, checkpoint_every=25)
 
     def stop(line: str) -> None:
-        raise KeyboardInterrupt
+        if line.startswith("step 50"):
+            raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):  # at step 50, after the checkpoint of step 25
+    with pytest.raises(KeyboardInterrupt):  # after the checkpoint of step 25, before that of step 50
         train(*arguments, tmp_path / "two", "cpu", stop, checkpoint_every=25)
     assert (tmp_path / "two" / "checkpoint.pt").is_file()
     lines: list[str] = []
     resumed = train(*arguments, tmp_path / "two", "cpu", lines.append, checkpoint_every=25)
     assert np.abs(resumed - whole).max() < 1e-5
-    assert len(lines) == 2  # of step 50 and of step 60
+    assert [line.split("  ")[0] for line in lines] == ["step 50/60", "step 50/60", "step 60/60", "step 60/60"]
+    assert "held-out pairs find each other" in lines[-1]
     other = Recipe(dim=16, steps=60, pairs=32, topics=16, warmup=5, seed=2)
     fresh = train(*arguments[:3], other, tmp_path / "two", "cpu", lambda line: None)
     assert np.abs(fresh - whole).max() > 1e-2  # a checkpoint of another recipe is not gone on from
@@ -314,6 +317,25 @@ def test_held_out_pairs_are_never_drawn(trained: Path) -> None:
     held_out = data_set.english != data_set.english[0]
     batch = PairSampler(data_set, tokens, held_out).draw(50, np.random.default_rng(0))
     assert set(batch.keys.tolist()) == {int(data_set.english[0])}
+
+
+def test_a_passage_brings_another_of_its_article() -> None:
+    def ragged(rows: list[list[int]]) -> Ragged:
+        return Ragged.of(rows)
+
+    questions = ragged([[0, -1, 0, -1]] * 6)
+    articles = np.array([0, 1, 0, 2, 0, 1], np.int32)
+    made = Corpus(
+        ["de", "en"], np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.uint8), np.zeros(0, np.uint8),
+        np.zeros(6, np.uint8), articles, ragged([[i + 1, i + 1] for i in range(6)]), questions, ragged([[]] * 6),
+    )  # fmt: skip
+    sampler = TopicSampler(made, ragged([[i] for i in range(7)]))
+    topics = np.array([3, 1, 0, 4] * 50)
+    found = sampler._with_neighbours(topics, np.random.default_rng(0))
+    assert [topic for topic in found if topic == 3] == [3] * 50  # alone in its article
+    followers = {(int(a), int(b)) for a, b in pairwise(found) if articles[a] == articles[b] and a != b}
+    assert {(1, 5), (0, 2), (0, 4), (4, 2), (4, 0)} <= followers
+    assert sampler.draw(20, np.random.default_rng(0)).n_pairs == 20
 
 
 def test_topics_give_queries_their_passages(trained: Path) -> None:
