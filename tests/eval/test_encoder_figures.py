@@ -16,6 +16,7 @@ from eval.encoders.retrieval import Found, dense_scores, found, ranks_of
 from eval.encoders.sets import Bitext, PassageSet
 from eval.encoders.speed import speed
 from eval.errors import SetMissing
+from index.encoders import load_encoder
 from index.encoders.base import FloatArray, unit_rows
 from index.settings import Parts
 from rag.testing import HashEncoder
@@ -171,3 +172,29 @@ def test_speed_counts_the_texts_that_were_encoded() -> None:
     measured = speed("embedded", ["a short text"] * 50)
     assert measured.passages_a_second > 0
     assert 0 < measured.load_seconds < 60
+
+
+# --- the encoder in the package -----------------------------------------------------------------------------
+
+
+def test_the_embedded_encoder_finds_across_languages_what_its_card_says(shared: Path) -> None:
+    xquad = sets.xquad(shared / "data" / "dev" / "xquad")
+    languages = ("ar", "de", "en", "zh")
+    chosen = PassageSet(
+        "XQuAD",
+        {language: xquad.passages[language] for language in languages},
+        {language: xquad.questions[language] for language in languages},
+        xquad.gold,
+    )
+    encoder = load_encoder("embedded")
+    for share, own, across in ((0.6, 0.94, 0.86), (0.0, 0.87, 0.77)):
+        results = retrieval.passage_retrieval(encoder, chosen, Parts.SENTENCES, share)
+        assert np.mean([value.ndcg_10 for (a, b), value in results.items() if a == b]) > own
+        assert np.mean([value.recall_5 for (a, b), value in results.items() if a != b]) > across
+
+
+def test_the_embedded_encoder_finds_translations(shared: Path) -> None:
+    bitext = sets.flores(shared / "data" / "dev" / "flores101-devtest")
+    results = retrieval.translation_retrieval(load_encoder("embedded"), bitext, ["en", "ko", "zh-Hant"])
+    assert min(results.values()) > 0.88
+    assert np.mean([value for pair, value in results.items() if "en" in pair]) > 0.97
