@@ -85,10 +85,11 @@ def search(
     settings = settings or SearchSettings()
     language = detect_language(question)
     n = max(settings.n_candidates, 2 * k)
-    lexical = snapshot.lexical(_query_terms(question, language), n)
+    query_terms = _query_terms(question, language)
+    lexical = snapshot.lexical(query_terms, n)
     dense = _dense_leg(snapshot, encoder, question, n, [pid for pid, _ in lexical], settings)
     ranked = _fuse(snapshot, language, dense, lexical, k, settings)
-    relevance = _relevance(snapshot, _query_terms(question, language), language, ranked)
+    relevance = _relevance(snapshot, query_terms, language, ranked)
     return SearchResult(question, language, tuple(ranked), relevance, tuple(_warnings(snapshot, encoder, language)))
 
 
@@ -123,11 +124,11 @@ def _dense_leg(
     scored |= _cosines(snapshot.vectors(more) if more else {}, query)
     pids = list(dict.fromkeys([*kept, *(pid for pid in others if pid in scored)]))
     scores = {pid: scored[pid][0] for pid in pids}
-    if isinstance(encoder, LateInteraction) and pids:
+    share = settings.max_sim_weight
+    if share > 0 and pids and isinstance(encoder, LateInteraction):
         texts = snapshot.passages(pids)
         present = [pid for pid in pids if pid in texts]
         matches = encoder.max_sim([question], [texts[pid].text for pid in present])[0]
-        share = settings.max_sim_weight
         scores = {pid: (1 - share) * scores[pid] + share * float(m) for pid, m in zip(present, matches, strict=True)}
     order = sorted(scores, key=lambda pid: (-scores[pid], pid))
     return {pid: _Dense(scores[pid], scored[pid][1], rank) for rank, pid in enumerate(order, 1)}

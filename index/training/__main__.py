@@ -8,14 +8,14 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from index.errors import IndexProblem
+from index.errors import IndexProblem, SettingsMismatch
 from index.training import corpus, export, vocabulary
 from index.training.corpus import Corpus, Ragged
 from index.training.features import feature_matrix
@@ -43,7 +43,7 @@ class Work:
 
     @property
     def vectors(self) -> Path:
-        return self.folder / "vectors.npy"
+        return self.folder / "vectors.npz"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -79,12 +79,14 @@ def run(data: Path, out: Path, work: Work, n_pieces: int, recipe: Recipe, worker
 
     Raises:
         ReadError: Something of the data is missing.
+        SettingsMismatch: The work folder holds a run with other settings.
     """
     import torch
 
     torch.set_num_threads(workers)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     work.folder.mkdir(parents=True, exist_ok=True)
+    _claim(work, {"pieces": n_pieces, **asdict(recipe)})
     if not (work.folder / "corpus.npz").is_file():
         _say("reading pairs")
         report = corpus.build(data, work.folder, workers)
@@ -100,10 +102,27 @@ def run(data: Path, out: Path, work: Work, n_pieces: int, recipe: Recipe, worker
             f"training {features.shape[0]:,} pieces with {features.shape[1] - features.shape[0]:,} n-grams on {device}"
         )
         vectors = train(data_set, tokens, features, recipe, work.folder, device, _say)
-        _save_array(work.vectors, vectors)
+        corpus.save_arrays(work.vectors, vectors=vectors)
     extended, rows = vocabulary.with_traditional(tokenizer)
-    export.write(out, np.load(work.vectors), extended, rows, data_set.languages)
+    with np.load(work.vectors) as stored:
+        export.write(out, stored["vectors"], extended, rows, data_set.languages)
     _say(f"wrote {out}")
+
+
+def _claim(work: Work, settings: dict[str, Any]) -> None:
+    """Note the settings of a run in its folder, so that another one neither reuses nor overwrites its stages."""
+    path = work.folder / "settings.json"
+    if not path.is_file():
+        path.write_text(json.dumps(settings, indent=1) + "\n", "utf-8")
+        return
+    found = json.loads(path.read_text("utf-8"))
+    if found != settings:
+        differing = sorted(name for name in {*found, *settings} if found.get(name) != settings.get(name))
+        raise SettingsMismatch(
+            f"{work.folder} holds a run with " + ", ".join(f"{name} {found.get(name)}" for name in differing),
+            ", ".join(f"{name} {settings.get(name)}" for name in differing),
+            "give another --work folder, or the settings of that run",
+        )
 
 
 def _vocabulary(work: Work, data_set: Corpus, n_pieces: int, seed: int, threads: int) -> Any:
@@ -114,7 +133,9 @@ def _vocabulary(work: Work, data_set: Corpus, n_pieces: int, seed: int, threads:
         texts = list(corpus.read_texts(work.folder))
         samples = [[texts[row] for row in rows] for rows in _rows_by_language(data_set, seed)]
         tokenizer = vocabulary.train(vocabulary.balanced(samples, _CHARS_A_LANGUAGE), n_pieces, threads)
-        vocabulary.save(tokenizer, work.pieces)
+        unfinished = work.pieces.with_name("unfinished-pieces.json")
+        vocabulary.save(tokenizer, unfinished)
+        unfinished.replace(work.pieces)
     return Tokenizer.from_file(str(work.pieces))
 
 
@@ -156,9 +177,7 @@ def _tokens(work: Work, tokenizer: Any) -> Ragged:
                 sizes.append(len(ids))
         offsets = np.zeros(len(sizes) + 1, np.int64)
         np.cumsum(sizes, out=offsets[1:])
-        temporary = work.tokens.with_name("tokens.tmp.npz")
-        np.savez(temporary, values=np.concatenate(values), offsets=offsets)
-        temporary.replace(work.tokens)
+        corpus.save_arrays(work.tokens, values=np.concatenate(values), offsets=offsets)
     with np.load(work.tokens) as data:
         return Ragged(data["values"], data["offsets"])
 
@@ -172,12 +191,6 @@ def _chunks(texts: Iterator[str], size: int) -> Iterator[list[str]]:
             chunk = []
     if chunk:
         yield chunk
-
-
-def _save_array(path: Path, array: NDArray[np.float32]) -> None:
-    temporary = path.with_name("vectors.tmp.npy")
-    np.save(temporary, array)
-    temporary.replace(path)
 
 
 def _say(line: str) -> None:

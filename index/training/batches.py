@@ -17,8 +17,6 @@ _PIVOT_SHARE = 0.5  # of the pairs whose English has several translations: two o
 _DROP_TOKENS = 0.1  # of a sentence's tokens, so that none is relied on
 _KEEP_ALL = 4  # tokens; shorter texts lose none
 
-Floats = NDArray[np.float32]
-
 
 @dataclass(slots=True)
 class Batch:

@@ -95,7 +95,7 @@ def build(data: Path, folder: Path, workers: int) -> dict[str, Any]:
     first.sort()
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "texts.txt").write_text("\n".join(rows) + "\n", "utf-8")
-    np.savez(
+    save_arrays(
         folder / "corpus.npz",
         english=english[first].astype(np.int32),
         other=other[first].astype(np.int32),
@@ -135,6 +135,13 @@ def read_texts(folder: Path) -> Iterator[str]:
     with (folder / "texts.txt").open(encoding="utf-8", newline="\n") as lines:
         for line in lines:
             yield line.rstrip("\n")
+
+
+def save_arrays(path: Path, **arrays: Any) -> None:
+    """Write an .npz that is there whole or not at all: a stage whose file is there is done."""
+    temporary = path.with_name(f"unfinished-{path.name}")
+    np.savez(temporary, **arrays)
+    temporary.replace(path)
 
 
 def write_report(path: Path, report: dict[str, Any]) -> None:

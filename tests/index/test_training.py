@@ -150,6 +150,29 @@ def test_a_second_run_trains_nothing_and_writes_the_same(
         assert (tmp_path / "out" / name).read_bytes() == (trained / "out" / name).read_bytes()
 
 
+def test_a_work_folder_of_other_settings_is_neither_reused_nor_overwritten(
+    trained: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path.name: path.stat().st_mtime_ns for path in (trained / "work").iterdir()}
+    other = ["--data", str(data), "--out", str(tmp_path), "--work", str(trained / "work"), *ARGUMENTS, "--dim", "16"]
+    assert command.main(other) == 1
+    said = capsys.readouterr().err
+    assert "holds a run with dim 32" in said
+    assert "expected: dim 16" in said
+    assert {path.name: path.stat().st_mtime_ns for path in (trained / "work").iterdir()} == before
+
+
+def test_a_stage_that_was_killed_while_it_wrote_is_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def dies(path: Path, **arrays: Any) -> None:
+        Path(path).write_bytes(b"half of a file")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(np, "savez", dies)
+    with pytest.raises(KeyboardInterrupt):
+        corpus.save_arrays(tmp_path / "corpus.npz", english=np.zeros(3))
+    assert not (tmp_path / "corpus.npz").exists()
+
+
 def test_missing_data_is_an_error_that_says_what_was_expected(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
