@@ -36,7 +36,7 @@ bench: $(VENV)/.dev
 # Train the embedded encoder anew; DATA holds the translation pairs. Goes on where it was stopped.
 DATA ?= ../shared/data
 encoder: $(VENV)/.dev
-	$(BIN)/python -m index.training --data $(DATA) --work build/encoder --out build/encoder/model
+	$(BIN)/python -m index.training --data $(DATA) --keep-out $(DATA)/dev --work build/encoder --out build/encoder/model
 	$(BIN)/python -m eval.encoders build/encoder/model embedded --data $(DATA)/dev
 
 dist: $(VENV)/.dev

@@ -19,6 +19,7 @@ from index.errors import IndexProblem, SettingsMismatch
 from index.training import corpus, export, vocabulary
 from index.training.corpus import Corpus, Ragged
 from index.training.features import feature_matrix
+from index.training.frames import find_frames
 from index.training.sources import SOURCES, Kind
 from index.training.train import Recipe, train
 
@@ -58,6 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder with parallel/ and qp/")
     parser.add_argument("--out", type=Path, required=True, help="folder to write the encoder to")
     parser.add_argument("--work", type=Path, required=True, help="folder for what lies between the stages")
+    parser.add_argument("--keep-out", type=Path, help="folder of evaluation sets, whose text is left out of training")
     parser.add_argument("--pieces", type=int, default=106_000, help="pieces of the vocabulary")
     parser.add_argument("--steps", type=int, default=defaults.steps, help="steps of training")
     parser.add_argument("--pairs", type=int, default=defaults.pairs, help="translation pairs a step")
@@ -67,14 +69,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     recipe = Recipe(steps=given.steps, pairs=given.pairs, dim=given.dim, seed=given.seed)
     try:
-        run(given.data, given.out, Work(given.work), given.pieces, recipe, given.workers)
+        run(given.data, given.keep_out, given.out, Work(given.work), given.pieces, recipe, given.workers)
     except IndexProblem as problem:
         sys.stderr.write(f"error: {problem}\n")
         return 1
     return 0
 
 
-def run(data: Path, out: Path, work: Work, n_pieces: int, recipe: Recipe, workers: int) -> None:
+def run(data: Path, keep_out: Path | None, out: Path, work: Work, n_pieces: int, recipe: Recipe, workers: int) -> None:
     """All stages that are not done yet.
 
     Raises:
@@ -86,11 +88,13 @@ def run(data: Path, out: Path, work: Work, n_pieces: int, recipe: Recipe, worker
     torch.set_num_threads(workers)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     work.folder.mkdir(parents=True, exist_ok=True)
-    _claim(work, {"pieces": n_pieces, **asdict(recipe)})
+    _claim(work, {"pieces": n_pieces, "keep_out": keep_out is not None, **asdict(recipe)})
     if not (work.folder / "corpus.npz").is_file():
         _say("reading pairs")
-        report = corpus.build(data, work.folder, workers)
+        report = corpus.build(data, work.folder, workers, keep_out)
         corpus.write_report(work.folder / "corpus.json", report)
+        n_shared = sum(faults[corpus.SHARED] for faults in report["dropped"].values())
+        _say(f"left out {n_shared:,} pairs and passages that share text with evaluation sets")
         _say(f"{report['pairs']:,} pairs and {report['topics']:,} passages over {report['texts']:,} texts")
     data_set = corpus.load(work.folder)
     tokenizer = _vocabulary(work, data_set, n_pieces, recipe.seed, workers)
@@ -101,7 +105,8 @@ def run(data: Path, out: Path, work: Work, n_pieces: int, recipe: Recipe, worker
         _say(
             f"training {features.shape[0]:,} pieces with {features.shape[1] - features.shape[0]:,} n-grams on {device}"
         )
-        vectors = train(data_set, tokens, features, recipe, work.folder, device, _say)
+        frames = find_frames(data_set, tokens, {i for i, name in enumerate(names) if name.lstrip("▁") == "?"})
+        vectors = train(data_set, tokens, frames, features, recipe, work.folder, device, _say)
         corpus.save_arrays(work.vectors, vectors=vectors)
     extended, rows = vocabulary.with_traditional(tokenizer)
     with np.load(work.vectors) as stored:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from index.training.corpus import SOURCE_NAMES, Corpus, Ints, Ragged
+from index.training.corpus import SOURCE_NAMES, Corpus, Ints, Ragged, gather
+from index.training.frames import Frames
 from index.training.sources import SOURCES, Kind
 
 KIND_SHARES = {Kind.SENTENCES: 0.5, Kind.NAMES: 0.2, Kind.DICTIONARY: 0.22, Kind.INTERFACE: 0.08}
 _LANGUAGE_POWER = 0.4  # a language's share grows with its number of pairs to this power
 _PIVOT_SHARE = 0.5  # of the pairs whose English has several translations: two of those, and no English
 _DROP_TOKENS = 0.1  # of a sentence's tokens, so that none is relied on
+_FRAMED = 0.7  # of what asks and is no question
 _KEEP_ALL = 4  # tokens; shorter texts lose none
 
 
@@ -71,12 +74,19 @@ class PairSampler:
 class TopicSampler:
     """Draws questions, titles, sentences and linked names, each with the passage it belongs to.
 
-    Names come in any language that a translation pair gives them in. A passage brings another of
-    its article into the batch, where there is one: these are the hard ones to tell apart.
+    Names come in any language that a translation pair gives them in; what is no question is framed
+    as one (`index.training.frames`). A passage brings another of its article into the batch, where
+    there is one: these are the hard ones to tell apart.
     """
 
-    def __init__(self, corpus: Corpus, tokens: Ragged) -> None:
-        self._corpus, self._tokens = corpus, tokens
+    def __init__(self, corpus: Corpus, tokens: Ragged, frames: Frames) -> None:
+        self._corpus = corpus
+        # Frames are rows of the table too, after the texts.
+        self._tokens = Ragged(
+            np.concatenate([tokens.values, frames.tokens.values]),
+            np.concatenate([tokens.offsets, tokens.offsets[-1] + frames.tokens.offsets[1:]]),
+        )
+        self._first_frame = len(tokens) + frames.first
         n_questions = np.diff(corpus.questions.offsets) // 2
         # A passage counts as often as it has questions, so that those of question sets are not drowned.
         self._cumulative = np.cumsum(np.sqrt(n_questions) + (n_questions > 1))
@@ -84,23 +94,29 @@ class TopicSampler:
         self._articles_sorted = corpus.topic_article[self._by_article]
         names = np.array([SOURCES[name].kind is Kind.NAMES for name in SOURCE_NAMES])
         usable = np.flatnonzero(names[corpus.source])
-        self._by_english = usable[np.argsort(corpus.english[usable], kind="stable")]
-        self._english_sorted = corpus.english[self._by_english]
+        keys = self._name_key(corpus.english[usable].astype(np.int64), corpus.language[usable])
+        order = np.argsort(keys, kind="stable")
+        self._name_keys, self._name_texts = keys[order], corpus.other[usable][order]
 
     def draw(self, n_pairs: int, rng: np.random.Generator) -> Batch:
         """A batch of `n_pairs`."""
         drawn = np.searchsorted(self._cumulative, rng.random(n_pairs) * self._cumulative[-1], side="right")
-        left: list[list[int]] = []
-        right: list[list[int]] = []
+        left: list[Sequence[int]] = []
+        right: list[Sequence[int]] = []
         keys: list[int] = []
         for topic in self._with_neighbours(drawn, rng)[:n_pairs]:
             query, passage = self._pair(int(topic), rng)
-            if query and passage:
+            if len(query) and len(passage):
                 left.append(query)
                 right.append(passage)
                 keys.append(int(topic))
-        texts = Ragged.of(self._flatten(rows) for rows in (*left, *right))
-        return Batch(_drop(texts, rng), np.array(keys + keys, np.int32))
+        return Batch(_drop(self._joined([*left, *right]), rng), np.array(keys + keys, np.int32))
+
+    def _joined(self, rows: Sequence[Sequence[int]]) -> Ragged:
+        """Each of `rows`, numbers of texts, as the tokens of one text."""
+        parts = gather(self._tokens, np.fromiter(itertools.chain.from_iterable(rows), np.int64))
+        ends = np.cumsum([0, *map(len, rows)])
+        return Ragged(parts.values, parts.offsets[ends])
 
     def _with_neighbours(self, topics: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
         """Each topic, followed by another of its article where it has several."""
@@ -112,22 +128,25 @@ class TopicSampler:
         kept: NDArray[np.int64] = both[np.stack([np.ones(len(topics), bool), others != topics], axis=1).reshape(-1)]
         return kept
 
-    def _pair(self, topic: int, rng: np.random.Generator) -> tuple[list[int], list[int]]:
+    def _pair(self, topic: int, rng: np.random.Generator) -> tuple[Sequence[int], Sequence[int]]:
         corpus = self._corpus
-        sentences = [int(row) for row in corpus.sentences[topic]]
+        sentences = corpus.sentences[topic].tolist()
         questions, names = corpus.questions[topic], corpus.names[topic]
+        language = int(corpus.topic_language[topic])
         chance = rng.random()
         if len(names) >= 3 and chance < 0.45:
             n_names = int(rng.integers(2, min(8, len(names)) + 1))
-            picked = rng.choice(names, n_names, replace=False)
-            return self._translated([int(row) for row in picked], rng), self._window(sentences, -1, rng)
+            asked, language = self._translated(rng.permutation(names)[:n_names], rng)
+            return [*asked, *self._frame(language, rng)], self._window(sentences, -1, rng)
         if len(questions) == 2 and chance < 0.75 and len(sentences) > 1:  # a title only: a sentence asks for the rest
             i = int(rng.integers(len(sentences)))
-            return [sentences[i]], self._window(sentences[:i] + sentences[i + 1 :], -1, rng)
+            rest = sentences[:i] + sentences[i + 1 :]
+            return [sentences[i], *self._frame(language, rng)], self._window(rest, -1, rng)
         if not len(questions):
             return [], []
         i = int(rng.integers(len(questions) // 2))
-        return [int(questions[2 * i])], self._window(sentences, int(questions[2 * i + 1]), rng)
+        frame = self._frame(language, rng) if len(questions) == 2 else []
+        return [int(questions[2 * i]), *frame], self._window(sentences, int(questions[2 * i + 1]), rng)
 
     def _window(self, sentences: list[int], must_hold: int, rng: np.random.Generator) -> list[int]:
         """The whole passage, or a run of its sentences that holds the one that matters."""
@@ -141,24 +160,24 @@ class TopicSampler:
             start = int(rng.integers(max(0, must_hold - size + 1), min(must_hold, n - size) + 1))
         return sentences[start : start + size]
 
-    def _translated(self, names: list[int], rng: np.random.Generator) -> list[int]:
-        """`names` in one language: English, or any that has at least half of them."""
+    def _frame(self, language: int, rng: np.random.Generator) -> list[int]:
+        """The row of a frame of `language`, more often than not."""
+        first, last = self._first_frame[language : language + 2].tolist()
+        return [int(rng.integers(first, last))] if first < last and rng.random() < _FRAMED else []
+
+    def _translated(self, names: Ints, rng: np.random.Generator) -> tuple[list[int], int]:
+        """`names` in one language, and which: any that has at least half of them, or English."""
         language = int(rng.integers(len(self._corpus.languages)))
-        found = [self._name_in(name, language) for name in names]
-        known = [row for row in found if row >= 0]
-        return known if len(known) * 2 >= len(names) and len(known) >= 2 else names
+        keys = self._name_key(names.astype(np.int64), language)
+        place = np.minimum(np.searchsorted(self._name_keys, keys), max(0, len(self._name_keys) - 1))
+        known = self._name_texts[place[self._name_keys[place] == keys]] if len(self._name_keys) else names[:0]
+        if len(known) * 2 >= len(names) and len(known) >= 2:
+            return known.tolist(), language
+        return names.tolist(), self._corpus.languages.index("en")
 
-    def _name_in(self, name: int, language: int) -> int:
-        first = int(np.searchsorted(self._english_sorted, name, side="left"))
-        last = int(np.searchsorted(self._english_sorted, name, side="right"))
-        for pair in self._by_english[first:last]:
-            if self._corpus.language[pair] == language:
-                return int(self._corpus.other[pair])
-        return -1
-
-    def _flatten(self, rows: list[int]) -> Iterator[int]:
-        for row in rows:
-            yield from self._tokens[row].tolist()
+    def _name_key(self, english: NDArray[np.int64], language: NDArray[np.uint8] | int) -> NDArray[np.int64]:
+        key: NDArray[np.int64] = english * len(self._corpus.languages) + language
+        return key
 
 
 def _weights(corpus: Corpus) -> NDArray[np.float64]:
@@ -178,15 +197,6 @@ def _weights(corpus: Corpus) -> NDArray[np.float64]:
     shares = shares / np.maximum(shares.sum(axis=1, keepdims=True), 1e-12) * language_share[:, None]
     result: NDArray[np.float64] = weight * (shares / np.maximum(totals, 1e-12)).reshape(-1)[cell]
     return result
-
-
-def gather(table: Ragged, rows: NDArray[np.integer]) -> Ragged:
-    """Those rows of `table`, in that order."""
-    lengths = table.offsets[rows + 1] - table.offsets[rows]
-    offsets = np.zeros(len(rows) + 1, np.int64)
-    np.cumsum(lengths, out=offsets[1:])
-    positions = np.arange(offsets[-1]) + np.repeat(table.offsets[rows] - offsets[:-1], lengths)
-    return Ragged(table.values[positions], offsets)
 
 
 def _drop(texts: Ragged, rng: np.random.Generator) -> Ragged:

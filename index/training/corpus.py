@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -15,12 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.language import detect_language
-from index.training.filters import sound_pairs
+from index.training.filters import normal, sound_pairs
+from index.training.overlap import XQUAD_ARTICLES, Overlap, evaluation_texts
 from index.training.passages import Topic, read_topics
 from index.training.sources import SOURCES, Pair, languages_in, read_pairs
 
 Ints = NDArray[np.int32]
 SOURCE_NAMES = tuple(SOURCES)
+SHARED = "evaluation text"  # why a pair or a topic was left out
+_EVALUATION = "evaluation.npy"  # the runs of evaluation text, for the processes that read
 _FOLDED = {"zh-Hans": "zh", "zh-Hant": "zh"}  # one language to the encoder: their texts are folded to one script
 
 
@@ -65,20 +68,36 @@ class Corpus:
     names: Ragged
 
 
-def build(data: Path, folder: Path, workers: int) -> dict[str, Any]:
+def gather(table: Ragged, rows: NDArray[np.integer]) -> Ragged:
+    """Those rows of `table`, in that order."""
+    lengths = table.offsets[rows + 1] - table.offsets[rows]
+    offsets = np.zeros(len(rows) + 1, np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    positions = np.arange(offsets[-1]) + np.repeat(table.offsets[rows] - offsets[:-1], lengths)
+    return Ragged(table.values[positions], offsets)
+
+
+def build(data: Path, folder: Path, workers: int, keep_out: Path | None = None) -> dict[str, Any]:
     """Read and filter what is in `data`, and write it into `folder`; returns counts for the report.
+
+    Texts that share a run of letters with what lies in `keep_out`, the evaluation sets, are left out.
 
     Raises:
         ReadError: A set is missing.
     """
+    folder.mkdir(parents=True, exist_ok=True)
+    overlap = Overlap.of(evaluation_texts(keep_out) if keep_out is not None else ())
+    overlap.save(folder / _EVALUATION)
     files = languages_in(data / "parallel")
     languages = sorted({"en", *(_FOLDED.get(name, name) for name in files)})
     rows: dict[str, int] = {}
     columns: tuple[list[int], ...] = ([], [], [], [])
     kept: dict[str, Counter[str]] = {}
     dropped: dict[str, Counter[str]] = {}
+    kept_apart = {normal(title) for title in XQUAD_ARTICLES}
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        jobs = [(data / "parallel", name) for name in sorted(files, key=_size_first(data / "parallel"))]
+        evaluation = folder / _EVALUATION
+        jobs = [(data / "parallel", name, evaluation) for name in sorted(files, key=_size_first(data / "parallel"))]
         for name, pairs, faults in pool.map(_read_language, jobs):
             language = _FOLDED.get(name, name)
             kept[name], dropped[name] = Counter(pair.source for pair in pairs), faults
@@ -87,13 +106,13 @@ def build(data: Path, folder: Path, workers: int) -> dict[str, Any]:
                 columns[1].append(rows.setdefault(pair.other, len(rows)))
                 columns[2].append(languages.index(language))
                 columns[3].append(SOURCE_NAMES.index(pair.source))
-    topics = list(read_topics(data / "qp"))
+            kept_apart.update(pair.other for pair in pairs if pair.english in XQUAD_ARTICLES)
+    topics, dropped["passages"] = _sound_topics(read_topics(data / "qp"), overlap, kept_apart)
     arrays = _topic_arrays(topics, rows, languages)
     english, other, language_column, source = (np.array(column) for column in columns)
     # Traditional and Simplified files hold the same pair twice once folded.
     _, first = np.unique(english.astype(np.int64) * len(rows) + other, return_index=True)
     first.sort()
-    folder.mkdir(parents=True, exist_ok=True)
     (folder / "texts.txt").write_text("\n".join(rows) + "\n", "utf-8")
     save_arrays(
         folder / "corpus.npz",
@@ -153,11 +172,26 @@ def _size_first(folder: Path) -> Any:
     return lambda name: (-(folder / f"{name}.tsv.xz").stat().st_size, name)
 
 
-def _read_language(job: tuple[Path, str]) -> tuple[str, list[Pair], Counter[str]]:
-    folder, name = job
+def _read_language(job: tuple[Path, str, Path]) -> tuple[str, list[Pair], Counter[str]]:
+    folder, name, evaluation = job
     dropped: Counter[str] = Counter()
     language = _FOLDED.get(name, name)
-    return name, list(sound_pairs(read_pairs(folder, name), language, detect_language, dropped)), dropped
+    pairs = list(sound_pairs(read_pairs(folder, name), language, detect_language, dropped))
+    overlap = Overlap.load(evaluation)
+    shared = overlap.found_in([pair.english for pair in pairs]) | overlap.found_in([pair.other for pair in pairs])
+    dropped[SHARED] = int(shared.sum())
+    return name, [pair for pair, drop in zip(pairs, shared, strict=True) if not drop], dropped
+
+
+def _sound_topics(topics: Iterable[Topic], overlap: Overlap, kept_apart: Set[str]) -> tuple[list[Topic], Counter[str]]:
+    """Topics that share no text with evaluation sets, of no article in `kept_apart`; and counts of the others."""
+    every = list(topics)
+    own = [topic for topic in every if normal(topic.article.partition("/")[2]) not in kept_apart]
+    shared = overlap.found_in(
+        ["\n".join([*topic.sentences, *(question.text for question in topic.questions)]) for topic in own]
+    )
+    dropped = Counter({SHARED: int(shared.sum()), "article kept apart": len(every) - len(own)})
+    return [topic for topic, drop in zip(own, shared, strict=True) if not drop], dropped
 
 
 def _topic_arrays(topics: list[Topic], rows: dict[str, int], languages: list[str]) -> dict[str, Any]:

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from index.training.batches import Batch, PairSampler, TopicSampler, gather
-from index.training.corpus import Corpus, Ragged
-from index.training.loss import contrastive
+from index.training.batches import Batch, PairSampler, TopicSampler
+from index.training.corpus import Corpus, Ragged, gather
+from index.training.frames import Frames
+from index.training.loss import contrastive, contrastive_across
 from index.training.model import Table, Touched, touched
 
 _AHEAD = 3  # batches prepared before they are needed
@@ -49,6 +50,7 @@ class Recipe:
 def train(
     corpus: Corpus,
     tokens: Ragged,
+    frames: Frames,
     features: csr_matrix,
     recipe: Recipe,
     folder: Path,
@@ -63,7 +65,7 @@ def train(
     """
     held_out = _held_out(corpus, recipe.seed)
     pairs = PairSampler(corpus, tokens, held_out)
-    topics = TopicSampler(corpus, tokens)
+    topics = TopicSampler(corpus, tokens, frames)
     table = Table(features.shape[1], recipe.dim, recipe.seed, device)
     step = _resume(folder, table, recipe)
 
@@ -81,7 +83,7 @@ def train(
         for number, (batch, rows, of_topics) in _ahead(prepare, step, recipe.steps):
             vectors = table.vectors(rows)
             keys = torch.from_numpy(batch.keys).to(device)
-            loss, gradient = contrastive(vectors, keys, recipe.scale)
+            loss, gradient = (contrastive if of_topics else contrastive_across)(vectors, keys, recipe.scale)
             table.step(rows, gradient, recipe.rate_at(number))
             losses[of_topics].append(loss)
             done = number + 1

@@ -6,6 +6,7 @@ import gzip
 import json
 import lzma
 import random
+import shutil
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -28,8 +29,10 @@ from index.training.batches import KIND_SHARES, PairSampler, TopicSampler, _weig
 from index.training.corpus import SOURCE_NAMES, Corpus, Ragged
 from index.training.features import feature_matrix, sound_of
 from index.training.filters import fault, normal, sound_pairs
-from index.training.loss import contrastive
+from index.training.frames import Frames, find_frames
+from index.training.loss import contrastive, contrastive_across
 from index.training.model import Table, touched
+from index.training.overlap import XQUAD_ARTICLES, Overlap, evaluation_texts
 from index.training.passages import Question, read_topics
 from index.training.sources import SOURCES, Kind, Pair
 from index.training.train import Recipe, train
@@ -196,7 +199,8 @@ def _loaded(trained: Path) -> tuple[Corpus, Ragged, Any]:
 
 def test_a_training_that_is_stopped_goes_on_as_if_it_had_not_been(trained: Path, tmp_path: Path) -> None:
     recipe = Recipe(dim=16, steps=60, pairs=32, topics=16, warmup=5)
-    arguments = (*_loaded(trained), recipe)
+    data_set, tokens, features = _loaded(trained)
+    arguments = (data_set, tokens, no_frames(4), features, recipe)
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
     whole = train(*arguments, tmp_path / "one", "cpu", lambda line: None, checkpoint_every=25)
@@ -214,7 +218,7 @@ def test_a_training_that_is_stopped_goes_on_as_if_it_had_not_been(trained: Path,
     assert [line.split("  ")[0] for line in lines] == ["step 50/60", "step 50/60", "step 60/60", "step 60/60"]
     assert "held-out pairs find each other" in lines[-1]
     other = Recipe(dim=16, steps=60, pairs=32, topics=16, warmup=5, seed=2)
-    fresh = train(*arguments[:3], other, tmp_path / "two", "cpu", lambda line: None)
+    fresh = train(*arguments[:4], other, tmp_path / "two", "cpu", lambda line: None)
     assert np.abs(fresh - whole).max() > 1e-2  # a checkpoint of another recipe is not gone on from
 
 
@@ -342,6 +346,10 @@ def test_held_out_pairs_are_never_drawn(trained: Path) -> None:
     assert set(batch.keys.tolist()) == {int(data_set.english[0])}
 
 
+def no_frames(n_languages: int) -> Frames:
+    return Frames(Ragged.of([]), np.zeros(n_languages + 1, np.int64))
+
+
 def test_a_passage_brings_another_of_its_article() -> None:
     def ragged(rows: list[list[int]]) -> Ragged:
         return Ragged.of(rows)
@@ -352,7 +360,7 @@ def test_a_passage_brings_another_of_its_article() -> None:
         ["de", "en"], np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.uint8), np.zeros(0, np.uint8),
         np.zeros(6, np.uint8), articles, ragged([[i + 1, i + 1] for i in range(6)]), questions, ragged([[]] * 6),
     )  # fmt: skip
-    sampler = TopicSampler(made, ragged([[i] for i in range(7)]))
+    sampler = TopicSampler(made, ragged([[i] for i in range(7)]), no_frames(2))
     topics = np.array([3, 1, 0, 4] * 50)
     found = sampler._with_neighbours(topics, np.random.default_rng(0))
     assert [topic for topic in found if topic == 3] == [3] * 50  # alone in its article
@@ -363,10 +371,155 @@ def test_a_passage_brings_another_of_its_article() -> None:
 
 def test_topics_give_queries_their_passages(trained: Path) -> None:
     data_set, tokens, _ = _loaded(trained)
-    batch = TopicSampler(data_set, tokens).draw(200, np.random.default_rng(0))
+    batch = TopicSampler(data_set, tokens, no_frames(4)).draw(200, np.random.default_rng(0))
     assert 100 < batch.n_pairs <= 200
     lengths = np.diff(batch.texts.offsets)
     assert lengths[: batch.n_pairs].mean() < lengths[batch.n_pairs :].mean()
+
+
+def test_a_frame_is_what_questions_have_and_statements_have_not() -> None:
+    # English texts 0 to 99 ask "who ... ?" of thing i, 100 to 199 state it; German ones follow at 200.
+    who, mark, wer, blue = 500, 501, 502, 503
+    english = [[who, i, mark] for i in range(100)] + [[i, blue] for i in range(100)]
+    german = [[wer, 200 + i, mark] for i in range(100)] + [[200 + i, blue] for i in range(100)]
+    tokens = Ragged.of([*english, *german, [who, mark]])
+    ids = np.arange(200, dtype=np.int32)
+    nothing = Ragged.of([])
+    made = Corpus(
+        ["de", "en", "ko"], ids, ids + 200, np.zeros(200, np.uint8),
+        np.full(200, SOURCE_NAMES.index("tatoeba"), np.uint8), np.zeros(0, np.uint8), np.zeros(0, np.int32),
+        nothing, nothing, nothing,
+    )  # fmt: skip
+    frames = find_frames(made, tokens, {mark})
+    assert frames.first.tolist() == [0, 100, 200, 200]
+    assert {tuple(frames.tokens[i]) for i in range(100)} == {(wer, mark)}
+    assert {tuple(frames.tokens[i]) for i in range(100, 200)} == {(who, mark)}
+    assert find_frames(made, tokens, {999}).first.tolist() == [0, 0, 0, 0]
+
+
+def test_what_is_no_question_is_framed_as_one_in_its_own_language() -> None:
+    # Topic 0 (de) has a title, topic 1 (en) two questions; frames are [90] and [91] in German, [92] in English.
+    texts = Ragged.of([[i] for i in range(8)])
+    made = Corpus(
+        ["de", "en"], np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.uint8), np.zeros(0, np.uint8),
+        np.array([0, 1], np.uint8), np.array([0, 1], np.int32), Ragged.of([[1, 1], [3, 3]]),
+        Ragged.of([[0, -1], [2, -1, 4, -1]]), Ragged.of([[], []]),
+    )  # fmt: skip
+    frames = Frames(Ragged.of([[90], [91], [92]]), np.array([0, 2, 3], np.int64))
+    batch = TopicSampler(made, texts, frames).draw(2_000, np.random.default_rng(0))
+    asked = [(int(batch.keys[i]), batch.texts[i].tolist()) for i in range(batch.n_pairs)]
+    german = [tokens for topic, tokens in asked if topic == 0]
+    assert {tuple(tokens[1:]) for tokens in german} == {(), (90,), (91,)}
+    assert sum(len(tokens) > 1 for tokens in german) / len(german) == pytest.approx(0.7, abs=0.05)
+    assert {tuple(tokens) for topic, tokens in asked if topic == 1} == {(2,), (4,)}
+
+
+def test_linked_names_come_in_a_language_that_has_most_of_them() -> None:
+    # English names 0 to 3; German ones of 0, 1 and 2 are texts 4, 5, 6; Korean has only that of 0, text 7.
+    names = SOURCE_NAMES.index("wikidata-titles")
+    made = Corpus(
+        ["de", "en", "ko"], np.array([0, 1, 2, 0], np.int32), np.array([4, 5, 6, 7], np.int32),
+        np.array([0, 0, 0, 2], np.uint8), np.full(4, names, np.uint8), np.array([0], np.uint8),
+        np.array([0], np.int32), Ragged.of([[8, 9]]), Ragged.of([[10, -1]]), Ragged.of([[0, 1, 2, 3]]),
+    )  # fmt: skip
+    batch = TopicSampler(made, Ragged.of([[i] for i in range(11)]), no_frames(3)).draw(3_000, np.random.default_rng(0))
+    queries = {tuple(sorted(batch.texts[i].tolist())) for i in range(batch.n_pairs)}
+    assert (4, 5, 6) in queries
+    assert (0, 1, 2, 3) in queries
+    assert not any(7 in query for query in queries)
+    assert not any({0, 1, 2, 3} & set(query) and {4, 5, 6} & set(query) for query in queries)
+
+
+# --- text shared with evaluation sets -----------------------------------------------------------------------
+
+_ENGLISH = "The rainforest contains several species that can pose a hazard to anyone who walks there alone."
+_KOREAN = "열대 우림에는 혼자 걷는 사람에게 위험할 수 있는 여러 종이 살고 있다고 알려져 있습니다."
+
+
+@pytest.mark.parametrize(
+    ("text", "shared"),
+    [
+        (_ENGLISH, True),
+        ("It is said: THE RAINFOREST, contains several (species) that can pose a hazard!", True),
+        ("The rainforest contains several species", False),  # 33 letters, a run of 32 among them, begun at 0
+        ("Several species contain a hazard that can pose in the rainforest.", False),
+        ("문서: " + _KOREAN[3:30], True),
+        ("열대 우림에는 여러 종이 있다.", False),
+        ("雨林", False),
+        ("", False),
+    ],
+)
+def test_a_text_that_shares_a_run_of_letters_with_evaluation_text_is_found(text: str, shared: bool) -> None:
+    found = Overlap.of([_ENGLISH, _KOREAN, "雨林"]).found_in(["", text, "Nothing of the kind is said in here at all."])
+    expected = shared or text.startswith("The rainforest contains several species")
+    assert found.tolist() == [False, expected, False]
+
+
+def test_runs_are_found_wherever_they_begin_as_a_search_in_the_text_does() -> None:
+    generator = random.Random(3)
+    evaluation = ["".join(generator.choices("abcd", k=300)) for _ in range(4)]
+    texts = []
+    for _ in range(200):
+        n_shared, source = generator.randint(20, 60), generator.choice(evaluation)
+        start = generator.randint(0, 300 - n_shared)
+        before, after = ("".join(generator.choices("efgh", k=generator.randint(0, 9))) for _ in range(2))
+        texts.append(before + source[start : start + n_shared] + after)
+
+    def longest(text: str) -> int:
+        return max(
+            b - a
+            for a in range(len(text))
+            for b in range(a + 1, len(text) + 1)
+            if any(text[a:b] in e for e in evaluation)
+        )
+
+    found = Overlap.of(evaluation).found_in(texts)
+    for text, hit in zip(texts, found, strict=True):
+        n_shared = longest(text)
+        if n_shared >= 35 or n_shared < 32:  # between them it depends on where the run begins
+            assert hit == (n_shared >= 35), (text, n_shared)
+
+
+def test_evaluation_text_is_read_from_every_format_of_the_sets(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x.json").write_text(json.dumps({"data": [{"context": "one", "n": 3}]}), "utf-8")
+    (tmp_path / "a" / "y.jsonl.xz").write_bytes(lzma.compress(b'{"q": "two"}\n\n["three"]\n'))
+    (tmp_path / "z.tsv.gz").write_bytes(gzip.compress("네\tfive\n".encode()))
+    (tmp_path / "NOTICE.txt").write_text("six", "utf-8")
+    assert sorted(evaluation_texts(tmp_path)) == sorted(["one", "two", "three", "네", "five"])
+    with pytest.raises(ReadError, match="no evaluation text"):
+        list(evaluation_texts(tmp_path / "a" / "nothing"))
+
+
+def test_what_evaluation_sets_hold_is_left_out_of_training(data: Path, tmp_path: Path) -> None:
+    sentences = [sentence(s, "en") for s in made_up_sentences(1_500, 0)]
+    (tmp_path / "sets").mkdir()
+    wanted = [text for text in sentences if len(text.replace(" ", "")) > 36][:50]
+    opening = " ".join(sentence(s, "de") for s in made_up_sentences(3, 50))
+    (tmp_path / "sets" / "x.json").write_text(json.dumps([*wanted, opening]), "utf-8")
+    report = corpus.build(data, tmp_path / "work", 1, tmp_path / "sets")
+    texts = set(corpus.read_texts(tmp_path / "work"))
+    assert not texts & {normal(text) for text in wanted}
+    assert len(texts & {normal(text) for text in sentences}) > 1_000
+    assert report["dropped"]["de"][corpus.SHARED] > 30  # of 50; others were dropped before, for their lengths
+    assert report["dropped"]["passages"] == {corpus.SHARED: 1, "article kept apart": 0}
+    whole = corpus.build(data, tmp_path / "all", 1)
+    assert whole["dropped"]["passages"] == {corpus.SHARED: 0, "article kept apart": 0}
+    assert whole["topics"] == report["topics"] + 1
+
+
+def test_openings_of_articles_that_xquad_is_made_of_are_left_out(data: Path, tmp_path: Path) -> None:
+    assert len(XQUAD_ARTICLES) == 50  # 48 articles, two under two titles
+    copy = tmp_path / "data"
+    shutil.copytree(data, copy)
+    rows = ("wikidata-titles\tWarsaw\tWarschau\n" + "tatoeba\tHe sees it.\tEr sieht das.\n").encode()
+    (copy / "parallel" / "de.tsv.xz").write_bytes(lzma.compress(rows))
+    text = "Eine Stadt an einem Fluss, die groß ist. Sie hat viele Häuser und auch viele Plätze."
+    with gzip.open(copy / "qp" / "wikipedia-openings" / "head_articles_de.json.gz", "wt") as file:
+        json.dump({"Warschau": text, "Doctor Who": text, "Bremen": text}, file)
+    report = corpus.build(copy, tmp_path / "work", 1)
+    assert report["dropped"]["passages"]["article kept apart"] == 2
+    assert "Bremen" in set(corpus.read_texts(tmp_path / "work"))
 
 
 # --- the table and the loss ---------------------------------------------------------------------------------
@@ -382,13 +535,26 @@ def loss_by_autograd(vectors: torch.Tensor, keys: torch.Tensor, scale: float) ->
     return torch.nn.functional.cross_entropy(logits.masked_fill(forbidden, -torch.inf), target)
 
 
-def test_the_gradient_by_hand_is_that_of_autograd() -> None:
+def loss_across_by_autograd(vectors: torch.Tensor, keys: torch.Tensor, scale: float) -> torch.Tensor:
+    unit = torch.nn.functional.normalize(vectors, dim=1)
+    n = len(vectors) // 2
+    logits = unit[:n] @ unit[n:].T * scale
+    forbidden = (keys[:n, None] == keys[None, n:]) & ~torch.eye(n, dtype=torch.bool)
+    logits = logits.masked_fill(forbidden, -torch.inf)
+    entropy = torch.nn.functional.cross_entropy
+    return (entropy(logits, torch.arange(n)) + entropy(logits.T, torch.arange(n))) / 2
+
+
+@pytest.mark.parametrize(
+    ("by_hand", "by_autograd"), [(contrastive, loss_by_autograd), (contrastive_across, loss_across_by_autograd)]
+)
+def test_the_gradient_by_hand_is_that_of_autograd(by_hand: Any, by_autograd: Any) -> None:
     generator = torch.Generator().manual_seed(0)
     vectors = torch.randn(1_200, 24, generator=generator, dtype=torch.float64, requires_grad=True)
     keys = torch.randint(0, 500, (600,), generator=generator).repeat(2)
-    expected = loss_by_autograd(vectors, keys, 10.0)
+    expected = by_autograd(vectors, keys, 10.0)
     expected.backward()  # type: ignore[no-untyped-call]
-    loss, gradient = contrastive(vectors.detach().float(), keys, 10.0)
+    loss, gradient = by_hand(vectors.detach().float(), keys, 10.0)
     assert loss == pytest.approx(float(expected.detach()), rel=1e-3)
     assert vectors.grad is not None
     # The similarities are in bfloat16, of 8 bits.

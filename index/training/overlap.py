@@ -1,0 +1,151 @@
+"""What training text shares with evaluation text: found by runs of letters, and kept out of training.
+
+A figure measured on text that an encoder was trained on says nothing about other text. Sets are
+published sentence by sentence and paragraph by paragraph, so a whole-text comparison finds little:
+here every run of 32 letters (16 of Han, Kana and Hangul) of the evaluation text is hashed, and a
+training text that holds one of them is left out (13-gram overlap of Brown et al. 2020, in letters,
+because not every script has words).
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import lzma
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import regex
+from numpy.typing import NDArray
+
+from index.errors import ReadError
+from index.training.filters import normal
+
+_RUN, _DENSE_RUN = 32, 16  # letters; powers of two, as `_hashes` doubles its windows
+_STRIDE = 4  # of the windows looked up: a shared run of 35 letters (19) is found wherever it begins
+_TEXTS_AT_ONCE = 50_000
+_BASE = 0x9E3779B97F4A7C15  # odd, so that the polynomial modulo 2**64 loses nothing
+_DENSE = ((0x3040, 0x30FF), (0x3400, 0x9FFF), (0xAC00, 0xD7A3), (0x20000, 0x323AF))
+_NOT_LETTERS = regex.compile(r"[^\p{L}\p{M}\p{N}]+")
+_OPEN: dict[str, Any] = {".gz": gzip.open, ".xz": lzma.open}
+
+Hashes = NDArray[np.uint64]
+
+# The articles of XQuAD, which are SQuAD 1.1's development set: what is not at hand of it can only be kept out by title.
+XQUAD_ARTICLES = frozenset(
+    """1973 oil crisis; Amazon rainforest; American Broadcasting Company; Apollo program; Black Death; Chloroplast;
+    Civil disobedience; Computational complexity theory; Construction; Ctenophora; Doctor Who; Economic inequality;
+    European Union law; Force; French and Indian War; Fresno, California; Genghis Khan; Geology; Harvard University;
+    Huguenot; Huguenots; Immune system; Imperialism; Intergovernmental Panel on Climate Change; Islamism;
+    Jacksonville, Florida; Kenya; Martin Luther; Newcastle upon Tyne; Nikola Tesla; Normans; Oxygen; Packet switching;
+    Pharmacy; Prime number; Private school; Rhine; Scottish Parliament; Sky (United Kingdom); Sky UK;
+    Southern California; Steam engine; Super Bowl 50; Teacher; United Methodist Church; University of Chicago;
+    Victoria (Australia); Victoria and Albert Museum; Warsaw; Yuan dynasty""".replace("\n    ", " ").split("; ")
+)
+
+
+class Overlap:
+    """The runs of some evaluation texts, as sorted hashes."""
+
+    def __init__(self, runs: Hashes) -> None:
+        self._runs = runs
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> Overlap:
+        """The runs of `texts`."""
+        texts = iter(texts)
+        found = [np.zeros(0, np.uint64)]
+        while chunk := list(islice(texts, _TEXTS_AT_ONCE)):
+            found.append(np.unique(np.concatenate([hashes for hashes, _ in _hashes(chunk, 1)])))
+        return cls(np.unique(np.concatenate(found)))
+
+    @classmethod
+    def load(cls, path: Path) -> Overlap:
+        """What `save` wrote, mapped: several processes share the memory."""
+        return cls(np.load(path, mmap_mode="r"))
+
+    def save(self, path: Path) -> None:
+        """Write the runs as an .npy file."""
+        np.save(path, self._runs)
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def found_in(self, texts: Sequence[str]) -> NDArray[np.bool_]:
+        """(len(texts),): whether a text shares a run with the evaluation texts."""
+        out = np.zeros(len(texts), bool)
+        if not len(self._runs):
+            return out
+        for start in range(0, len(texts), _TEXTS_AT_ONCE):
+            for hashes, owners in _hashes(texts[start : start + _TEXTS_AT_ONCE], _STRIDE):
+                place = np.minimum(np.searchsorted(self._runs, hashes), len(self._runs) - 1)
+                out[start + owners[self._runs[place] == hashes]] = True
+        return out
+
+
+def evaluation_texts(folder: Path) -> Iterator[str]:
+    """Every string in the JSON, JSON lines and TSV files below `folder`, packed ones too.
+
+    Raises:
+        ReadError: There is no such file.
+    """
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and _plain_suffix(path) in _READERS)
+    if not paths:
+        raise ReadError(
+            f"no evaluation text in {folder}",
+            f"files that end in {', '.join(_READERS)}, packed by gzip or xz or not",
+            "give the folder of evaluation sets, whose text training must not see",
+        )
+    for path in paths:
+        with _OPEN.get(path.suffix, open)(path, "rt", encoding="utf-8") as file:
+            yield from _READERS[_plain_suffix(path)](file)
+
+
+def _plain_suffix(path: Path) -> str:
+    return Path(path.stem).suffix if path.suffix in _OPEN else path.suffix
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _strings(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _strings(item)
+
+
+_READERS: dict[str, Any] = {
+    ".json": lambda file: _strings(json.load(file)),
+    ".jsonl": lambda file: (text for line in file if line.strip() for text in _strings(json.loads(line))),
+    ".tsv": lambda file: (cell for line in file for cell in line.rstrip("\n").split("\t")),
+}
+
+
+def _hashes(texts: Sequence[str], stride: int) -> Iterator[tuple[Hashes, NDArray[np.int64]]]:
+    """For each kind of run: the hash of every `stride`-th window of each text, and the text it is of."""
+    letters = [_NOT_LETTERS.sub("", normal(text).casefold()) for text in texts]
+    lengths = np.array([len(text) for text in letters], np.int64)
+    codes = np.frombuffer("".join(letters).encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
+    owner = np.repeat(np.arange(len(letters)), lengths)
+    ends = np.cumsum(lengths)
+    place = np.arange(len(codes)) - (ends - lengths)[owner]
+    is_dense = np.zeros(len(codes), bool)
+    for first, last in _DENSE:
+        is_dense |= (codes >= first) & (codes <= last)
+    n_dense = np.concatenate([[0], np.cumsum(is_dense)])
+    hashes, width = codes, 1
+    for size in (_DENSE_RUN, _RUN):
+        while width < size:
+            factor = np.uint64(pow(_BASE, width, 2**64))
+            hashes = hashes[:-width] * factor + hashes[width:]
+            width *= 2
+        start = np.flatnonzero(place[: len(hashes)] + size <= lengths[owner[: len(hashes)]])
+        start = start[place[start] % stride == 0]
+        if size == _DENSE_RUN:
+            start = start[n_dense[start + size] - n_dense[start] == size]
+        yield hashes[start], owner[start]
