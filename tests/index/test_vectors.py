@@ -17,26 +17,31 @@ FP16 = 1e-3
 class Vectors:
     """Passages with random unit vectors, in clusters as real text has them; iterable as often as wanted."""
 
-    def __init__(self, n_passages: int, dim: int, seed: int, n_parts: int = 4) -> None:
+    def __init__(self, n_passages: int, dim: int, seed: int, n_parts: int = 4, languages: str = "en") -> None:
         generator = np.random.default_rng(seed)
         centres = generator.standard_normal((40, dim))
-        self.rows: list[tuple[int, np.ndarray]] = []
+        self.rows: list[tuple[int, str, np.ndarray]] = []
+        names = languages.split()
         for pid in range(1, n_passages + 1):
             centre = centres[generator.integers(len(centres))]
             matrix = centre + 0.8 * generator.standard_normal((1 + generator.integers(n_parts), dim))
             matrix /= np.linalg.norm(matrix, axis=1, keepdims=True)
-            self.rows.append((pid, matrix.astype(np.float16)))
+            self.rows.append((pid, names[pid % len(names)], matrix.astype(np.float16)))
 
-    def __iter__(self) -> Iterator[tuple[int, np.ndarray]]:
+    def __iter__(self) -> Iterator[tuple[int, str, np.ndarray]]:
         return iter(self.rows)
 
     def __len__(self) -> int:
-        return sum(len(matrix) for _, matrix in self.rows)
+        return sum(self.sizes.values())
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        return sizes_of(self.rows)
 
     def matrix(self) -> tuple[np.ndarray, np.ndarray]:
         """(passage of each vector, all vectors as float32)."""
-        owners = np.concatenate([np.full(len(matrix), pid) for pid, matrix in self.rows])
-        return owners, np.concatenate([matrix for _, matrix in self.rows]).astype(np.float32)
+        owners = np.concatenate([np.full(len(matrix), pid) for pid, _, matrix in self.rows])
+        return owners, np.concatenate([matrix for _, _, matrix in self.rows]).astype(np.float32)
 
     def nearest(self, query: np.ndarray, n: int, without: set[int] | frozenset[int] = frozenset()) -> dict[int, float]:
         """Passages of the `n` nearest vectors and their best cosines, nearest first."""
@@ -47,6 +52,16 @@ class Vectors:
         for i in np.argsort(-cosines, kind="stable")[:n]:
             best.setdefault(int(owners[alive][i]), float(cosines[i]))
         return best
+
+
+def sizes_of(rows: list[tuple[int, str, np.ndarray]]) -> dict[str, int]:
+    sizes: dict[str, int] = {}
+    for _, language, matrix in rows:
+        sizes[language] = sizes.get(language, 0) + len(matrix)
+    return sizes
+
+
+NO_IDS = np.empty(0, np.int64)
 
 
 def queries(n: int, dim: int, seed: int) -> np.ndarray:
@@ -72,25 +87,26 @@ def test_every_part_of_every_passage_has_an_id_that_names_both() -> None:
 
 @pytest.mark.parametrize("n", [1, 10, 300, 10_000])
 def test_an_exact_index_finds_what_numpy_finds(n: int) -> None:
-    stored = Vectors(500, 64, seed=1)
-    built = build(stored, len(stored), 64)
-    assert (built.kind, built.recall, built.nprobe, built.index.ntotal) == ("exact-fp16", 1.0, 0, len(stored))
-    view = VectorView(built.index, None, np.empty(0, np.int64))
+    stored = Vectors(500, 64, seed=1, languages="en ko zh-Hant")
+    built = build(stored, stored.sizes, 64)
+    assert (built.kind, built.recall, built.index.ntotal) == ("exact-fp16", 1.0, len(stored))
+    assert [partition.language for partition in built.partitions] == ["en", "ko", "zh-Hant"]
+    view = VectorView(built, None, NO_IDS)
     for query in queries(20, 64, seed=2):
         assert_same(view.nearest(query, n), stored.nearest(query, n))
 
 
 def test_base_delta_and_the_dead_mixed_find_what_numpy_finds() -> None:
-    stored = Vectors(600, 48, seed=3)
+    stored = Vectors(600, 48, seed=3, languages="en ko")
     base_rows = [row for row in stored if row[0] <= 400]
     delta_rows = [row for row in stored if row[0] > 400]
     # Dead are every third passage of the base, and those that would be found first.
     probes = queries(20, 48, seed=4)
-    dead = {pid for pid, _ in base_rows if pid % 3 == 0}
+    dead = {pid for pid, _, _ in base_rows if pid % 3 == 0}
     dead |= {pid for query in probes for pid in list(stored.nearest(query, 3)) if pid <= 400}
-    base = build(base_rows, sum(len(matrix) for _, matrix in base_rows), 48).index
-    delta = build(delta_rows, sum(len(matrix) for _, matrix in delta_rows), 48).index
-    ids = np.sort(np.concatenate([part_ids(pid, len(matrix)) for pid, matrix in base_rows if pid in dead]))
+    base = build(base_rows, sizes_of(base_rows), 48)
+    delta = build(delta_rows, sizes_of(delta_rows), 48)
+    ids = np.sort(np.concatenate([part_ids(pid, len(matrix)) for pid, _, matrix in base_rows if pid in dead]))
     view = VectorView(base, delta, ids)
     for query in probes:
         for n in (1, 10, 100, 5_000):
@@ -101,17 +117,17 @@ def test_base_delta_and_the_dead_mixed_find_what_numpy_finds() -> None:
 
 def test_an_index_with_every_passage_dead_finds_nothing() -> None:
     stored = Vectors(20, 16, seed=5)
-    built = build(stored, len(stored), 16)
-    dead = np.sort(np.concatenate([part_ids(pid, len(matrix)) for pid, matrix in stored]))
-    assert VectorView(built.index, None, dead).nearest(queries(1, 16, seed=6)[0], 10) == []
+    built = build(stored, stored.sizes, 16)
+    dead = np.sort(np.concatenate([part_ids(pid, len(matrix)) for pid, _, matrix in stored]))
+    assert VectorView(built, None, dead).nearest(queries(1, 16, seed=6)[0], 10) == []
     assert VectorView(None, None, dead).nearest(queries(1, 16, seed=6)[0], 10) == []
 
 
 @pytest.fixture(scope="module")
-def large() -> tuple[Vectors, vec.Built]:
+def large() -> tuple[Vectors, vec.Vectors]:
     """An index of the kind for many vectors, of as many as a test can wait for."""
     stored = Vectors(8_000, 64, seed=7)
-    return stored, build(stored, len(stored), 64, exact_max=5_000)
+    return stored, build(stored, stored.sizes, 64, exact_max=5_000)
 
 
 def recall_at_10(view: VectorView, stored: Vectors, probes: np.ndarray) -> float:
@@ -124,29 +140,29 @@ def recall_at_10(view: VectorView, stored: Vectors, probes: np.ndarray) -> float
     return float(np.mean(shares))
 
 
-def test_a_large_index_has_the_recall_that_it_claims(large: tuple[Vectors, vec.Built]) -> None:
+def test_a_large_index_has_the_recall_that_it_claims(large: tuple[Vectors, vec.Vectors]) -> None:
     stored, built = large
     assert built.kind == f"ivf{int(4 * len(stored) ** 0.5)}-fp16"
     assert built.recall >= 0.99
-    assert 0 < built.nprobe < built.index.nlist  # it is not an exhaustive search by another name
+    assert 0 < built.partitions[0].nprobe < built.index.nlist  # it is not an exhaustive search by another name
     # Other queries than those it was tuned on: stored vectors with noise, as a question is near its passage.
     generator = np.random.default_rng(8)
     _, vectors = stored.matrix()
     probes = vectors[generator.integers(0, len(vectors), 300)]
     probes = probes + 0.06 * generator.standard_normal(probes.shape).astype(np.float32)
     probes /= np.linalg.norm(probes, axis=1, keepdims=True)
-    view = VectorView(built.index, None, np.empty(0, np.int64))
+    view = VectorView(built, None, NO_IDS)
     # Standard error of a mean of 300 shares near 0.99 is under 0.003.
     assert recall_at_10(view, stored, probes) >= built.recall - 0.015
 
 
-def test_a_large_index_scores_as_numpy_does_and_leaves_out_the_dead(large: tuple[Vectors, vec.Built]) -> None:
+def test_a_large_index_scores_as_numpy_does_and_leaves_out_the_dead(large: tuple[Vectors, vec.Vectors]) -> None:
     stored, built = large
     owners, vectors = stored.matrix()
     probes = queries(20, 64, seed=9)
     dead = {pid for query in probes for pid in list(stored.nearest(query, 5))}
-    ids = np.sort(np.concatenate([part_ids(pid, len(matrix)) for pid, matrix in stored if pid in dead]))
-    view = VectorView(built.index, None, ids)
+    ids = np.sort(np.concatenate([part_ids(pid, len(matrix)) for pid, _, matrix in stored if pid in dead]))
+    view = VectorView(built, None, ids)
     for query in probes:
         cosines = vectors @ query
         found = view.nearest(query, 20)
@@ -155,27 +171,59 @@ def test_a_large_index_scores_as_numpy_does_and_leaves_out_the_dead(large: tuple
             assert min(abs(cosines[owners == pid] - score)) <= FP16
 
 
+@pytest.mark.parametrize("exact_max", [100_000, 700])
+def test_one_language_is_searched_by_itself_and_only_what_is_allowed(exact_max: int) -> None:
+    stored = Vectors(900, 32, seed=21, languages="en en en ko")  # some 1,700 vectors of en, 560 of ko
+    built = build(stored, stored.sizes, 32, exact_max=exact_max)
+    clustered = exact_max < 1_000
+    assert [partition.n_lists > 1 for partition in built.partitions] == [clustered, False]
+    view = VectorView(built, None, NO_IDS)
+    language = {pid: name for pid, name, _ in stored}
+    korean = {pid for pid, name in language.items() if name == "ko"}
+    some = {pid for pid in language if pid % 5 == 0}
+    allowed = np.concatenate([part_ids(pid, len(matrix)) for pid, _, matrix in stored if pid in some])
+    for query in queries(10, 32, seed=22):
+        found = view.nearest(query, 50, languages={"ko"})
+        assert_same(found, stored.nearest(query, 50, without=set(language) - korean))
+        found = view.nearest(query, 30, languages={"ko"}, allowed=allowed)
+        assert_same(found, stored.nearest(query, 30, without=set(language) - (korean & some)))
+        among = view.nearest(query, 30, allowed=allowed)
+        assert {pid for pid, _ in among} <= some
+        if not clustered:
+            assert_same(among, stored.nearest(query, 30, without=set(language) - some))
+        assert view.nearest(query, 30, languages={"th"}) == []
+        assert view.nearest(query, 30, allowed=NO_IDS) == []
+
+
+def test_no_vectors_at_all_are_an_index_too(tmp_path: Path) -> None:
+    built = build([], {}, 16)
+    save(built.index, tmp_path / "v.faiss")
+    loaded = vec.Vectors(load(tmp_path / "v.faiss"), built.partitions)
+    assert VectorView(loaded, built, NO_IDS).nearest(queries(1, 16, seed=1)[0], 5) == []
+    assert (built.kind, built.recall) == ("exact-fp16", 1.0)
+
+
 def test_a_large_index_needs_rows_that_can_be_read_again() -> None:
     stored = Vectors(200, 16, seed=10)
     with pytest.raises(TypeError, match="iterable"):
-        build(iter(stored), len(stored), 16, exact_max=10)
+        build(iter(stored), stored.sizes, 16, exact_max=10)
 
 
 @pytest.mark.parametrize("exact_max", [100_000, 300])
 def test_a_saved_index_is_loaded_as_it_was(tmp_path: Path, exact_max: int) -> None:
-    stored = Vectors(400, 32, seed=11)
-    built = build(stored, len(stored), 32, exact_max=exact_max)
+    stored = Vectors(400, 32, seed=11, languages="en ko")
+    built = build(stored, stored.sizes, 32, exact_max=exact_max)
     save(built.index, tmp_path / "v.faiss")
     assert [path.name for path in tmp_path.iterdir()] == ["v.faiss"]  # nothing is left beside it
-    loaded = load(tmp_path / "v.faiss", built.nprobe)
-    before = VectorView(built.index, None, np.empty(0, np.int64))
-    after = VectorView(loaded, None, np.empty(0, np.int64))
+    loaded = vec.Vectors(load(tmp_path / "v.faiss"), built.partitions)
+    before = VectorView(built, None, NO_IDS)
+    after = VectorView(loaded, None, NO_IDS)
     for query in queries(10, 32, seed=12):
         assert after.nearest(query, 25) == before.nearest(query, 25)
 
 
 def test_two_builds_of_the_same_vectors_are_the_same_file(tmp_path: Path) -> None:
-    stored = Vectors(2_000, 32, seed=13)
+    stored = Vectors(2_000, 32, seed=13, languages="en ko th")
     for name in ("a", "b"):
-        save(build(stored, len(stored), 32).index, tmp_path / name)
+        save(build(stored, stored.sizes, 32).index, tmp_path / name)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()

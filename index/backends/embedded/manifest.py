@@ -18,11 +18,23 @@ VECTORS = "faiss"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VectorFile:
-    """A FAISS file: which state of the store it mirrors and how it is searched.
+class Partition:
+    """The lists of a FAISS file that hold the vectors of one language, and how they are searched.
 
     `recall` is recall@10 against exact search on held-out queries, measured when it was built.
     """
+
+    language: str
+    first: int
+    n_lists: int
+    n_vectors: int
+    nprobe: int = 1
+    recall: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VectorFile:
+    """A FAISS file: which state of the store it mirrors and how it is searched."""
 
     file: str
     sha256: str
@@ -31,8 +43,8 @@ class VectorFile:
     max_pid: int
     n_vectors: int
     settings_key: str
-    nprobe: int = 0
-    recall: float = 1.0
+    recall: float
+    partitions: tuple[Partition, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,19 +70,24 @@ def read_manifest(folder: Path) -> Manifest:
     values = json.loads((folder / MANIFEST).read_text("utf-8"))
     try:
         vectors = values.pop("vectors")
-        manifest = Manifest(**values, vectors=VectorFile(**vectors) if vectors else None)
+        if vectors:
+            partitions = tuple(Partition(**partition) for partition in vectors.pop("partitions"))
+            vectors = VectorFile(**vectors, partitions=partitions)
+        manifest = Manifest(**values, vectors=vectors or None)
     except (TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"{MANIFEST} lacks or has other fields ({error})") from error
     _check_types(manifest)
     if manifest.vectors is not None:
         _check_types(manifest.vectors)
+        for partition in manifest.vectors.partitions:
+            _check_types(partition)
     return manifest
 
 
 _TYPES: dict[str, Any] = {"int": int, "str": str, "float": (float, int), "dict[str, Any]": dict}
 
 
-def _check_types(values: Manifest | VectorFile) -> None:
+def _check_types(values: Manifest | VectorFile | Partition) -> None:
     for field in fields(values):
         value = getattr(values, field.name)
         if not isinstance(value, _TYPES.get(str(field.type), object)):

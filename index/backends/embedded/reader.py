@@ -37,15 +37,25 @@ class Rows:
     def __init__(self, connection: sqlite3.Connection, dim: int, settings_key: str, after: int = 0) -> None:
         self._connection, self._dim, self._key, self._after = connection, dim, settings_key, after
 
-    def __iter__(self) -> Iterator[tuple[int, FloatArray]]:
+    def sizes(self) -> dict[str, int]:
+        """Number of vectors of each language."""
+        return dict(
+            self._connection.execute(
+                "SELECT p.language, sum(p.n_vectors) FROM passages p JOIN documents d USING (doc_pk)"
+                " WHERE p.pid > ? AND d.settings_key = ? GROUP BY p.language",
+                (self._after, self._key),
+            )
+        )
+
+    def __iter__(self) -> Iterator[tuple[int, str, FloatArray]]:
         cursor = self._connection.execute(
-            "SELECT p.pid, p.vectors FROM passages p JOIN documents d USING (doc_pk)"
+            "SELECT p.pid, p.language, p.vectors FROM passages p JOIN documents d USING (doc_pk)"
             " WHERE p.pid > ? AND d.settings_key = ? ORDER BY p.pid",
             (self._after, self._key),
         )
         while rows := cursor.fetchmany(2_000):
-            for pid, blob in rows:
-                yield pid, np.frombuffer(blob, dtype=np.float16).reshape(-1, self._dim)  # type: ignore[misc]
+            for pid, language, blob in rows:
+                yield pid, language, np.frombuffer(blob, dtype=np.float16).reshape(-1, self._dim)  # type: ignore[misc]
 
 
 class Reader:
@@ -126,18 +136,15 @@ class Reader:
         else:
             base, described, note = self._load_base(meta)
             after, base_generation = (described.max_pid, described.generation) if described else (0, 0)
-        (n_new,) = connection.execute(
-            "SELECT coalesce(sum(p.n_vectors), 0) FROM passages p JOIN documents d USING (doc_pk)"
-            " WHERE p.pid > ? AND d.settings_key = ?",
-            (after, key),
-        ).fetchone()
-        delta = vec.build(Rows(connection, dim, key, after), n_new, dim).index if n_new else None
+        rows = Rows(connection, dim, key, after)
+        sizes = rows.sizes()
+        delta = vec.build(rows, sizes, dim) if sizes else None
         dead_rows = connection.execute("SELECT pid, n_vectors FROM deleted WHERE pid <= ?", (after,)).fetchall()
         dead = np.concatenate([vec.part_ids(pid, n) for pid, n in dead_rows]) if dead_rows else np.empty(0, np.int64)
         view = vec.VectorView(base, delta, np.sort(dead))
         return _Loaded(int(meta["generation"]), base_generation, key, view, after, note)
 
-    def _load_base(self, meta: dict[str, str]) -> tuple[Any | None, VectorFile | None, str]:
+    def _load_base(self, meta: dict[str, str]) -> tuple[vec.Vectors | None, VectorFile | None, str]:
         """The vector file, if it is what the manifest says and belongs to this store."""
         try:
             manifest = read_manifest(self._folder)
@@ -152,7 +159,9 @@ class Reader:
                 None,
                 f"the manifest cannot be used ({error}); searching from the store; dragoman doctor --repair mends it",
             )
-        return index, manifest.vectors if index is not None else None, problem
+        if index is None or manifest.vectors is None:
+            return None, None, problem
+        return vec.Vectors(index, manifest.vectors.partitions), manifest.vectors, problem
 
 
 def load_vector_file(folder: Path, manifest: Manifest, meta: dict[str, str]) -> tuple[str, Any | None]:
@@ -177,7 +186,7 @@ def load_vector_file(folder: Path, manifest: Manifest, meta: dict[str, str]) -> 
                 f"the vector file {path} is damaged (checksum); searching from the store; dragoman doctor --repair mends it",
                 None,
             )
-        index = vec.load(path, described.nprobe)
+        index = vec.load(path)
     except (OSError, RuntimeError) as error:
         return (
             f"the vector file {path} cannot be read ({type(error).__name__}); searching from the store; dragoman doctor --repair mends it",

@@ -285,12 +285,13 @@ class Writer:
             return False
         key, dim, generation = meta["settings_key"], int(meta["dim"]), int(meta["generation"])
         with translated(self._folder):
-            (n_vectors, max_pid) = self._connection.execute(
-                "SELECT coalesce(sum(p.n_vectors), 0), coalesce(max(p.pid), 0)"
-                " FROM passages p JOIN documents d USING (doc_pk) WHERE d.settings_key = ?",
+            (max_pid,) = self._connection.execute(
+                "SELECT coalesce(max(p.pid), 0) FROM passages p JOIN documents d USING (doc_pk) WHERE d.settings_key = ?",
                 (key,),
             ).fetchone()
-            built = vec.build(Rows(self._connection, dim, key), n_vectors, dim)
+            rows = Rows(self._connection, dim, key)
+            sizes = rows.sizes()
+            built = vec.build(rows, sizes, dim)
             folder = self._folder / VECTORS
             try:
                 folder.mkdir(exist_ok=True)
@@ -302,10 +303,10 @@ class Writer:
                     kind=built.kind,
                     generation=generation,
                     max_pid=max_pid,
-                    n_vectors=n_vectors,
+                    n_vectors=sum(sizes.values()),
                     settings_key=key,
-                    nprobe=built.nprobe,
                     recall=built.recall,
+                    partitions=built.partitions,
                 )
                 self._write_manifest(described)
             except OSError:
