@@ -13,7 +13,7 @@ import stat
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from index.backends.base import FileRecord
@@ -157,7 +157,8 @@ def _stored_document(writer: Writer, doc_id: str) -> Document:
         (doc_id,),
     ).fetchone()
     headings = tuple(Span(*pair) for pair in json.loads(row[8]))
-    return Document(row[0], row[1], row[2], Metadata(*row[3:8]), headings)
+    metadata = replace(Metadata(*row[3:8]), tags=writer.tags_of(doc_id))
+    return Document(row[0], row[1], row[2], metadata, headings)
 
 
 class _Run:

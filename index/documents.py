@@ -39,7 +39,7 @@ class Block:
 class Metadata:
     """What is known about an article besides its text; empty where not known.
 
-    `date` is ISO 8601 (`YYYY-MM-DD`), `language` BCP 47.
+    `date` is ISO 8601 (`YYYY-MM-DD`), `language` BCP 47; `tags` are the author's own keywords, each once.
     """
 
     title: str = ""
@@ -47,6 +47,7 @@ class Metadata:
     author: str = ""
     date: str = ""
     language: str = ""
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ class Document:
     def sha256(self) -> str:
         """Hex digest of everything that an answer could show of this document."""
         meta = self.metadata
-        shown = (self.text, meta.title, meta.url, meta.author, meta.date, meta.language)
+        shown = (self.text, meta.title, meta.url, meta.author, meta.date, meta.language, *meta.tags)
         return hashlib.sha256("\x1f".join(shown).encode()).hexdigest()
 
     @property

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from index.backends.base import Snapshot, StoredPassage
+import regex
+
+from index.backends.base import EVERYTHING, Filter, Snapshot, StoredPassage
 from index.encoders.base import Encoder, FloatArray, LateInteraction
+from index.fusion import Copies, language_group, levels, with_places_for_others
 from index.language import detect_language, function_words, same_language
 from index.terms import terms
 
@@ -24,6 +28,10 @@ class SearchSettings:
     lexical_weight_same: float = 0.1  # of the lexical leg where question and passage share a language
     lexical_weight_other: float = 0.1  # where they do not
     max_sim_weight: float = 0.6  # of the word by word score in the dense one
+    quoted_weight: float = 1.0  # of passages that hold a quoted phrase
+    level_weight: float = 1.0  # of a language's level in the dense score; 0 ranks by raw score; docs/decisions/0010
+    reserved_share: float = 0.2  # of the places, for languages other than the question's
+    copy_share: float = 0.8  # of the shorter passage's shingles that makes it a copy
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +48,10 @@ class ScoredPassage:
     score: float
     dense: float
     best_part: int
+    level: float
     dense_rank: int
     lexical_rank: int
+    quoted_rank: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +63,7 @@ class SearchResult:
     passages: tuple[ScoredPassage, ...]
     relevance: float  # in [0, 1]: how probable it is that a passage here bears on the question
     warnings: tuple[str, ...]
+    query_terms: tuple[str, ...] = ()  # what the lexical leg looked for; a quoted phrase has spaces
 
 
 def check_question(question: str) -> str:
@@ -72,9 +83,14 @@ def check_question(question: str) -> str:
 
 
 def search(
-    snapshot: Snapshot, encoder: Encoder, question: str, k: int = 10, settings: SearchSettings | None = None
+    snapshot: Snapshot,
+    encoder: Encoder,
+    question: str,
+    k: int = 10,
+    settings: SearchSettings | None = None,
+    where: Filter = EVERYTHING,
 ) -> SearchResult:
-    """The `k` passages that bear most on `question`, best first.
+    """The `k` passages of `where` that bear most on `question`, best first.
 
     Raises:
         ValueError: The question is empty or too long, or `k` is not positive.
@@ -85,12 +101,14 @@ def search(
     settings = settings or SearchSettings()
     language = detect_language(question)
     n = max(settings.n_candidates, 2 * k)
-    query_terms = _query_terms(question, language)
-    lexical = snapshot.lexical(query_terms, n)
-    dense = _dense_leg(snapshot, encoder, question, n, [pid for pid, _ in lexical], settings)
-    ranked = _fuse(snapshot, language, dense, lexical, k, settings)
+    query_terms, phrases = _query_terms(question, language), quoted(question)
+    lexical = snapshot.lexical([*query_terms, *phrases], n, where)
+    quoting = snapshot.lexical(phrases, n, where) if phrases else []
+    dense = _dense_leg(snapshot, encoder, question, n, [pid for pid, _ in lexical], settings, where)
+    ranked = _fuse(snapshot, language, dense, lexical, quoting, k, settings)
     relevance = _relevance(snapshot, query_terms, language, ranked)
-    return SearchResult(question, language, tuple(ranked), relevance, tuple(_warnings(snapshot, encoder, language)))
+    warnings = tuple(_warnings(snapshot, encoder, language))
+    return SearchResult(question, language, tuple(ranked), relevance, warnings, (*query_terms, *phrases))
 
 
 def _query_terms(question: str, language: str) -> list[str]:
@@ -100,38 +118,88 @@ def _query_terms(question: str, language: str) -> list[str]:
     return [term for term in found if term not in common and (len(term) > 1 or not term.isascii())] or found
 
 
+_QUOTED = regex.compile(
+    r"\"([^\"]+)\"|“([^“”]+)”|„([^„“”]+)[“”]|«([^«»]+)»|「([^「」]+)」|『([^『』]+)』|《([^《》]+)》"
+)
+
+
+def quoted(question: str) -> list[str]:
+    """What stands in quotation marks in `question`, each as a phrase: its terms with spaces between them."""
+    phrases = (" ".join(terms("".join(filter(None, match.groups())))) for match in _QUOTED.finditer(question))
+    return [phrase for phrase in dict.fromkeys(phrases) if " " in phrase]
+
+
 class _Dense(NamedTuple):
-    """What the encoder makes of a passage: its score, the row of its best part, and its rank from 1."""
+    """What the encoder makes of a passage.
+
+    Its score, the row of its best part, the level of its language for this question, and its rank
+    from 1 by how far it is above that level.
+    """
 
     score: float
     best_part: int
+    level: float
     rank: int
 
 
-_UNSEEN = _Dense(0.0, 0, 0)  # a passage without current vectors
+_UNSEEN = _Dense(0.0, 0, 0.0, 0)  # a passage without current vectors
 
 
 def _dense_leg(
-    snapshot: Snapshot, encoder: Encoder, question: str, n: int, others: Sequence[int], settings: SearchSettings
+    snapshot: Snapshot,
+    encoder: Encoder,
+    question: str,
+    n: int,
+    others: Sequence[int],
+    settings: SearchSettings,
+    where: Filter,
 ) -> dict[int, _Dense]:
-    """The `n` passages whose vectors are nearest, and `others`, scored and ranked together."""
+    """The passages that are nearest for their language, about `n`, and `others`, scored and ranked together."""
     query = encoder.encode_queries([question])[0]
-    # A passage has up to a dozen vectors: enough of them are fetched that n passages are among them.
-    near = [pid for pid, _ in snapshot.dense(query, 8 * n)][: 2 * n]
-    scored = _cosines(snapshot.vectors(near), query)
-    kept = sorted(scored, key=lambda pid: (-scored[pid][0], pid))[:n]
-    more = [pid for pid in others if pid not in scored]
-    scored |= _cosines(snapshot.vectors(more) if more else {}, query)
-    pids = list(dict.fromkeys([*kept, *(pid for pid in others if pid in scored)]))
-    scores = {pid: scored[pid][0] for pid in pids}
+    tags: dict[str, list[str]] = defaultdict(list)
+    sizes: Counter[str] = Counter()
+    for tag, n_own in snapshot.languages().items():
+        if where.takes(tag):
+            tags[language_group(tag)].append(tag)
+            sizes[language_group(tag)] += n_own
+    n_each = max(_MIN_EACH, -(-2 * n // max(1, len(tags))))
+    near: list[int] = []
+    for own in tags.values():
+        # A passage has up to a dozen vectors: so many are fetched that the language's share of passages is there.
+        hits = snapshot.dense(query, 8 * n_each, replace(where, languages=tuple(own)))
+        near += [pid for pid, _ in hits[:n_each]]
+    cosines = _cosines(snapshot.vectors([*near, *others]), query)
+    group = {pid: language_group(tag) for pid, tag in snapshot.passage_languages(list(cosines)).items()}
+    scores = {pid: cosines[pid][0] for pid in cosines if pid in group}
     share = settings.max_sim_weight
-    if share > 0 and pids and isinstance(encoder, LateInteraction):
-        texts = snapshot.passages(pids)
-        present = [pid for pid in pids if pid in texts]
-        matches = encoder.max_sim([question], [texts[pid].text for pid in present])[0]
-        scores = {pid: (1 - share) * scores[pid] + share * float(m) for pid, m in zip(present, matches, strict=True)}
-    order = sorted(scores, key=lambda pid: (-scores[pid], pid))
-    return {pid: _Dense(scores[pid], scored[pid][1], rank) for rank, pid in enumerate(order, 1)}
+    if share > 0 and scores and isinstance(encoder, LateInteraction):
+        kept = _kept({pid: scores[pid] for pid in near if pid in scores}, group, sizes, n, settings)
+        texts = snapshot.passages([*kept, *(pid for pid in others if pid in scores and pid not in kept)])
+        matches = encoder.max_sim([question], [passage.text for passage in texts.values()])[0]
+        scores = {pid: (1 - share) * scores[pid] + share * float(m) for pid, m in zip(texts, matches, strict=True)}
+    level = levels(scores, group, sizes)
+    above = {pid: score - settings.level_weight * level[group[pid]] for pid, score in scores.items()}
+    order = sorted(above, key=lambda pid: (-above[pid], pid))
+    return {pid: _Dense(scores[pid], cosines[pid][1], level[group[pid]], rank) for rank, pid in enumerate(order, 1)}
+
+
+_MIN_EACH = 24  # passages of a language that are looked at, however many languages there are
+_MIN_MATCHED = 12  # of them that are compared word by word: what its level is taken from
+
+
+def _kept(
+    scores: Mapping[int, float], group: Mapping[int, str], sizes: Mapping[str, int], n: int, settings: SearchSettings
+) -> list[int]:
+    """The `n` passages that are most above their language's level, and the best of each language."""
+    level = levels(scores, group, sizes)
+    order = sorted(scores, key=lambda pid: (settings.level_weight * level[group[pid]] - scores[pid], pid))
+    n_seen: Counter[str] = Counter()
+    kept = []
+    for place, pid in enumerate(order):
+        n_seen[group[pid]] += 1
+        if place < n or n_seen[group[pid]] <= _MIN_MATCHED:
+            kept.append(pid)
+    return kept
 
 
 def _cosines(vectors: Mapping[int, FloatArray], query: FloatArray) -> dict[int, tuple[float, int]]:
@@ -149,25 +217,53 @@ def _fuse(
     language: str,
     dense: Mapping[int, _Dense],
     lexical: Sequence[tuple[int, float]],
+    quoting: Sequence[tuple[int, float]],
     k: int,
     settings: SearchSettings,
 ) -> list[ScoredPassage]:
-    """Reciprocal rank fusion; the lexical leg weighs by whether the languages are the same."""
+    """Reciprocal rank fusion, copies left out, with places for other languages."""
     lexical_rank = {pid: rank for rank, (pid, _) in enumerate(lexical, 1)}
-    languages = snapshot.passage_languages(list({**dense, **lexical_rank}))
+    quoting_rank = {pid: rank for rank, (pid, _) in enumerate(quoting, 1)}
+    languages = snapshot.passage_languages(list({**dense, **lexical_rank, **quoting_rank}))
 
     def fused(pid: int) -> float:
         same = same_language(language, languages[pid])
         weight = settings.lexical_weight_same if same else settings.lexical_weight_other
-        rank = dense.get(pid, _UNSEEN).rank
-        return _reciprocal(rank, settings) + weight * _reciprocal(lexical_rank.get(pid, 0), settings)
+        return (
+            _reciprocal(dense.get(pid, _UNSEEN).rank, settings)
+            + weight * _reciprocal(lexical_rank.get(pid, 0), settings)
+            + settings.quoted_weight * _reciprocal(quoting_rank.get(pid, 0), settings)
+        )
 
     scores = {pid: fused(pid) for pid in languages}
-    order = sorted(scores, key=lambda pid: (-scores[pid], -dense.get(pid, _UNSEEN).score, pid))[:k]
-    passages = snapshot.passages(order)
+    order = sorted(scores, key=lambda pid: (-scores[pid], -dense.get(pid, _UNSEEN).score, pid))
+    passages, kept = _without_copies(snapshot, order, k, settings)
+    chosen = with_places_for_others(
+        kept, lambda pid: not same_language(language, languages[pid]), k, settings.reserved_share
+    )
     return [
-        ScoredPassage(passages[pid], scores[pid], *dense.get(pid, _UNSEEN), lexical_rank.get(pid, 0)) for pid in order
+        ScoredPassage(
+            passages[pid], scores[pid], *dense.get(pid, _UNSEEN), lexical_rank.get(pid, 0), quoting_rank.get(pid, 0)
+        )
+        for pid in chosen
     ]
+
+
+def _without_copies(
+    snapshot: Snapshot, order: Sequence[int], k: int, settings: SearchSettings
+) -> tuple[dict[int, StoredPassage], list[int]]:
+    """The first of `order`, each thing said once in a language: enough of them for `k` and places for others."""
+    copies = Copies(settings.copy_share)
+    passages: dict[int, StoredPassage] = {}
+    kept: list[int] = []
+    for start in range(0, len(order), 2 * k):
+        passages |= snapshot.passages(order[start : start + 2 * k])
+        for pid in order[start : start + 2 * k]:
+            if pid in passages and copies.original(passages[pid]) == pid:
+                kept.append(pid)
+        if len(kept) >= 2 * k:
+            break
+    return passages, kept
 
 
 def _relevance(snapshot: Snapshot, query_terms: Sequence[str], language: str, ranked: Sequence[ScoredPassage]) -> float:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from index.backends.base import EVERYTHING, Filter
 from index.backends.embedded import EmbeddedBackend
 from index.encoders.base import Encoder
 from index.search import SearchResult, SearchSettings, search
@@ -43,14 +44,14 @@ class Chain:
         self._answerer = answerer or ExtractiveAnswerer()
         self._settings = settings or ChainSettings()
 
-    def stream(self, question: str, history: Sequence[Turn] = ()) -> Iterator[Event]:
-        """Events from the question to `Done`.
+    def stream(self, question: str, history: Sequence[Turn] = (), where: Filter = EVERYTHING) -> Iterator[Event]:
+        """Events from the question to `Done`; only passages that `where` takes are used.
 
         Raises:
             ValueError: The question is empty or too long.
         """
         started = time.perf_counter()
-        found = self.retrieve(question)
+        found = self.retrieve(question, where=where)
         retrieved = time.perf_counter()
         yield QuestionRead(found.question, found.language, found.question)
         yield PassagesFound(found.passages, found.relevance)
@@ -69,31 +70,33 @@ class Chain:
             else:
                 yield event
 
-    def invoke(self, question: str, history: Sequence[Turn] = ()) -> Answer:
+    def invoke(self, question: str, history: Sequence[Turn] = (), where: Filter = EVERYTHING) -> Answer:
         """The answer as a whole."""
-        for event in self.stream(question, history):
+        for event in self.stream(question, history, where):
             if isinstance(event, Done):
                 return event.answer
         raise AssertionError("a stream ends with Done")  # pragma: no cover
 
-    async def astream(self, question: str, history: Sequence[Turn] = ()) -> AsyncIterator[Event]:
+    async def astream(
+        self, question: str, history: Sequence[Turn] = (), where: Filter = EVERYTHING
+    ) -> AsyncIterator[Event]:
         """`stream` for async code; the work is done in a thread."""
         import asyncio
 
-        events = self.stream(question, history)
+        events = self.stream(question, history, where)
         while (event := await asyncio.to_thread(next, events, None)) is not None:
             yield event
 
-    async def ainvoke(self, question: str, history: Sequence[Turn] = ()) -> Answer:
+    async def ainvoke(self, question: str, history: Sequence[Turn] = (), where: Filter = EVERYTHING) -> Answer:
         """`invoke` for async code."""
         import asyncio
 
-        return await asyncio.to_thread(self.invoke, question, history)
+        return await asyncio.to_thread(self.invoke, question, history, where)
 
-    def retrieve(self, question: str, k: int | None = None) -> SearchResult:
+    def retrieve(self, question: str, k: int | None = None, where: Filter = EVERYTHING) -> SearchResult:
         """The passages alone."""
         with self.backend.snapshot() as snapshot:
-            found = search(snapshot, self.encoder, question, k or self._settings.k, self._settings.search)
+            found = search(snapshot, self.encoder, question, k or self._settings.k, self._settings.search, where)
         return replace(found, warnings=(*found.warnings, self.backend.note)) if self.backend.note else found
 
     def as_runnable(self) -> Runnable[str, Answer]:

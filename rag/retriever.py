@@ -9,6 +9,7 @@ from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 from pydantic import ConfigDict
 
+from index.backends.base import EVERYTHING, Filter
 from rag.chain import Chain
 
 
@@ -19,11 +20,12 @@ class DragomanRetriever(BaseRetriever):
 
     chain: Chain
     k: int = 10
+    where: Filter = EVERYTHING
 
     def _get_relevant_documents(self, query: str, *, run_manager: CallbackManagerForRetrieverRun) -> list[Document]:
         return [
             Document(page_content=item.passage.text, metadata=_metadata(item))
-            for item in self.chain.retrieve(query, self.k).passages
+            for item in self.chain.retrieve(query, self.k, self.where).passages
         ]
 
 

@@ -17,7 +17,7 @@ import typer
 from ui.config import Config, load_config
 
 if TYPE_CHECKING:
-    from index.backends.base import StoredDocument
+    from index.backends.base import Filter, StoredDocument
     from index.build import IngestReport, Progress
     from index.settings import IndexSettings
     from rag.answer import Answer
@@ -49,6 +49,22 @@ ModelOption = Annotated[
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else there.")]
+LanguageOption = Annotated[
+    list[str] | None, typer.Option("--language", metavar="TAG", help="Only passages in this language; may be repeated.")
+]
+SinceOption = Annotated[
+    str | None, typer.Option("--since", metavar="DATE", help="Only articles of this day or later: YYYY[-MM[-DD]].")
+]
+UntilOption = Annotated[
+    str | None, typer.Option("--until", metavar="DATE", help="Only articles of this day or earlier: YYYY[-MM[-DD]].")
+]
+SourceOption = Annotated[
+    list[str] | None,
+    typer.Option("--source", metavar="SOURCE", help="Only this source, folder, or pattern with *; may be repeated."),
+]
+TagOption = Annotated[
+    list[str] | None, typer.Option("--tag", metavar="TAG", help="Only articles with this tag; may be repeated.")
+]
 KOption = Annotated[int | None, typer.Option("-k", min=1, max=1000, help="Passages to find; 10 by default.")]
 
 _STOPPED = 130  # what typer makes of Ctrl+C
@@ -218,6 +234,7 @@ def list_command(
     failures = backend.failures()
     lines = [
         f"{d.doc_id}  {d.language:8} {d.date:10}  {d.n_passages:5}  {d.title or '-'}  ({d.source})"
+        + (f"  [{', '.join(d.tags)}]" if d.tags else "")
         + ("  stale" if d.stale else "")
         for d in documents
     ]
@@ -270,19 +287,47 @@ def doctor(
 def search(
     question: Annotated[str, typer.Argument(help="The question, in any language.")],
     k: KOption = None,
+    language: LanguageOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    source: SourceOption = None,
+    tag: TagOption = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Also tell what brought each passage to its place.")
+    ] = False,
     index: IndexOption = None,
     encoder: EncoderOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Find passages, best first."""
-    from ui.show import passage_lines, search_json
+    from ui.show import explanation_lines, passage_lines, search_json
 
     config = load_config(index=index, encoder=encoder, k=k)
-    found = open_chain(config).retrieve(question, config.k)
+    where = _filter(language, since, until, source, tag)
+    found = open_chain(config).retrieve(question, config.k, where)
     for warning in found.warnings if not as_json else ():
         _say(f"warning: {warning}")
-    text = "\n\n".join("\n".join(passage_lines(rank, item)) for rank, item in enumerate(found.passages, 1))
-    _out(search_json(found), as_json, text or "no passages")
+    blocks = [
+        [*passage_lines(rank, item), *(explanation_lines(found, item) if explain else ())]
+        for rank, item in enumerate(found.passages, 1)
+    ]
+    text = "\n\n".join("\n".join(lines) for lines in blocks)
+    _out(search_json(found, explain=explain), as_json, text or "no passages")
+
+
+def _filter(
+    languages: list[str] | None, since: str | None, until: str | None, sources: list[str] | None, tags: list[str] | None
+) -> Filter:
+    """The filter that the flags make."""
+    from index.backends.base import Filter
+
+    return Filter(
+        languages=tuple(languages or ()),
+        since=since or "",
+        until=until or "",
+        sources=tuple(sources or ()),
+        tags=tuple(tags or ()),
+    )
 
 
 @app.command()
@@ -290,6 +335,11 @@ def ask(
     question: Annotated[str, typer.Argument(help="The question, in any language.")],
     model: ModelOption = None,
     k: KOption = None,
+    language: LanguageOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    source: SourceOption = None,
+    tag: TagOption = None,
     index: IndexOption = None,
     encoder: EncoderOption = None,
     as_json: JsonOption = False,
@@ -298,11 +348,12 @@ def ask(
     from ui.show import answer_json
 
     config = load_config(index=index, encoder=encoder, model=model, k=k)
+    where = _filter(language, since, until, source, tag)
     chain = open_chain(config)
     if as_json:
-        _out(answer_json(chain.invoke(question)), True, "")
+        _out(answer_json(chain.invoke(question, where=where)), True, "")
         return
-    show_answer(chain, question)
+    show_answer(chain, question, where)
 
 
 @app.command()
@@ -385,12 +436,13 @@ def open_chain(config: Config) -> Chain:
     return Chain(backend, encoder, answerer, ChainSettings(k=config.k))
 
 
-def show_answer(chain: Chain, question: str) -> Answer:
+def show_answer(chain: Chain, question: str, where: Filter | None = None) -> Answer:
     """Print an answer as it comes, then its citations; warnings go to stderr."""
+    from index.backends.base import EVERYTHING
     from rag.events import Delta, Done, Warned
     from ui.show import citation_lines, without_controls
 
-    for event in chain.stream(question):
+    for event in chain.stream(question, where=where or EVERYTHING):
         if isinstance(event, Delta):
             sys.stdout.write(without_controls(event.text))
             sys.stdout.flush()

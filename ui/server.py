@@ -15,8 +15,10 @@ from fastapi import Body, FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from index.backends.base import Filter
 from index.errors import IndexProblem
 from index.search import MAX_QUESTION_CHARS
 from rag.chain import Chain
@@ -29,7 +31,42 @@ _CONTENT_POLICY = (
     " object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
 )
 _MAX_BODY_BYTES = 2**20  # of a request: a question is at most 2,000 characters, a conversation on the page far less
-Question = Annotated[str, Body(embed=True, min_length=1, max_length=MAX_QUESTION_CHARS)]
+_MAX_CHOICES = 50  # of one field of a filter
+_Name = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+Question = Annotated[str, Body(min_length=1, max_length=MAX_QUESTION_CHARS)]
+
+
+class FilterBody(BaseModel):
+    """Which passages may be used: the fields of `index.backends.base.Filter`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    languages: Annotated[list[_Name], Field(max_length=_MAX_CHOICES)] = []
+    since: str = ""
+    until: str = ""
+    sources: Annotated[list[_Name], Field(max_length=_MAX_CHOICES)] = []
+    tags: Annotated[list[_Name], Field(max_length=_MAX_CHOICES)] = []
+
+    def as_filter(self) -> Filter:
+        """The filter.
+
+        Raises:
+            HTTPException: A date is none.
+        """
+        try:
+            return Filter(
+                languages=tuple(self.languages),
+                since=self.since,
+                until=self.until,
+                sources=tuple(self.sources),
+                tags=tuple(self.tags),
+            )
+        except ValueError as error:
+            raise HTTPException(422, str(error)) from error
+
+
+_NO_FILTER = FilterBody()
+Where = Annotated[FilterBody, Body(alias="filter")]
 
 
 def make_app(chain: Chain, *, with_page: bool = True) -> FastAPI:
@@ -48,14 +85,19 @@ def make_app(chain: Chain, *, with_page: bool = True) -> FastAPI:
         return {"status": "ok"}
 
     @app.post("/api/v1/ask")
-    def ask(question: Question) -> dict[str, Any]:
+    def ask(question: Question, where: Where = _NO_FILTER) -> dict[str, Any]:
         """One cited answer, in the shape of `dragoman ask --json`."""
-        return answer_json(chain.invoke(_checked(question)))
+        return answer_json(chain.invoke(_checked(question), where=where.as_filter()))
 
     @app.post("/api/v1/search")
-    def search(question: Question, k: Annotated[int, Body(ge=1, le=100)] = 10) -> dict[str, Any]:
+    def search(
+        question: Question,
+        k: Annotated[int, Body(ge=1, le=100)] = 10,
+        where: Where = _NO_FILTER,
+        explain: Annotated[bool, Body()] = False,
+    ) -> dict[str, Any]:
         """Passages, in the shape of `dragoman search --json`."""
-        return search_json(chain.retrieve(_checked(question), k))
+        return search_json(chain.retrieve(_checked(question), k, where.as_filter()), explain=explain)
 
     if with_page:
         from ui.chat.page import mount

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from index.search import ScoredPassage, SearchResult
+from index.terms import terms
 from rag.answer import Answer, Citation
 
 
@@ -25,14 +26,41 @@ def passage_json(item: ScoredPassage) -> dict[str, Any]:
     }
 
 
-def search_json(found: SearchResult) -> dict[str, Any]:
-    """`search --json`."""
+def search_json(found: SearchResult, *, explain: bool = False) -> dict[str, Any]:
+    """`search --json`; with `explain`, each result tells what brought it."""
+    results = [passage_json(item) for item in found.passages]
+    if explain:
+        for result, item in zip(results, found.passages, strict=True):
+            result["explanation"] = {
+                "dense": {"rank": item.dense_rank, "score": round(item.dense, 4), "level": round(item.level, 4)},
+                "lexical": {"rank": item.lexical_rank, "terms": met_terms(found, item)},
+                "quoted": {"rank": item.quoted_rank},
+            }
     return {
         "question": found.question,
         "language": found.language,
-        "results": [passage_json(item) for item in found.passages],
+        "results": results,
         "warnings": list(found.warnings),
     }
+
+
+def met_terms(found: SearchResult, item: ScoredPassage) -> list[str]:
+    """What the lexical leg looked for that the passage holds."""
+    held = f" {' '.join(terms(item.passage.text))} {' '.join(terms(item.passage.title))} "
+    return [term for term in dict.fromkeys(found.query_terms) if f" {term} " in held]
+
+
+def explanation_lines(found: SearchResult, item: ScoredPassage) -> Iterator[str]:
+    """What brought a passage to its place, for a terminal."""
+    if item.dense_rank:
+        yield (
+            f"   vectors: rank {item.dense_rank}; similarity {item.dense:.3f}, "
+            f"{item.dense - item.level:+.3f} above what is usual in {item.passage.language or 'its language'}"
+        )
+    if item.lexical_rank:
+        yield f"   words: rank {item.lexical_rank}; {', '.join(met_terms(found, item)) or 'in a part of it'}"
+    if item.quoted_rank:
+        yield f"   holds what was quoted: rank {item.quoted_rank}"
 
 
 def citation_json(citation: Citation) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -51,6 +52,7 @@ class StoredDocument:
     n_chars: int
     n_passages: int
     stale: bool
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,47 @@ class StoredPassage:
     sentences: tuple[tuple[int, int], ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which passages a search may find; a field that is empty restricts nothing.
+
+    A passage is found if it has one of `languages` (`zh` takes `zh-Hant` and `zh-Hans` too), and its
+    document is dated from `since` to `until`, both days included (one without a date is not found
+    then), has one of `sources` (the source itself, a folder above it, or a pattern with `*` and
+    `?`), and has one of `tags` (case ignored).
+
+    Raises:
+        ValueError: A date is not `YYYY`, `YYYY-MM` or `YYYY-MM-DD`.
+    """
+
+    languages: tuple[str, ...] = ()
+    since: str = ""
+    until: str = ""
+    sources: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("since", "until"):
+            value = getattr(self, name)
+            if value and not _DATE.fullmatch(value):
+                raise ValueError(f"{name} is {value!r}; expected: YYYY, YYYY-MM or YYYY-MM-DD")
+
+    @property
+    def of_documents(self) -> bool:
+        """Whether it asks for more of a document than a language."""
+        return bool(self.since or self.until or self.sources or self.tags)
+
+    def takes(self, language: str) -> bool:
+        """Whether passages of `language` may be found."""
+        return not self.languages or any(
+            language == wanted or language.startswith(f"{wanted}-") for wanted in self.languages
+        )
+
+
+_DATE = re.compile(r"\d{4}(?:-(?:0[1-9]|1[0-2])(?:-(?:0[1-9]|[12]\d|3[01]))?)?")
+EVERYTHING = Filter()
+
+
 @dataclass(frozen=True, slots=True)
 class Stats:
     """Sizes of an index, and how its vectors are searched."""
@@ -96,12 +139,15 @@ class Stats:
 class Snapshot(Protocol):
     """One consistent state of an index; what is written meanwhile does not show."""
 
-    def dense(self, query: FloatArray, n: int) -> list[tuple[int, float]]:
-        """(pid, best cosine of any part) of about the `n` nearest passages, nearest first."""
+    def dense(self, query: FloatArray, n: int, where: Filter = EVERYTHING) -> list[tuple[int, float]]:
+        """(pid, best cosine of any part) of the passages of the `n` nearest vectors in `where`, nearest first."""
         ...
 
-    def lexical(self, terms: Sequence[str], n: int) -> list[tuple[int, float]]:
-        """(pid, BM25 score, higher is better) of the `n` best passages, best first."""
+    def lexical(self, terms: Sequence[str], n: int, where: Filter = EVERYTHING) -> list[tuple[int, float]]:
+        """(pid, BM25 score, higher is better) of the `n` best passages in `where`, best first.
+
+        A term with spaces is a phrase: its words must follow each other.
+        """
         ...
 
     def vectors(self, pids: Sequence[int]) -> dict[int, FloatArray]:
@@ -140,6 +186,10 @@ class Writer(Protocol):
         """Remove documents for good; how many there were."""
         ...
 
+    def tags_of(self, doc_id: str) -> tuple[str, ...]:
+        """The tags of a document, in its own order."""
+        ...
+
 
 class Backend(Protocol):
     """An index at rest: opened for reading by anyone, for writing by one."""
@@ -152,6 +202,10 @@ class Backend(Protocol):
 
     def snapshot(self) -> AbstractContextManager[Snapshot]:
         """The newest consistent state, held still for the length of a `with` block."""
+        ...
+
+    def documents(self) -> Iterator[StoredDocument]:
+        """Every stored document, in the order of ingest."""
         ...
 
     def stats(self) -> Stats:

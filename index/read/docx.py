@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import zipfile
+from dataclasses import replace
 
 from index.documents import Article, Block, BlockKind, Metadata
 from index.errors import ReadError
+from index.read.text import tags_of
 from index.settings import Limits
 
 
@@ -31,13 +33,14 @@ def read_docx(data: bytes, limits: Limits) -> Article:
             author=" ".join((properties.author or "").split()),
             date=created.date().isoformat() if created else "",
             language=(properties.language or "").replace("_", "-"),
+            tags=tags_of(properties.keywords),
         )
     except (OpcError, LxmlError, KeyError, ValueError, AttributeError, zipfile.BadZipFile) as error:
         raise ReadError(
             f"a damaged DOCX ({type(error).__name__})", "a readable DOCX", "open and save it anew"
         ) from error
     if metadata.author == "python-docx":
-        metadata = Metadata(metadata.title, "", "", "", metadata.language)  # the library's template, not a person
+        metadata = replace(metadata, author="", date="")  # the library's template, not a person
     return Article(blocks, metadata)
 
 

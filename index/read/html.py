@@ -10,7 +10,7 @@ import regex
 from index.documents import Article, Block, BlockKind, Metadata
 from index.errors import ReadError
 from index.read.encoding import decode
-from index.read.text import iso_date, web_url
+from index.read.text import iso_date, tags_of, web_url
 
 _META_CHARSET = regex.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_.:-]+)", regex.IGNORECASE)
 _HTML_LANG = regex.compile(
@@ -48,6 +48,7 @@ def read_html(data: bytes, declared: str = "", url: str = "") -> Article:
         author=" ".join((found.author or "").split()),
         date=_date(found.date or "", text, blocks),
         language=language.group(1).replace("_", "-") if language else "",
+        tags=tags_of([*(found.tags or ()), *(found.categories or ())]),
     )
     return Article(blocks, metadata, notes=notes)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import html
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import regex
@@ -36,7 +37,7 @@ def read_markdown(data: bytes, declared: str = "") -> Article:
     tokens = MarkdownIt("commonmark", {"html": True}).enable("table").parse(body)
     blocks = tuple(block for block in _markdown_blocks(tokens) if block.text.strip())
     if not metadata.title and blocks and blocks[0].kind is BlockKind.HEADING:
-        metadata = Metadata(blocks[0].text, metadata.url, metadata.author, metadata.date, metadata.language)
+        metadata = replace(metadata, title=blocks[0].text)
     return Article(blocks, metadata, notes=notes)
 
 
@@ -53,7 +54,19 @@ def metadata_from(values: dict[str, Any]) -> Metadata:
         author=first("author", "authors", "byline"),
         date=iso_date(date),
         language=first("lang", "language", "locale").replace("_", "-"),
+        tags=tags_of(next((values[name] for name in ("tags", "keywords", "categories") if values.get(name)), ())),
     )
+
+
+def tags_of(value: Any) -> tuple[str, ...]:
+    """The tags of a list or of a text with commas, each once."""
+    names = value if isinstance(value, list) else _COMMA.split(value) if isinstance(value, str) else []
+    shown = (" ".join(_shown(name).split())[:_MAX_TAG_CHARS] for name in names[:_MAX_TAGS])
+    return tuple(dict.fromkeys(name for name in shown if name))
+
+
+_COMMA = regex.compile(r"\s*[,;，、；،]\s*")
+_MAX_TAGS, _MAX_TAG_CHARS = 64, 100
 
 
 def _shown(value: Any) -> str:

@@ -31,7 +31,7 @@ class Recipe:
     """What shapes the vectors. Rates are Adam's, for rows of about unit length."""
 
     dim: int = 256
-    steps: int = 11_000
+    steps: int = 15_000
     pairs: int = 3_072
     topics: int = 1_024
     topic_every: int = 4

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 import pytest
 
-from index.backends.base import Backend, EncodedDocument, FileRecord, Snapshot, Writer
+from index.backends.base import Backend, EncodedDocument, FileRecord, Filter, Snapshot, Writer
 from index.backends.embedded import EmbeddedBackend
 from index.backends.embedded import Writer as EmbeddedWriter
 from index.documents import Document, Metadata
@@ -511,3 +511,111 @@ def test_many_threads_find_what_one_finds(store: Store, corpus: list[EncodedDocu
     with ThreadPoolExecutor(8) as pool:
         together = list(pool.map(look, QUESTIONS * 25))
     assert together == alone * 25
+
+
+# --- filters ------------------------------------------------------------------------------------------------
+
+
+def dated(place: str, language: str, date: str = "", tags: tuple[str, ...] = ()) -> Document:
+    known = article(language, f"/{place}")
+    return replace(known, source=place, metadata=replace(known.metadata, date=date, tags=tags))
+
+
+FILTERED = (
+    dated("news/a.txt", "en", "2024-03-05", ("Space", "科學")),
+    dated("news/old/b.txt", "ko", "2023-12-31", ("food",)),
+    dated("blog/c.txt", "zh-Hant", "2024", ("space",)),
+    dated("blog/d[1].txt", "zh-Hans", "", ()),
+    dated("newsletter.txt", "vi", "2024-03-31", ("Ｆｏｏｄ",)),
+)
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        (Filter(), "abcdn"),
+        (Filter(languages=("en",)), "a"),
+        (Filter(languages=("zh",)), "cd"),
+        (Filter(languages=("zh-Hant", "ko")), "bc"),
+        (Filter(languages=("z",)), ""),
+        (Filter(since="2024"), "acn"),
+        (Filter(since="2024-03"), "an"),
+        (Filter(until="2023"), "b"),
+        (Filter(until="2024-03"), "abcn"),
+        (Filter(until="2024-03-05"), "abc"),
+        (Filter(since="2023-12-31", until="2024-03-30"), "abc"),
+        (Filter(sources=("news",)), "ab"),
+        (Filter(sources=("news/",)), "ab"),
+        (Filter(sources=("news*",)), "abn"),
+        (Filter(sources=("*/c.txt", "newsletter.txt")), "cn"),
+        (Filter(sources=("blog/d[1].txt",)), "d"),
+        (Filter(tags=("SPACE",)), "ac"),
+        (Filter(tags=("food",)), "bn"),
+        (Filter(tags=("科學", "food")), "abn"),
+        (Filter(tags=("spa",)), ""),
+        (Filter(tags=("space",), languages=("en", "ko"), since="2024"), "a"),
+        (Filter(sources=("' OR 1=1 --",)), ""),
+    ],
+)
+def test_both_legs_find_what_the_filter_takes_and_nothing_else(store: Store, where: Filter, expected: str) -> None:
+    with store.writer(ENCODER) as writer:
+        writer.upsert(encoded(*FILTERED))
+    names = {document.source: Path(document.source).name[0] for document in FILTERED}
+    words = [word for document in FILTERED for word in terms(document.text)]
+    with store.reader().snapshot() as snapshot:
+        for query in (ENCODER.encode_queries(["telescope"])[0], ENCODER.encode_queries(["김치"])[0]):
+            dense = snapshot.passages([pid for pid, _ in snapshot.dense(query, 100_000, where)])
+            assert {names[p.source] for p in dense.values()} == set(expected)
+        lexical = snapshot.passages([pid for pid, _ in snapshot.lexical(words, 100_000, where)])
+        assert {names[p.source] for p in lexical.values()} == set(expected)
+
+
+def test_a_filter_is_applied_before_the_nearest_are_taken(store: Store) -> None:
+    with store.writer(ENCODER) as writer:
+        writer.upsert(encoded(*FILTERED))
+    korean = Filter(languages=("ko",))
+    tagged = Filter(tags=("food",))
+    with store.reader().snapshot() as snapshot:
+        query = ENCODER.encode_queries(["telescope mirror"])[0]
+        (best, _), *_ = snapshot.dense(query, 1)
+        assert snapshot.passages([best])[best].language == "en"
+        for where in (korean, tagged):
+            (pid, _), *_ = snapshot.dense(query, 1, where)
+            assert snapshot.passages([pid])[pid].language in ("ko", "vi")
+        assert len(snapshot.lexical([*terms(ARTICLES["ko"][1]), "telescope"], 1, korean)) == 1
+
+
+def test_a_term_with_spaces_is_a_phrase(store: Store) -> None:
+    one = article("en", "/one.txt", "The golden mirror turned to the stars.")
+    two = article("en", "/two.txt", "A mirror with a golden frame hung there. The mirror was golden.")
+    with store.writer(ENCODER) as writer:
+        writer.upsert(encoded(one, two))
+    with store.reader().snapshot() as snapshot:
+        either = snapshot.passages([pid for pid, _ in snapshot.lexical(["golden", "mirror"], 10)])
+        assert {passage.source for passage in either.values()} == {"news/one.txt", "news/two.txt"}
+        found = snapshot.passages([pid for pid, _ in snapshot.lexical(["golden mirror"], 10)])
+        assert [passage.source for passage in found.values()] == ["news/one.txt"]
+
+
+@pytest.mark.parametrize("date", ["24", "2024-13", "2024-02-32", "March 2024", "2024-1-1"])
+def test_a_date_that_is_none_is_refused(date: str) -> None:
+    with pytest.raises(ValueError, match="expected: YYYY, YYYY-MM or YYYY-MM-DD"):
+        Filter(since=date)
+
+
+def test_tags_are_kept_and_go_with_their_document(store: Store) -> None:
+    with store.writer(ENCODER) as writer:
+        writer.upsert(encoded(*FILTERED))
+        assert writer.tags_of(FILTERED[0].doc_id) == ("Space", "科學")
+        changed = replace(FILTERED[0], metadata=replace(FILTERED[0].metadata, tags=("stars",)))
+        assert changed.doc_id != FILTERED[0].doc_id
+        writer.upsert(encoded(changed))
+        writer.delete([FILTERED[1].doc_id])
+    listed = {item.source: item.tags for item in store.reader().documents()}
+    assert listed == {
+        "news/a.txt": ("stars",), "blog/c.txt": ("space",), "blog/d[1].txt": (), "newsletter.txt": ("Ｆｏｏｄ",)
+    }  # fmt: skip
+    with store.reader().snapshot() as snapshot:
+        query = ENCODER.encode_queries(["x"])[0]
+        assert snapshot.dense(query, 10, Filter(tags=("科學",))) == []
+        assert snapshot.dense(query, 10, Filter(tags=("stars",))) != []

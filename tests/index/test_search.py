@@ -13,7 +13,7 @@ import pytest
 from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
-from index.backends.base import StoredPassage
+from index.backends.base import EVERYTHING, Filter, StoredPassage
 from index.backends.embedded import EmbeddedBackend
 from index.build import ingest
 from index.encoders.base import Encoder, FloatArray
@@ -24,8 +24,9 @@ from rag.testing import HashEncoder
 
 # Fixed here, so that hand-made sums do not move with the tuned defaults.
 SETTINGS = SearchSettings(
-    n_candidates=500, rank_constant=10.0, lexical_weight_same=0.5, lexical_weight_other=0.3, max_sim_weight=0.6
-)
+    n_candidates=500, rank_constant=10.0, lexical_weight_same=0.5, lexical_weight_other=0.3, max_sim_weight=0.6,
+    level_weight=0.0, reserved_share=0.0,
+)  # fmt: skip
 ENGLISH = "What is the name of the big telescope?"
 
 
@@ -108,10 +109,11 @@ class TableSnapshot:
     lexical_order: list[int] = field(default_factory=list)
     asked: list[list[str]] = field(default_factory=list)
 
-    def dense(self, query: FloatArray, n: int) -> list[tuple[int, float]]:
-        return [(pid, float((self.stored[pid][1] @ query).max())) for pid in self.dense_order[:n]]
+    def dense(self, query: FloatArray, n: int, where: Filter = EVERYTHING) -> list[tuple[int, float]]:
+        pids = [pid for pid in self.dense_order if where.takes(self.stored[pid][0].language)]
+        return [(pid, float((self.stored[pid][1] @ query).max())) for pid in pids[:n]]
 
-    def lexical(self, terms: Sequence[str], n: int) -> list[tuple[int, float]]:
+    def lexical(self, terms: Sequence[str], n: int, where: Filter = EVERYTHING) -> list[tuple[int, float]]:
         self.asked.append(list(terms))
         return [(pid, 9.0 - rank) for rank, pid in enumerate(self.lexical_order[:n])]
 
@@ -195,7 +197,7 @@ def test_the_dense_score_is_the_mean_of_the_whole_and_its_best_part() -> None:
 
 
 def test_equal_scores_fall_to_the_nearer_passage_and_then_to_the_older() -> None:
-    settings = SearchSettings(rank_constant=10.0, lexical_weight_same=1.0)
+    settings = SearchSettings(rank_constant=10.0, lexical_weight_same=1.0, level_weight=0.0)
     # Ranks (1, 2) and (2, 1): the same sum; passage 9 is nearer.
     nearer = table((5, "en", at_cosines(0.6)), (9, "en", at_cosines(0.7)), dense=[9, 5], lexical=[5, 9])
     assert [item.passage.pid for item in search(nearer, FixedEncoder(), ENGLISH, settings=settings).passages] == [9, 5]

@@ -275,6 +275,50 @@ def test_passages_are_printed_with_their_places(dragoman: Dragoman, sample_index
     assert ran.out.startswith("1. ") and "\n\n2. " in ran.out and "06-webb-en.md, characters " in ran.out
 
 
+def test_a_search_is_explained(dragoman: Dragoman, sample_index: Path) -> None:
+    asked = 'Which telescope left "French Guiana"?'
+    shown = dragoman("search", asked, "-k", 3, "--explain", "--index", sample_index).out
+    assert "vectors: rank 1; similarity 0." in shown
+    assert "above what is usual in en" in shown
+    assert "words: rank 1; telescope" in shown
+    found = dragoman("search", asked, "-k", 3, "--explain", "--json", "--index", sample_index).json
+    for result in found["results"]:
+        why = result["explanation"]
+        assert set(why) == {"dense", "lexical", "quoted"}
+        assert why["dense"]["rank"] > 0
+        assert ("telescope" in why["lexical"]["terms"]) == (
+            "telescope" in result["text"].lower() + result["title"].lower()
+        )
+        assert (why["quoted"]["rank"] > 0) == ("French Guiana" in result["text"])
+    plain = dragoman("search", asked, "--json", "--index", sample_index).json
+    assert "explanation" not in plain["results"][0]
+
+
+def test_search_and_ask_keep_to_a_filter(dragoman: Dragoman, sample_index: Path) -> None:
+    everything = dragoman("search", QUESTION, "-k", 100, "--json", "--index", sample_index).json["results"]
+    assert len({result["language"] for result in everything}) > 5
+    flags = ["--language", "fr", "--language", "zh", "--since", "2021", "--until", "2023-12", "--source", "*webb*"]
+    found = dragoman("search", QUESTION, *flags, "--json", "--index", sample_index).json["results"]
+    assert {(result["language"], Path(result["source"]).name) for result in found} == {
+        ("fr", "07-webb-fr.md"), ("zh-Hans", "09-webb-zh-Hans.md")
+    }  # fmt: skip
+    answer = dragoman("ask", QUESTION, "--language", "fr", "--json", "--index", sample_index).json
+    assert {result["language"] for result in answer["retrieved"]} == {"fr"}
+    assert dragoman("search", QUESTION, "--tag", "none", "--index", sample_index).out == "no passages\n"
+    assert_one_line_error(dragoman("search", QUESTION, "--since", "May", "--index", sample_index), "since is 'May'")
+
+
+def test_tags_of_articles_are_listed_and_found_by(dragoman: Dragoman, here: Path) -> None:
+    (here / "a.md").write_text("---\ntags: [Space, 科學]\n---\nThe telescope looks at stars.\n", "utf-8")
+    (here / "b.jsonl").write_text('{"text": "The oven bakes bread.", "tags": "food, bread"}\n', "utf-8")
+    assert dragoman("index", "a.md", "b.jsonl").code == 0
+    assert "[Space, 科學]" in dragoman("list").out
+    tags = {Path(d["source"]).name: d["tags"] for d in dragoman("list", "--json").json["documents"]}
+    assert tags == {"a.md": ["Space", "科學"], "b.jsonl#1": ["food", "bread"]}
+    found = dragoman("search", "What is there?", "--tag", "space", "--tag", "none", "--json").json["results"]
+    assert [result["source"] for result in found] == ["a.md"]
+
+
 def test_an_empty_index_says_so(dragoman: Dragoman, here: Path) -> None:
     (here / "news").mkdir()
     assert dragoman("index", "news").code == 0

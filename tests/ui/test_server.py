@@ -70,6 +70,34 @@ def test_ask_gives_the_answer_in_the_shape_of_the_command_line(client: TestClien
     assert set(got["timings_ms"]) == {"retrieval", "total"}
 
 
+def test_search_and_ask_keep_to_a_filter(client: TestClient) -> None:
+    wanted = {"languages": ["fr", "zh"], "since": "2021", "sources": ["*webb*"]}
+    got = client.post("/api/v1/search", json={"question": QUESTION, "filter": wanted, "explain": True}).json()
+    assert {result["language"] for result in got["results"]} == {"fr", "zh-Hans"}
+    assert all(result["explanation"]["dense"]["rank"] for result in got["results"])
+    answer = client.post("/api/v1/ask", json={"question": QUESTION, "filter": {"languages": ["es"]}}).json()
+    assert {result["language"] for result in answer["retrieved"]} == {"es"}
+    assert (
+        client.post("/api/v1/search", json={"question": QUESTION, "filter": {"tags": ["none"]}}).json()["results"] == []
+    )
+
+
+@pytest.mark.parametrize(
+    ("wanted", "word"),
+    [
+        ({"since": "May"}, "since is 'May'"),
+        ({"language": ["fr"]}, "extra_forbidden"),
+        ({"languages": "fr"}, "list_type"),
+        ({"tags": ["x"] * 51}, "too_long"),
+        ({"sources": [""]}, "string_too_short"),
+    ],
+)
+def test_a_filter_that_is_none_is_refused(client: TestClient, wanted: dict[str, Any], word: str) -> None:
+    response = client.post("/api/v1/search", json={"question": QUESTION, "filter": wanted})
+    assert response.status_code == 422
+    assert word in response.text
+
+
 def test_search_gives_k_passages_in_the_shape_of_the_command_line(client: TestClient, chain: Chain) -> None:
     got = client.post("/api/v1/search", json={"question": QUESTION, "k": 3}).json()
     assert (list(got), got["question"], got["language"]) == (

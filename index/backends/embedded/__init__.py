@@ -13,7 +13,7 @@ from index.backends.base import Stats, StoredDocument
 from index.backends.embedded.doctor import Finding, examine, repair
 from index.backends.embedded.manifest import read_manifest
 from index.backends.embedded.reader import EmbeddedSnapshot, Reader
-from index.backends.embedded.schema import STORE, connect, translated
+from index.backends.embedded.schema import STORE, connect, has_tags, translated
 from index.backends.embedded.writer import Writer
 from index.errors import IndexMissing
 from index.settings import IndexSettings
@@ -80,14 +80,25 @@ class EmbeddedBackend:
         """Every stored document, in the order of ingest."""
         key = self._meta()["settings_key"]
         with translated(self.folder):
+            tags = self._tags()
             rows = self._connection.execute(
                 "SELECT doc_id, location, source, title, url, author, date, language, n_chars, n_passages, settings_key != ?"
                 " FROM documents ORDER BY doc_pk",
                 (key,),
             )
             for row in rows:
-                fields: list[Any] = [*row[:10], bool(row[10])]
+                fields: list[Any] = [*row[:10], bool(row[10]), tuple(tags.get(row[0], ()))]
                 yield StoredDocument(*fields)
+
+    def _tags(self) -> dict[str, list[str]]:
+        """Tags by doc_id; none where the index is of a format without them."""
+        found: dict[str, list[str]] = {}
+        if has_tags(self._connection):
+            for doc_id, tag in self._connection.execute(
+                "SELECT doc_id, tag FROM tags JOIN documents USING (doc_pk) ORDER BY doc_pk, ordinal"
+            ):
+                found.setdefault(doc_id, []).append(tag)
+        return found
 
     def text(self, doc_id: str) -> str | None:
         """The stored text of a document, None where there is no such document."""

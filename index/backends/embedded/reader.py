@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from index.backends.base import StoredPassage
+from index.backends.base import EVERYTHING, Filter, StoredPassage
 from index.backends.embedded import vectors as vec
 from index.backends.embedded.manifest import VECTORS, Manifest, VectorFile, read_manifest, sha256_of
-from index.backends.embedded.schema import connect, translated
+from index.backends.embedded.schema import connect, folded, has_tags, translated
 from index.encoders.base import FloatArray
 
 
@@ -200,23 +200,72 @@ def load_vector_file(folder: Path, manifest: Manifest, meta: dict[str, str]) -> 
     return "", index
 
 
+def _condition(where: Filter, tagged: bool) -> tuple[str, list[str]]:
+    """SQL over passages p and documents d that holds for what `where` takes, and its values."""
+    parts = ["1"]
+    values: list[str] = []
+
+    def any_of(condition: str, choices: Sequence[tuple[str, ...]]) -> None:
+        if choices:
+            parts.append("(" + " OR ".join([condition] * len(choices)) + ")")
+            values.extend(value for choice in choices for value in choice)
+
+    any_of(
+        "p.language = ? OR substr(p.language, 1, length(?) + 1) = ? || '-'", [(name,) * 3 for name in where.languages]
+    )
+    any_of(
+        "d.source = ? OR d.source GLOB ? OR substr(d.source, 1, length(?)) = ?",
+        [(name, name, *([name.rstrip("/") + "/"] * 2)) for name in where.sources],
+    )
+    # Dates are ISO 8601, so that they compare as text; a month or a year ends with all that begins like it.
+    any_of("d.date >= ?", [(where.since,)] if where.since else [])
+    any_of("d.date != '' AND substr(d.date, 1, length(?)) <= ?", [(where.until,) * 2] if where.until else [])
+    if where.tags and not tagged:
+        return "0", []
+    any_of("d.doc_pk IN (SELECT doc_pk FROM tags WHERE folded = ?)", [(folded(tag),) for tag in where.tags])
+    return " AND ".join(parts), values
+
+
 class EmbeddedSnapshot:
     """One state of the index; see `index.backends.base.Snapshot`."""
 
     def __init__(self, connection: sqlite3.Connection, view: vec.VectorView, dim: int, settings_key: str) -> None:
         self._connection, self._view, self._dim, self._key = connection, view, dim, settings_key
+        self._allowed: dict[Filter, vec.IntArray] = {}
 
-    def dense(self, query: FloatArray, n: int) -> list[tuple[int, float]]:
-        return self._view.nearest(query, n)
+    def dense(self, query: FloatArray, n: int, where: Filter = EVERYTHING) -> list[tuple[int, float]]:
+        languages = {name for name in self._view.languages() if where.takes(name)} if where.languages else None
+        return self._view.nearest(query, n, languages, self._vector_ids(where) if where.of_documents else None)
 
-    def lexical(self, terms: Sequence[str], n: int) -> list[tuple[int, float]]:
+    def _vector_ids(self, where: Filter) -> vec.IntArray:
+        """Ids of the vectors of all passages that `where` takes."""
+        known = self._allowed.get(where)
+        if known is None:
+            condition, values = _condition(where, has_tags(self._connection))
+            rows = self._connection.execute(
+                "SELECT p.pid, p.n_vectors FROM passages p JOIN documents d USING (doc_pk)"
+                f" WHERE d.settings_key = ? AND {condition} ORDER BY p.pid",
+                (self._key, *values),
+            )
+            known = np.concatenate([np.empty(0, np.int64), *(vec.part_ids(pid, n) for pid, n in rows)])
+            self._allowed[where] = known
+        return known
+
+    def lexical(self, terms: Sequence[str], n: int, where: Filter = EVERYTHING) -> list[tuple[int, float]]:
         if not terms:
             return []
+        condition, values = _condition(where, has_tags(self._connection))
+        inside = (
+            f" AND rowid IN (SELECT p.pid FROM passages p JOIN documents d USING (doc_pk) WHERE {condition})"
+            if where != EVERYTHING
+            else ""
+        )
         # Quoted, so that nothing in a question is query syntax; a quote inside a term is doubled.
         expression = " OR ".join('"' + term.replace('"', '""') + '"' for term in dict.fromkeys(terms))
         rows = self._connection.execute(
-            "SELECT rowid, -bm25(terms, 1.0, 0.6) AS score FROM terms WHERE terms MATCH ? ORDER BY score DESC, rowid LIMIT ?",
-            (expression, n),
+            "SELECT rowid, -bm25(terms, 1.0, 0.6) AS score FROM terms"
+            f" WHERE terms MATCH ?{inside} ORDER BY score DESC, rowid LIMIT ?",
+            (expression, *(values if inside else ()), n),
         )
         return [(pid, score) for pid, score in rows]
 

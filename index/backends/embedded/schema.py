@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import sqlite3
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from index.errors import FormatTooNew, IndexLocked, StoreDamaged, StoreError, StoreFull
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 STORE = "store.sqlite"
 
 _SCHEMA = """
@@ -40,6 +41,17 @@ CREATE VIRTUAL TABLE terms USING fts5 (
     body, title, tokenize = "unicode61 remove_diacritics 0 categories 'L* M* N* P* S* Co'"
 );
 """
+# What later formats added, by format: an index of an older one gets it when it is next written to.
+_ADDED = {
+    2: """
+CREATE TABLE tags (
+    doc_pk INTEGER NOT NULL REFERENCES documents (doc_pk) ON DELETE CASCADE, ordinal INTEGER NOT NULL,
+    tag TEXT NOT NULL, folded TEXT NOT NULL,  -- as written, and as it is compared
+    PRIMARY KEY (doc_pk, ordinal)
+) WITHOUT ROWID;
+CREATE INDEX tags_folded ON tags (folded, doc_pk);
+""",
+}
 
 
 def connect(path: Path, write: bool = False) -> sqlite3.Connection:
@@ -80,7 +92,26 @@ def _prepare(connection: sqlite3.Connection, path: Path, write: bool) -> None:
 
 def create(connection: sqlite3.Connection) -> None:
     """Lay out an empty store, in one transaction."""
-    connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {FORMAT_VERSION}; COMMIT;")
+    added = "".join(_ADDED.values())
+    connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} {added} PRAGMA user_version = {FORMAT_VERSION}; COMMIT;")
+
+
+def has_tags(connection: sqlite3.Connection) -> bool:
+    """Whether the store is of a format with tags; an older one gets them when it is next written to."""
+    return bool(connection.execute("PRAGMA user_version").fetchone()[0] >= 2)
+
+
+def folded(tag: str) -> str:
+    """`tag` as it is compared: case and width do not count."""
+    return unicodedata.normalize("NFKC", tag).casefold()
+
+
+def bring_up_to_date(connection: sqlite3.Connection) -> None:
+    """Give the store of an older format what it lacks, in one transaction."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    added = "".join(sql for number, sql in _ADDED.items() if number > version)
+    if added:
+        connection.executescript(f"BEGIN IMMEDIATE; {added} PRAGMA user_version = {FORMAT_VERSION}; COMMIT;")
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from index.backends.embedded.manifest import (
     write_manifest,
 )
 from index.backends.embedded.reader import Rows
-from index.backends.embedded.schema import FORMAT_VERSION, connect, create, full, translated
+from index.backends.embedded.schema import FORMAT_VERSION, bring_up_to_date, connect, create, folded, full, translated
 from index.encoders.base import Encoder
 from index.errors import IndexLocked, SettingsMismatch, StoreError
 from index.settings import IndexSettings
@@ -114,6 +114,7 @@ class Writer:
         try:
             if int(self._connection.execute("PRAGMA user_version").fetchone()[0]) == 0:
                 create(self._connection)
+            bring_up_to_date(self._connection)
             if not self.meta:
                 self._initialise(self._wanted or IndexSettings())
             self._check_settings()
@@ -192,6 +193,13 @@ class Writer:
             (location, sha256, self.settings_key),
         ).fetchone()
         return row is not None
+
+    def tags_of(self, doc_id: str) -> tuple[str, ...]:
+        """The tags of a document, in its own order."""
+        rows = self._connection.execute(
+            "SELECT tag FROM tags JOIN documents USING (doc_pk) WHERE doc_id = ? ORDER BY ordinal", (doc_id,)
+        )
+        return tuple(tag for (tag,) in rows)
 
     def upsert(self, documents: Sequence[EncodedDocument], files: Sequence[FileRecord] = ()) -> None:
         """Store documents and log files in one durable transaction; older versions go.
@@ -398,6 +406,8 @@ class Writer:
             )  # fmt: skip
             term_rows.append((first + i, item.terms[i], item.title_terms))
         self._connection.executemany("INSERT INTO passages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        tags = [(doc_pk, i, tag, folded(tag)) for i, tag in enumerate(meta.tags)]
+        self._connection.executemany("INSERT INTO tags VALUES (?, ?, ?, ?)", tags)
         self._connection.executemany("INSERT INTO terms (rowid, body, title) VALUES (?, ?, ?)", term_rows)
         self._set_meta(next_pid=str(first + len(rows)))
 
