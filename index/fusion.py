@@ -10,7 +10,7 @@ languages keep a share of the places.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence, Set
 from typing import TypeVar
 
 from index.backends.base import StoredPassage
@@ -58,18 +58,18 @@ def _level(values: Sequence[float], n_passages: int) -> float:
     return sum(usual) / len(usual)
 
 
-def with_places_for_others(order: Sequence[Key], is_other: Callable[[Key], bool], k: int, share: float) -> list[Key]:
-    """The first `k` of `order`, the last places given to others while they have less than their `share`.
+def with_places_for_others(order: Sequence[Key], others: Set[Key], k: int, share: float) -> list[Key]:
+    """The first `k` of `order`, the last places given to `others` while they have less than their `share`.
 
     Order among the chosen is kept; where there are not enough others, nothing changes.
     """
     chosen = list(order[:k])
     wanted = int(k * share)
-    waiting = [key for key in order[k:] if is_other(key)]
-    lacking = min(wanted - sum(map(is_other, chosen)), len(waiting))
+    waiting = [key for key in order[k:] if key in others]
+    lacking = min(wanted - sum(key in others for key in chosen), len(waiting))
     if lacking <= 0:
         return chosen
-    leaving = [key for key in reversed(chosen) if not is_other(key)][:lacking]
+    leaving = [key for key in reversed(chosen) if key not in others][:lacking]
     return [key for key in chosen if key not in leaving] + waiting[: len(leaving)]
 
 

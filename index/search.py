@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -21,15 +21,13 @@ MAX_QUESTION_CHARS = 2_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchSettings:
-    """How passages are ranked. Defaults are measured in docs/decisions/0006."""
+    """How passages are ranked. Defaults are measured in docs/decisions/0010."""
 
     n_candidates: int = 100  # passages a leg
-    rank_constant: float = 5.0  # of reciprocal rank fusion (Cormack et al. 2009 use 60)
-    lexical_weight_same: float = 0.1  # of the lexical leg where question and passage share a language
-    lexical_weight_other: float = 0.1  # where they do not
-    max_sim_weight: float = 0.6  # of the word by word score in the dense one
-    quoted_weight: float = 1.0  # of passages that hold a quoted phrase
-    level_weight: float = 1.0  # of a language's level in the dense score; 0 ranks by raw score; docs/decisions/0010
+    max_sim_weight: float = 0.6  # of the word by word score in the dense one; docs/decisions/0009
+    lexical_weight: float = 0.5  # of the share of the question's information that a passage's words hold; 0010
+    quoted_weight: float = 0.3  # of holding what the question quotes
+    level_weight: float = 1.0  # of what is usual in a passage's language, which is taken off; 0 takes nothing off
     reserved_share: float = 0.2  # of the places, for languages other than the question's
     copy_share: float = 0.8  # of the shorter passage's shingles that makes it a copy
 
@@ -38,20 +36,23 @@ class SearchSettings:
 class ScoredPassage:
     """A passage and why it was found.
 
-    `score` is the fused one, comparable within one result only. `dense` is what the encoder makes of
-    it, in [-1, 1]: the mean of the cosines of the whole and of its best part, mixed with how well
-    the question's words are met in it where the encoder can tell; `best_part` is the row of that
-    part. Ranks count from 1 and are 0 where the leg did not find the passage.
+    `score` is `dense`, more for the words it shares and for what the question quotes, less `level`;
+    comparable within one result only. `dense` is what the encoder makes of it, in [-1, 1]: the mean
+    of the cosines of the whole and of its best part, mixed with how well the question's words are met
+    in it where the encoder can tell; `best_part` is the row of that part. `words` is the share of the
+    question's information that its words hold, in [0, 1]. `level` is what passages of its language
+    that do not answer reach for this question. Ranks count from 1 and are 0 where the leg did not find it.
     """
 
     passage: StoredPassage
     score: float
     dense: float
     best_part: int
-    level: float
     dense_rank: int
+    words: float
     lexical_rank: int
-    quoted_rank: int
+    level: float
+    quoted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,17 +102,27 @@ def search(
     settings = settings or SearchSettings()
     language = detect_language(question)
     n = max(settings.n_candidates, 2 * k)
-    query_terms, phrases = _query_terms(question, language), quoted(question)
-    lexical = snapshot.lexical([*query_terms, *phrases], n, where)
-    quoting = snapshot.lexical(phrases, n, where) if phrases else []
-    dense = _dense_leg(snapshot, encoder, question, n, [pid for pid, _ in lexical], settings, where)
-    ranked = _fuse(snapshot, language, dense, lexical, quoting, k, settings)
-    relevance = _relevance(snapshot, query_terms, language, ranked)
+    wanted, phrases = query_terms(question, language), quoted(question)
+    lexical = _lexical_leg(snapshot, wanted, n, where)
+    quoting = {pid for pid, _ in snapshot.lexical(phrases, n, where)}
+    sizes = _sizes(snapshot, where)
+    dense = _dense_leg(snapshot, encoder, question, n, [*lexical, *(quoting - lexical.keys())], sizes, settings, where)
+    ranked = _fuse(snapshot, language, dense, lexical, quoting, sizes, k, settings)
+    relevance = _relevance(snapshot, wanted, language, ranked)
     warnings = tuple(_warnings(snapshot, encoder, language))
-    return SearchResult(question, language, tuple(ranked), relevance, warnings, (*query_terms, *phrases))
+    return SearchResult(question, language, tuple(ranked), relevance, warnings, (*wanted, *phrases))
 
 
-def _query_terms(question: str, language: str) -> list[str]:
+def _sizes(snapshot: Snapshot, where: Filter) -> Counter[str]:
+    """Number of passages of each language group that `where` takes by its language."""
+    sizes: Counter[str] = Counter()
+    for tag, n_own in snapshot.languages().items():
+        if where.takes(tag):
+            sizes[language_group(tag)] += n_own
+    return sizes
+
+
+def query_terms(question: str, language: str) -> list[str]:
     """The question's terms without its function words, unless nothing else is left."""
     found = terms(question)
     common = function_words(language)
@@ -129,20 +140,47 @@ def quoted(question: str) -> list[str]:
     return [phrase for phrase in dict.fromkeys(phrases) if " " in phrase]
 
 
-class _Dense(NamedTuple):
-    """What the encoder makes of a passage.
+class _Lexical(NamedTuple):
+    """What the lexical leg makes of a passage: the share of the question's information, and its rank from 1."""
 
-    Its score, the row of its best part, the level of its language for this question, and its rank
-    from 1 by how far it is above that level.
-    """
-
-    score: float
-    best_part: int
-    level: float
+    words: float
     rank: int
 
 
-_UNSEEN = _Dense(0.0, 0, 0.0, 0)  # a passage without current vectors
+_WITHOUT_WORDS = _Lexical(0.0, 0)
+
+
+def _lexical_leg(snapshot: Snapshot, wanted: Sequence[str], n: int, where: Filter) -> dict[int, _Lexical]:
+    """The `n` best passages by BM25, each with its score as a share of the greatest that the question allows.
+
+    Of a question in another language hardly a word stands in the passages, and what does is a
+    small share of it: so words that are shared by chance count for little.
+    """
+    most = bm25_bound(snapshot, wanted)
+    hits = snapshot.lexical(wanted, n, where)
+    return {pid: _Lexical(min(1.0, score / most), rank) for rank, (pid, score) in enumerate(hits, 1)}
+
+
+def bm25_bound(snapshot: Snapshot, wanted: Sequence[str]) -> float:
+    """What a passage would score by BM25 that held every term without end: (k1 + 1) times the sum of their IDF."""
+    unique = list(dict.fromkeys(wanted))
+    frequency, n = snapshot.document_frequency(unique), snapshot.n_passages()
+    idf = (math.log((n - frequency.get(term, 0) + 0.5) / (frequency.get(term, 0) + 0.5)) for term in unique)
+    return (_K1 + 1) * sum(max(_LEAST_IDF, value) for value in idf) or 1.0
+
+
+_K1, _LEAST_IDF = 1.2, 1e-6  # of SQLite's FTS5
+
+
+class _Dense(NamedTuple):
+    """What the encoder makes of a passage: its score, the row of its best part, and its rank from 1."""
+
+    score: float
+    best_part: int
+    rank: int
+
+
+_UNSEEN = _Dense(0.0, 0, 0)  # a passage without current vectors
 
 
 def _dense_leg(
@@ -151,17 +189,16 @@ def _dense_leg(
     question: str,
     n: int,
     others: Sequence[int],
+    sizes: Mapping[str, int],
     settings: SearchSettings,
     where: Filter,
 ) -> dict[int, _Dense]:
     """The passages that are nearest for their language, about `n`, and `others`, scored and ranked together."""
     query = encoder.encode_queries([question])[0]
     tags: dict[str, list[str]] = defaultdict(list)
-    sizes: Counter[str] = Counter()
-    for tag, n_own in snapshot.languages().items():
+    for tag in snapshot.languages():
         if where.takes(tag):
             tags[language_group(tag)].append(tag)
-            sizes[language_group(tag)] += n_own
     n_each = max(_MIN_EACH, -(-2 * n // max(1, len(tags))))
     near: list[int] = []
     for own in tags.values():
@@ -177,10 +214,8 @@ def _dense_leg(
         texts = snapshot.passages([*kept, *(pid for pid in others if pid in scores and pid not in kept)])
         matches = encoder.max_sim([question], [passage.text for passage in texts.values()])[0]
         scores = {pid: (1 - share) * scores[pid] + share * float(m) for pid, m in zip(texts, matches, strict=True)}
-    level = levels(scores, group, sizes)
-    above = {pid: score - settings.level_weight * level[group[pid]] for pid, score in scores.items()}
-    order = sorted(above, key=lambda pid: (-above[pid], pid))
-    return {pid: _Dense(scores[pid], cosines[pid][1], level[group[pid]], rank) for rank, pid in enumerate(order, 1)}
+    order = sorted(scores, key=lambda pid: (-scores[pid], pid))
+    return {pid: _Dense(scores[pid], cosines[pid][1], rank) for rank, pid in enumerate(order, 1)}
 
 
 _MIN_EACH = 24  # passages of a language that are looked at, however many languages there are
@@ -216,54 +251,57 @@ def _fuse(
     snapshot: Snapshot,
     language: str,
     dense: Mapping[int, _Dense],
-    lexical: Sequence[tuple[int, float]],
-    quoting: Sequence[tuple[int, float]],
+    lexical: Mapping[int, _Lexical],
+    quoting: Set[int],
+    sizes: Mapping[str, int],
     k: int,
     settings: SearchSettings,
 ) -> list[ScoredPassage]:
-    """Reciprocal rank fusion, copies left out, with places for other languages."""
-    lexical_rank = {pid: rank for rank, (pid, _) in enumerate(lexical, 1)}
-    quoting_rank = {pid: rank for rank, (pid, _) in enumerate(quoting, 1)}
-    languages = snapshot.passage_languages(list({**dense, **lexical_rank, **quoting_rank}))
-
-    def fused(pid: int) -> float:
-        same = same_language(language, languages[pid])
-        weight = settings.lexical_weight_same if same else settings.lexical_weight_other
-        return (
-            _reciprocal(dense.get(pid, _UNSEEN).rank, settings)
-            + weight * _reciprocal(lexical_rank.get(pid, 0), settings)
-            + settings.quoted_weight * _reciprocal(quoting_rank.get(pid, 0), settings)
-        )
-
-    scores = {pid: fused(pid) for pid in languages}
+    """Both legs in one score, each language's level taken off, copies left out, with places for other languages."""
+    languages = snapshot.passage_languages(list({**dense, **lexical, **dict.fromkeys(quoting)}))
+    group = {pid: language_group(tag) for pid, tag in languages.items()}
+    both = {
+        pid: dense.get(pid, _UNSEEN).score + settings.lexical_weight * lexical.get(pid, _WITHOUT_WORDS).words
+        for pid in languages
+    }
+    level = levels(both, group, sizes)
+    scores = {
+        pid: value - settings.level_weight * level[group[pid]] + settings.quoted_weight * (pid in quoting)
+        for pid, value in both.items()
+    }
     order = sorted(scores, key=lambda pid: (-scores[pid], -dense.get(pid, _UNSEEN).score, pid))
-    passages, kept = _without_copies(snapshot, order, k, settings)
-    chosen = with_places_for_others(
-        kept, lambda pid: not same_language(language, languages[pid]), k, settings.reserved_share
-    )
+    others = {pid for pid, tag in languages.items() if not same_language(language, tag)}
+    passages = _told_once(snapshot, order, others, k, settings)
+    chosen = with_places_for_others(list(passages), others, k, settings.reserved_share)
     return [
         ScoredPassage(
-            passages[pid], scores[pid], *dense.get(pid, _UNSEEN), lexical_rank.get(pid, 0), quoting_rank.get(pid, 0)
+            passages[pid],
+            scores[pid],
+            *dense.get(pid, _UNSEEN),
+            *lexical.get(pid, _WITHOUT_WORDS),
+            level[group[pid]],
+            pid in quoting,
         )
         for pid in chosen
     ]
 
 
-def _without_copies(
-    snapshot: Snapshot, order: Sequence[int], k: int, settings: SearchSettings
-) -> tuple[dict[int, StoredPassage], list[int]]:
-    """The first of `order`, each thing said once in a language: enough of them for `k` and places for others."""
+def _told_once(
+    snapshot: Snapshot, order: Sequence[int], others: Set[int], k: int, settings: SearchSettings
+) -> dict[int, StoredPassage]:
+    """The first of `order`, each thing told once in a language: `k`, and as many of `others` as have places."""
     copies = Copies(settings.copy_share)
-    passages: dict[int, StoredPassage] = {}
-    kept: list[int] = []
-    for start in range(0, len(order), 2 * k):
-        passages |= snapshot.passages(order[start : start + 2 * k])
-        for pid in order[start : start + 2 * k]:
-            if pid in passages and copies.original(passages[pid]) == pid:
-                kept.append(pid)
-        if len(kept) >= 2 * k:
-            break
-    return passages, kept
+    kept: dict[int, StoredPassage] = {}
+    ahead = deque(order)
+    n_places = int(k * settings.reserved_share)
+    while ahead:
+        if len(kept) >= k:
+            lacking = n_places - len(others & kept.keys())
+            ahead = deque(pid for pid in ahead if pid in others) if lacking > 0 else deque()
+        some = [ahead.popleft() for _ in range(min(2 * k, len(ahead)))]
+        passages = snapshot.passages(some)
+        kept |= {pid: passages[pid] for pid in some if pid in passages and copies.original(passages[pid]) == pid}
+    return kept
 
 
 def _relevance(snapshot: Snapshot, query_terms: Sequence[str], language: str, ranked: Sequence[ScoredPassage]) -> float:
@@ -292,10 +330,6 @@ def _relevance(snapshot: Snapshot, query_terms: Sequence[str], language: str, ra
 
 
 _RELEVANCE = (21.21, 3.51, -4.42, -7.22)  # of the dense score, the coverage, the same language; and the bias
-
-
-def _reciprocal(rank: int, settings: SearchSettings) -> float:
-    return settings.rank_constant / (settings.rank_constant + rank) if rank else 0.0
 
 
 def _warnings(snapshot: Snapshot, encoder: Encoder, language: str) -> list[str]:

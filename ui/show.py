@@ -32,9 +32,14 @@ def search_json(found: SearchResult, *, explain: bool = False) -> dict[str, Any]
     if explain:
         for result, item in zip(results, found.passages, strict=True):
             result["explanation"] = {
-                "dense": {"rank": item.dense_rank, "score": round(item.dense, 4), "level": round(item.level, 4)},
-                "lexical": {"rank": item.lexical_rank, "terms": met_terms(found, item)},
-                "quoted": {"rank": item.quoted_rank},
+                "dense": {"rank": item.dense_rank, "score": round(item.dense, 4)},
+                "lexical": {
+                    "rank": item.lexical_rank,
+                    "score": round(item.words, 4),
+                    "terms": met_terms(found, item),
+                },
+                "quoted": item.quoted,
+                "level": round(item.level, 4),
             }
     return {
         "question": found.question,
@@ -52,15 +57,15 @@ def met_terms(found: SearchResult, item: ScoredPassage) -> list[str]:
 
 def explanation_lines(found: SearchResult, item: ScoredPassage) -> Iterator[str]:
     """What brought a passage to its place, for a terminal."""
+    usual = f"{item.level:.3f} is usual in {item.passage.language or 'its language'} for this question"
+    yield f"   {item.score:+.3f} above what is usual: {usual}"
     if item.dense_rank:
-        yield (
-            f"   vectors: rank {item.dense_rank}; similarity {item.dense:.3f}, "
-            f"{item.dense - item.level:+.3f} above what is usual in {item.passage.language or 'its language'}"
-        )
+        yield f"   vectors: rank {item.dense_rank}, similarity {item.dense:.3f}"
     if item.lexical_rank:
-        yield f"   words: rank {item.lexical_rank}; {', '.join(met_terms(found, item)) or 'in a part of it'}"
-    if item.quoted_rank:
-        yield f"   holds what was quoted: rank {item.quoted_rank}"
+        met = ", ".join(met_terms(found, item)) or "in a part of it"
+        yield f"   words: rank {item.lexical_rank}, {item.words:.0%} of what the question says: {met}"
+    if item.quoted:
+        yield "   holds what the question quotes"
 
 
 def citation_json(citation: Citation) -> dict[str, Any]:

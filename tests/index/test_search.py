@@ -4,7 +4,7 @@ import functools
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +18,15 @@ from index.backends.embedded import EmbeddedBackend
 from index.build import ingest
 from index.encoders.base import Encoder, FloatArray
 from index.encoders.static import StaticEncoder
-from index.language import detect_language
-from index.search import MAX_QUESTION_CHARS, SearchSettings, check_question, search
+from index.language import detect_language, function_words
+from index.search import MAX_QUESTION_CHARS, SearchSettings, check_question, quoted, search
+from index.terms import terms
 from rag.testing import HashEncoder
 
 # Fixed here, so that hand-made sums do not move with the tuned defaults.
 SETTINGS = SearchSettings(
-    n_candidates=500, rank_constant=10.0, lexical_weight_same=0.5, lexical_weight_other=0.3, max_sim_weight=0.6,
-    level_weight=0.0, reserved_share=0.0,
-)  # fmt: skip
+    n_candidates=500, max_sim_weight=0.6, lexical_weight=0.5, quoted_weight=0.3, level_weight=0.0, reserved_share=0.0
+)
 ENGLISH = "What is the name of the big telescope?"
 
 
@@ -108,12 +108,15 @@ class TableSnapshot:
     dense_order: list[int]
     lexical_order: list[int] = field(default_factory=list)
     asked: list[list[str]] = field(default_factory=list)
+    frequency: dict[str, int] = field(default_factory=dict)
 
     def dense(self, query: FloatArray, n: int, where: Filter = EVERYTHING) -> list[tuple[int, float]]:
         pids = [pid for pid in self.dense_order if where.takes(self.stored[pid][0].language)]
         return [(pid, float((self.stored[pid][1] @ query).max())) for pid in pids[:n]]
 
     def lexical(self, terms: Sequence[str], n: int, where: Filter = EVERYTHING) -> list[tuple[int, float]]:
+        if not terms:
+            return []
         self.asked.append(list(terms))
         return [(pid, 9.0 - rank) for rank, pid in enumerate(self.lexical_order[:n])]
 
@@ -127,7 +130,7 @@ class TableSnapshot:
         return {pid: self.stored[pid][0].language for pid in pids if pid in self.stored}
 
     def document_frequency(self, terms: Sequence[str]) -> dict[str, int]:
-        return {}
+        return self.frequency
 
     def languages(self) -> dict[str, int]:
         found: dict[str, int] = {}
@@ -147,7 +150,7 @@ def table(*rows: tuple[int, str, FloatArray], dense: Sequence[int], lexical: Seq
 # --- fusion -------------------------------------------------------------------------------------------------
 
 
-def test_two_legs_are_fused_by_reciprocal_rank() -> None:
+def test_the_legs_are_added() -> None:
     snapshot = table(
         (1, "en", at_cosines(0.9)),
         (2, "en", at_cosines(0.8)),
@@ -156,35 +159,77 @@ def test_two_legs_are_fused_by_reciprocal_rank() -> None:
         dense=[1, 2, 3],
         lexical=[2, 3, 1, 4],
     )
+    # No passage holds "name", "big" or "telescope": IDF log(4.5 / 0.5) each.
+    most = 2.2 * 3 * math.log(9)
     found = search(snapshot, FixedEncoder(), ENGLISH, settings=SETTINGS)
     assert found.language == "en"
-    assert [item.passage.pid for item in found.passages] == [1, 2, 4, 3]
+    assert [item.passage.pid for item in found.passages] == [1, 2, 3, 4]
     assert [item.score for item in found.passages] == pytest.approx(
-        [
-            10 / 11 + 0.5 * 10 / 13,  # 0.9091 + 0.3846 = 1.2937
-            10 / 12 + 0.5 * 10 / 11,  # 0.8333 + 0.4545 = 1.2879
-            10 / 14 + 0.5 * 10 / 14,  # 0.7143 + 0.3571 = 1.0714; found by its words alone, and then ranked by both
-            10 / 13 + 0.3 * 10 / 12,  # 0.7692 + 0.2500 = 1.0192; Korean, so its words weigh less
-        ]
+        # BM25 falls from 9 by one a rank in this table.
+        [0.9 + 0.5 * 7 / most, 0.8 + 0.5 * 9 / most, 0.7 + 0.5 * 8 / most, 0.1 + 0.5 * 6 / most],
+        abs=1e-6,
     )
-    assert [(item.dense_rank, item.lexical_rank) for item in found.passages] == [(1, 3), (2, 1), (4, 4), (3, 2)]
-    assert [item.dense for item in found.passages] == pytest.approx([0.9, 0.8, 0.1, 0.7], abs=1e-6)
+    assert [(item.dense_rank, item.lexical_rank) for item in found.passages] == [(1, 3), (2, 1), (3, 2), (4, 4)]
+    assert [item.dense for item in found.passages] == pytest.approx([0.9, 0.8, 0.7, 0.1], abs=1e-6)
+    assert [item.words for item in found.passages] == pytest.approx([n / most for n in (7, 9, 8, 6)])
 
 
-def test_words_weigh_more_where_question_and_passage_share_a_language() -> None:
-    same = table((1, "en", at_cosines(0.5)), dense=[1], lexical=[1])
-    other = table((1, "de", at_cosines(0.5)), dense=[1], lexical=[1])
-    (one,) = search(same, FixedEncoder(), ENGLISH, settings=SETTINGS).passages
-    (two,) = search(other, FixedEncoder(), ENGLISH, settings=SETTINGS).passages
-    # (1 + 0.5) * 10 / 11 against (1 + 0.3) * 10 / 11
-    assert (one.score, two.score) == pytest.approx((1.5 * 10 / 11, 1.3 * 10 / 11))
+def test_words_that_hold_all_that_the_question_says_count_at_most_once() -> None:
+    snapshot = table((1, "en", at_cosines(0.5)), dense=[1], lexical=[1])
+    snapshot.frequency = {"name": 1, "big": 1, "telescope": 1}  # no information: IDF log(0.5 / 1.5) is under 0
+    (item,) = search(snapshot, FixedEncoder(), ENGLISH, settings=SETTINGS).passages
+    assert (item.words, item.score) == pytest.approx((1.0, 0.5 + 0.5), abs=1e-6)
 
 
-def test_traditional_and_simplified_chinese_are_one_language_for_the_words() -> None:
-    snapshot = table((1, "zh-Hans", at_cosines(0.5)), dense=[1], lexical=[1])
-    found = search(snapshot, FixedEncoder(), "這個望遠鏡叫什麼名字？", settings=SETTINGS)
-    assert found.language == "zh-Hant"
-    assert found.passages[0].score == pytest.approx(1.5 * 10 / 11)
+def test_what_is_usual_in_a_language_is_taken_off() -> None:
+    settings = replace(SETTINGS, level_weight=1.0)
+    rows = [(pid, "en", at_cosines(0.6 - pid / 1000)) for pid in range(1, 31)]
+    rows += [(100, "ko", at_cosines(0.5)), *((100 + i, "ko", at_cosines(0.2)) for i in range(1, 30))]
+    snapshot = table(*rows, dense=[pid for pid, _, _ in rows])
+    first, second, *_ = search(snapshot, FixedEncoder(), ENGLISH, settings=settings).passages
+    assert (first.passage.pid, first.dense_rank) == (100, 31)
+    # Ranks 4 to 10: of English 0.593, of Korean 0.2, of all 0.593; a language of 30 weighs 30 / 40.
+    assert first.level == pytest.approx(0.75 * 0.2 + 0.25 * 0.593, abs=1e-6)
+    assert first.score == pytest.approx(0.5 - first.level, abs=1e-6)
+    assert (second.passage.pid, second.level) == (1, pytest.approx(0.593, abs=1e-6))
+    unfair = search(snapshot, FixedEncoder(), ENGLISH, settings=SETTINGS).passages
+    assert {item.passage.language for item in unfair} == {"en"}
+    places = search(snapshot, FixedEncoder(), ENGLISH, settings=replace(SETTINGS, reserved_share=0.2)).passages
+    assert [item.passage.language for item in places] == ["en"] * 8 + ["ko"] * 2
+
+
+def test_a_passage_that_holds_what_the_question_quotes_comes_first() -> None:
+    snapshot = table((1, "en", at_cosines(0.6)), (2, "en", at_cosines(0.5)), dense=[1, 2], lexical=[2])
+    found = search(snapshot, FixedEncoder(), 'What is the "golden mirror" of?', settings=SETTINGS).passages
+    assert snapshot.asked == [["golden", "mirror"], ["golden mirror"]]
+    assert [(item.passage.pid, item.quoted) for item in found] == [(2, True), (1, False)]
+    assert found[0].score == pytest.approx(0.5 + 0.5 * found[0].words + 0.3, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("question", "phrases"),
+    [
+        ('Who said "never say never again"?', ["never say never again"]),
+        ("„große Koalition“ oder «petit pont»?", ["grosse koalition", "petit pont"]),
+        ("「紅樓夢」的作者是誰？《红楼梦》?", ["红楼 楼梦"]),
+        ("What is a “telescope”?", []),  # a word alone is looked for anyway
+        ('5" floppy disk', []),
+    ],
+)
+def test_what_is_quoted_is_a_phrase(question: str, phrases: list[str]) -> None:
+    assert quoted(question) == phrases
+
+
+def test_a_text_told_twice_comes_once_and_its_translation_too() -> None:
+    told = "The mirror of the telescope is made of eighteen golden segments."
+    stored = {
+        1: (passage(1, told), at_cosines(0.9)),
+        2: (passage(2, told.upper()), at_cosines(0.8)),
+        3: (passage(3, "망원경의 거울은 열여덟 개의 금빛 조각으로 되어 있다.", "ko"), at_cosines(0.7)),
+        4: (passage(4, "Something else."), at_cosines(0.6)),
+    }
+    found = search(TableSnapshot(stored, [1, 2, 3, 4]), FixedEncoder(), ENGLISH, settings=SETTINGS).passages
+    assert [item.passage.pid for item in found] == [1, 3, 4]
 
 
 def test_the_dense_score_is_the_mean_of_the_whole_and_its_best_part() -> None:
@@ -196,17 +241,12 @@ def test_the_dense_score_is_the_mean_of_the_whole_and_its_best_part() -> None:
     assert (first.dense, second.dense) == pytest.approx((0.7, 0.675), abs=1e-6)
 
 
-def test_equal_scores_fall_to_the_nearer_passage_and_then_to_the_older() -> None:
-    settings = SearchSettings(rank_constant=10.0, lexical_weight_same=1.0, level_weight=0.0)
-    # Ranks (1, 2) and (2, 1): the same sum; passage 9 is nearer.
-    nearer = table((5, "en", at_cosines(0.6)), (9, "en", at_cosines(0.7)), dense=[9, 5], lexical=[5, 9])
-    assert [item.passage.pid for item in search(nearer, FixedEncoder(), ENGLISH, settings=settings).passages] == [9, 5]
-    # As near as each other too: the lower id, in whatever order the leg gives them.
+def test_equal_scores_fall_to_the_older_passage_in_whatever_order_the_leg_gives_them() -> None:
     for dense in ([7, 3], [3, 7]):
-        alike = table((7, "en", at_cosines(0.6)), (3, "en", at_cosines(0.6)), dense=dense, lexical=[7, 3])
-        found = search(alike, FixedEncoder(), ENGLISH, settings=settings).passages
+        alike = table((7, "en", at_cosines(0.6)), (3, "en", at_cosines(0.6)), dense=dense)
+        found = search(alike, FixedEncoder(), ENGLISH, settings=SETTINGS).passages
         assert [item.passage.pid for item in found] == [3, 7]
-        assert found[0].score == found[1].score == pytest.approx(10 / 11 + 10 / 12)
+        assert found[0].score == found[1].score
 
 
 @pytest.mark.parametrize(("k", "n_expected"), [(1, 1), (2, 2), (3, 3), (50, 3)])
@@ -265,22 +305,24 @@ def test_the_ranking_of_a_real_index_is_that_of_a_plain_loop(
         query = encoder.encode_queries([question])[0]
         everything = snapshot.vectors(range(1, 10_000))
         assert len(everything) == snapshot.n_passages()
-        near = {}
+        near: dict[int, float] = {}
         for pid, matrix in everything.items():
             cosines = [sum(float(a) * float(b) for a, b in zip(row, query, strict=True)) for row in matrix]
             near[pid] = 0.4 * (cosines[0] + max(cosines[1:], default=cosines[0])) / 2
         for pid, stored in snapshot.passages(list(near)).items():
             near[pid] += 0.6 * max_sim_by_hand(encoder, question, stored.text)
-        dense_rank = {pid: rank for rank, pid in enumerate(sorted(near, key=lambda p: (-near[p], p)), 1)}
-        # What the full-text index found is taken from it; that it finds the right words is tested in test_terms.
-        lexical_rank = {item.passage.pid: item.lexical_rank for item in found.passages if item.lexical_rank}
+        # What the full-text index scores is taken from it; that it finds the right words is tested in test_terms.
+        wanted = [term for term in terms(question) if term not in function_words(detect_language(question))]
+        bm25 = dict(snapshot.lexical(wanted, 10_000))
+        texts = [set(terms(p.text) + terms(p.title)) for p in snapshot.passages(list(near)).values()]
+    counts = {term: sum(term in held for held in texts) for term in set(wanted)}
+    most = 2.2 * sum(max(1e-6, math.log((len(near) - n + 0.5) / (n + 0.5))) for n in counts.values())
+    assert len(found.passages) == 10
     for item in found.passages:
         pid = item.passage.pid
-        weight = 0.5 if item.passage.language.split("-")[0] == detect_language(question).split("-")[0] else 0.3
-        expected = weight * 10 / (10 + lexical_rank[pid]) if pid in lexical_rank else 0.0
-        expected += 10 / (10 + dense_rank[pid])
-        assert item.score == pytest.approx(expected, abs=1e-6)
+        assert item.score == pytest.approx(near[pid] + 0.5 * bm25.get(pid, 0.0) / most, abs=1e-4)
         assert item.dense == pytest.approx(near[pid], abs=1e-4)
+        assert item.dense_rank == 1 + sum(value > near[pid] + 1e-7 for value in near.values())
     assert [item.score for item in found.passages] == sorted((item.score for item in found.passages), reverse=True)
 
 

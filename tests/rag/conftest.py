@@ -43,7 +43,7 @@ def make_passage() -> PassageMaker:
             text=text,
             sentences=sentences,
         )
-        return ScoredPassage(passage, score, 0.5, 0, 0.0, 1, 1, 0)
+        return ScoredPassage(passage, score, 0.5, 0, 1, 0.5, 1, 0.0, False)
 
     return make
 

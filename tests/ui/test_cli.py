@@ -278,18 +278,21 @@ def test_passages_are_printed_with_their_places(dragoman: Dragoman, sample_index
 def test_a_search_is_explained(dragoman: Dragoman, sample_index: Path) -> None:
     asked = 'Which telescope left "French Guiana"?'
     shown = dragoman("search", asked, "-k", 3, "--explain", "--index", sample_index).out
-    assert "vectors: rank 1; similarity 0." in shown
-    assert "above what is usual in en" in shown
-    assert "words: rank 1; telescope" in shown
+    assert re.search(r"\+0\.\d{3} above what is usual: 0\.\d{3} is usual in en for this question", shown)
+    assert re.search(r"vectors: rank 1, similarity 0\.\d{3}", shown)
+    assert re.search(r"words: rank 1, \d+% of what the question says: telescope", shown)
+    assert "holds what the question quotes" in shown
     found = dragoman("search", asked, "-k", 3, "--explain", "--json", "--index", sample_index).json
     for result in found["results"]:
         why = result["explanation"]
-        assert set(why) == {"dense", "lexical", "quoted"}
+        assert set(why) == {"dense", "lexical", "quoted", "level"}
         assert why["dense"]["rank"] > 0
         assert ("telescope" in why["lexical"]["terms"]) == (
             "telescope" in result["text"].lower() + result["title"].lower()
         )
-        assert (why["quoted"]["rank"] > 0) == ("French Guiana" in result["text"])
+        assert why["quoted"] == ("French Guiana" in result["text"])
+        words = 0.5 * why["lexical"]["score"] + 0.3 * why["quoted"]
+        assert result["score"] == pytest.approx(why["dense"]["score"] + words - why["level"], abs=2e-4)
     plain = dragoman("search", asked, "--json", "--index", sample_index).json
     assert "explanation" not in plain["results"][0]
 

@@ -108,7 +108,7 @@ def answer(
         answer_language="en",
         sentences=(AnswerSentence(text, True, (1,)),),
         citations=(citation,),
-        retrieved=(ScoredPassage(stored, 1.0, 0.5, 0, 0.0, 1, 1, 0),),
+        retrieved=(ScoredPassage(stored, 1.0, 0.5, 0, 1, 0.5, 1, 0.0, False),),
         relevance=0.9,
     )
 
