@@ -14,6 +14,7 @@ from index.backends.base import EVERYTHING, Filter, Snapshot, StoredPassage
 from index.encoders.base import Encoder, FloatArray, LateInteraction
 from index.fusion import Copies, language_group, levels, with_places_for_others
 from index.language import detect_language, function_words, same_language
+from index.relevance import PASSAGE, RESULT, Weights, above_usual, probability
 from index.terms import terms
 
 MAX_QUESTION_CHARS = 2_000
@@ -53,6 +54,7 @@ class ScoredPassage:
     lexical_rank: int
     level: float
     quoted: bool
+    relevance: float = 0.0  # in [0, 1]: how probable it is that this passage bears on the question
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,7 @@ def search(
     sizes = _sizes(snapshot, where)
     dense = _dense_leg(snapshot, encoder, question, n, [*lexical, *(quoting - lexical.keys())], sizes, settings, where)
     ranked = _fuse(snapshot, language, dense, lexical, quoting, sizes, k, settings)
-    relevance = _relevance(snapshot, wanted, language, ranked)
+    relevance = _relevance(RESULT, ranked[0], language, sum(sizes.values()), settings) if ranked else 0.0
     warnings = tuple(_warnings(snapshot, encoder, language))
     return SearchResult(question, language, tuple(ranked), relevance, warnings, (*wanted, *phrases))
 
@@ -273,7 +275,7 @@ def _fuse(
     others = {pid for pid, tag in languages.items() if not same_language(language, tag)}
     passages = _told_once(snapshot, order, others, k, settings)
     chosen = with_places_for_others(list(passages), others, k, settings.reserved_share)
-    return [
+    found = [
         ScoredPassage(
             passages[pid],
             scores[pid],
@@ -284,6 +286,17 @@ def _fuse(
         )
         for pid in chosen
     ]
+    return [
+        replace(item, relevance=_relevance(PASSAGE, item, language, sum(sizes.values()), settings)) for item in found
+    ]
+
+
+def _relevance(
+    weights: Weights, item: ScoredPassage, language: str, n_passages: int, settings: SearchSettings
+) -> float:
+    same = same_language(language, item.passage.language)
+    raw = item.dense + settings.lexical_weight * item.words
+    return probability(weights, item.dense, above_usual(raw, item.level, same, n_passages), same)
 
 
 def _told_once(
@@ -302,34 +315,6 @@ def _told_once(
         passages = snapshot.passages(some)
         kept |= {pid: passages[pid] for pid in some if pid in passages and copies.original(passages[pid]) == pid}
     return kept
-
-
-def _relevance(snapshot: Snapshot, query_terms: Sequence[str], language: str, ranked: Sequence[ScoredPassage]) -> float:
-    """How probable it is that the best passages bear on the question, 0 to 1.
-
-    Logistic in the best dense score, in whether that passage is in the question's language (where
-    unrelated passages are nearer too), and in the share of the question's information (sum of
-    its terms' IDF) that the best of the first three passages holds. Fitted on XQuAD's
-    development half with and without the gold article, docs/decisions/0008.
-    """
-    if not ranked:
-        return 0.0
-    unique = list(dict.fromkeys(query_terms))
-    frequency = snapshot.document_frequency(unique)
-    n = snapshot.n_passages()
-    idf = {term: math.log(1 + n / (1 + frequency.get(term, 0))) for term in unique}
-    total = sum(idf.values())
-    coverage = 0.0
-    for item in ranked[:3]:
-        held = set(terms(item.passage.text))
-        coverage = max(coverage, sum(value for term, value in idf.items() if term in held) / total if total else 0.0)
-    best = max(ranked, key=lambda item: item.dense)
-    same = same_language(language, best.passage.language)
-    dense, words, own, bias = _RELEVANCE
-    return 1 / (1 + math.exp(-(dense * best.dense + words * coverage + own * same + bias)))
-
-
-_RELEVANCE = (21.21, 3.51, -4.42, -7.22)  # of the dense score, the coverage, the same language; and the bias
 
 
 def _warnings(snapshot: Snapshot, encoder: Encoder, language: str) -> list[str]:

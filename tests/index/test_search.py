@@ -282,7 +282,8 @@ def test_function_words_are_not_looked_up_unless_there_is_nothing_else() -> None
 
 def test_relevance_rises_with_nearness_and_with_shared_words() -> None:
     def relevance(cosine: float, text: str) -> float:
-        snapshot = TableSnapshot({1: (passage(1, text), at_cosines(cosine))}, [1])
+        lexical = [1] if "telescope" in text else []
+        snapshot = TableSnapshot({1: (passage(1, text), at_cosines(cosine))}, [1], lexical)
         return search(snapshot, FixedEncoder(), ENGLISH).relevance
 
     far, near = relevance(0.1, "something else"), relevance(0.6, "something else")

@@ -1,0 +1,41 @@
+"""How probable it is that a passage bears on the question, and that any does: in [0, 1], calibrated.
+
+Logistic in three things that hold across languages: how near the passage is, how far it is above
+what passages of its language reach that do not answer, and whether it is in the question's language
+(where strangers are nearer too). Fitted by `python -m eval.relevance`; docs/decisions/0008.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+_FEW = 10  # passages in all: at so many their level counts half, and what is usual elsewhere the other half
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Of the dense score, of the distance above the level, of the same language; and the bias."""
+
+    dense: float
+    above: float
+    same: float
+    bias: float
+
+
+# What is usual in a pool of passages, by whether they are in the question's language.
+USUAL = {True: 0.27, False: 0.22}
+RESULT = Weights(4.32, 12.19, -2.72, -2.64)  # that one of the passages bears on the question, by the first
+PASSAGE = Weights(4.32, 12.19, -2.72, -2.64)  # that this passage does
+
+
+def above_usual(raw: float, level: float, same: bool, n_passages: int) -> float:
+    """How far a score is above what is usual; where there are few passages, that is not known from them alone."""
+    weight = n_passages / (n_passages + _FEW)
+    return raw - weight * level - (1 - weight) * USUAL[same]
+
+
+def probability(weights: Weights, dense: float, above: float, same: bool) -> float:
+    """The logistic function of the weighted sum."""
+    total = weights.dense * dense + weights.above * above + weights.same * same + weights.bias
+    return 1 / (1 + math.exp(-max(-500.0, min(500.0, total))))
