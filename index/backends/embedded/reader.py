@@ -6,7 +6,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,16 @@ from index.backends.embedded import vectors as vec
 from index.backends.embedded.manifest import VECTORS, Manifest, VectorFile, read_manifest, sha256_of
 from index.backends.embedded.schema import connect, folded, has_tags, translated
 from index.encoders.base import FloatArray
+
+_MAX_FILTERS = 16  # whose passages are remembered
+
+
+@dataclass(slots=True)
+class _Facts:
+    """What every search of one generation asks, counted once."""
+
+    languages: dict[str, int] | None = None
+    vector_ids: dict[Filter, vec.IntArray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +39,7 @@ class _Loaded:
     view: vec.VectorView
     base_max_pid: int
     note: str
+    facts: _Facts = field(default_factory=_Facts)
 
 
 class Rows:
@@ -83,9 +94,8 @@ class Reader:
             try:
                 connection.execute("BEGIN")
                 meta = dict(connection.execute("SELECT key, value FROM meta"))
-                yield EmbeddedSnapshot(
-                    connection, self._vectors(connection, meta), int(meta["dim"]), meta["settings_key"]
-                )
+                loaded = self._vectors(connection, meta)
+                yield EmbeddedSnapshot(connection, loaded.view, loaded.facts, int(meta["dim"]), meta["settings_key"])
                 connection.execute("COMMIT")
             except BaseException:
                 connection.close()
@@ -109,11 +119,11 @@ class Reader:
         except IndexError:
             return connect(self._folder)
 
-    def _vectors(self, connection: sqlite3.Connection, meta: dict[str, str]) -> vec.VectorView:
+    def _vectors(self, connection: sqlite3.Connection, meta: dict[str, str]) -> _Loaded:
         generation, key = int(meta["generation"]), meta["settings_key"]
         loaded = self._loaded
         if loaded and loaded.generation == generation and loaded.settings_key == key:
-            return loaded.view
+            return loaded
         with self._lock:
             loaded = self._loaded
             # Of no use: a base that this older snapshot is behind, and one whose deletions the store has forgotten.
@@ -126,7 +136,7 @@ class Reader:
             fresh = self._catch_up(connection, meta, loaded if usable else None)
             if loaded is None or fresh.generation >= loaded.generation:
                 self._loaded = fresh
-            return fresh.view
+            return fresh
 
     def _catch_up(self, connection: sqlite3.Connection, meta: dict[str, str], loaded: _Loaded | None) -> _Loaded:
         dim, key = int(meta["dim"]), meta["settings_key"]
@@ -229,9 +239,11 @@ def _condition(where: Filter, tagged: bool) -> tuple[str, list[str]]:
 class EmbeddedSnapshot:
     """One state of the index; see `index.backends.base.Snapshot`."""
 
-    def __init__(self, connection: sqlite3.Connection, view: vec.VectorView, dim: int, settings_key: str) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, view: vec.VectorView, facts: _Facts, dim: int, settings_key: str
+    ) -> None:
         self._connection, self._view, self._dim, self._key = connection, view, dim, settings_key
-        self._allowed: dict[Filter, vec.IntArray] = {}
+        self._facts = facts
 
     def dense(self, query: FloatArray, n: int, where: Filter = EVERYTHING) -> list[tuple[int, float]]:
         languages = {name for name in self._view.languages() if where.takes(name)} if where.languages else None
@@ -239,8 +251,11 @@ class EmbeddedSnapshot:
 
     def _vector_ids(self, where: Filter) -> vec.IntArray:
         """Ids of the vectors of all passages that `where` takes."""
-        known = self._allowed.get(where)
+        where = replace(where, languages=())  # those have lists of their own
+        known = self._facts.vector_ids.get(where)
         if known is None:
+            if len(self._facts.vector_ids) >= _MAX_FILTERS:
+                self._facts.vector_ids.clear()
             condition, values = _condition(where, has_tags(self._connection))
             rows = self._connection.execute(
                 "SELECT p.pid, p.n_vectors FROM passages p JOIN documents d USING (doc_pk)"
@@ -248,7 +263,7 @@ class EmbeddedSnapshot:
                 (self._key, *values),
             )
             known = np.concatenate([np.empty(0, np.int64), *(vec.part_ids(pid, n) for pid, n in rows)])
-            self._allowed[where] = known
+            self._facts.vector_ids[where] = known
         return known
 
     def lexical(self, terms: Sequence[str], n: int, where: Filter = EVERYTHING) -> list[tuple[int, float]]:
@@ -308,9 +323,10 @@ class EmbeddedSnapshot:
         return dict(connection.execute(f"SELECT term, doc FROM temp.vocabulary WHERE term IN ({marks})", tuple(terms)))
 
     def languages(self) -> dict[str, int]:
-        return dict(
-            self._connection.execute("SELECT language, count(*) FROM passages GROUP BY language ORDER BY 2 DESC, 1")
-        )
+        if self._facts.languages is None:
+            counts = self._connection.execute("SELECT language, count(*) FROM passages GROUP BY language")
+            self._facts.languages = dict(sorted(counts, key=lambda row: (-row[1], row[0])))
+        return self._facts.languages
 
     def n_passages(self) -> int:
-        return int(self._connection.execute("SELECT count(*) FROM passages").fetchone()[0])
+        return sum(self.languages().values())
