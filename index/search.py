@@ -15,7 +15,7 @@ from index.encoders.base import Encoder, FloatArray, LateInteraction
 from index.fusion import Copies, language_group, levels, with_places_for_others
 from index.language import detect_language, function_words, same_language
 from index.relevance import PASSAGE, RESULT, Weights, above_usual, probability
-from index.terms import terms
+from index.terms import number_terms, terms, with_relatives
 
 MAX_QUESTION_CHARS = 2_000
 
@@ -125,10 +125,14 @@ def _sizes(snapshot: Snapshot, where: Filter) -> Counter[str]:
 
 
 def query_terms(question: str, language: str) -> list[str]:
-    """The question's terms without its function words, unless nothing else is left."""
+    """What the question is looked for by: its terms without its function words, unless nothing else is left.
+
+    With the beginnings of its words and its numbers in plain digits, as in what is indexed.
+    """
     found = terms(question)
     common = function_words(language)
-    return [term for term in found if term not in common and (len(term) > 1 or not term.isascii())] or found
+    telling = [term for term in found if term not in common and (len(term) > 1 or not term.isascii())] or found
+    return [*with_relatives(telling), *number_terms(question)]
 
 
 _QUOTED = regex.compile(

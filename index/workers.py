@@ -27,7 +27,7 @@ from index.documents import Document
 from index.encoders.base import Encoder
 from index.encoders.static import StaticEncoder
 from index.settings import IndexSettings
-from index.terms import terms
+from index.terms import indexed_terms
 
 Batch = list[tuple[Document, str]]
 # Starting processes takes about a second: the first batches are done here meanwhile.
@@ -148,8 +148,8 @@ def encode(batch: Batch, encoder: Encoder, settings: IndexSettings) -> list[Enco
             document,
             tuple(passages),
             tuple(next(vectors).astype(np.float16) for _ in passages),
-            tuple(" ".join(terms(passage.text)) for passage in passages),
-            " ".join(terms(document.metadata.title)),
+            tuple(" ".join(indexed_terms(passage.text)) for passage in passages),
+            " ".join(indexed_terms(document.metadata.title)),
             file,
         )
         for document, file, passages in cut

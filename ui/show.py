@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from index.search import ScoredPassage, SearchResult
-from index.terms import terms
+from index.terms import BEGINNING, indexed_terms
 from rag.answer import Answer, Citation
 
 
@@ -51,8 +51,14 @@ def search_json(found: SearchResult, *, explain: bool = False) -> dict[str, Any]
 
 def met_terms(found: SearchResult, item: ScoredPassage) -> list[str]:
     """What the lexical leg looked for that the passage holds."""
-    held = f" {' '.join(terms(item.passage.text))} {' '.join(terms(item.passage.title))} "
-    return [term for term in dict.fromkeys(found.query_terms) if f" {term} " in held]
+    held = f" {' '.join(indexed_terms(item.passage.text))} {' '.join(indexed_terms(item.passage.title))} "
+    met = [term for term in dict.fromkeys(found.query_terms) if f" {term} " in held]
+    # The beginning of a word is shown where the word itself is not there.
+    return [
+        f"{term.removeprefix(BEGINNING)}-" if term.startswith(BEGINNING) else term
+        for term in met
+        if not (term.startswith(BEGINNING) and any(word.startswith(term.removeprefix(BEGINNING)) for word in met))
+    ]
 
 
 def explanation_lines(found: SearchResult, item: ScoredPassage) -> Iterator[str]:

@@ -18,9 +18,9 @@ from index.backends.embedded import EmbeddedBackend
 from index.build import ingest
 from index.encoders.base import Encoder, FloatArray
 from index.encoders.static import StaticEncoder
-from index.language import detect_language, function_words
-from index.search import MAX_QUESTION_CHARS, SearchSettings, check_question, quoted, search
-from index.terms import terms
+from index.language import detect_language
+from index.search import MAX_QUESTION_CHARS, SearchSettings, check_question, query_terms, quoted, search
+from index.terms import indexed_terms
 from rag.testing import HashEncoder
 
 # Fixed here, so that hand-made sums do not move with the tuned defaults.
@@ -159,8 +159,8 @@ def test_the_legs_are_added() -> None:
         dense=[1, 2, 3],
         lexical=[2, 3, 1, 4],
     )
-    # No passage holds "name", "big" or "telescope": IDF log(4.5 / 0.5) each.
-    most = 2.2 * 3 * math.log(9)
+    # No passage holds "name", "big", "telescope" or the beginnings of the first and the last: IDF log(4.5 / 0.5) each.
+    most = 2.2 * 5 * math.log(9)
     found = search(snapshot, FixedEncoder(), ENGLISH, settings=SETTINGS)
     assert found.language == "en"
     assert [item.passage.pid for item in found.passages] == [1, 2, 3, 4]
@@ -176,7 +176,9 @@ def test_the_legs_are_added() -> None:
 
 def test_words_that_hold_all_that_the_question_says_count_at_most_once() -> None:
     snapshot = table((1, "en", at_cosines(0.5)), dense=[1], lexical=[1])
-    snapshot.frequency = {"name": 1, "big": 1, "telescope": 1}  # no information: IDF log(0.5 / 1.5) is under 0
+    snapshot.frequency = dict.fromkeys(
+        ["name", "big", "telescope", "‿name", "‿tele"], 1
+    )  # no information: IDF log(0.5 / 1.5) is under 0
     (item,) = search(snapshot, FixedEncoder(), ENGLISH, settings=SETTINGS).passages
     assert (item.words, item.score) == pytest.approx((1.0, 0.5 + 0.5), abs=1e-6)
 
@@ -201,7 +203,7 @@ def test_what_is_usual_in_a_language_is_taken_off() -> None:
 def test_a_passage_that_holds_what_the_question_quotes_comes_first() -> None:
     snapshot = table((1, "en", at_cosines(0.6)), (2, "en", at_cosines(0.5)), dense=[1, 2], lexical=[2])
     found = search(snapshot, FixedEncoder(), 'What is the "golden mirror" of?', settings=SETTINGS).passages
-    assert snapshot.asked == [["golden", "mirror"], ["golden mirror"]]
+    assert snapshot.asked == [["golden", "mirror", "‿gold", "‿mirr"], ["golden mirror"]]
     assert [(item.passage.pid, item.quoted) for item in found] == [(2, True), (1, False)]
     assert found[0].score == pytest.approx(0.5 + 0.5 * found[0].words + 0.3, abs=1e-6)
 
@@ -275,9 +277,9 @@ def test_an_index_without_passages_finds_nothing_and_says_so_with_relevance_zero
 def test_function_words_are_not_looked_up_unless_there_is_nothing_else() -> None:
     snapshot = table((1, "en", at_cosines(0.9)), dense=[1])
     search(snapshot, FixedEncoder(), ENGLISH)
-    assert snapshot.asked[-1] == ["name", "big", "telescope"]
+    assert snapshot.asked[-1] == ["name", "big", "telescope", "‿name", "‿tele"]
     search(snapshot, FixedEncoder(), "What is the how?")
-    assert snapshot.asked[-1] == ["what", "is", "the", "how"]
+    assert snapshot.asked[-1] == ["what", "is", "the", "how", "‿what"]
 
 
 def test_relevance_rises_with_nearness_and_with_shared_words() -> None:
@@ -313,9 +315,9 @@ def test_the_ranking_of_a_real_index_is_that_of_a_plain_loop(
         for pid, stored in snapshot.passages(list(near)).items():
             near[pid] += 0.6 * max_sim_by_hand(encoder, question, stored.text)
         # What the full-text index scores is taken from it; that it finds the right words is tested in test_terms.
-        wanted = [term for term in terms(question) if term not in function_words(detect_language(question))]
+        wanted = query_terms(question, detect_language(question))
         bm25 = dict(snapshot.lexical(wanted, 10_000))
-        texts = [set(terms(p.text) + terms(p.title)) for p in snapshot.passages(list(near)).values()]
+        texts = [{*indexed_terms(p.text), *indexed_terms(p.title)} for p in snapshot.passages(list(near)).values()]
     counts = {term: sum(term in held for held in texts) for term in set(wanted)}
     most = 2.2 * sum(max(1e-6, math.log((len(near) - n + 0.5) / (n + 0.5))) for n in counts.values())
     assert len(found.passages) == 10

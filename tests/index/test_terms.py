@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from index.backends.embedded.schema import create
-from index.terms import terms
+from index.terms import BEGINNING, han_number, indexed_terms, number_terms, terms, with_relatives
 
 SAMPLES = Path(__file__).parent.parent.parent / "ui" / "samples" / "articles"
 
@@ -107,3 +107,57 @@ def test_a_term_is_made_of_letters_marks_and_digits_only(text: str) -> None:
     for term in terms(text):
         assert term
         assert all(unicodedata.category(char)[0] in "LMN" or unicodedata.category(char) == "Cn" for char in term)
+
+
+@pytest.mark.parametrize(
+    ("numeral", "number"),
+    [
+        ("十二", 12), ("二十", 20), ("二十三", 23), ("三百零五", 305), ("一千二百", 1_200), ("两千", 2_000),
+        ("兩萬", 20_000), ("一億二千萬", 120_000_000), ("三萬億", 3 * 10**12), ("一九九八", 1998), ("二〇二四", 2024), ("千", 1_000),
+        ("三四", None), ("一一", None), ("三四十", None), ("萬億", None), ("壹佰", 100),
+    ],
+)  # fmt: skip
+def test_a_number_in_han_characters_is_read(numeral: str, number: int | None) -> None:
+    assert han_number(numeral) == number
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        ("望遠鏡有十八塊鏡子，造價一百億美元。", ["18", "10000000000"]),
+        ("It cost 1,200,000 and 3,5 more, 1,2345 or 12,34.", ["1200000"]),
+        ("١٬٢٠٠", ["1200"]),
+        ("一 万", []),
+        ("１，２００", ["1200"]),
+    ],
+)
+def test_numbers_are_found_in_other_notations(text: str, numbers: list[str]) -> None:
+    assert number_terms("".join(str(unicodedata.decimal(c, c)) for c in text)) == numbers
+
+
+def test_digits_of_every_script_are_one() -> None:
+    assert terms("عام ٢٠٢٠") == ["عام", "2020"]
+    assert terms("वर्ष २०११ ปี ๒๕๖๗ １２") == [*terms("वर्ष"), "2011", "ปี", "2567", "12"]
+
+
+def test_the_beginnings_of_words_are_marked_and_follow_the_terms() -> None:
+    found = with_relatives(terms("The telescopes see 2021 망원경 望遠鏡"))
+    assert found[:3] == ["the", "telescopes", "see"]
+    assert [term for term in found if term.startswith(BEGINNING)] == ["‿tele"]
+    assert with_relatives(["кошками", "кошка", "кот", "משקפיים"])[4:] == ["‿кошк", "‿кошк", "‿משקפ"]
+
+
+def test_an_inflected_form_finds_its_relatives_in_the_store() -> None:
+    rows = [" ".join(indexed_terms(text)) for text in ("Он видел кошку.", "Он видел собак.", "十八個")]
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    create(connection)
+    connection.executemany("INSERT INTO terms (body, title) VALUES (?, '')", [(row,) for row in rows])
+
+    def found(question: str) -> list[int]:
+        expression = " OR ".join(f'"{term}"' for term in indexed_terms(question))
+        return [row for (row,) in connection.execute("SELECT rowid FROM terms WHERE terms MATCH ?", (expression,))]
+
+    assert found("кошками") == [1]
+    assert found("18") == [3]
+    assert found("кот") == []
+    connection.close()

@@ -21,7 +21,7 @@ from index.build import Progress, ingest
 from index.documents import Document, Metadata
 from index.encoders.base import Encoder, part_ranges
 from index.settings import IndexSettings, Parts
-from index.terms import terms
+from index.terms import indexed_terms
 from index.workers import Workers, encode, fitted
 from rag.testing import HashEncoder
 
@@ -243,8 +243,8 @@ def test_a_batch_is_cut_encoded_and_split_into_terms(encoder: Encoder) -> None:
     settings = IndexSettings(target_tokens=200, max_tokens=300, parts=Parts.PAIRS)
     (item,) = encode([(document, "/file")], encoder, settings)
     (passage,) = item.passages
-    assert (item.file, item.title_terms.split()) == ("/file", terms("新幹線"))
-    assert item.terms[0].split() == terms(text)
+    assert (item.file, item.title_terms.split()) == ("/file", indexed_terms("新幹線"))
+    assert item.terms[0].split() == indexed_terms(text)
     sentences = [text[a:b] for a, b in passage.sentences]
     assert len(sentences) == 3
     ranges = part_ranges(3, Parts.PAIRS)

@@ -29,7 +29,7 @@ from index.backends.embedded.schema import FORMAT_VERSION, bring_up_to_date, con
 from index.encoders.base import Encoder
 from index.errors import IndexLocked, SettingsMismatch, StoreError
 from index.settings import IndexSettings
-from index.terms import terms
+from index.terms import indexed_terms
 
 LOCK = "writer.lock"
 # A vector file is written anew when this much has come or gone since; less is caught up by readers in milliseconds.
@@ -274,7 +274,7 @@ class Writer:
         while rows := cursor.fetchmany(2_000):
             self._connection.executemany(
                 "INSERT INTO terms (rowid, body, title) VALUES (?, ?, ?)",
-                [(pid, " ".join(terms(body)), " ".join(terms(title))) for pid, body, title in rows],
+                [(pid, " ".join(indexed_terms(body)), " ".join(indexed_terms(title))) for pid, body, title in rows],
             )
 
     def next_generation(self) -> None:
