@@ -81,7 +81,7 @@ class StoredPassage:
 class Filter:
     """Which passages a search may find; a field that is empty restricts nothing.
 
-    A passage is found if it has one of `languages` (`zh` takes `zh-Hant` and `zh-Hans` too), and its
+    A passage is found if it has one of `languages` (`zh` takes `zh-Hant` and `zh-Hans` too, case ignored), and its
     document is dated from `since` to `until`, both days included (one without a date is not found
     then), has one of `sources` (the source itself, a folder above it, or a pattern with `*` and
     `?`), and has one of `tags` (case ignored).
@@ -109,9 +109,9 @@ class Filter:
 
     def takes(self, language: str) -> bool:
         """Whether passages of `language` may be found."""
-        return not self.languages or any(
-            language == wanted or language.startswith(f"{wanted}-") for wanted in self.languages
-        )
+        own = language.lower()
+        wanted = [name.lower() for name in self.languages]
+        return not wanted or any(own == name or own.startswith(f"{name}-") for name in wanted)
 
 
 _DATE = re.compile(r"\d{4}(?:-(?:0[1-9]|1[0-2])(?:-(?:0[1-9]|[12]\d|3[01]))?)?")

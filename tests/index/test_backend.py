@@ -537,6 +537,7 @@ FILTERED = (
         (Filter(languages=("en",)), "a"),
         (Filter(languages=("zh",)), "cd"),
         (Filter(languages=("zh-Hant", "ko")), "bc"),
+        (Filter(languages=("ZH-hant", "EN")), "ac"),
         (Filter(languages=("z",)), ""),
         (Filter(since="2024"), "acn"),
         (Filter(since="2024-03"), "an"),

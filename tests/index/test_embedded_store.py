@@ -13,13 +13,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from index.backends.base import EncodedDocument
+from index.backends.base import EncodedDocument, Filter
 from index.backends.embedded import EmbeddedBackend, Writer, examine, repair
 from index.backends.embedded.manifest import MANIFEST, VECTORS, read_manifest
 from index.backends.embedded.reader import EmbeddedSnapshot
@@ -416,6 +417,32 @@ def test_an_index_of_a_newer_version_is_refused_by_all_who_open_it(folder: Path)
             use(folder)
     alter(folder, f"PRAGMA user_version = {FORMAT_VERSION}")
     assert examine(folder) == []  # nothing was changed meanwhile, and no lock was kept
+
+
+def test_an_index_of_the_first_format_is_read_as_it_is_and_brought_up_to_date_when_written_to(tmp_path: Path) -> None:
+    folder = tmp_path / "index"
+    with Writer(folder, ENCODER, SETTINGS) as writer:
+        writer.upsert(documents(range(3)))
+    alter(folder, "DROP TABLE tags")
+    alter(folder, "PRAGMA user_version = 1")
+    backend = EmbeddedBackend(folder)
+    query = ENCODER.encode_queries(["x"])[0]
+    with backend.snapshot() as snapshot:
+        assert len(snapshot.dense(query, 1_000)) > 0
+        assert snapshot.dense(query, 1_000, Filter(tags=("new",))) == []
+        assert snapshot.lexical(["stands"], 10, Filter(tags=("new",))) == []
+    assert [item.tags for item in backend.documents()] == [(), (), ()]
+    backend.close()
+    assert examine(folder) == []
+    (tagged,) = documents([9])
+    tagged = replace(tagged, document=replace(tagged.document, metadata=Metadata("New", language="en", tags=("New",))))
+    with Writer(folder, ENCODER, SETTINGS) as writer:
+        writer.upsert([tagged])
+    backend = EmbeddedBackend(folder)
+    with backend.snapshot() as snapshot:
+        found = snapshot.passages([pid for pid, _ in snapshot.lexical(["stands"], 10, Filter(tags=("new",)))])
+        assert {passage.source for passage in found.values()} == {"d/9.txt"}
+    backend.close()
 
 
 def every_use(folder: Path) -> Iterator[Callable[[], object]]:

@@ -221,7 +221,8 @@ def _condition(where: Filter, tagged: bool) -> tuple[str, list[str]]:
             values.extend(value for choice in choices for value in choice)
 
     any_of(
-        "p.language = ? OR substr(p.language, 1, length(?) + 1) = ? || '-'", [(name,) * 3 for name in where.languages]
+        "lower(p.language) = ? OR substr(lower(p.language), 1, length(?) + 1) = ? || '-'",
+        [(name.lower(),) * 3 for name in where.languages],
     )
     any_of(
         "d.source = ? OR d.source GLOB ? OR substr(d.source, 1, length(?)) = ?",
