@@ -82,16 +82,19 @@ class Copies:
     def __init__(self, share: float) -> None:
         """`share` of the shingles of the shorter passage that makes it a copy, in (0, 1]."""
         self._share = share
-        self._seen: dict[str, list[tuple[int, frozenset[tuple[str, ...]]]]] = defaultdict(list)
+        self._seen: dict[str, list[tuple[int, frozenset[tuple[str, ...]], frozenset[str]]]] = defaultdict(list)
 
     def original(self, passage: StoredPassage) -> int:
         """The pid of the passage that this one repeats, or its own, which is remembered."""
         words = terms(passage.text)
         shingles = frozenset(tuple(words[i : i + _SHINGLE]) for i in range(max(1, len(words) - _SHINGLE + 1)))
+        figures = frozenset(word for word in words if any(char.isdecimal() for char in word))
         seen = self._seen[language_group(passage.language)]
-        for pid, other in seen:
+        for pid, other, others_figures in seen:
             shorter = min(len(shingles), len(other))
+            if not figures <= others_figures:
+                continue  # the same words about another year are another statement
             if shingles == other or (shorter >= _MIN_SHINGLES and len(shingles & other) >= self._share * shorter):
                 return pid
-        seen.append((passage.pid, shingles))
+        seen.append((passage.pid, shingles, figures))
         return passage.pid

@@ -11,7 +11,7 @@ import os
 import signal
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -135,7 +135,8 @@ class _Worker:
         self._connection.close()
         self._process.kill()
         self._process.join()
-        self._process.close()
+        with suppress(ValueError):  # two threads that wait for one dead process: the second cannot see that it is
+            self._process.close()
 
 
 def encode(batch: Batch, encoder: Encoder, settings: IndexSettings) -> list[EncodedDocument]:

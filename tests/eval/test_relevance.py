@@ -57,8 +57,8 @@ def test_the_probability_is_the_logistic_function() -> None:
 
 
 def test_of_few_passages_what_is_usual_elsewhere_is_taken_off() -> None:
-    assert above_usual(0.6, 0.6, True, 10) == pytest.approx(0.6 - 0.5 * 0.6 - 0.5 * USUAL[True])
-    assert above_usual(0.6, 0.2, False, 990) == pytest.approx(0.6 - 0.99 * 0.2 - 0.01 * USUAL[False])
+    assert above_usual(0.6, 0.6, True, 120) == pytest.approx(0.6 - 0.5 * 0.6 - 0.5 * USUAL[True])
+    assert above_usual(0.6, 0.2, False, 11_880) == pytest.approx(0.6 - 0.99 * 0.2 - 0.01 * USUAL[False])
 
 
 def test_the_command_fits_on_a_small_world_and_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -26,7 +26,7 @@ from index.encoders.base import Encoder, FloatArray, LateInteraction, unit_rows
 from index.encoders.langchain import LangChainEncoder
 from index.encoders.static import EMBEDDED, StaticEncoder
 from index.errors import EncoderUnavailable
-from index.search import search
+from index.search import SearchSettings, search
 from index.settings import IndexSettings, Parts
 from rag.testing import HashEncoder
 
@@ -56,6 +56,9 @@ TEXTS = [
 @pytest.fixture(scope="module")
 def reference() -> StaticModel:
     return StaticModel.from_pretrained(EMBEDDED)
+
+
+_COPIES_TOO = SearchSettings(copy_share=2.0)  # passages that hold nearly the same words are all wanted
 
 
 def test_its_vectors_are_those_of_model2vec(encoder: Encoder, reference: StaticModel) -> None:
@@ -457,7 +460,8 @@ def test_an_index_made_with_a_transformer_finds_its_passages_and_truncates_none(
     with backend.snapshot() as snapshot:
         assert snapshot.n_passages() > 5
         found = search(snapshot, encoder, "Water runs down the hill.", k=100)
-        passages = [item.passage for item in found.passages]
+        pids = [pid for pid, _ in snapshot.dense(encoder.encode_queries(["Water"])[0], 10_000)]
+        passages = list(snapshot.passages(pids).values())
         assert len(passages) == snapshot.n_passages()
         stored = snapshot.vectors([passage.pid for passage in passages])
     tokenizer: Any = PreTrainedTokenizerFast.from_pretrained(bert)
@@ -566,12 +570,12 @@ def test_the_hash_encoder_is_an_encoder_whose_vectors_follow_shared_letters() ->
 
 
 def test_the_hash_encoder_makes_an_index_that_respects_its_limit(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("One two three four five six. " * 30, "utf-8")
+    (tmp_path / "a.txt").write_text(" ".join(f"One two three four five six {i}." for i in range(30)), "utf-8")
     encoder = HashEncoder(max_tokens=50)
     ingest(tmp_path / "index", [str(tmp_path / "a.txt")], encoder, IndexSettings(), n_workers=1)
     backend = EmbeddedBackend(tmp_path / "index")
     with backend.snapshot() as snapshot:
-        found = search(snapshot, encoder, "three four", k=50)
+        found = search(snapshot, encoder, "three four", k=50, settings=_COPIES_TOO)
     assert len(found.passages) > 5
     assert max(encoder.count_tokens([item.passage.text for item in found.passages])) <= 50
     backend.close()

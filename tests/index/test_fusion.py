@@ -99,3 +99,11 @@ def test_short_passages_are_copies_only_if_they_say_the_same() -> None:
     assert copies.original(passage(1, "Open at nine.")) == 1
     assert copies.original(passage(2, "Open at nine daily.")) == 2
     assert copies.original(passage(3, "open at nine")) == 1
+
+
+def test_the_same_words_about_another_year_are_no_copy() -> None:
+    told = "In {} the harbour moved more goods than in any year before, and the town was proud of what it had built."
+    copies = Copies(0.8)
+    assert [copies.original(passage(i, told.format(2020 + i))) for i in (1, 2)] == [1, 2]
+    assert copies.original(passage(3, told.format(2021) + " So it was said.")) == 1
+    assert copies.original(passage(4, told.format("that year"))) == 1

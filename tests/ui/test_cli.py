@@ -150,6 +150,7 @@ def test_an_abstention_has_the_same_shape_and_is_no_failure(dragoman: Dragoman, 
 INDEX = {"index", "added", "replaced", "unchanged", "deleted", "passages", "failed", "seconds"}
 DOCUMENT = {
     "doc_id", "location", "source", "title", "url", "author", "date", "language", "n_chars", "n_passages", "stale",
+    "tags",
 }  # fmt: skip
 
 
