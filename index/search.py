@@ -26,7 +26,7 @@ class SearchSettings:
 
     n_candidates: int = 100  # passages a leg
     max_sim_weight: float = 0.6  # of the word by word score in the dense one; docs/decisions/0009
-    lexical_weight: float = 0.5  # of the share of the question's information that a passage's words hold; 0010
+    lexical_weight: float = 0.3  # of the share of the question's information that a passage's words hold; 0010
     quoted_weight: float = 0.3  # of holding what the question quotes
     level_weight: float = 1.0  # of what is usual in a passage's language, which is taken off; 0 takes nothing off
     reserved_share: float = 0.2  # of the places, for languages other than the question's
@@ -300,7 +300,7 @@ def _relevance(
 ) -> float:
     same = same_language(language, item.passage.language)
     raw = item.dense + settings.lexical_weight * item.words
-    return probability(weights, item.dense, above_usual(raw, item.level, same, n_passages), same)
+    return probability(weights, above_usual(raw, item.level, same, n_passages), same)
 
 
 def _told_once(

@@ -34,7 +34,6 @@ _THRESHOLDS = (0.3, 0.4, 0.5, 0.6)
 class Case:
     """A passage as found for a question: what is known of it, and whether it is the one wanted."""
 
-    dense: float
     above: float
     same: bool
     right: bool
@@ -106,15 +105,15 @@ def _cases(snapshot: Snapshot, encoder: Encoder, asked: Question, gold: set[str]
 def _case(item: ScoredPassage, language: str, right: bool, n_passages: int, settings: SearchSettings) -> Case:
     same = same_language(language, item.passage.language)
     raw = item.dense + settings.lexical_weight * item.words
-    return Case(item.dense, above_usual(raw, item.level, same, n_passages), same, right, item.level)
+    return Case(above_usual(raw, item.level, same, n_passages), same, right, item.level)
 
 
 def _labelled(case: Case, *, right: bool) -> Case:
-    return Case(case.dense, case.above, case.same, right, case.level)
+    return Case(case.above, case.same, right, case.level)
 
 
 def _report(console: Console, name: str, cases: list[Case]) -> list[Bin]:
-    features = np.array([[case.dense, case.above, case.same, 1.0] for case in cases])
+    features = np.array([[case.above, case.same, 1.0] for case in cases])
     labels = np.array([float(case.right) for case in cases])
     same = np.array([case.same for case in cases])
     # Questions in the passages' own language are one pair in twelve, and the usual ones: both kinds weigh the same.

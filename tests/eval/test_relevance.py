@@ -50,15 +50,15 @@ def test_the_area_under_the_curve_counts_pairs() -> None:
 
 
 def test_the_probability_is_the_logistic_function() -> None:
-    weights = Weights(2.0, 3.0, -1.0, 0.5)
-    assert probability(weights, 0.4, 0.1, True) == pytest.approx(1 / (1 + math.exp(-(0.8 + 0.3 - 1.0 + 0.5))))
-    assert probability(weights, 0.4, 0.1, False) == pytest.approx(1 / (1 + math.exp(-(0.8 + 0.3 + 0.5))))
-    assert 0 <= probability(weights, -1e9, 0, False) < 1e-100
+    weights = Weights(3.0, -1.0, 0.5)
+    assert probability(weights, 0.1, True) == pytest.approx(1 / (1 + math.exp(-(0.3 - 1.0 + 0.5))))
+    assert probability(weights, 0.1, False) == pytest.approx(1 / (1 + math.exp(-(0.3 + 0.5))))
+    assert 0 <= probability(weights, -1e9, False) < 1e-100
 
 
 def test_of_few_passages_what_is_usual_elsewhere_is_taken_off() -> None:
-    assert above_usual(0.6, 0.6, True, 120) == pytest.approx(0.6 - 0.5 * 0.6 - 0.5 * USUAL[True])
-    assert above_usual(0.6, 0.2, False, 11_880) == pytest.approx(0.6 - 0.99 * 0.2 - 0.01 * USUAL[False])
+    assert above_usual(0.6, 0.6, True, 60) == pytest.approx(0.6 - 0.5 * 0.6 - 0.5 * USUAL[True])
+    assert above_usual(0.6, 0.2, False, 5_940) == pytest.approx(0.6 - 0.99 * 0.2 - 0.01 * USUAL[False])
 
 
 def test_the_command_fits_on_a_small_world_and_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

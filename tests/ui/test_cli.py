@@ -292,7 +292,7 @@ def test_a_search_is_explained(dragoman: Dragoman, sample_index: Path) -> None:
             "telescope" in result["text"].lower() + result["title"].lower()
         )
         assert why["quoted"] == ("French Guiana" in result["text"])
-        words = 0.5 * why["lexical"]["score"] + 0.3 * why["quoted"]
+        words = 0.3 * why["lexical"]["score"] + 0.3 * why["quoted"]
         assert result["score"] == pytest.approx(why["dense"]["score"] + words - why["level"], abs=2e-4)
     plain = dragoman("search", asked, "--json", "--index", sample_index).json
     assert "explanation" not in plain["results"][0]
