@@ -14,7 +14,7 @@ from ui.config import Config
 
 # Each is answered from an article in another language (named after it).
 QUESTIONS = (
-    "Per quanti anni potrebbe bastare il propellente rimasto a bordo del telescopio Webb?",  # from English
+    "Hoe groot is het nationale park van het Dongsha-atol in Taiwan?",  # from Chinese
     "¿Cuánto mide el túnel ferroviario más largo de Alemania?",  # from German
     "墨西哥地震预警系统1991年启用时，在格雷罗州沿海设有多少个监测站？",  # from Spanish
     "Güney Kore’de Kimchi Günü hangi tarihte kutlanıyor?",  # from Korean

@@ -23,7 +23,8 @@ _MAX_SENTENCES = 3
 _MIN_SHARE = 0.92  # of the best sentence's score, for a further one
 _MAX_SIM_SHARE = 0.6  # of the word by word score beside the cosine
 _WORDS_WEIGHT = 0.1  # of shared words and numbers beside the cosine
-_RANK_WEIGHT = 0.1  # of the passage's fused score
+_RANK_WEIGHT = 0.1  # of the passage's rank: 1 for the first, 6/7 for the second, ...
+_RANK_CONSTANT = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +74,20 @@ def _choose(task: Task) -> list[_Candidate]:
 
 def _candidates(task: Task) -> Iterator[_Candidate]:
     passages = task.found.passages[:_MAX_PASSAGES]
-    spans = [(scored, start, end) for scored in passages for start, end in scored.passage.sentences]
+    spans = [
+        (rank, scored, start, end) for rank, scored in enumerate(passages, 1) for start, end in scored.passage.sentences
+    ]
     texts = [
-        scored.passage.text[start - scored.passage.start : end - scored.passage.start] for scored, start, end in spans
+        scored.passage.text[start - scored.passage.start : end - scored.passage.start]
+        for _, scored, start, end in spans
     ]
     cosines = sentence_scores(task.encoder, task.question, texts)
     wanted = {term for term in terms(task.question) if term not in function_words(task.language)}
-    best_score = passages[0].score or 1.0
-    for (scored, start, end), text, cosine in zip(spans, texts, cosines, strict=True):
+    for (rank, scored, start, end), text, cosine in zip(spans, texts, cosines, strict=True):
         if _says_nothing(text):
             continue
         share = len(wanted.intersection(terms(text))) / len(wanted) if wanted else 0.0
-        score = float(cosine) + _WORDS_WEIGHT * share + _RANK_WEIGHT * scored.score / best_score
+        score = float(cosine) + _WORDS_WEIGHT * share + _RANK_WEIGHT * (_RANK_CONSTANT + 1) / (_RANK_CONSTANT + rank)
         yield _Candidate(scored.passage, start, end, score - _heading_penalty(scored, start, end))
 
 
