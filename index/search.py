@@ -116,11 +116,10 @@ def search(
 
 
 def _sizes(snapshot: Snapshot, where: Filter) -> Counter[str]:
-    """Number of passages of each language group that `where` takes by its language."""
+    """Number of passages of each language group that `where` takes."""
     sizes: Counter[str] = Counter()
-    for tag, n_own in snapshot.languages().items():
-        if where.takes(tag):
-            sizes[language_group(tag)] += n_own
+    for tag, n_own in snapshot.languages(where).items():
+        sizes[language_group(tag)] += n_own
     return sizes
 
 
@@ -202,9 +201,8 @@ def _dense_leg(
     """The passages that are nearest for their language, about `n`, and `others`, scored and ranked together."""
     query = encoder.encode_queries([question])[0]
     tags: dict[str, list[str]] = defaultdict(list)
-    for tag in snapshot.languages():
-        if where.takes(tag):
-            tags[language_group(tag)].append(tag)
+    for tag in snapshot.languages(where):
+        tags[language_group(tag)].append(tag)
     n_each = max(_MIN_EACH, -(-2 * n // max(1, len(tags))))
     near: list[int] = []
     for own in tags.values():

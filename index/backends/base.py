@@ -166,8 +166,8 @@ class Snapshot(Protocol):
         """Number of passages that hold each term; terms that none holds are left out."""
         ...
 
-    def languages(self) -> dict[str, int]:
-        """Number of passages of each language."""
+    def languages(self, where: Filter = EVERYTHING) -> dict[str, int]:
+        """Number of passages of each language that `where` takes, most first."""
         ...
 
     def n_passages(self) -> int:

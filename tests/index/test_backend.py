@@ -569,6 +569,8 @@ def test_both_legs_find_what_the_filter_takes_and_nothing_else(store: Store, whe
             assert {names[p.source] for p in dense.values()} == set(expected)
         lexical = snapshot.passages([pid for pid, _ in snapshot.lexical(words, 100_000, where)])
         assert {names[p.source] for p in lexical.values()} == set(expected)
+        counted = Counter(p.language for p in lexical.values())
+        assert snapshot.languages(where) == counted
 
 
 def test_a_filter_is_applied_before_the_nearest_are_taken(store: Store) -> None:

@@ -19,6 +19,7 @@ from index.build import ingest
 from index.encoders.base import Encoder, FloatArray
 from index.encoders.static import StaticEncoder
 from index.language import detect_language
+from index.relevance import RESULT, above_usual, probability
 from index.search import MAX_QUESTION_CHARS, SearchSettings, check_question, query_terms, quoted, search
 from index.terms import indexed_terms
 from rag.testing import HashEncoder
@@ -132,9 +133,11 @@ class TableSnapshot:
     def document_frequency(self, terms: Sequence[str]) -> dict[str, int]:
         return self.frequency
 
-    def languages(self) -> dict[str, int]:
+    def languages(self, where: Filter = EVERYTHING) -> dict[str, int]:
         found: dict[str, int] = {}
         for stored, _ in self.stored.values():
+            if not where.takes(stored.language):
+                continue
             found[stored.language] = found.get(stored.language, 0) + 1
         return found
 
@@ -378,6 +381,21 @@ def test_a_question_without_any_word_finds_by_vectors_alone(tiny: EmbeddedBacken
     assert found.language == ""
     assert {item.lexical_rank for item in found.passages} == {0}
     assert 0 <= found.relevance <= 1
+
+
+def test_one_passage_that_a_filter_leaves_is_judged_as_if_it_were_alone(tmp_path: Path) -> None:
+    rows = [{"text": f"A harbour lies near town {i} and not far from river {i}."} for i in range(120)]
+    rows.append({"text": "The telescope has a golden mirror.", "tags": "stars"})
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    ingest(tmp_path / "index", [str(tmp_path / "a.jsonl")], HashEncoder(), n_workers=1)
+    backend = EmbeddedBackend(tmp_path / "index")
+    with backend.snapshot() as snapshot:
+        found = search(snapshot, HashEncoder(), "golden mirror of the telescope", where=Filter(tags=("stars",)))
+    (item,) = found.passages
+    raw = item.dense + SearchSettings().lexical_weight * item.words
+    assert item.level == pytest.approx(raw)  # itself, which in a pool of one says next to nothing
+    assert found.relevance == pytest.approx(probability(RESULT, above_usual(raw, raw, True, 1), True))
+    backend.close()
 
 
 # --- the question -------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ _MAX_FILTERS = 16  # whose passages are remembered
 class _Facts:
     """What every search of one generation asks, counted once."""
 
-    languages: dict[str, int] | None = None
+    languages: dict[Filter, dict[str, int]] = field(default_factory=dict)
     vector_ids: dict[Filter, vec.IntArray] = field(default_factory=dict)
 
 
@@ -323,11 +323,20 @@ class EmbeddedSnapshot:
         marks = ",".join("?" * len(terms))
         return dict(connection.execute(f"SELECT term, doc FROM temp.vocabulary WHERE term IN ({marks})", tuple(terms)))
 
-    def languages(self) -> dict[str, int]:
-        if self._facts.languages is None:
-            counts = self._connection.execute("SELECT language, count(*) FROM passages GROUP BY language")
-            self._facts.languages = dict(sorted(counts, key=lambda row: (-row[1], row[0])))
-        return self._facts.languages
+    def languages(self, where: Filter = EVERYTHING) -> dict[str, int]:
+        known = self._facts.languages.get(where)
+        if known is None:
+            if len(self._facts.languages) >= _MAX_FILTERS:
+                self._facts.languages.clear()
+            condition, values = _condition(where, has_tags(self._connection))
+            counts = self._connection.execute(
+                "SELECT p.language, count(*) FROM passages p JOIN documents d USING (doc_pk)"
+                f" WHERE {condition} GROUP BY p.language",
+                values,
+            )
+            known = dict(sorted(counts, key=lambda row: (-row[1], row[0])))
+            self._facts.languages[where] = known
+        return known
 
     def n_passages(self) -> int:
         return sum(self.languages().values())
