@@ -27,8 +27,16 @@ class UnsafeUrl(ReadError):
     """A URL points where it must not: a private address, another scheme, too many redirects."""
 
 
+class AliasesUnusable(IndexProblem):
+    """A file of names is not one."""
+
+
 class EncoderUnavailable(IndexProblem):
     """An encoder by this name cannot be had here."""
+
+
+class RerankerUnavailable(IndexProblem):
+    """A reranker by this name cannot be had here."""
 
 
 class EncoderMismatch(IndexProblem):

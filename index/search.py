@@ -2,46 +2,47 @@
 
 from __future__ import annotations
 
-import math
-from collections import Counter, defaultdict, deque
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
-from typing import NamedTuple
-
-import regex
 
 from index.backends.base import EVERYTHING, Filter, Snapshot, StoredPassage
-from index.encoders.base import Encoder, FloatArray, LateInteraction
+from index.encoders.base import Encoder
 from index.fusion import Copies, language_group, levels, with_places_for_others
-from index.language import detect_language, function_words, same_language
+from index.language import detect_language, same_language
+from index.legs import (
+    UNSEEN,
+    WITHOUT_NAMES,
+    WITHOUT_WORDS,
+    Dense,
+    Lexical,
+    Named,
+    bm25_bound,
+    dense_leg,
+    lexical_leg,
+    names_leg,
+    query_terms,
+    quoted,
+)
+from index.names.known import NO_NAMES, KnownNames
+from index.names.question import OtherForm, other_forms
 from index.relevance import PASSAGE, RESULT, Weights, above_usual, probability
-from index.terms import number_terms, terms, with_relatives
+from index.rerank import Reranker
+from index.settings import SearchSettings
 
 MAX_QUESTION_CHARS = 2_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SearchSettings:
-    """How passages are ranked. Defaults are measured in docs/decisions/0010."""
-
-    n_candidates: int = 100  # passages a leg
-    max_sim_weight: float = 0.6  # of the word by word score in the dense one; docs/decisions/0009
-    lexical_weight: float = 0.3  # of the share of the question's information that a passage's words hold; 0010
-    quoted_weight: float = 0.3  # of holding what the question quotes
-    level_weight: float = 1.0  # of what is usual in a passage's language, which is taken off; 0 takes nothing off
-    reserved_share: float = 0.2  # of the places, for languages other than the question's
-    copy_share: float = 0.8  # of the shorter passage's shingles that makes it a copy
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredPassage:
     """A passage and why it was found.
 
-    `score` is `dense`, more for the words it shares and for what the question quotes, less `level`;
+    `score` is `dense`, more for the words and names it shares and for what the question quotes, less `level`;
     comparable within one result only. `dense` is what the encoder makes of it, in [-1, 1]: the mean
     of the cosines of the whole and of its best part, mixed with how well the question's words are met
     in it where the encoder can tell; `best_part` is the row of that part. `words` is the share of the
-    question's information that its words hold, in [0, 1]. `level` is what passages of its language
+    question's information that its words hold, in [0, 1]; `names` that of its names which the passage has in
+    another form, `forms` (empty where it has none). `level` is what passages of its language
     that do not answer reach for this question. Ranks count from 1 and are 0 where the leg did not find it.
     """
 
@@ -52,9 +53,12 @@ class ScoredPassage:
     dense_rank: int
     words: float
     lexical_rank: int
+    names: float
+    forms: tuple[OtherForm, ...]
     level: float
     quoted: bool
     relevance: float = 0.0  # in [0, 1]: how probable it is that this passage bears on the question
+    reranked: float | None = None  # what the reranker says of it; None where none has looked at it
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +96,23 @@ def search(
     k: int = 10,
     settings: SearchSettings | None = None,
     where: Filter = EVERYTHING,
+    *,
+    language: str = "",
+    yours: KnownNames = NO_NAMES,
+    reranker: Reranker | None = None,
 ) -> SearchResult:
     """The `k` passages of `where` that bear most on `question`, best first.
+
+    Args:
+        snapshot: Where to search.
+        encoder: The one that the index was made with.
+        question: In any language.
+        k: Passages wanted.
+        settings: How they are ranked.
+        where: Which may be found.
+        language: The asker's, where it is known better than from `question`.
+        yours: Names that the user knows to be one.
+        reranker: Has the last word on the order of the first `settings.n_reranked`.
 
     Raises:
         ValueError: The question is empty or too long, or `k` is not positive.
@@ -102,17 +121,25 @@ def search(
     if k < 1:
         raise ValueError(f"k is {k}; expected: 1 or more")
     settings = settings or SearchSettings()
-    language = detect_language(question)
+    language = language or detect_language(question)
     n = max(settings.n_candidates, 2 * k)
     wanted, phrases = query_terms(question, language), quoted(question)
-    lexical = _lexical_leg(snapshot, wanted, n, where)
+    lexical = lexical_leg(snapshot, wanted, n, where)
+    forms = other_forms(snapshot, question, language, yours) if settings.names_weight > 0 else []
+    named = names_leg(snapshot, forms, language, bm25_bound(snapshot, wanted), n, where)
     quoting = {pid for pid, _ in snapshot.lexical(phrases, n, where)}
     sizes = _sizes(snapshot, where)
-    dense = _dense_leg(snapshot, encoder, question, n, [*lexical, *(quoting - lexical.keys())], sizes, settings, where)
-    ranked = _fuse(snapshot, language, dense, lexical, quoting, sizes, k, settings)
+    others = list(dict.fromkeys([*lexical, *named, *sorted(quoting)]))
+    dense = dense_leg(snapshot, encoder, question, n, others, sizes, settings, where)
+    n_ranked = max(k, settings.n_reranked) if reranker else k
+    ranked = _fuse(snapshot, language, dense, lexical, named, quoting, sizes, n_ranked, settings)
     relevance = _relevance(RESULT, ranked[0], language, sum(sizes.values()), settings) if ranked else 0.0
-    warnings = tuple(_warnings(snapshot, encoder, language))
-    return SearchResult(question, language, tuple(ranked), relevance, warnings, (*wanted, *phrases))
+    warnings = list(_warnings(snapshot, encoder, language))
+    if reranker and ranked:
+        n_scored, ranked = _reranked(reranker, question, language, ranked, k, settings)
+        if n_scored < len(ranked):
+            warnings.append(f"time ran out: {reranker.name} looked at {n_scored} of {len(ranked)} passages")
+    return SearchResult(question, language, tuple(ranked[:k]), relevance, tuple(warnings), (*wanted, *phrases))
 
 
 def _sizes(snapshot: Snapshot, where: Filter) -> Counter[str]:
@@ -123,149 +150,24 @@ def _sizes(snapshot: Snapshot, where: Filter) -> Counter[str]:
     return sizes
 
 
-def query_terms(question: str, language: str) -> list[str]:
-    """What the question is looked for by: its terms without its function words, unless nothing else is left.
-
-    With the beginnings of its words and its numbers in plain digits, as in what is indexed.
-    """
-    found = terms(question)
-    common = function_words(language)
-    telling = [term for term in found if term not in common and (len(term) > 1 or not term.isascii())] or found
-    return [*with_relatives(telling), *number_terms(question)]
-
-
-_QUOTED = regex.compile(
-    r"\"([^\"]+)\"|“([^“”]+)”|„([^„“”]+)[“”]|«([^«»]+)»|「([^「」]+)」|『([^『』]+)』|《([^《》]+)》"
-)
-
-
-def quoted(question: str) -> list[str]:
-    """What stands in quotation marks in `question`, each as a phrase: its terms with spaces between them."""
-    phrases = (" ".join(terms("".join(filter(None, match.groups())))) for match in _QUOTED.finditer(question))
-    return [phrase for phrase in dict.fromkeys(phrases) if " " in phrase]
-
-
-class _Lexical(NamedTuple):
-    """What the lexical leg makes of a passage: the share of the question's information, and its rank from 1."""
-
-    words: float
-    rank: int
-
-
-_WITHOUT_WORDS = _Lexical(0.0, 0)
-
-
-def _lexical_leg(snapshot: Snapshot, wanted: Sequence[str], n: int, where: Filter) -> dict[int, _Lexical]:
-    """The `n` best passages by BM25, each with its score as a share of the greatest that the question allows.
-
-    Of a question in another language hardly a word stands in the passages, and what does is a
-    small share of it: so words that are shared by chance count for little.
-    """
-    most = bm25_bound(snapshot, wanted)
-    hits = snapshot.lexical(wanted, n, where)
-    return {pid: _Lexical(min(1.0, score / most), rank) for rank, (pid, score) in enumerate(hits, 1)}
-
-
-def bm25_bound(snapshot: Snapshot, wanted: Sequence[str]) -> float:
-    """What a passage would score by BM25 that held every term without end: (k1 + 1) times the sum of their IDF."""
-    unique = list(dict.fromkeys(wanted))
-    frequency, n = snapshot.document_frequency(unique), snapshot.n_passages()
-    idf = (math.log((n - frequency.get(term, 0) + 0.5) / (frequency.get(term, 0) + 0.5)) for term in unique)
-    return (_K1 + 1) * sum(max(_LEAST_IDF, value) for value in idf) or 1.0
-
-
-_K1, _LEAST_IDF = 1.2, 1e-6  # of SQLite's FTS5
-
-
-class _Dense(NamedTuple):
-    """What the encoder makes of a passage: its score, the row of its best part, and its rank from 1."""
-
-    score: float
-    best_part: int
-    rank: int
-
-
-_UNSEEN = _Dense(0.0, 0, 0)  # a passage without current vectors
-
-
-def _dense_leg(
-    snapshot: Snapshot,
-    encoder: Encoder,
-    question: str,
-    n: int,
-    others: Sequence[int],
-    sizes: Mapping[str, int],
-    settings: SearchSettings,
-    where: Filter,
-) -> dict[int, _Dense]:
-    """The passages that are nearest for their language, about `n`, and `others`, scored and ranked together."""
-    query = encoder.encode_queries([question])[0]
-    tags: dict[str, list[str]] = defaultdict(list)
-    for tag in snapshot.languages(where):
-        tags[language_group(tag)].append(tag)
-    n_each = max(_MIN_EACH, -(-2 * n // max(1, len(tags))))
-    near: list[int] = []
-    for own in tags.values():
-        # A passage has up to a dozen vectors: so many are fetched that the language's share of passages is there.
-        hits = snapshot.dense(query, 8 * n_each, replace(where, languages=tuple(own)))
-        near += [pid for pid, _ in hits[:n_each]]
-    cosines = _cosines(snapshot.vectors([*near, *others]), query)
-    group = {pid: language_group(tag) for pid, tag in snapshot.passage_languages(list(cosines)).items()}
-    scores = {pid: cosines[pid][0] for pid in cosines if pid in group}
-    share = settings.max_sim_weight
-    if share > 0 and scores and isinstance(encoder, LateInteraction):
-        kept = _kept({pid: scores[pid] for pid in near if pid in scores}, group, sizes, n, settings)
-        texts = snapshot.passages([*kept, *(pid for pid in others if pid in scores and pid not in kept)])
-        matches = encoder.max_sim([question], [passage.text for passage in texts.values()])[0]
-        scores = {pid: (1 - share) * scores[pid] + share * float(m) for pid, m in zip(texts, matches, strict=True)}
-    order = sorted(scores, key=lambda pid: (-scores[pid], pid))
-    return {pid: _Dense(scores[pid], cosines[pid][1], rank) for rank, pid in enumerate(order, 1)}
-
-
-_MIN_EACH = 24  # passages of a language that are looked at, however many languages there are
-_MIN_MATCHED = 12  # of them that are compared word by word: what its level is taken from
-
-
-def _kept(
-    scores: Mapping[int, float], group: Mapping[int, str], sizes: Mapping[str, int], n: int, settings: SearchSettings
-) -> list[int]:
-    """The `n` passages that are most above their language's level, and the best of each language."""
-    level = levels(scores, group, sizes)
-    order = sorted(scores, key=lambda pid: (settings.level_weight * level[group[pid]] - scores[pid], pid))
-    n_seen: Counter[str] = Counter()
-    kept = []
-    for place, pid in enumerate(order):
-        n_seen[group[pid]] += 1
-        if place < n or n_seen[group[pid]] <= _MIN_MATCHED:
-            kept.append(pid)
-    return kept
-
-
-def _cosines(vectors: Mapping[int, FloatArray], query: FloatArray) -> dict[int, tuple[float, int]]:
-    """Mean of the cosines of each passage's whole and best part, and the row of that part."""
-    scored: dict[int, tuple[float, int]] = {}
-    for pid, matrix in vectors.items():
-        cosines = matrix @ query
-        best = int(cosines[1:].argmax()) + 1 if len(cosines) > 1 else 0
-        scored[pid] = (float(cosines[0] + cosines[best]) / 2, best)
-    return scored
-
-
 def _fuse(
     snapshot: Snapshot,
     language: str,
-    dense: Mapping[int, _Dense],
-    lexical: Mapping[int, _Lexical],
+    dense: Mapping[int, Dense],
+    lexical: Mapping[int, Lexical],
+    named: Mapping[int, Named],
     quoting: Set[int],
     sizes: Mapping[str, int],
     k: int,
     settings: SearchSettings,
 ) -> list[ScoredPassage]:
     """Both legs in one score, each language's level taken off, copies left out, with places for other languages."""
-    languages = snapshot.passage_languages(list({**dense, **lexical, **dict.fromkeys(quoting)}))
+    languages = snapshot.passage_languages(list({**dense, **lexical, **named, **dict.fromkeys(quoting)}))
     group = {pid: language_group(tag) for pid, tag in languages.items()}
     both = {
-        pid: dense.get(pid, _UNSEEN).score + settings.lexical_weight * lexical.get(pid, _WITHOUT_WORDS).words
+        pid: dense.get(pid, UNSEEN).score
+        + settings.lexical_weight * lexical.get(pid, WITHOUT_WORDS).words
+        + settings.names_weight * named.get(pid, WITHOUT_NAMES).names
         for pid in languages
     }
     level = levels(both, group, sizes)
@@ -273,7 +175,7 @@ def _fuse(
         pid: value - settings.level_weight * level[group[pid]] + settings.quoted_weight * (pid in quoting)
         for pid, value in both.items()
     }
-    order = sorted(scores, key=lambda pid: (-scores[pid], -dense.get(pid, _UNSEEN).score, pid))
+    order = sorted(scores, key=lambda pid: (-scores[pid], -dense.get(pid, UNSEEN).score, pid))
     others = {pid for pid, tag in languages.items() if not same_language(language, tag)}
     passages = _told_once(snapshot, order, others, k, settings)
     chosen = with_places_for_others(list(passages), others, k, settings.reserved_share)
@@ -281,8 +183,9 @@ def _fuse(
         ScoredPassage(
             passages[pid],
             scores[pid],
-            *dense.get(pid, _UNSEEN),
-            *lexical.get(pid, _WITHOUT_WORDS),
+            *dense.get(pid, UNSEEN),
+            *lexical.get(pid, WITHOUT_WORDS),
+            *named.get(pid, WITHOUT_NAMES),
             level[group[pid]],
             pid in quoting,
         )
@@ -293,11 +196,28 @@ def _fuse(
     ]
 
 
+def _reranked(
+    reranker: Reranker, question: str, language: str, ranked: list[ScoredPassage], k: int, settings: SearchSettings
+) -> tuple[int, list[ScoredPassage]]:
+    """How many passages the reranker scored, and all of them in its order; what it did not score comes behind.
+
+    Other languages keep their places among the first `k`: most rerankers prefer the question's own.
+    """
+    n = max(k, settings.n_reranked)
+    scores = reranker.scores(question, [item.passage.text for item in ranked[:n]])
+    scored = [replace(item, reranked=score) for item, score in zip(ranked, scores, strict=False)]
+    order = sorted(range(len(scored)), key=lambda i: (-scores[i], i))
+    items = {item.passage.pid: item for item in [*(scored[i] for i in order), *ranked[len(scored) :]]}
+    others = {pid for pid, item in items.items() if not same_language(language, item.passage.language)}
+    first = with_places_for_others(list(items), others, k, settings.reserved_share)
+    return len(scored), [items[pid] for pid in dict.fromkeys([*first, *items])]
+
+
 def _relevance(
     weights: Weights, item: ScoredPassage, language: str, n_passages: int, settings: SearchSettings
 ) -> float:
     same = same_language(language, item.passage.language)
-    raw = item.dense + settings.lexical_weight * item.words
+    raw = item.dense + settings.lexical_weight * item.words + settings.names_weight * item.names
     return probability(weights, above_usual(raw, item.level, same, n_passages), same)
 
 

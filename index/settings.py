@@ -1,4 +1,4 @@
-"""Everything that shapes an index, in one frozen object that its manifest carries."""
+"""What shapes an index (its manifest carries it), what is read into it, and how it is searched."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class IndexSettings:
     def key(self, encoder_fingerprint: str) -> str:
         """Short digest of all that shapes a document's passages and vectors."""
         # Versions of the code that cuts and tokenises: raise one when its output changes.
-        versions = {"segment": 1, "chunk": 2, "terms": 2}
+        versions = {"segment": 1, "chunk": 2, "terms": 2, "names": 1}
         payload = json.dumps([self.as_dict(), encoder_fingerprint, versions], sort_keys=True)
         return hashlib.sha256(payload.encode()).hexdigest()[:16]
 
@@ -67,3 +67,18 @@ class Limits:
     url_timeout_s: float = 20.0
     max_url_bytes: int = 16 * 2**20
     max_redirects: int = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchSettings:
+    """How passages are ranked. Defaults are measured in docs/decisions/0010."""
+
+    n_candidates: int = 100  # passages a leg
+    max_sim_weight: float = 0.6  # of the word by word score in the dense one; docs/decisions/0009
+    lexical_weight: float = 0.3  # of the share of the question's information that a passage's words hold; 0010
+    names_weight: float = 0.3  # of the same share, for other forms of its names; 0011
+    quoted_weight: float = 0.3  # of holding what the question quotes
+    level_weight: float = 1.0  # of what is usual in a passage's language, which is taken off; 0 takes nothing off
+    n_reranked: int = 30  # first passages that a reranker looks at, where there is one
+    reserved_share: float = 0.2  # of the places, for languages other than the question's
+    copy_share: float = 0.8  # of the shorter passage's shingles that makes it a copy

@@ -26,6 +26,8 @@ from index.chunk import chunk
 from index.documents import Document
 from index.encoders.base import Encoder
 from index.encoders.static import StaticEncoder
+from index.names.forms import sound_terms
+from index.names.mined import mined_aliases
 from index.settings import IndexSettings
 from index.terms import indexed_terms
 
@@ -151,6 +153,8 @@ def encode(batch: Batch, encoder: Encoder, settings: IndexSettings) -> list[Enco
             tuple(next(vectors).astype(np.float16) for _ in passages),
             tuple(" ".join(indexed_terms(passage.text)) for passage in passages),
             " ".join(indexed_terms(document.metadata.title)),
+            " ".join(sound_terms(f"{document.metadata.title}\n{document.text}")),
+            tuple(mined_aliases(document.text)),
             file,
         )
         for document, file, passages in cut

@@ -10,11 +10,16 @@ from typing import TYPE_CHECKING
 from index.backends.base import EVERYTHING, Filter
 from index.backends.embedded import EmbeddedBackend
 from index.encoders.base import Encoder
-from index.search import SearchResult, SearchSettings, search
+from index.language import detect_language
+from index.names.known import NO_NAMES, KnownNames
+from index.rerank import Reranker
+from index.search import SearchResult, check_question, search
+from index.settings import SearchSettings
 from rag.answer import Answer
 from rag.answerers.base import Answerer, Draft, Task, Turn, finish, say
 from rag.answerers.extractive import ExtractiveAnswerer
 from rag.events import Done, Event, PassagesFound, QuestionRead, Warned
+from rag.followups import Rewriter, carried_over
 from rag.phrases import phrase, phrase_language
 
 if TYPE_CHECKING:
@@ -39,8 +44,24 @@ class Chain:
         encoder: Encoder,
         answerer: Answerer | None = None,
         settings: ChainSettings | None = None,
+        *,
+        rewriter: Rewriter = carried_over,
+        reranker: Reranker | None = None,
+        names: KnownNames = NO_NAMES,
     ) -> None:
+        """A chain over an open index.
+
+        Args:
+            backend: The index.
+            encoder: The one that it was made with.
+            answerer: Writes the answers; the extractive one by default.
+            settings: How a question is answered.
+            rewriter: Makes a follow-up stand alone for the search.
+            reranker: Has a second look at the first passages; none by default.
+            names: Names that the user knows to be one.
+        """
         self.backend, self.encoder = backend, encoder
+        self._rewriter, self._reranker, self._names = rewriter, reranker, names
         self._answerer = answerer or ExtractiveAnswerer()
         self._settings = settings or ChainSettings()
 
@@ -51,13 +72,16 @@ class Chain:
             ValueError: The question is empty or too long.
         """
         started = time.perf_counter()
-        found = self.retrieve(question, where=where)
+        question = check_question(question)
+        language = detect_language(question)
+        query = self._rewriter(question, history) if history else question
+        found = self._search(query, language, self._settings.k, where)
         retrieved = time.perf_counter()
-        yield QuestionRead(found.question, found.language, found.question)
+        yield QuestionRead(question, language, query)
         yield PassagesFound(found.passages, found.relevance)
         for message in found.warnings:
             yield Warned(message)
-        task = Task(found.question, found.language, found, self.encoder, history)
+        task = Task(question, language, found, self.encoder, history)
         bears = bool(found.passages) and found.relevance >= self._settings.min_relevance
         for event in self._answerer.answer(task) if bears else _abstain(task):
             if isinstance(event, Done):
@@ -95,8 +119,22 @@ class Chain:
 
     def retrieve(self, question: str, k: int | None = None, where: Filter = EVERYTHING) -> SearchResult:
         """The passages alone."""
+        return self._search(question, "", k or self._settings.k, where)
+
+    def _search(self, query: str, language: str, k: int, where: Filter) -> SearchResult:
+        """The passages for `query`; `language` is the asker's, told from the query where it is empty."""
         with self.backend.snapshot() as snapshot:
-            found = search(snapshot, self.encoder, question, k or self._settings.k, self._settings.search, where)
+            found = search(
+                snapshot,
+                self.encoder,
+                query,
+                k,
+                self._settings.search,
+                where,
+                language=language,
+                yours=self._names,
+                reranker=self._reranker,
+            )
         return replace(found, warnings=(*found.warnings, self.backend.note)) if self.backend.note else found
 
     def as_runnable(self) -> Runnable[str, Answer]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from index.build import IngestReport, Progress
     from index.settings import IndexSettings
     from rag.answer import Answer
+    from rag.answerers.base import Answerer
     from rag.chain import Chain
 
 app = typer.Typer(
@@ -47,6 +48,16 @@ ModelOption = Annotated[
         metavar="PROVIDER:NAME",
         help="A LangChain chat model, as in openai:gpt-5-mini or ollama:llama3.2; none by default.",
     ),
+]
+RerankerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--reranker", metavar="NAME", help="A sentence-transformers cross-encoder for a second look; none by default."
+    ),
+]
+AliasesOption = Annotated[
+    Path | None,
+    typer.Option("--aliases", metavar="FILE", help="Names that are one; aliases.toml, where there is one."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else there.")]
 LanguageOption = Annotated[
@@ -295,6 +306,8 @@ def search(
     explain: Annotated[
         bool, typer.Option("--explain", help="Also tell what brought each passage to its place.")
     ] = False,
+    reranker: RerankerOption = None,
+    aliases: AliasesOption = None,
     index: IndexOption = None,
     encoder: EncoderOption = None,
     as_json: JsonOption = False,
@@ -302,7 +315,7 @@ def search(
     """Find passages, best first."""
     from ui.show import explanation_lines, passage_lines, search_json
 
-    config = load_config(index=index, encoder=encoder, k=k)
+    config = load_config(index=index, encoder=encoder, reranker=reranker, aliases=aliases, k=k)
     where = _filter(language, since, until, source, tag)
     found = open_chain(config).retrieve(question, config.k, where)
     for warning in found.warnings if not as_json else ():
@@ -340,6 +353,8 @@ def ask(
     until: UntilOption = None,
     source: SourceOption = None,
     tag: TagOption = None,
+    reranker: RerankerOption = None,
+    aliases: AliasesOption = None,
     index: IndexOption = None,
     encoder: EncoderOption = None,
     as_json: JsonOption = False,
@@ -347,7 +362,7 @@ def ask(
     """Answer a question from the articles, with citations."""
     from ui.show import answer_json
 
-    config = load_config(index=index, encoder=encoder, model=model, k=k)
+    config = load_config(index=index, encoder=encoder, model=model, reranker=reranker, aliases=aliases, k=k)
     where = _filter(language, since, until, source, tag)
     chain = open_chain(config)
     if as_json:
@@ -362,13 +377,17 @@ def serve(
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port to listen on.")] = None,
     no_ui: Annotated[bool, typer.Option("--no-ui", help="The HTTP API without the chat page.")] = False,
     model: ModelOption = None,
+    reranker: RerankerOption = None,
+    aliases: AliasesOption = None,
     index: IndexOption = None,
     encoder: EncoderOption = None,
 ) -> None:
     """Serve the chat page and the HTTP API."""
     from ui.server import run
 
-    config = load_config(index=index, encoder=encoder, model=model, host=host, port=port)
+    config = load_config(
+        index=index, encoder=encoder, model=model, reranker=reranker, aliases=aliases, host=host, port=port
+    )
     run(open_chain(config), config.host, config.port, with_page=not no_ui)
 
 
@@ -378,6 +397,8 @@ def eval_command(
     index: IndexOption = None,
     encoder: EncoderOption = None,
     model: ModelOption = None,
+    reranker: RerankerOption = None,
+    aliases: AliasesOption = None,
     retrieval_only: Annotated[
         bool, typer.Option("--retrieval-only", help="Measure the passages, not the answers.")
     ] = False,
@@ -388,7 +409,7 @@ def eval_command(
     from eval.report import as_table
     from eval.run import evaluate
 
-    config = load_config(index=index, encoder=encoder, model=model)
+    config = load_config(index=index, encoder=encoder, model=model, reranker=reranker, aliases=aliases)
     items = read_gold(gold)
     with _counter(len(items)) as tick:
         result = evaluate(open_chain(config), items, retrieval_only=retrieval_only, on_item=tick)
@@ -418,7 +439,10 @@ def open_chain(config: Config) -> Chain:
     from index.backends.embedded import EmbeddedBackend
     from index.encoders import load_encoder
     from index.errors import EncoderMismatch
+    from index.names.known import NO_NAMES, read_aliases
+    from index.rerank import CrossEncoderReranker
     from rag.chain import Chain, ChainSettings
+    from rag.followups import Rewriter, carried_over
 
     backend = EmbeddedBackend(config.index)
     encoder = load_encoder(config.encoder or backend.encoder_name)
@@ -428,12 +452,23 @@ def open_chain(config: Config) -> Chain:
             f"the same, not {encoder.name} ({encoder.fingerprint})",
             f"leave --encoder out, or run: dragoman index --refresh --encoder {encoder.name} --index {config.index}",
         )
-    answerer = None
+    answerer: Answerer | None = None
+    rewriter: Rewriter = carried_over
     if config.model:
         from rag.answerers.generative import GenerativeAnswerer, load_chat_model
+        from rag.followups import ModelRewriter
 
-        answerer = GenerativeAnswerer(load_chat_model(config.model))
-    return Chain(backend, encoder, answerer, ChainSettings(k=config.k))
+        model = load_chat_model(config.model)
+        answerer, rewriter = GenerativeAnswerer(model), ModelRewriter(model)
+    return Chain(
+        backend,
+        encoder,
+        answerer,
+        ChainSettings(k=config.k),
+        rewriter=rewriter,
+        reranker=CrossEncoderReranker(config.reranker) if config.reranker else None,
+        names=read_aliases(config.aliases) if config.aliases else NO_NAMES,
+    )
 
 
 def show_answer(chain: Chain, question: str, where: Filter | None = None) -> Answer:

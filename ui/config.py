@@ -11,6 +11,7 @@ from typing import Any
 from index.encoders import DEFAULT_ENCODER
 
 CONFIG_FILE = "dragoman.toml"
+ALIASES_FILE = "aliases.toml"
 _GREATEST = {"k": 1_000, "port": 65_535, "max_file_mb": 2**20}  # of the settings that are numbers
 
 
@@ -21,6 +22,8 @@ class Config:
     index: Path = Path(".dragoman")
     encoder: str | None = None
     model: str | None = None
+    reranker: str | None = None
+    aliases: Path | None = None  # names that are one; aliases.toml here, where there is one
     k: int = 10
     host: str = "127.0.0.1"
     port: int = 7860
@@ -45,6 +48,8 @@ def load_config(**flags: Any) -> Config:
         if text:
             values[name] = _convert(name, text, f"DRAGOMAN_{name.upper()}")
     values |= {name: value for name, value in flags.items() if value is not None}
+    if "aliases" not in values and Path(ALIASES_FILE).is_file():
+        values["aliases"] = Path(ALIASES_FILE)
     return Config(**values)
 
 
@@ -67,7 +72,7 @@ def _convert(name: str, value: Any, where: str) -> Any:
     if greatest is None:
         if not isinstance(value, str) or not value:
             raise ValueError(f"{where}: {name} is {value!r}; expected: a text that is not empty")
-        return Path(value) if name == "index" else value
+        return Path(value) if name in ("index", "aliases") else value
     number = int(value) if isinstance(value, str) and value.strip().isdecimal() else value
     if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= greatest:
         raise ValueError(f"{where}: {name} is {value!r}; expected: a whole number from 1 to {greatest}")

@@ -21,7 +21,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from index.backends.base import Filter
 from index.errors import IndexProblem
 from index.search import MAX_QUESTION_CHARS
+from rag.answerers.base import Turn
 from rag.chain import Chain
+from rag.citations import without_markers
 from ui.show import answer_json, search_json
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -34,6 +36,15 @@ _MAX_BODY_BYTES = 2**20  # of a request: a question is at most 2,000 characters,
 _MAX_CHOICES = 50  # of one field of a filter
 _Name = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 Question = Annotated[str, Body(min_length=1, max_length=MAX_QUESTION_CHARS)]
+
+
+class TurnBody(BaseModel):
+    """An earlier question of the conversation, and its answer."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    question: Annotated[str, Field(max_length=MAX_QUESTION_CHARS)]
+    answer: Annotated[str, Field(max_length=20_000)] = ""
 
 
 class FilterBody(BaseModel):
@@ -67,6 +78,8 @@ class FilterBody(BaseModel):
 
 _NO_FILTER = FilterBody()
 Where = Annotated[FilterBody, Body(alias="filter")]
+History = Annotated[list[TurnBody], Body(max_length=50)]
+_NO_HISTORY: list[TurnBody] = []
 
 
 def make_app(chain: Chain, *, with_page: bool = True) -> FastAPI:
@@ -85,9 +98,10 @@ def make_app(chain: Chain, *, with_page: bool = True) -> FastAPI:
         return {"status": "ok"}
 
     @app.post("/api/v1/ask")
-    def ask(question: Question, where: Where = _NO_FILTER) -> dict[str, Any]:
-        """One cited answer, in the shape of `dragoman ask --json`."""
-        return answer_json(chain.invoke(_checked(question), where=where.as_filter()))
+    def ask(question: Question, where: Where = _NO_FILTER, history: History = _NO_HISTORY) -> dict[str, Any]:
+        """One cited answer, in the shape of `dragoman ask --json`; `history` is oldest first."""
+        turns = [Turn(turn.question, without_markers(turn.answer)) for turn in history]
+        return answer_json(chain.invoke(_checked(question), turns, where.as_filter()))
 
     @app.post("/api/v1/search")
     def search(

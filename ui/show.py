@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from index.names.question import OtherForm, written
 from index.search import ScoredPassage, SearchResult
 from index.terms import BEGINNING, indexed_terms
 from rag.answer import Answer, Citation
@@ -38,7 +39,9 @@ def search_json(found: SearchResult, *, explain: bool = False) -> dict[str, Any]
                     "score": round(item.words, 4),
                     "terms": met_terms(found, item),
                 },
+                "names": {"score": round(item.names, 4), "forms": [_form_json(form, item) for form in item.forms]},
                 "quoted": item.quoted,
+                "reranked": item.reranked,
                 "level": round(item.level, 4),
             }
     return {
@@ -46,6 +49,16 @@ def search_json(found: SearchResult, *, explain: bool = False) -> dict[str, Any]
         "language": found.language,
         "results": results,
         "warnings": list(found.warnings),
+    }
+
+
+def _form_json(form: OtherForm, item: ScoredPassage) -> dict[str, Any]:
+    """A name of the question in the form that the passage has, as it writes it."""
+    return {
+        "name": form.name,
+        "form": written(form.form, item.passage.text) or form.form,
+        "confidence": round(form.confidence, 3),
+        "by": str(form.origin),
     }
 
 
@@ -70,8 +83,21 @@ def explanation_lines(found: SearchResult, item: ScoredPassage) -> Iterator[str]
     if item.lexical_rank:
         met = ", ".join(met_terms(found, item)) or "in a part of it"
         yield f"   words: rank {item.lexical_rank}, {item.words:.0%} of what the question says: {met}"
+    for form in _surest(item.forms):
+        told = _form_json(form, item)
+        yield f"   names: {told['name']} is {told['form']} here, by {told['by']} (confidence {told['confidence']:.2f})"
+    if item.reranked is not None:
+        yield f"   reranker: {item.reranked:.3f}"
     if item.quoted:
         yield "   holds what the question quotes"
+
+
+def _surest(forms: Sequence[OtherForm]) -> list[OtherForm]:
+    """The first, and so surest, form of each name."""
+    found: dict[str, OtherForm] = {}
+    for form in forms:
+        found.setdefault(form.name, form)
+    return list(found.values())
 
 
 def citation_json(citation: Citation) -> dict[str, Any]:

@@ -21,8 +21,7 @@ from eval.encoders.speed import speed
 from eval.errors import SetMissing
 from index.encoders import Encoder, load_encoder
 from index.errors import IndexProblem
-from index.search import SearchSettings
-from index.settings import Parts
+from index.settings import Parts, SearchSettings
 
 Row = tuple[str, Callable[[dict[str, Any]], str]]  # a label, and what it says of one encoder's figures
 

@@ -24,7 +24,8 @@ from index.encoders.base import Encoder
 from index.errors import IndexProblem
 from index.language import same_language
 from index.relevance import above_usual
-from index.search import ScoredPassage, SearchSettings, search
+from index.search import ScoredPassage, search
+from index.settings import SearchSettings
 
 _FIRST = 5  # passages a question that the relevance of passages is fitted on
 _THRESHOLDS = (0.3, 0.4, 0.5, 0.6)

@@ -21,7 +21,8 @@ from eval.retrieval.measure import DENSE_ONLY, UNFAIR, Found, by_search, by_word
 from index.encoders import load_encoder
 from index.encoders.base import Encoder
 from index.errors import IndexProblem
-from index.search import SearchSettings, search
+from index.search import search
+from index.settings import SearchSettings
 from rag.chain import ChainSettings
 
 _PARTS = ("own", "cross", "mixed", "added", "refusal")

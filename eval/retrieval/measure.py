@@ -16,8 +16,9 @@ from index.backends.embedded import EmbeddedBackend, Writer
 from index.documents import Document, Metadata
 from index.encoders.base import Encoder
 from index.language import detect_language
-from index.search import SearchSettings, query_terms, search
-from index.settings import IndexSettings
+from index.legs import query_terms
+from index.search import search
+from index.settings import IndexSettings, SearchSettings
 from index.workers import encode
 
 _DOCUMENTS_AT_ONCE = 500

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from index.documents import Document, Passage
 from index.encoders.base import FloatArray, HalfArray
+from index.names.mined import Alias
 from index.settings import IndexSettings
 
 
@@ -22,6 +23,8 @@ class EncodedDocument:
     vectors: tuple[HalfArray, ...]  # one (n_parts, dim) a passage
     terms: tuple[str, ...]  # one a passage, joined by spaces
     title_terms: str
+    sounds: str  # what its names are found by, `SOUND:FORM` each, joined by spaces
+    aliases: tuple[Alias, ...]  # what it says to be two names of one thing
     file: str  # location of the file it came from
 
 
@@ -164,6 +167,14 @@ class Snapshot(Protocol):
 
     def document_frequency(self, terms: Sequence[str]) -> dict[str, int]:
         """Number of passages that hold each term; terms that none holds are left out."""
+        ...
+
+    def sounding(self, sounds: Sequence[str]) -> dict[str, int]:
+        """Forms of names in the corpus that sound like one of `sounds`, each with its number of documents."""
+        ...
+
+    def aliases(self, keys: Sequence[str]) -> list[Alias]:
+        """What documents say of the names with these keys (`index.names.known.name_key`), most sure first."""
         ...
 
     def languages(self, where: Filter = EVERYTHING) -> dict[str, int]:

@@ -23,7 +23,10 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """All that an answerer is given. `found` is never empty and bears on the question."""
+    """All that an answerer is given. `found` is never empty and bears on the question.
+
+    `found.question` is what was searched for: of a follow-up, with what it points back to.
+    """
 
     question: str
     language: str

@@ -81,8 +81,8 @@ def _candidates(task: Task) -> Iterator[_Candidate]:
         scored.passage.text[start - scored.passage.start : end - scored.passage.start]
         for _, scored, start, end in spans
     ]
-    cosines = sentence_scores(task.encoder, task.question, texts)
-    wanted = {term for term in terms(task.question) if term not in function_words(task.language)}
+    cosines = sentence_scores(task.encoder, task.found.question, texts)
+    wanted = {term for term in terms(task.found.question) if term not in function_words(task.language)}
     for (rank, scored, start, end), text, cosine in zip(spans, texts, cosines, strict=True):
         if _says_nothing(text):
             continue

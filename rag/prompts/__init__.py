@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import secrets
+from collections.abc import Sequence
 from importlib.resources import files
 
+from index.language import detect_language
 from index.search import ScoredPassage
 
 REFUSAL = "NO_ANSWER"
@@ -34,6 +36,18 @@ def system_prompt(language: str, example_key: str, fence: str) -> str:
     """The instructions for one request."""
     return _template("answer.txt").format(
         language_name=language_name(language), example_key=example_key, refusal=REFUSAL, fence=fence
+    )
+
+
+def condense_prompt(question: str, turns: Sequence[tuple[str, str]]) -> str:
+    """The instruction to write a follow-up so that it stands alone; `turns` are (question, answer), oldest first."""
+    fence = new_fence()
+    lines = [line for asked, said in turns for line in (f"Question: {_one_line(asked)}", f"Answer: {said[:600]}")]
+    return _template("condense.txt").format(
+        language_name=language_name(detect_language(question)),
+        fence=fence,
+        conversation="\n".join(lines).replace(fence, " "),
+        question=question,
     )
 
 

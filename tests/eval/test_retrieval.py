@@ -14,7 +14,7 @@ from eval.retrieval import collections as sets
 from eval.retrieval.__main__ import main
 from eval.retrieval.collections import Question
 from eval.retrieval.measure import by_search, by_words, found, indexed
-from index.search import SearchSettings
+from index.settings import SearchSettings
 from rag.testing import HashEncoder
 
 

@@ -473,7 +473,7 @@ def test_a_call_that_fails_leaves_nothing_of_itself(store: Store, corpus: list[E
 
 
 def test_a_document_without_passages_is_kept_and_harms_nothing(store: Store, corpus: list[EncodedDocument]) -> None:
-    bare = EncodedDocument(article("en", "/news/bare.txt", "…"), (), (), (), "", "/news/bare.txt")
+    bare = EncodedDocument(article("en", "/news/bare.txt", "…"), (), (), (), "", "", (), "/news/bare.txt")
     with store.writer(ENCODER) as writer:
         writer.upsert([bare, *corpus])
     backend = store.reader()

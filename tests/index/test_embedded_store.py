@@ -575,7 +575,9 @@ def test_reading_an_index_with_more_stale_vectors_than_are_searched_exactly(tmp_
     (template,) = encode([(documents([1])[0].document, "/d/1.txt")], old, SETTINGS)
     matrix = np.tile(template.vectors[0][:1], (256, 1))
     passage = template.passages[0]
-    many = EncodedDocument(template.document, (passage,) * 1_600, (matrix,) * 1_600, ("x",) * 1_600, "", "/d/1.txt")
+    many = EncodedDocument(
+        template.document, (passage,) * 1_600, (matrix,) * 1_600, ("x",) * 1_600, "", "", (), "/d/1.txt"
+    )
     with Writer(folder, old) as writer:
         writer.upsert([many])
         assert EmbeddedBackend(folder).stats().n_vectors == 409_600

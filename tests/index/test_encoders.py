@@ -26,8 +26,8 @@ from index.encoders.base import Encoder, FloatArray, LateInteraction, unit_rows
 from index.encoders.langchain import LangChainEncoder
 from index.encoders.static import EMBEDDED, StaticEncoder
 from index.errors import EncoderUnavailable
-from index.search import SearchSettings, search
-from index.settings import IndexSettings, Parts
+from index.search import search
+from index.settings import IndexSettings, Parts, SearchSettings
 from rag.testing import HashEncoder
 
 ROOT = Path(__file__).parent.parent.parent

@@ -19,8 +19,12 @@ from index.build import ingest
 from index.encoders.base import Encoder, FloatArray
 from index.encoders.static import StaticEncoder
 from index.language import detect_language
+from index.legs import query_terms, quoted
+from index.names.known import name_key
+from index.names.mined import Alias
 from index.relevance import RESULT, above_usual, probability
-from index.search import MAX_QUESTION_CHARS, SearchSettings, check_question, query_terms, quoted, search
+from index.search import MAX_QUESTION_CHARS, check_question, search
+from index.settings import SearchSettings
 from index.terms import indexed_terms
 from rag.testing import HashEncoder
 
@@ -110,6 +114,7 @@ class TableSnapshot:
     lexical_order: list[int] = field(default_factory=list)
     asked: list[list[str]] = field(default_factory=list)
     frequency: dict[str, int] = field(default_factory=dict)
+    known_aliases: list[Alias] = field(default_factory=list)
 
     def dense(self, query: FloatArray, n: int, where: Filter = EVERYTHING) -> list[tuple[int, float]]:
         pids = [pid for pid in self.dense_order if where.takes(self.stored[pid][0].language)]
@@ -132,6 +137,12 @@ class TableSnapshot:
 
     def document_frequency(self, terms: Sequence[str]) -> dict[str, int]:
         return self.frequency
+
+    def sounding(self, sounds: Sequence[str]) -> dict[str, int]:
+        return {}
+
+    def aliases(self, keys: Sequence[str]) -> list[Alias]:
+        return [alias for alias in self.known_aliases if name_key(alias.name) in keys]
 
     def languages(self, where: Filter = EVERYTHING) -> dict[str, int]:
         found: dict[str, int] = {}

@@ -6,7 +6,7 @@ import os
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before the import: no call leaves this machine
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
 from typing import Any
 
@@ -15,7 +15,9 @@ import regex
 from fastapi import FastAPI
 
 from rag.answer import Answer, Citation
+from rag.answerers.base import Turn
 from rag.chain import Chain
+from rag.citations import without_markers
 from rag.events import Delta, Done, Warned
 from rag.phrases import phrase
 
@@ -55,7 +57,7 @@ def build(chain: Chain) -> Any:
 
     # A generator function by its own right: gradio looks at the function, not at what it returns.
     def respond(message: str, history: list[Any]) -> Iterator[tuple[str, str]]:
-        yield from _reply(chain, message)
+        yield from _reply(chain, message, turns(history))
 
     with gr.Blocks(title="Dragoman", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
         gr.Markdown("# Dragoman")
@@ -78,11 +80,25 @@ def build(chain: Chain) -> Any:
     return page
 
 
-def _reply(chain: Chain, message: str) -> Iterator[tuple[str, str]]:
+def turns(history: Sequence[Any]) -> list[Turn]:
+    """Gradio's messages as the questions and answers of the conversation, oldest first, markers left out."""
+    found: list[Turn] = []
+    for message in history:
+        content = message.get("content", "")
+        parts = content if isinstance(content, list) else [content]
+        text = " ".join(part.get("text", "") if isinstance(part, dict) else str(part) for part in parts)
+        if message.get("role") == "user":
+            found.append(Turn(text, ""))
+        elif found:
+            found[-1] = Turn(found[-1].question, without_markers(text))
+    return found
+
+
+def _reply(chain: Chain, message: str, history: Sequence[Turn] = ()) -> Iterator[tuple[str, str]]:
     """(answer so far, cited passages) as gradio wants them."""
     text, warnings = "", ""
     try:
-        for event in chain.stream(str(message)):
+        for event in chain.stream(str(message), history):
             if isinstance(event, Delta):
                 text += event.text
                 yield answer_markdown(text), ""

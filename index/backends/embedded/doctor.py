@@ -11,7 +11,7 @@ import numpy as np
 
 from index.backends.embedded.manifest import MANIFEST, VECTORS, read_manifest
 from index.backends.embedded.reader import load_vector_file
-from index.backends.embedded.schema import STORE, connect
+from index.backends.embedded.schema import STORE, connect, has_names
 from index.backends.embedded.writer import Writer
 from index.errors import StoreDamaged
 
@@ -106,6 +106,17 @@ def _terms(connection: sqlite3.Connection) -> Iterator[Finding]:
     ).fetchone()[0]
     if n_terms != n_passages or missing:
         yield Finding(f"the lexical index holds {n_terms} passages of {n_passages} ({missing} missing)", True)
+    # Documents of an older format are stale, and have no names until they are done again.
+    nameless = (
+        connection.execute(
+            "SELECT count(*) FROM documents WHERE settings_key = (SELECT value FROM meta WHERE key = 'settings_key')"
+            " AND doc_pk NOT IN (SELECT id FROM names_content)"
+        ).fetchone()[0]
+        if has_names(connection)
+        else 0
+    )
+    if nameless:
+        yield Finding(f"the index of names lacks {nameless} documents", True)
 
 
 def _derived_files(connection: sqlite3.Connection, folder: Path, meta: dict[str, str]) -> Iterator[Finding]:

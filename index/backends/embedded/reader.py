@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -15,8 +16,9 @@ import numpy as np
 from index.backends.base import EVERYTHING, Filter, StoredPassage
 from index.backends.embedded import vectors as vec
 from index.backends.embedded.manifest import VECTORS, Manifest, VectorFile, read_manifest, sha256_of
-from index.backends.embedded.schema import connect, folded, has_tags, translated
+from index.backends.embedded.schema import connect, folded, has_names, has_tags, translated
 from index.encoders.base import FloatArray
+from index.names.mined import Alias
 
 _MAX_FILTERS = 16  # whose passages are remembered
 
@@ -322,6 +324,31 @@ class EmbeddedSnapshot:
         connection.execute("CREATE VIRTUAL TABLE IF NOT EXISTS temp.vocabulary USING fts5vocab (main, terms, row)")
         marks = ",".join("?" * len(terms))
         return dict(connection.execute(f"SELECT term, doc FROM temp.vocabulary WHERE term IN ({marks})", tuple(terms)))
+
+    def sounding(self, sounds: Sequence[str]) -> dict[str, int]:
+        if not sounds or not has_names(self._connection):
+            return {}
+        self._connection.execute("CREATE VIRTUAL TABLE IF NOT EXISTS temp.sounds USING fts5vocab (main, names, row)")
+        # A term is SOUND:FORM, so that the forms of one sound lie together; ';' is the character after ':'.
+        rows = self._connection.execute(
+            "SELECT substr(s.term, length(w.value) + 2), s.doc FROM json_each(?) w"
+            " CROSS JOIN temp.sounds s WHERE s.term >= w.value || ':' AND s.term < w.value || ';'",
+            (json.dumps(list(sounds)),),
+        )
+        found: dict[str, int] = {}
+        for form, n_documents in rows:
+            found[form] = max(n_documents, found.get(form, 0))
+        return found
+
+    def aliases(self, keys: Sequence[str]) -> list[Alias]:
+        if not keys or not has_names(self._connection):
+            return []
+        rows = self._connection.execute(
+            "SELECT name, other, max(confidence) AS sure FROM aliases WHERE key IN (SELECT value FROM json_each(?))"
+            " GROUP BY name, other ORDER BY sure DESC, name, other",
+            (json.dumps(list(keys)),),
+        )
+        return [Alias(*row) for row in rows]
 
     def languages(self, where: Filter = EVERYTHING) -> dict[str, int]:
         known = self._facts.languages.get(where)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from index.errors import FormatTooNew, IndexLocked, StoreDamaged, StoreError, StoreFull
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 STORE = "store.sqlite"
 
 _SCHEMA = """
@@ -51,6 +51,18 @@ CREATE TABLE tags (
 ) WITHOUT ROWID;
 CREATE INDEX tags_folded ON tags (folded, doc_pk);
 """,
+    3: """
+CREATE TABLE aliases (
+    doc_pk INTEGER NOT NULL REFERENCES documents (doc_pk) ON DELETE CASCADE, key TEXT NOT NULL,
+    name TEXT NOT NULL, other TEXT NOT NULL, confidence REAL NOT NULL,
+    PRIMARY KEY (doc_pk, key, other)
+) WITHOUT ROWID;
+CREATE INDEX aliases_key ON aliases (key);
+-- One row a document: SOUND:FORM of each name in it. Only its vocabulary is ever looked at.
+CREATE VIRTUAL TABLE names USING fts5 (
+    forms, detail = none, columnsize = 0, tokenize = "unicode61 remove_diacritics 0 categories 'L* M* N* P* S* Co'"
+);
+""",
 }
 
 
@@ -81,7 +93,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, write: bool) -> None:
         connection.execute("PRAGMA wal_autocheckpoint = 8192")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA cache_size = -65536")
-    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    version = _format(connection)
     if version > FORMAT_VERSION:
         raise FormatTooNew(
             f"{path} has index format {version}",
@@ -98,7 +110,16 @@ def create(connection: sqlite3.Connection) -> None:
 
 def has_tags(connection: sqlite3.Connection) -> bool:
     """Whether the store is of a format with tags; an older one gets them when it is next written to."""
-    return bool(connection.execute("PRAGMA user_version").fetchone()[0] >= 2)
+    return _format(connection) >= 2
+
+
+def has_names(connection: sqlite3.Connection) -> bool:
+    """Whether the store is of a format with names; an older one gets them when it is next written to."""
+    return _format(connection) >= 3
+
+
+def _format(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
 def folded(tag: str) -> str:
@@ -108,8 +129,7 @@ def folded(tag: str) -> str:
 
 def bring_up_to_date(connection: sqlite3.Connection) -> None:
     """Give the store of an older format what it lacks, in one transaction."""
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    added = "".join(sql for number, sql in _ADDED.items() if number > version)
+    added = "".join(sql for number, sql in _ADDED.items() if number > _format(connection))
     if added:
         connection.executescript(f"BEGIN IMMEDIATE; {added} PRAGMA user_version = {FORMAT_VERSION}; COMMIT;")
 

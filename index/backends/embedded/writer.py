@@ -28,6 +28,9 @@ from index.backends.embedded.reader import Rows
 from index.backends.embedded.schema import FORMAT_VERSION, bring_up_to_date, connect, create, folded, full, translated
 from index.encoders.base import Encoder
 from index.errors import IndexLocked, SettingsMismatch, StoreError
+from index.names.forms import sound_terms
+from index.names.known import name_key
+from index.names.mined import Alias, mined_aliases
 from index.settings import IndexSettings
 from index.terms import indexed_terms
 
@@ -266,7 +269,7 @@ class Writer:
         return [tuple(row) for row in rows]
 
     def rebuild_terms(self) -> None:
-        """Make the lexical index anew from the documents' texts; inside a transaction."""
+        """Make the lexical index, and the one of names, anew from the documents' texts; inside a transaction."""
         self._connection.execute("DELETE FROM terms")
         cursor = self._connection.execute(
             'SELECT p.pid, substr(d.text, p.start + 1, p."end" - p.start), d.title FROM passages p JOIN documents d USING (doc_pk)'
@@ -276,6 +279,11 @@ class Writer:
                 "INSERT INTO terms (rowid, body, title) VALUES (?, ?, ?)",
                 [(pid, " ".join(indexed_terms(body)), " ".join(indexed_terms(title))) for pid, body, title in rows],
             )
+        self._connection.execute("DELETE FROM names")
+        self._connection.execute("DELETE FROM aliases")
+        texts = self._connection.execute("SELECT doc_pk, title, text FROM documents ORDER BY doc_pk")
+        for doc_pk, title, text in texts:
+            self._insert_names(doc_pk, " ".join(sound_terms(f"{title}\n{text}")), mined_aliases(text))
 
     def next_generation(self) -> None:
         """Make readers look again; inside a transaction."""
@@ -394,7 +402,7 @@ class Writer:
             (document.doc_id, document.location, item.file, document.source, document.sha256, key, meta.title, meta.url, meta.author,
              meta.date, meta.language, json.dumps(document.headings), len(document.text), len(item.passages), document.text),
         )  # fmt: skip
-        doc_pk = cursor.lastrowid
+        doc_pk = int(cursor.lastrowid or 0)
         first = int(self._connection.execute("SELECT value FROM meta WHERE key = 'next_pid'").fetchone()[0])
         rows, term_rows = [], []
         for i, (passage, matrix) in enumerate(zip(item.passages, item.vectors, strict=True)):
@@ -409,7 +417,16 @@ class Writer:
         tags = [(doc_pk, i, tag, folded(tag)) for i, tag in enumerate(meta.tags)]
         self._connection.executemany("INSERT INTO tags VALUES (?, ?, ?, ?)", tags)
         self._connection.executemany("INSERT INTO terms (rowid, body, title) VALUES (?, ?, ?)", term_rows)
+        self._insert_names(doc_pk, item.sounds, item.aliases)
         self._set_meta(next_pid=str(first + len(rows)))
+
+    def _insert_names(self, doc_pk: int, sounds: str, aliases: Sequence[Alias]) -> None:
+        self._connection.execute("INSERT INTO names (rowid, forms) VALUES (?, ?)", (doc_pk, sounds))
+        both_ways = [pair for alias in aliases for pair in (alias, Alias(alias.other, alias.name, alias.confidence))]
+        self._connection.executemany(
+            "INSERT OR IGNORE INTO aliases VALUES (?, ?, ?, ?, ?)",
+            [(doc_pk, name_key(alias.name), alias.name, alias.other, alias.confidence) for alias in both_ways],
+        )
 
     def _delete_passages(self, where: str, argument: str) -> int:
         """Remove the documents that `where` (one of this file's own clauses) selects; how many."""
@@ -427,6 +444,7 @@ class Writer:
             f"DELETE FROM terms WHERE rowid IN (SELECT pid FROM passages WHERE {chosen})", (names,)
         )
         self._connection.execute(f"DELETE FROM passages WHERE {chosen}", (names,))
+        self._connection.execute("DELETE FROM names WHERE rowid IN (SELECT value FROM json_each(?))", (names,))
         self._connection.execute(f"DELETE FROM documents WHERE {chosen}", (names,))
         return len(keys)
 

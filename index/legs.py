@@ -1,0 +1,181 @@
+"""The legs of a search: what the encoder, the words and the names of a question find, each by itself."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import regex
+
+from index.backends.base import Filter, Snapshot
+from index.encoders.base import Encoder, FloatArray, LateInteraction
+from index.fusion import language_group, levels
+from index.language import function_words, same_language
+from index.names.question import Origin, OtherForm, is_acronym, written
+from index.settings import SearchSettings
+from index.terms import number_terms, terms, with_relatives
+
+
+def query_terms(question: str, language: str) -> list[str]:
+    """What the question is looked for by: its terms without its function words, unless nothing else is left.
+
+    With the beginnings of its words and its numbers in plain digits, as in what is indexed.
+    """
+    found = terms(question)
+    common = function_words(language)
+    telling = [term for term in found if term not in common and (len(term) > 1 or not term.isascii())] or found
+    return [*with_relatives(telling), *number_terms(question)]
+
+
+_QUOTED = regex.compile(
+    r"\"([^\"]+)\"|“([^“”]+)”|„([^„“”]+)[“”]|«([^«»]+)»|「([^「」]+)」|『([^『』]+)』|《([^《》]+)》"
+)
+
+
+def quoted(question: str) -> list[str]:
+    """What stands in quotation marks in `question`, each as a phrase: its terms with spaces between them."""
+    phrases = (" ".join(terms("".join(filter(None, match.groups())))) for match in _QUOTED.finditer(question))
+    return [phrase for phrase in dict.fromkeys(phrases) if " " in phrase]
+
+
+class Lexical(NamedTuple):
+    """What the lexical leg makes of a passage: the share of the question's information, and its rank from 1."""
+
+    words: float
+    rank: int
+
+
+WITHOUT_WORDS = Lexical(0.0, 0)
+
+
+def lexical_leg(snapshot: Snapshot, wanted: Sequence[str], n: int, where: Filter) -> dict[int, Lexical]:
+    """The `n` best passages by BM25, each with its score as a share of the greatest that the question allows.
+
+    Of a question in another language hardly a word stands in the passages, and what does is a
+    small share of it: so words that are shared by chance count for little.
+    """
+    most = bm25_bound(snapshot, wanted)
+    hits = snapshot.lexical(wanted, n, where)
+    return {pid: Lexical(min(1.0, score / most), rank) for rank, (pid, score) in enumerate(hits, 1)}
+
+
+def bm25_bound(snapshot: Snapshot, wanted: Sequence[str]) -> float:
+    """What a passage would score by BM25 that held every term without end: (k1 + 1) times the sum of their IDF."""
+    unique = list(dict.fromkeys(wanted))
+    frequency, n = snapshot.document_frequency(unique), snapshot.n_passages()
+    idf = (math.log((n - frequency.get(term, 0) + 0.5) / (frequency.get(term, 0) + 0.5)) for term in unique)
+    return (_K1 + 1) * sum(max(_LEAST_IDF, value) for value in idf) or 1.0
+
+
+_K1, _LEAST_IDF = 1.2, 1e-6  # of SQLite's FTS5
+
+
+class Named(NamedTuple):
+    """What the names of a passage tell: the share of the question's information, and the forms that it has."""
+
+    names: float
+    forms: tuple[OtherForm, ...]
+
+
+WITHOUT_NAMES = Named(0.0, ())
+
+
+def names_leg(
+    snapshot: Snapshot, forms: Sequence[OtherForm], language: str, most: float, n: int, where: Filter
+) -> dict[int, Named]:
+    """The passages that have a name of the question in another form, as if they had the question's own.
+
+    Of several forms of one name the surest counts, by its BM25 score and its confidence. In the question's
+    own language a name is written as in the question, and what only sounds like it is another.
+    """
+    scores: dict[int, dict[str, float]] = defaultdict(dict)
+    held: dict[int, list[OtherForm]] = defaultdict(list)
+    for form in forms:
+        hits = snapshot.lexical([form.phrase], n, where)
+        if form.origin is Origin.SOUND:
+            languages = snapshot.passage_languages([pid for pid, _ in hits])
+            hits = [(pid, score) for pid, score in hits if not same_language(language, languages[pid])]
+        if is_acronym(form.form):  # the terms have no case, and WHO is no "who"
+            texts = snapshot.passages([pid for pid, _ in hits])
+            hits = [(pid, score) for pid, score in hits if pid in texts and written(form.form, texts[pid].text)]
+        for pid, score in hits:
+            scores[pid][form.name] = max(form.confidence * score, scores[pid].get(form.name, 0.0))
+            held[pid].append(form)
+    return {pid: Named(min(1.0, sum(own.values()) / most), tuple(held[pid])) for pid, own in scores.items()}
+
+
+class Dense(NamedTuple):
+    """What the encoder makes of a passage: its score, the row of its best part, and its rank from 1."""
+
+    score: float
+    best_part: int
+    rank: int
+
+
+UNSEEN = Dense(0.0, 0, 0)  # a passage without current vectors
+
+
+def dense_leg(
+    snapshot: Snapshot,
+    encoder: Encoder,
+    question: str,
+    n: int,
+    others: Sequence[int],
+    sizes: Mapping[str, int],
+    settings: SearchSettings,
+    where: Filter,
+) -> dict[int, Dense]:
+    """The passages that are nearest for their language, about `n`, and `others`, scored and ranked together."""
+    query = encoder.encode_queries([question])[0]
+    tags: dict[str, list[str]] = defaultdict(list)
+    for tag in snapshot.languages(where):
+        tags[language_group(tag)].append(tag)
+    n_each = max(_MIN_EACH, -(-2 * n // max(1, len(tags))))
+    near: list[int] = []
+    for own in tags.values():
+        # A passage has up to a dozen vectors: so many are fetched that the language's share of passages is there.
+        hits = snapshot.dense(query, 8 * n_each, replace(where, languages=tuple(own)))
+        near += [pid for pid, _ in hits[:n_each]]
+    cosines = _cosines(snapshot.vectors([*near, *others]), query)
+    group = {pid: language_group(tag) for pid, tag in snapshot.passage_languages(list(cosines)).items()}
+    scores = {pid: cosines[pid][0] for pid in cosines if pid in group}
+    share = settings.max_sim_weight
+    if share > 0 and scores and isinstance(encoder, LateInteraction):
+        kept = _kept({pid: scores[pid] for pid in near if pid in scores}, group, sizes, n, settings)
+        texts = snapshot.passages([*kept, *(pid for pid in others if pid in scores and pid not in kept)])
+        matches = encoder.max_sim([question], [passage.text for passage in texts.values()])[0]
+        scores = {pid: (1 - share) * scores[pid] + share * float(m) for pid, m in zip(texts, matches, strict=True)}
+    order = sorted(scores, key=lambda pid: (-scores[pid], pid))
+    return {pid: Dense(scores[pid], cosines[pid][1], rank) for rank, pid in enumerate(order, 1)}
+
+
+_MIN_EACH = 24  # passages of a language that are looked at, however many languages there are
+_MIN_MATCHED = 12  # of them that are compared word by word: what its level is taken from
+
+
+def _kept(
+    scores: Mapping[int, float], group: Mapping[int, str], sizes: Mapping[str, int], n: int, settings: SearchSettings
+) -> list[int]:
+    """The `n` passages that are most above their language's level, and the best of each language."""
+    level = levels(scores, group, sizes)
+    order = sorted(scores, key=lambda pid: (settings.level_weight * level[group[pid]] - scores[pid], pid))
+    n_seen: Counter[str] = Counter()
+    kept = []
+    for place, pid in enumerate(order):
+        n_seen[group[pid]] += 1
+        if place < n or n_seen[group[pid]] <= _MIN_MATCHED:
+            kept.append(pid)
+    return kept
+
+
+def _cosines(vectors: Mapping[int, FloatArray], query: FloatArray) -> dict[int, tuple[float, int]]:
+    """Mean of the cosines of each passage's whole and best part, and the row of that part."""
+    scored: dict[int, tuple[float, int]] = {}
+    for pid, matrix in vectors.items():
+        cosines = matrix @ query
+        best = int(cosines[1:].argmax()) + 1 if len(cosines) > 1 else 0
+        scored[pid] = (float(cosines[0] + cosines[best]) / 2, best)
+    return scored

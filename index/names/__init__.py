@@ -1,0 +1,1 @@
+"""Names across scripts: what else a name in a question is called in the articles."""

@@ -1,0 +1,183 @@
+"""Names that a text itself says are one: 喬尼·艾維(Jony Ive), World Health Organization (WHO), 「...」（...）."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import regex
+
+from index.names.sounds import likeness
+from index.terms import terms
+
+_MAX_ALIASES = 200  # of one document
+_MAX_NAME_CHARS = 60
+_MAX_WORDS = 5
+_MIN_LIKENESS = 0.65  # of a name and its transcription; 0.83 of true pairs have it, docs/decisions/0011
+
+_IN_BRACKETS = regex.compile(r"[ \u3000]?[(（]([^()（）\n]{2,80})[)）]")
+_OPENS = "\"“„«「『《〈‘'"
+_QUOTED_BEFORE = regex.compile(r"[\"“„«「『《〈‘]([^\"“”„«»「」『』《》〈〉‘’\n]{2,60})[\"”“»」』》〉’]$")
+# "Hereinafter", and names of languages before a name in them.
+_LEAD_IN = regex.compile(
+    r"^(?:이하|以下簡稱|以下简称|以下|簡稱|简称|又稱|又称|略称|通称|英語|英语|英文|法語|法语|德語|德语|日語|日语|俄語|俄语|英|仏|独|"
+    r"영어|프랑스어|독일어|일본어|중국어|러시아어|hereinafter|hereafter|also known as|also called|a\.?k\.?a\.?|or|the|"
+    r"short for|kurz|auch|englisch|dit|dite|ou|en abrégé|en inglés|en anglais|abreviado|sigla|далее|англ\.|сокр\.|"
+    r"English|French|German|Chinese|Japanese|Korean|Russian)"
+    r"(?:[:：]\s*|\s+|(?<=[\p{Han}\p{Hangul}])[:：]?\s*)(?=\S)",
+    regex.IGNORECASE,
+)
+_END_OF_NAME = regex.compile(r"[,，、;；:：/｜|]|\s[-–—]\s")
+_SCRIPTS = ("Han", "Hangul", "Katakana", "Hiragana", "Latin", "Cyrillic", "Greek", "Arabic", "Hebrew", "Thai",
+            "Devanagari", "Bengali", "Tamil", "Georgian", "Armenian")  # fmt: skip
+_SCRIPT = [(name, regex.compile(rf"\p{{{name}}}")) for name in _SCRIPTS]
+_CASED = r"\p{Latin}\p{Cyrillic}\p{Greek}\p{Armenian}"
+_CASED_WORD = rf"(?=\p{{Lu}})[{_CASED}][{_CASED}\p{{M}}\p{{N}}.'’&-]*"
+_LINK = r"(?:of|the|and|for|de|da|do|del|della|di|du|des|von|van|der|den|bin|al|el|y|и)\s"
+_CAPITALISED = regex.compile(rf"(?:{_CASED_WORD}\s(?:{_LINK}){{0,2}}){{0,7}}{_CASED_WORD}$")
+_ACRONYM = regex.compile(r"\p{Lu}[\p{Lu}\p{N}.&-]{1,9}")
+_UNSPACED_BEFORE = regex.compile(r"[\p{Han}\p{Katakana}々ー·・‧•．＝=]{2,40}$")
+_WORD = r"[\p{L}\p{M}\p{N}.'’·-]+"
+_WORDS_BEFORE = regex.compile(rf"(?:{_WORD}\s){{0,{_MAX_WORDS - 1}}}{_WORD}$")
+_PARTS = regex.compile(r"[\s·・‧•．＝=]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """Two names of one thing, as a text writes them, and how sure that is, in (0, 1]."""
+
+    name: str
+    other: str
+    confidence: float
+
+
+def mined_aliases(text: str) -> list[Alias]:
+    """What `text` says to be two names of one thing, in brackets behind the other, in order, each pair once."""
+    found: dict[tuple[str, str], Alias] = {}
+    for match in _IN_BRACKETS.finditer(text):
+        if len(found) >= _MAX_ALIASES:
+            break
+        before = text[max(0, match.start() - _MAX_NAME_CHARS) : match.start()].rpartition("\n")[2]
+        for other, said in _names_inside(match.group(1)) if before else ():
+            for alias in _aliases(before, other, said, text):
+                found.setdefault((alias.name, alias.other), alias)
+    return list(found.values())
+
+
+def _names_inside(inside: str) -> Iterator[tuple[str, bool]]:
+    """The first name in a pair of brackets and those that are said to be names, each with whether it is said."""
+    for place, part in enumerate(_END_OF_NAME.split(inside)):
+        called = _LEAD_IN.sub("", part.strip())
+        said = called != part.strip()
+        # "(이하 DK 형)": an honorific is no part of the name.
+        name = regex.sub(r"(?<=\S)\s?(?:형|씨|님|氏)$", "", called.strip(f"{_OPENS}”’»」』》〉 "))
+        n_letters = len(regex.findall(r"\p{L}", name))
+        named = n_letters >= 2 and n_letters >= len(name) / 2 and len(name.split()) <= _MAX_WORDS
+        if named and (place == 0 or said):
+            yield name, said
+
+
+def _aliases(before: str, other: str, said: bool, text: str) -> Iterator[Alias]:
+    quoted = _QUOTED_BEFORE.search(before)
+    if quoted:
+        yield Alias(quoted.group(1).strip(), other, 0.9)
+        return
+    script = _last_script(before)
+    if _ACRONYM.fullmatch(other) and script in ("Latin", "Cyrillic", "Greek"):
+        spelled = _spelled_out(before, other)
+        if spelled:
+            yield Alias(spelled, other, 0.9)
+            return
+    if script == _last_script(other) and not said:
+        return
+    name, confidence = _name_before(before, other, script, text)
+    if name and name != other and _is_name(name):
+        yield Alias(name, other, confidence)
+        yield from _last_names(name, other)
+
+
+def _name_before(before: str, other: str, script: str, text: str) -> tuple[str, float]:
+    """The name that ends where a bracket with `other` opens, and how sure that is; empty where it cannot be told."""
+    choices = _ends_of(before, script)
+    if not choices:
+        return "", 0.0
+    alike = likeness(other, choices)
+    best = int(alike.argmax())
+    if alike[best] >= _MIN_LIKENESS:
+        return choices[best], round(min(0.95, float(alike[best])), 2)
+    cased = _CAPITALISED.search(before)
+    if cased:
+        return cased.group().strip(), 0.7
+    return _translated(before, choices, script, text)
+
+
+def _ends_of(before: str, script: str) -> list[str]:
+    """What the name may be, longest first: it begins at a letter of a script without spaces, else at a word."""
+    if script in ("Han", "Katakana"):
+        run = _UNSPACED_BEFORE.search(before)
+        if run is None:
+            return []
+        whole = run.group().strip("·・‧•．＝=")
+        if regex.search(r"\p{Katakana}", whole):
+            return [whole]
+        # A dot joins the parts of a name: it begins no later than what stands before the first dot.
+        last_start = len(_PARTS.split(whole)[0]) - 1 if _PARTS.search(whole) else len(whole) - 2
+        return [whole[start:] for start in range(max(1, last_start + 1))]
+    words = _WORDS_BEFORE.search(before)
+    if words is None:
+        return []
+    parts = words.group().split()
+    return [" ".join(parts[start:]) for start in range(len(parts))]
+
+
+def _translated(before: str, choices: list[str], script: str, text: str) -> tuple[str, float]:
+    """A name that does not sound like the other: where it is bounded, or comes again by itself."""
+    longest = choices[0]
+    bounded = len(before) == len(longest) or not before[: -len(longest)][-1:].isalpha()
+    if script in ("Han", "Katakana"):
+        if bounded and len(longest) <= (10 if len(choices) > 1 else 20):
+            return longest, 0.6
+        again = next((choice for choice in choices if text.count(choice) > 1), "")
+        return again, 0.6
+    last = choices[-1]
+    # Of a language without capitals: one long word, or one that comes again.
+    return (last, 0.5) if len(last) >= 4 and (script == "Hangul" or text.count(last) > 1) else ("", 0.0)
+
+
+def _spelled_out(before: str, acronym: str) -> str:
+    """The words before an acronym whose initials it is made of; empty where they are not."""
+    letters = [char.casefold() for char in acronym if char.isalpha()]
+    words = list(regex.finditer(r"[\p{L}\p{M}'’]+", before))
+    for n_words in range(len(letters), min(len(words), len(letters) + 4) + 1):
+        own = words[-n_words:]
+        initials = [word.group()[0].casefold() for word in own]
+        if initials[0] == letters[0] and _holds_in_order(initials, letters):
+            return before[own[0].start() :].strip()
+    return ""
+
+
+def _holds_in_order(longer: list[str], shorter: list[str]) -> bool:
+    ahead = iter(longer)
+    return all(item in ahead for item in shorter)
+
+
+def _last_names(name: str, other: str) -> Iterator[Alias]:
+    """The last parts of two full names, where each has as many and the last ones sound alike."""
+    own, theirs = _PARTS.split(name), _PARTS.split(other)
+    if len(own) == len(theirs) > 1 and len(own[-1]) > 1:
+        alike = float(likeness(theirs[-1], [own[-1]])[0])
+        if alike >= _MIN_LIKENESS:
+            yield Alias(own[-1], theirs[-1], round(min(0.9, alike), 2))
+
+
+def _is_name(name: str) -> bool:
+    return 2 <= len(name) <= _MAX_NAME_CHARS and bool(terms(name))
+
+
+def _last_script(text: str) -> str:
+    """Script of the last letter of `text`; empty without letters."""
+    for char in reversed(text):
+        for name, pattern in _SCRIPT:
+            if pattern.match(char):
+                return name
+    return ""

@@ -1,0 +1,145 @@
+"""What the names in a question are called elsewhere in the corpus: in other scripts, spellings and languages."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Protocol
+
+import regex
+
+from index.hanzi import fold_traditional
+from index.language import function_words
+from index.names.forms import bare_forms, name_forms
+from index.names.known import NO_NAMES, KnownNames, common_names, keys_in, name_key
+from index.names.mined import Alias
+from index.names.sounds import likeness, near, sound_of
+
+
+class Origin(StrEnum):
+    """Who says that two names are one."""
+
+    USER = "aliases.toml"
+    TEXT = "an article"
+    TABLE = "the table of common names"
+    SOUND = "their sound"
+
+
+@dataclass(frozen=True, slots=True)
+class OtherForm:
+    """Another form of a name in the question; `phrase` is its terms, `confidence` in (0, 1]."""
+
+    name: str
+    form: str
+    phrase: str
+    confidence: float
+    origin: Origin
+
+
+class NameIndex(Protocol):
+    """What a corpus knows of names; a `Snapshot` does."""
+
+    def sounding(self, sounds: Sequence[str]) -> dict[str, int]: ...
+
+    def aliases(self, keys: Sequence[str]) -> list[Alias]: ...
+
+
+_MAX_FORMS = 24
+_MAX_FORMS_BY_SOUND = 4  # of one name
+# Likeness at which two forms are held to be one name: the confidence is 0 at the first and 1 at the second.
+# Sounds of two consonants agree by chance far more often. docs/decisions/0011
+_LEAST_ALIKE, _MOST_ALIKE = 0.72, 0.95
+_LEAST_ALIKE_SHORT = 0.85
+
+
+def other_forms(corpus: NameIndex, question: str, language: str, yours: KnownNames = NO_NAMES) -> list[OtherForm]:
+    """What the names in `question` may be called in the corpus, most sure first, without what it says itself."""
+    own_keys = keys_in(question)
+    said = set(own_keys)
+    found: dict[tuple[str, str], OtherForm] = {}
+    for form in (*_by_alias(corpus, question, own_keys, yours), *_by_sound(corpus, question, language)):
+        known = found.get((form.name, form.phrase))
+        if form.phrase not in said and (known is None or known.confidence < form.confidence):
+            found[form.name, form.phrase] = form
+    return sorted(found.values(), key=lambda form: (-form.confidence, form.name, form.form))[:_MAX_FORMS]
+
+
+def _by_alias(corpus: NameIndex, question: str, keys: Sequence[str], yours: KnownNames) -> Iterator[OtherForm]:
+    """Forms that somebody says are one with a name of the question, and those said to be one with such a form."""
+    first = [
+        OtherForm(alias.name, alias.other, name_key(alias.other), alias.confidence, origin)
+        for alias, origin in _aliases(corpus, keys, yours)
+        if written(alias.name, question)
+    ]
+    yield from first
+    through: dict[str, OtherForm] = {}
+    for form in first:
+        through.setdefault(form.phrase, form)
+    for alias, origin in _aliases(corpus, list(through), yours):
+        link = through[name_key(alias.name)]
+        confidence = link.confidence * alias.confidence
+        yield replace(link, form=alias.other, phrase=name_key(alias.other), confidence=confidence, origin=origin)
+
+
+def _aliases(corpus: NameIndex, keys: Sequence[str], yours: KnownNames) -> Iterator[tuple[Alias, Origin]]:
+    """What is said of the names with these keys, and by whom."""
+    yield from ((alias, Origin.USER) for alias in yours.aliases(keys))
+    yield from ((alias, Origin.TEXT) for alias in corpus.aliases(keys))
+    yield from ((alias, Origin.TABLE) for alias in common_names().aliases(keys))
+
+
+def _by_sound(corpus: NameIndex, question: str, language: str) -> Iterator[OtherForm]:
+    """Forms in the corpus that sound like a word of the question which may be a name."""
+    # In a question without capitals any word may be a name.
+    text = question if any(char.isupper() for char in question) else question.title()
+    common = function_words(language)
+    for name in name_forms(text):
+        if name in common:
+            continue
+        bare = bare_forms(name)
+        alike = _alike(name, bare, corpus.sounding(sorted(_sounds(bare))))
+        for likely, form in alike[:_MAX_FORMS_BY_SOUND]:
+            confidence = min(1.0, (likely - _LEAST_ALIKE) / (_MOST_ALIKE - _LEAST_ALIKE))
+            yield OtherForm(written(name, question) or name, form, name_key(form), round(confidence, 3), Origin.SOUND)
+
+
+def _sounds(forms: Iterable[str]) -> set[str]:
+    sounds = (sound_of(form) for form in forms)
+    return {other for sound in sounds if len(sound) >= 2 for other in near(sound)}
+
+
+def _alike(name: str, bare: Sequence[str], forms: dict[str, int]) -> list[tuple[float, str]]:
+    """(likeness, form) of the forms that may be the same name, most alike first; then those of more documents."""
+    parts = [(form, part) for form in forms if form != name for part in bare_forms(form)]
+    best: dict[str, float] = {}
+    for own in bare if parts else ():
+        least = _LEAST_ALIKE if len(sound_of(own)) > 2 else _LEAST_ALIKE_SHORT
+        for (form, _), likely in zip(parts, likeness(own, [part for _, part in parts]), strict=True):
+            if likely > least:
+                best[form] = max(float(likely), best.get(form, 0.0))
+    alike = [(likely, form) for form, likely in best.items()]
+    return sorted(alike, key=lambda one: (-one[0], -forms[one[1]], one[1]))
+
+
+def written(name: str, text: str) -> str:
+    """`name` as `text` writes it: in its script, its case; empty where it does not stand there by itself.
+
+    An acronym stands only where it is in capitals: WHO is no "who".
+    """
+    folded, wanted = fold_traditional(unicodedata.normalize("NFC", text)), fold_traditional(name)
+    flags = 0 if is_acronym(name) else regex.IGNORECASE
+    before = r"(?<!\p{L}\p{M}*)" if regex.match(r"\p{L}", wanted) and not regex.match(_JOINED, wanted) else ""
+    after = r"(?![\p{L}\p{M}])" if not regex.search(rf"(?:{_JOINED}|\p{{Hangul}})$", wanted) else ""
+    match = regex.search(f"{before}{regex.escape(wanted, special_only=True)}{after}", folded, flags)
+    return unicodedata.normalize("NFC", text)[match.start() : match.end()] if match else ""
+
+
+_JOINED = r"[\p{Han}\p{Hiragana}\p{Katakana}ー\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"  # of scripts without spaces
+
+
+def is_acronym(name: str) -> bool:
+    """Whether `name` is a few capitals."""
+    letters = [char for char in name if char.isalpha()]
+    return 0 < len(letters) <= 5 and all(char.isupper() for char in letters)

@@ -1,0 +1,141 @@
+"""Questions that go on from earlier ones, made to stand alone for the search: by what they point to, or by a model."""
+
+from __future__ import annotations
+
+import functools
+import tomllib
+from collections.abc import Callable, Sequence
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import regex
+
+from index.language import detect_language, function_words
+from index.names.forms import name_forms
+from index.names.question import written
+from index.search import MAX_QUESTION_CHARS
+from index.terms import terms
+from rag.answerers.base import Turn
+from rag.prompts import condense_prompt
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+Rewriter = Callable[[str, Sequence[Turn]], str]
+
+_MAX_BACK = 3  # earlier questions that are looked at
+_MAX_TELLING = 5  # terms of a question that points back; one that says more stands by itself
+_MAX_MODEL_CHARS = 400  # of a question that a model has written
+_UNSPACED = ("zh", "ja", "th")
+_CASED = regex.compile(r"[\p{Latin}\p{Cyrillic}\p{Greek}\p{Katakana}]")
+
+
+class _Pointers(NamedTuple):
+    pointing: frozenset[str]
+    opening: tuple[str, ...]
+
+
+def carried_over(question: str, history: Sequence[Turn]) -> str:
+    """`question`, and behind it what the question before was about, where it cannot stand alone.
+
+    It cannot where it has no name of its own and points back ("When did he leave?") or says next to nothing
+    ("Why?"): then the names of the last question that has some are carried over, or its words. One that has a name
+    and little else ("And Brockman?") gets the words of the question before, without its names.
+    """
+    earlier = [turn.question for turn in history][-_MAX_BACK:][::-1]
+    if not earlier:
+        return question
+    language = detect_language(question) or detect_language(earlier[0])
+    own_names = names_in(question, language)
+    n_telling = len(_telling(question, language))
+    if own_names:
+        elliptic = n_telling <= len(own_names) + 1 and _opens(question, language)
+        carried = _without_names(earlier[0]) if elliptic else ""
+    elif n_telling <= 1 or (n_telling <= _MAX_TELLING and _goes_on(question, language)):
+        named = (" ".join(names_in(text, detect_language(text))) for text in earlier)
+        carried = next(filter(None, named), "") or _content(earlier[0])
+    else:
+        carried = ""
+    return f"{question} {carried}".strip()[:MAX_QUESTION_CHARS]
+
+
+def names_in(text: str, language: str) -> list[str]:
+    """The names in `text` as it writes them, of scripts that show a name: by its capital, or as Katakana."""
+    common = function_words(language)
+    first = regex.match(r"\W*(\w+)", text)
+    found = []
+    for form in name_forms(text):
+        name = written(form, text)
+        opens = first is not None and name == first.group(1)  # every question begins with a capital
+        if name and _CASED.match(name) and form not in common and not (opens and not name.isupper()):
+            found.append(name)
+    return found
+
+
+def _telling(question: str, language: str) -> list[str]:
+    """The terms of a question that are not function or pointing words."""
+    common = function_words(language) | _pointers(language).pointing
+    return [term for term in terms(question) if term not in common]
+
+
+def _goes_on(question: str, language: str) -> bool:
+    return _points_back(question, language) or _opens(question, language)
+
+
+def _points_back(question: str, language: str) -> bool:
+    pointing = _pointers(language).pointing
+    if language.split("-")[0] in _UNSPACED:
+        return any(regex.search(word, question) for word in pointing)
+    return not pointing.isdisjoint(regex.findall(r"[\p{L}\p{M}]+", question.casefold()))
+
+
+def _opens(question: str, language: str) -> bool:
+    start = regex.sub(r"^\W+", "", question.casefold())
+    boundary = "" if language.split("-")[0] in _UNSPACED else r"(?![\p{L}\p{M}])"
+    return any(regex.match(regex.escape(word) + boundary, start) for word in _pointers(language).opening)
+
+
+def _without_names(text: str) -> str:
+    for name in names_in(text, detect_language(text)):
+        text = text.replace(name, " ")
+    return " ".join(text.split())
+
+
+def _content(text: str) -> str:
+    """The words of `text` that say something; all of it where words have no spaces between them."""
+    language = detect_language(text)
+    if language.split("-")[0] in _UNSPACED:
+        return text
+    common = function_words(language) | _pointers(language).pointing
+    return " ".join(word for word in text.split() if word.casefold().strip("?？!.,¿¡") not in common)
+
+
+@functools.cache
+def _pointers(language: str) -> _Pointers:
+    table = _tables().get(language.split("-")[0], {})
+    return _Pointers(frozenset(table.get("pointing", "").split()), tuple(table.get("opening", ())))
+
+
+@functools.cache
+def _tables() -> dict[str, Any]:
+    return tomllib.loads(files("rag").joinpath("pointers.toml").read_text("utf-8"))
+
+
+class ModelRewriter:
+    """Has a chat model write a follow-up as a question that stands alone; `carried_over` where that fails."""
+
+    def __init__(self, model: BaseChatModel) -> None:
+        self._model = model
+
+    def __call__(self, question: str, history: Sequence[Turn]) -> str:
+        if not history:
+            return question
+        from langchain_core.messages import HumanMessage
+
+        turns = [(turn.question, turn.answer) for turn in history[-_MAX_BACK:]]
+        try:
+            reply = self._model.invoke([HumanMessage(condense_prompt(question, turns))])
+        except Exception:  # noqa: BLE001 - whatever the provider raises: the answer has its own way to say so
+            return carried_over(question, history)
+        text = " ".join(str(reply.text).split()).strip("\"“”「」'` ")
+        return text if 0 < len(text) <= _MAX_MODEL_CHARS else carried_over(question, history)

@@ -1,0 +1,172 @@
+"""A second look by a cross-encoder: a tiny real one, saved and loaded, and a scripted one for the order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tokenizers import Tokenizer
+
+from index.backends.embedded import EmbeddedBackend
+from index.build import ingest
+from index.encoders.base import Encoder
+from index.errors import RerankerUnavailable
+from index.rerank import CrossEncoderReranker
+from index.search import search
+from index.settings import SearchSettings
+
+_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789.,:?!"
+QUESTION = "when was the lighthouse opened?"
+PASSAGES = [
+    "the lighthouse was opened in 1861",
+    "kimchi is made of cabbage",
+    "a tram",
+    "the island has a lighthouse",
+    "",
+]
+
+
+def tiny_cross_encoder(folder: Path, n_labels: int = 1) -> Path:
+    """A real, if untrained, cross-encoder, saved as transformers saves it."""
+    import torch
+    from tokenizers.models import WordPiece
+    from tokenizers.normalizers import BertNormalizer
+    from tokenizers.pre_tokenizers import BertPreTokenizer
+    from tokenizers.processors import TemplateProcessing
+    from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
+
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *_LETTERS, *("##" + c for c in _LETTERS)]
+    tokenizer = Tokenizer(WordPiece({piece: i for i, piece in enumerate(pieces)}, unk_token="[UNK]"))
+    tokenizer.normalizer, tokenizer.pre_tokenizer = BertNormalizer(), BertPreTokenizer()
+    tokenizer.post_processor = TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, unk_token="[UNK]", pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]",
+        model_max_length=128,
+    ).save_pretrained(folder)  # fmt: skip
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(pieces), hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
+        max_position_embeddings=128, num_labels=n_labels, initializer_range=1.0,
+    )  # fmt: skip
+    BertForSequenceClassification(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_cross_encoder(tmp_path_factory.mktemp("rerank") / "tiny")
+
+
+def scores_by_hand(folder: Path, question: str, passages: Sequence[str]) -> list[float]:
+    """One pair at a time, by transformers alone: the sigmoid of the one logit."""
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    found = []
+    with torch.no_grad():
+        for passage in passages:
+            logits = model(**tokenizer(question, passage, truncation=True, return_tensors="pt")).logits
+            found.append(float(torch.sigmoid(logits)[0, 0]))
+    return found
+
+
+def test_scores_are_the_models_own_whatever_the_batch(tiny: Path) -> None:
+    expected = scores_by_hand(tiny, QUESTION, PASSAGES)
+    assert len({round(score, 4) for score in expected}) > 2  # an untrained model, but no constant
+    for batch_size in (1, 2, 8):
+        reranker = CrossEncoderReranker(str(tiny), "cpu", batch_size=batch_size)
+        assert reranker.scores(QUESTION, PASSAGES) == pytest.approx(expected, abs=1e-5)
+    assert reranker.scores(QUESTION, []) == []
+    assert reranker.name == str(tiny)
+
+
+def test_no_batch_is_begun_when_time_has_run_out(tiny: Path) -> None:
+    reranker = CrossEncoderReranker(str(tiny), "cpu", batch_size=2, timeout_s=0.0)
+    assert reranker.scores(QUESTION, PASSAGES) == pytest.approx(scores_by_hand(tiny, QUESTION, PASSAGES[:2]), abs=1e-5)
+
+
+def test_a_model_that_is_not_there_or_is_none_is_said_to_be_so(tmp_path: Path) -> None:
+    with pytest.raises(RerankerUnavailable, match="hf download nobody/no-such-reranker"):
+        CrossEncoderReranker("nobody/no-such-reranker")
+    with pytest.raises(RerankerUnavailable, match="check the model in"):
+        CrossEncoderReranker(str(tmp_path))
+    with pytest.raises(RerankerUnavailable, match="gives 3 scores a pair"):
+        CrossEncoderReranker(str(tiny_cross_encoder(tmp_path / "three", n_labels=3)))
+
+
+class Scripted:
+    """Gives each passage the score that its text is told to have; of the first `n` only."""
+
+    name = "scripted"
+
+    def __init__(self, scores: dict[str, float], n: int = 1_000) -> None:
+        self._scores, self._n = scores, n
+        self.seen: list[str] = []
+
+    def scores(self, question: str, passages: Sequence[str]) -> list[float]:
+        self.seen = list(passages)
+        return [self._scores.get(passage.split()[0], 0.0) for passage in passages[: self._n]]
+
+
+SETTINGS = SearchSettings(n_reranked=6, reserved_share=0.0)
+
+
+@pytest.fixture(scope="module")
+def backend(tmp_path_factory: pytest.TempPathFactory, encoder: Encoder) -> EmbeddedBackend:
+    folder = tmp_path_factory.mktemp("reranked")
+    (folder / "articles").mkdir()
+    words = "alpha bravo charlie delta echo foxtrot golf hotel".split()
+    for word in words:
+        (folder / "articles" / f"{word}.txt").write_text(
+            f"{word} says that the lighthouse was opened in 1861.", "utf-8"
+        )
+    (folder / "articles" / "ko.txt").write_text("등대 이야기: 섬의 등대는 1861년에 문을 열었다.", "utf-8")
+    ingest(folder / "index", [str(folder / "articles")], encoder)
+    return EmbeddedBackend(folder / "index")
+
+
+def test_the_reranker_has_the_last_word_on_the_first_passages(backend: EmbeddedBackend, encoder: Encoder) -> None:
+    with backend.snapshot() as snapshot:
+        plain = search(snapshot, encoder, QUESTION, 9, SETTINGS).passages
+        settings = replace(SETTINGS, n_reranked=9)
+        wanted = {item.passage.text.split()[0]: float(i) for i, item in enumerate(plain)}
+        reranker = Scripted(wanted)
+        found = search(snapshot, encoder, QUESTION, 9, settings, reranker=reranker)
+    assert reranker.seen == [item.passage.text for item in plain]
+    assert [item.passage.pid for item in found.passages] == [item.passage.pid for item in reversed(plain)]
+    assert [item.reranked for item in found.passages] == [float(i) for i in reversed(range(9))]
+    assert [item.reranked for item in plain] == [None] * 9
+    assert found.warnings == ()
+
+
+def test_it_looks_further_than_what_is_shown(backend: EmbeddedBackend, encoder: Encoder) -> None:
+    with backend.snapshot() as snapshot:
+        plain = search(snapshot, encoder, QUESTION, 6, SETTINGS).passages
+        last = plain[-1].passage
+        found = search(snapshot, encoder, QUESTION, 1, SETTINGS, reranker=Scripted({last.text.split()[0]: 1.0}))
+    assert [item.passage.pid for item in found.passages] == [last.pid]
+
+
+def test_passages_that_time_did_not_allow_come_behind_and_are_told(backend: EmbeddedBackend, encoder: Encoder) -> None:
+    with backend.snapshot() as snapshot:
+        plain = search(snapshot, encoder, QUESTION, 6, SETTINGS).passages
+        second = plain[1].passage.text.split()[0]
+        found = search(snapshot, encoder, QUESTION, 6, SETTINGS, reranker=Scripted({second: 1.0}, n=2))
+    order = [item.passage.pid for item in plain]
+    assert [item.passage.pid for item in found.passages] == [order[1], order[0], *order[2:]]
+    assert found.warnings == ("time ran out: scripted looked at 2 of 6 passages",)
+
+
+def test_other_languages_keep_their_places(backend: EmbeddedBackend, encoder: Encoder) -> None:
+    # It puts the Korean passage last of nine; two of five places are for other languages.
+    settings = replace(SETTINGS, n_reranked=9, reserved_share=0.4)
+    with backend.snapshot() as snapshot:
+        words = "alpha bravo charlie delta echo foxtrot golf hotel".split()
+        found = search(snapshot, encoder, QUESTION, 5, settings, reranker=Scripted(dict.fromkeys(words, 1.0)))
+    assert [item.passage.language for item in found.passages] == ["en"] * 4 + ["ko"]
