@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import regex
 
-from index.language import detect_language, function_words
-from index.names.forms import name_forms
-from index.names.question import written
+from index.language import detect_language, function_words, script_of
 from index.search import MAX_QUESTION_CHARS
 from index.terms import terms
 from rag.answerers.base import Turn
@@ -27,7 +25,9 @@ _MAX_BACK = 3  # earlier questions that are looked at
 _MAX_TELLING = 5  # terms of a question that points back; one that says more stands by itself
 _MAX_MODEL_CHARS = 400  # of a question that a model has written
 _UNSPACED = ("zh", "ja", "th")
-_CASED = regex.compile(r"[\p{Latin}\p{Cyrillic}\p{Greek}\p{Katakana}]")
+_WORD = regex.compile(r"[\p{L}\p{M}\p{N}]+")
+_CASED = r"\p{Latin}\p{Cyrillic}\p{Greek}\p{Armenian}"
+_NAME = regex.compile(rf"(?<![{_CASED}\p{{M}}])\p{{Lu}}[{_CASED}\p{{M}}\p{{N}}-]+|[\p{{Katakana}}ー]{{2,}}")
 
 
 class _Pointers(NamedTuple):
@@ -47,35 +47,44 @@ def carried_over(question: str, history: Sequence[Turn]) -> str:
         return question
     language = detect_language(question) or detect_language(earlier[0])
     own_names = names_in(question, language)
-    n_telling = len(_telling(question, language))
+    n_telling = _n_telling(question, language)
     if own_names:
         elliptic = n_telling <= len(own_names) + 1 and _opens(question, language)
         carried = _without_names(earlier[0]) if elliptic else ""
     elif n_telling <= 1 or (n_telling <= _MAX_TELLING and _goes_on(question, language)):
-        named = (" ".join(names_in(text, detect_language(text))) for text in earlier)
+        named = (_names_alone(text) for text in earlier)
         carried = next(filter(None, named), "") or _content(earlier[0])
     else:
         carried = ""
     return f"{question} {carried}".strip()[:MAX_QUESTION_CHARS]
 
 
+def _names_alone(text: str) -> str:
+    """The names in `text`; empty where its script does not show all of them."""
+    language = detect_language(text)
+    shown = script_of(language) in ("Latin", "Cyrillic", "Greek", "Armenian") or language == "ja"
+    return " ".join(names_in(text, language)) if shown else ""
+
+
 def names_in(text: str, language: str) -> list[str]:
     """The names in `text` as it writes them, of scripts that show a name: by its capital, or as Katakana."""
     common = function_words(language)
-    first = regex.match(r"\W*(\w+)", text)
-    found = []
-    for form in name_forms(text):
-        name = written(form, text)
-        opens = first is not None and name == first.group(1)  # every question begins with a capital
-        if name and _CASED.match(name) and form not in common and not (opens and not name.isupper()):
-            found.append(name)
-    return found
+    first = _WORD.search(text)
+    found: dict[str, None] = {}
+    for match in _NAME.finditer(text):
+        name = match.group()
+        opens = first is not None and match.start() == first.start()  # every question begins with a capital
+        if name.casefold() not in common and (not opens or name.isupper() or not name[0].isupper()):
+            found[name] = None
+    return list(found)
 
 
-def _telling(question: str, language: str) -> list[str]:
-    """The terms of a question that are not function or pointing words."""
+def _n_telling(question: str, language: str) -> int:
+    """How many words of a question say something: no function and no pointing words."""
+    if language.split("-")[0] in _UNSPACED:
+        return len(terms(question))
     common = function_words(language) | _pointers(language).pointing
-    return [term for term in terms(question) if term not in common]
+    return sum(word not in common for word in _WORD.findall(question.casefold()))
 
 
 def _goes_on(question: str, language: str) -> bool:
@@ -86,7 +95,7 @@ def _points_back(question: str, language: str) -> bool:
     pointing = _pointers(language).pointing
     if language.split("-")[0] in _UNSPACED:
         return any(regex.search(word, question) for word in pointing)
-    return not pointing.isdisjoint(regex.findall(r"[\p{L}\p{M}]+", question.casefold()))
+    return not pointing.isdisjoint(_WORD.findall(question.casefold()))
 
 
 def _opens(question: str, language: str) -> bool:

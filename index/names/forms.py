@@ -32,8 +32,8 @@ _MAYBE = regex.compile(
     rf"|(?P<han>[{_TRANSCRIBING}]{{2,8}})"
 )
 _PARTICLES = tuple(
-    "은 는 이 가 을 를 의 에 와 과 도 만 로 으로 에서 에게 에는 께서 부터 까지 처럼 보다 이나 이며 이라 이란 라는 이라는 라고 이라고 "
-    "씨 님 에게서 입니까 입니다 이다".split()
+    "은 는 이 가 을 를 의 에 와 과 도 만 로 으로 에서 에게 에는 께서 부터 까지 처럼 보다 이나 이며 이라 이란 라는 "
+    "이라는 라고 이라고 씨 님 에게서 입니까 입니다 이다".split()
 )
 # Verbs and what ends as they do: no names.
 _KOREAN_VERB = regex.compile(

@@ -1,4 +1,4 @@
-"""Names across scripts: how they sound, what a text says of them, what is known beforehand, and what a search makes of it."""
+"""Names across scripts: how they sound, what a text says of them, what is known, and what a search makes of it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from rag.testing import HashEncoder
 @pytest.mark.parametrize(
     ("sound", "names"),
     [
-        ("ltmn", ["Altman", "알트만", "阿爾特曼", "阿尔特曼", "アルトマン", "Альтман", "ألتمان", "אלטמן", "Άλτμαν", "ऑल्टमैन", "Ալտման"]),
+        ("ltmn", "Altman 알트만 阿爾特曼 阿尔特曼 アルトマン Альтман ألتمان אלטמן Άλτμαν ऑल्टमैन Ալտման".split()),
         ("mlt", ["Murati", "무라티", "穆拉提", "Мурати", "ムラティ"]),
         ("ntl", ["Nadella", "나델라", "納德拉", "Наделла"]),
         ("tl", ["Dario", "다리오", "達里奧", "Дарио", "ডারিও", "डारियो"]),
@@ -395,7 +395,7 @@ def test_a_question_about_one_form_finds_the_others(articles: Path, tmp_path: Pa
         passages = search(snapshot, encoder, "Was sagt Jonathan Ive, alias Jony Ive?").passages
         named = {item.passage.source.rpartition("/")[2]: item for item in passages if item.names > 0}
         assert named.keys() == {"zh.txt", "ko.txt"}
-        assert [form.form for form in named["zh.txt"].forms][0] == "喬尼·艾維"
+        assert named["zh.txt"].forms[0].form == "喬尼·艾維"
         by_sound = search(snapshot, encoder, "Hvem er Altman?").passages
         (first, *_) = by_sound
         assert first.passage.source.endswith("zh.txt")

@@ -114,6 +114,16 @@ class Scripted:
         return [self._scores.get(passage.split()[0], 0.0) for passage in passages[: self._n]]
 
 
+ENGLISH = [
+    "alpha: the lighthouse was opened in 1861.",
+    "bravo: a keeper lived beside the lamp with his family.",
+    "charlie: ships from the north steer by its light.",
+    "delta: the tower is built of grey stone and forty metres high.",
+    "echo: a storm of 1904 broke the windows of the gallery.",
+    "foxtrot: visitors climb two hundred steps on Sundays.",
+    "golf: electric lamps took the place of oil.",
+    "hotel: the museum next door shows old lenses.",
+]
 SETTINGS = SearchSettings(n_reranked=6, reserved_share=0.0)
 
 
@@ -121,11 +131,8 @@ SETTINGS = SearchSettings(n_reranked=6, reserved_share=0.0)
 def backend(tmp_path_factory: pytest.TempPathFactory, encoder: Encoder) -> EmbeddedBackend:
     folder = tmp_path_factory.mktemp("reranked")
     (folder / "articles").mkdir()
-    words = "alpha bravo charlie delta echo foxtrot golf hotel".split()
-    for word in words:
-        (folder / "articles" / f"{word}.txt").write_text(
-            f"{word} says that the lighthouse was opened in 1861.", "utf-8"
-        )
+    for text in ENGLISH:
+        (folder / "articles" / f"{text[:3]}.txt").write_text(text, "utf-8")
     (folder / "articles" / "ko.txt").write_text("등대 이야기: 섬의 등대는 1861년에 문을 열었다.", "utf-8")
     ingest(folder / "index", [str(folder / "articles")], encoder)
     return EmbeddedBackend(folder / "index")
@@ -167,6 +174,6 @@ def test_other_languages_keep_their_places(backend: EmbeddedBackend, encoder: En
     # It puts the Korean passage last of nine; two of five places are for other languages.
     settings = replace(SETTINGS, n_reranked=9, reserved_share=0.4)
     with backend.snapshot() as snapshot:
-        words = "alpha bravo charlie delta echo foxtrot golf hotel".split()
+        words = [text.split()[0] for text in ENGLISH]
         found = search(snapshot, encoder, QUESTION, 5, settings, reranker=Scripted(dict.fromkeys(words, 1.0)))
     assert [item.passage.language for item in found.passages] == ["en"] * 4 + ["ko"]
