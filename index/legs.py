@@ -19,6 +19,14 @@ from index.settings import SearchSettings
 from index.terms import number_terms, terms, with_relatives
 
 
+def language_sizes(snapshot: Snapshot, where: Filter) -> Counter[str]:
+    """Number of passages of each language group that `where` takes."""
+    sizes: Counter[str] = Counter()
+    for tag, n_own in snapshot.languages(where).items():
+        sizes[language_group(tag)] += n_own
+    return sizes
+
+
 def query_terms(question: str, language: str) -> list[str]:
     """What the question is looked for by: its terms without its function words, unless nothing else is left.
 
@@ -88,14 +96,14 @@ def names_leg(
 ) -> dict[int, Named]:
     """The passages that have a name of the question in another form, as if they had the question's own.
 
-    Of several forms of one name the surest counts, by its BM25 score and its confidence. In the question's
-    own language a name is written as in the question, and what only sounds like it is another.
+    Of several forms of one name the surest counts, by its BM25 score and its confidence. In the question's own
+    language and script a name is written as in the question, and what only sounds like it is another.
     """
     scores: dict[int, dict[str, float]] = defaultdict(dict)
     held: dict[int, list[OtherForm]] = defaultdict(list)
     for form in forms:
         hits = snapshot.lexical([form.phrase], n, where)
-        if form.origin is Origin.SOUND:
+        if form.origin is Origin.SOUND and not form.other_script:
             languages = snapshot.passage_languages([pid for pid, _ in hits])
             hits = [(pid, score) for pid, score in hits if not same_language(language, languages[pid])]
         if is_acronym(form.form):  # the terms have no case, and WHO is no "who"

@@ -1,14 +1,18 @@
 """How probable it is that a passage bears on the question, and that any does: in [0, 1], calibrated.
 
-Logistic in how far the passage is above what passages of its language reach that do not answer, and in
-whether it is in the question's language (where strangers are nearer too). Fitted by
-`python -m eval.relevance`; docs/decisions/0008.
+Logistic in how far the passage is above what passages of its language reach that do not answer, in whether it
+is in the question's language (where strangers are nearer too), and in the names and numbers of the question that it
+lacks. Fitted by `python -m eval.relevance`; docs/decisions/0008.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
+
+from index.backends.base import StoredPassage
+from index.terms import indexed_terms
 
 # Passages in all: at so many their level counts half, and what is usual elsewhere the other half. The passages of a
 # small corpus are all about its subject, and their level says little of strangers; docs/decisions/0008.
@@ -17,17 +21,21 @@ _FEW = 60
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Of the distance above what is usual, of the same language; and the bias."""
+    """Of the distance above what is usual; of the same language; of the share of names and numbers that are lacking,
+    in the same language and in another; and the bias.
+    """
 
     above: float
     same: float
+    lacking_same: float
+    lacking_other: float
     bias: float
 
 
 # What is usual in a pool of passages, by whether they are in the question's language.
 USUAL = {True: 0.39, False: 0.27}
-RESULT = Weights(18.49, -2.63, -1.44)  # that one of the passages bears on the question, by the first
-PASSAGE = Weights(21.20, -2.13, -2.55)  # that this passage does
+RESULT = Weights(17.96, -2.44, -1.38, -0.45, -1.35)  # that one of the passages bears on the question, by the first
+PASSAGE = Weights(20.87, -2.12, -0.24, -0.35, -2.47)  # that this passage does
 
 
 def above_usual(raw: float, level: float, same: bool, n_passages: int) -> float:
@@ -36,7 +44,19 @@ def above_usual(raw: float, level: float, same: bool, n_passages: int) -> float:
     return raw - weight * level - (1 - weight) * USUAL[same]
 
 
-def probability(weights: Weights, above: float, same: bool) -> float:
+def lacking(asked: Sequence[Set[str]], passage: StoredPassage) -> float:
+    """Share of `asked` that `passage` and its title do not hold, in [0, 1]; 0 where nothing is asked.
+
+    Each of `asked` is a name or a number of the question, as the phrases (terms with spaces) of which one is enough.
+    """
+    if not asked:
+        return 0.0
+    held = f" {' '.join(indexed_terms(passage.text))} {' '.join(indexed_terms(passage.title))} "
+    return sum(not any(f" {phrase} " in held for phrase in phrases) for phrases in asked) / len(asked)
+
+
+def probability(weights: Weights, above: float, same: bool, lacking: float = 0.0) -> float:
     """The logistic function of the weighted sum."""
-    total = weights.above * above + weights.same * same + weights.bias
+    of_lacking = weights.lacking_same if same else weights.lacking_other
+    total = weights.above * above + weights.same * same + of_lacking * lacking + weights.bias
     return 1 / (1 + math.exp(-max(-500.0, min(500.0, total))))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
@@ -19,14 +19,15 @@ from index.legs import (
     Named,
     bm25_bound,
     dense_leg,
+    language_sizes,
     lexical_leg,
     names_leg,
     query_terms,
     quoted,
 )
 from index.names.known import NO_NAMES, KnownNames
-from index.names.question import OtherForm, other_forms
-from index.relevance import PASSAGE, RESULT, Weights, above_usual, probability
+from index.names.question import OtherForm, mentions, other_forms
+from index.relevance import PASSAGE, RESULT, Weights, above_usual, lacking, probability
 from index.rerank import Reranker
 from index.settings import SearchSettings
 
@@ -53,10 +54,12 @@ class ScoredPassage:
     dense_rank: int
     words: float
     lexical_rank: int
-    names: float
-    forms: tuple[OtherForm, ...]
     level: float
     quoted: bool
+    names: float = 0.0
+    forms: tuple[OtherForm, ...] = ()
+    above: float = 0.0  # how far dense, words and names are above what is usual; what the relevance rests on
+    lacking: float = 0.0  # share of the names and numbers of the question that it does not hold, in [0, 1]
     relevance: float = 0.0  # in [0, 1]: how probable it is that this passage bears on the question
     reranked: float | None = None  # what the reranker says of it; None where none has looked at it
 
@@ -128,26 +131,20 @@ def search(
     forms = other_forms(snapshot, question, language, yours) if settings.names_weight > 0 else []
     named = names_leg(snapshot, forms, language, bm25_bound(snapshot, wanted), n, where)
     quoting = {pid for pid, _ in snapshot.lexical(phrases, n, where)}
-    sizes = _sizes(snapshot, where)
+    sizes = language_sizes(snapshot, where)
     others = list(dict.fromkeys([*lexical, *named, *sorted(quoting)]))
     dense = dense_leg(snapshot, encoder, question, n, others, sizes, settings, where)
     n_ranked = max(k, settings.n_reranked) if reranker else k
     ranked = _fuse(snapshot, language, dense, lexical, named, quoting, sizes, n_ranked, settings)
-    relevance = _relevance(RESULT, ranked[0], language, sum(sizes.values()), settings) if ranked else 0.0
+    asked = mentions(question, language, forms)
+    ranked = [_judged(item, language, asked, sum(sizes.values()), settings) for item in ranked]
+    relevance = _relevance(RESULT, ranked[0], language) if ranked else 0.0
     warnings = list(_warnings(snapshot, encoder, language))
     if reranker and ranked:
         n_scored, ranked = _reranked(reranker, question, language, ranked, k, settings)
         if n_scored < len(ranked):
             warnings.append(f"time ran out: {reranker.name} looked at {n_scored} of {len(ranked)} passages")
     return SearchResult(question, language, tuple(ranked[:k]), relevance, tuple(warnings), (*wanted, *phrases))
-
-
-def _sizes(snapshot: Snapshot, where: Filter) -> Counter[str]:
-    """Number of passages of each language group that `where` takes."""
-    sizes: Counter[str] = Counter()
-    for tag, n_own in snapshot.languages(where).items():
-        sizes[language_group(tag)] += n_own
-    return sizes
 
 
 def _fuse(
@@ -179,20 +176,17 @@ def _fuse(
     others = {pid for pid, tag in languages.items() if not same_language(language, tag)}
     passages = _told_once(snapshot, order, others, k, settings)
     chosen = with_places_for_others(list(passages), others, k, settings.reserved_share)
-    found = [
+    return [
         ScoredPassage(
             passages[pid],
             scores[pid],
             *dense.get(pid, UNSEEN),
             *lexical.get(pid, WITHOUT_WORDS),
-            *named.get(pid, WITHOUT_NAMES),
             level[group[pid]],
             pid in quoting,
+            *named.get(pid, WITHOUT_NAMES),
         )
         for pid in chosen
-    ]
-    return [
-        replace(item, relevance=_relevance(PASSAGE, item, language, sum(sizes.values()), settings)) for item in found
     ]
 
 
@@ -213,12 +207,18 @@ def _reranked(
     return len(scored), [items[pid] for pid in dict.fromkeys([*first, *items])]
 
 
-def _relevance(
-    weights: Weights, item: ScoredPassage, language: str, n_passages: int, settings: SearchSettings
-) -> float:
-    same = same_language(language, item.passage.language)
+def _judged(
+    item: ScoredPassage, language: str, asked: Sequence[Set[str]], n_passages: int, settings: SearchSettings
+) -> ScoredPassage:
+    """`item` with what its relevance rests on, and its relevance; `asked` are the names and numbers of the question."""
     raw = item.dense + settings.lexical_weight * item.words + settings.names_weight * item.names
-    return probability(weights, above_usual(raw, item.level, same, n_passages), same)
+    above = above_usual(raw, item.level, same_language(language, item.passage.language), n_passages)
+    judged = replace(item, above=above, lacking=lacking(asked, item.passage))
+    return replace(judged, relevance=_relevance(PASSAGE, judged, language))
+
+
+def _relevance(weights: Weights, item: ScoredPassage, language: str) -> float:
+    return probability(weights, item.above, same_language(language, item.passage.language), item.lacking)
 
 
 def _told_once(

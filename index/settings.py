@@ -76,7 +76,7 @@ class SearchSettings:
     n_candidates: int = 100  # passages a leg
     max_sim_weight: float = 0.6  # of the word by word score in the dense one; docs/decisions/0009
     lexical_weight: float = 0.3  # of the share of the question's information that a passage's words hold; 0010
-    names_weight: float = 0.3  # of the same share, for other forms of its names; 0011
+    names_weight: float = 1.0  # of the same share, for other forms of its names; docs/decisions/0011
     quoted_weight: float = 0.3  # of holding what the question quotes
     level_weight: float = 1.0  # of what is usual in a passage's language, which is taken off; 0 takes nothing off
     n_reranked: int = 30  # first passages that a reranker looks at, where there is one

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import regex
 
 from index.language import detect_language, function_words, script_of
+from index.names.question import shown_names
 from index.search import MAX_QUESTION_CHARS
 from index.terms import terms
 from rag.answerers.base import Turn
@@ -26,8 +27,6 @@ _MAX_TELLING = 5  # terms of a question that points back; one that says more sta
 _MAX_MODEL_CHARS = 400  # of a question that a model has written
 _UNSPACED = ("zh", "ja", "th")
 _WORD = regex.compile(r"[\p{L}\p{M}\p{N}]+")
-_CASED = r"\p{Latin}\p{Cyrillic}\p{Greek}\p{Armenian}"
-_NAME = regex.compile(rf"(?<![{_CASED}\p{{M}}])\p{{Lu}}[{_CASED}\p{{M}}\p{{N}}-]+|[\p{{Katakana}}ー]{{2,}}")
 
 
 class _Pointers(NamedTuple):
@@ -46,7 +45,7 @@ def carried_over(question: str, history: Sequence[Turn]) -> str:
     if not earlier:
         return question
     language = detect_language(question) or detect_language(earlier[0])
-    own_names = names_in(question, language)
+    own_names = shown_names(question, language)
     n_telling = _n_telling(question, language)
     if own_names:
         elliptic = n_telling <= len(own_names) + 1 and _opens(question, language)
@@ -63,20 +62,7 @@ def _names_alone(text: str) -> str:
     """The names in `text`; empty where its script does not show all of them."""
     language = detect_language(text)
     shown = script_of(language) in ("Latin", "Cyrillic", "Greek", "Armenian") or language == "ja"
-    return " ".join(names_in(text, language)) if shown else ""
-
-
-def names_in(text: str, language: str) -> list[str]:
-    """The names in `text` as it writes them, of scripts that show a name: by its capital, or as Katakana."""
-    common = function_words(language)
-    first = _WORD.search(text)
-    found: dict[str, None] = {}
-    for match in _NAME.finditer(text):
-        name = match.group()
-        opens = first is not None and match.start() == first.start()  # every question begins with a capital
-        if name.casefold() not in common and (not opens or name.isupper() or not name[0].isupper()):
-            found[name] = None
-    return list(found)
+    return " ".join(shown_names(text, language)) if shown else ""
 
 
 def _n_telling(question: str, language: str) -> int:
@@ -105,7 +91,7 @@ def _opens(question: str, language: str) -> bool:
 
 
 def _without_names(text: str) -> str:
-    for name in names_in(text, detect_language(text)):
+    for name in shown_names(text, detect_language(text)):
         text = text.replace(name, " ")
     return " ".join(text.split())
 

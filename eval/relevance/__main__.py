@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +23,7 @@ from index.encoders import load_encoder
 from index.encoders.base import Encoder
 from index.errors import IndexProblem
 from index.language import same_language
-from index.relevance import above_usual
-from index.search import ScoredPassage, search
+from index.search import search
 from index.settings import SearchSettings
 
 _FIRST = 5  # passages a question that the relevance of passages is fitted on
@@ -37,6 +36,7 @@ class Case:
 
     above: float
     same: bool
+    lacking: float
     right: bool
     level: float
 
@@ -100,21 +100,18 @@ def _cases(snapshot: Snapshot, encoder: Encoder, asked: Question, gold: set[str]
     settings = SearchSettings(copy_share=2.0)
     found = search(snapshot, encoder, asked.text, 2 * _FIRST, settings)
     for item in found.passages:
-        yield _case(item, found.language, item.passage.source in gold, snapshot.n_passages(), settings)
-
-
-def _case(item: ScoredPassage, language: str, right: bool, n_passages: int, settings: SearchSettings) -> Case:
-    same = same_language(language, item.passage.language)
-    raw = item.dense + settings.lexical_weight * item.words
-    return Case(above_usual(raw, item.level, same, n_passages), same, right, item.level)
+        same = same_language(found.language, item.passage.language)
+        yield Case(item.above, same, item.lacking, item.passage.source in gold, item.level)
 
 
 def _labelled(case: Case, *, right: bool) -> Case:
-    return Case(case.above, case.same, right, case.level)
+    return replace(case, right=right)
 
 
 def _report(console: Console, name: str, cases: list[Case]) -> list[Bin]:
-    features = np.array([[case.above, case.same, 1.0] for case in cases])
+    features = np.array(
+        [[case.above, case.same, case.lacking * case.same, case.lacking * (not case.same), 1.0] for case in cases]
+    )
     labels = np.array([float(case.right) for case in cases])
     same = np.array([case.same for case in cases])
     # Questions in the passages' own language are one pair in twelve, and the usual ones: both kinds weigh the same.

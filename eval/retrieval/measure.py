@@ -22,7 +22,7 @@ from index.settings import IndexSettings, SearchSettings
 from index.workers import encode
 
 _DOCUMENTS_AT_ONCE = 500
-DENSE_ONLY = SearchSettings(lexical_weight=0.0, quoted_weight=0.0)
+DENSE_ONLY = SearchSettings(lexical_weight=0.0, names_weight=0.0, quoted_weight=0.0)
 UNFAIR = SearchSettings(level_weight=0.0, reserved_share=0.0)
 
 

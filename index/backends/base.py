@@ -174,7 +174,7 @@ class Snapshot(Protocol):
         ...
 
     def aliases(self, keys: Sequence[str]) -> list[Alias]:
-        """What documents say of the names with these keys (`index.names.known.name_key`), most sure first."""
+        """What documents say of the names with these keys (`index.names.known.name_key`): the surest, not all."""
         ...
 
     def languages(self, where: Filter = EVERYTHING) -> dict[str, int]:

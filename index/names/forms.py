@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import unicodedata
 from collections.abc import Iterator
 
@@ -70,10 +71,11 @@ def _cut(run: str, kind: str) -> Iterator[str]:
         yield from (run[1:], run[:-1])
 
 
-def bare_forms(form: str) -> list[str]:
+@functools.lru_cache(maxsize=1 << 16)
+def bare_forms(form: str) -> tuple[str, ...]:
     """`form` and what is left of it without the articles, prepositions and endings that are written with a name."""
     bare = (pattern.sub("", form) for pattern in _AFFIXES)
-    return list(dict.fromkeys([form, *bare]))
+    return tuple(dict.fromkeys([form, *bare]))
 
 
 def sound_terms(text: str) -> list[str]:

@@ -30,11 +30,13 @@ _LEAD_IN = regex.compile(
 _END_OF_NAME = regex.compile(r"[,，、;；:：/｜|]|\s[-–—]\s")
 _SCRIPTS = ("Han", "Hangul", "Katakana", "Hiragana", "Latin", "Cyrillic", "Greek", "Arabic", "Hebrew", "Thai",
             "Devanagari", "Bengali", "Tamil", "Georgian", "Armenian")  # fmt: skip
+_WRITING = {"Katakana": "Han", "Hiragana": "Han"}  # scripts that one language mixes
 _SCRIPT = [(name, regex.compile(rf"\p{{{name}}}")) for name in _SCRIPTS]
 _CASED = r"\p{Latin}\p{Cyrillic}\p{Greek}\p{Armenian}"
 _CASED_WORD = rf"(?=\p{{Lu}})[{_CASED}][{_CASED}\p{{M}}\p{{N}}.'’&-]*"
 _LINK = r"(?:of|the|and|for|de|da|do|del|della|di|du|des|von|van|der|den|bin|al|el|y|и)\s"
 _CAPITALISED = regex.compile(rf"(?:{_CASED_WORD}\s(?:{_LINK}){{0,2}}){{0,7}}{_CASED_WORD}$")
+_HIRAGANA = regex.compile(r"\p{Hiragana}")
 _ACRONYM = regex.compile(r"\p{Lu}[\p{Lu}\p{N}.&-]{1,9}")
 _UNSPACED_BEFORE = regex.compile(r"[\p{Han}\p{Katakana}々ー·・‧•．＝=]{2,40}$")
 _WORD = r"[\p{L}\p{M}\p{N}.'’·-]+"
@@ -73,22 +75,25 @@ def _names_inside(inside: str) -> Iterator[tuple[str, bool]]:
         name = regex.sub(r"(?<=\S)\s?(?:형|씨|님|氏)$", "", called.strip(f"{_OPENS}”’»」』》〉 "))
         n_letters = len(regex.findall(r"\p{L}", name))
         named = n_letters >= 2 and n_letters >= len(name) / 2 and len(name.split()) <= _MAX_WORDS
-        if named and (place == 0 or said):
+        # Hiragana is a remark, or how the name is read, which is not looked for.
+        remark = _HIRAGANA.search(name) or _LEAD_IN.sub("", f"{name} -") == "-"
+        if named and not remark and (place == 0 or said):
             yield name, said
 
 
 def _aliases(before: str, other: str, said: bool, text: str) -> Iterator[Alias]:
+    script = _last_script(before)
+    same = _WRITING.get(script, script) == _WRITING.get(_last_script(other), _last_script(other))
     quoted = _QUOTED_BEFORE.search(before)
-    if quoted:
+    if quoted and not same:
         yield Alias(quoted.group(1).strip(), other, 0.9)
         return
-    script = _last_script(before)
     if _ACRONYM.fullmatch(other) and script in ("Latin", "Cyrillic", "Greek"):
         spelled = _spelled_out(before, other)
         if spelled:
             yield Alias(spelled, other, 0.9)
             return
-    if script == _last_script(other) and not said:
+    if same and not said:
         return
     name, confidence = _name_before(before, other, script, text)
     if name and name != other and _is_name(name):
@@ -107,7 +112,7 @@ def _name_before(before: str, other: str, script: str, text: str) -> tuple[str, 
         return choices[best], round(min(0.95, float(alike[best])), 2)
     cased = _CAPITALISED.search(before)
     if cased:
-        return cased.group().strip(), 0.7
+        return cased.group().strip(), 0.6
     return _translated(before, choices, script, text)
 
 
@@ -140,8 +145,7 @@ def _translated(before: str, choices: list[str], script: str, text: str) -> tupl
         again = next((choice for choice in choices if text.count(choice) > 1), "")
         return again, 0.6
     last = choices[-1]
-    # Of a language without capitals: one long word, or one that comes again.
-    return (last, 0.5) if len(last) >= 4 and (script == "Hangul" or text.count(last) > 1) else ("", 0.0)
+    return (last, 0.5) if len(last) >= 4 and script == "Hangul" else ("", 0.0)
 
 
 def _spelled_out(before: str, acronym: str) -> str:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
 import regex
 
 from index.hanzi import fold_traditional
-from index.language import function_words
+from index.language import dominant_script, function_words
 from index.names.forms import bare_forms, name_forms
 from index.names.known import NO_NAMES, KnownNames, common_names, keys_in, name_key
 from index.names.mined import Alias
 from index.names.sounds import likeness, near, sound_of
+from index.terms import number_terms, terms
 
 
 class Origin(StrEnum):
@@ -37,6 +38,11 @@ class OtherForm:
     confidence: float
     origin: Origin
 
+    @property
+    def other_script(self) -> bool:
+        """Whether the form is written in another script than the name."""
+        return dominant_script(self.name) != dominant_script(self.form)
+
 
 class NameIndex(Protocol):
     """What a corpus knows of names; a `Snapshot` does."""
@@ -50,7 +56,7 @@ _MAX_FORMS = 24
 _MAX_FORMS_BY_SOUND = 4  # of one name
 # Likeness at which two forms are held to be one name: the confidence is 0 at the first and 1 at the second.
 # Sounds of two consonants agree by chance far more often. docs/decisions/0011
-_LEAST_ALIKE, _MOST_ALIKE = 0.72, 0.95
+LEAST_ALIKE, _MOST_ALIKE = 0.72, 0.95
 _LEAST_ALIKE_SHORT = 0.85
 
 
@@ -75,12 +81,14 @@ def _by_alias(corpus: NameIndex, question: str, keys: Sequence[str], yours: Know
     ]
     yield from first
     through: dict[str, OtherForm] = {}
-    for form in first:
+    for form in sorted(first, key=lambda form: -form.confidence)[:_MAX_FORMS]:
         through.setdefault(form.phrase, form)
     for alias, origin in _aliases(corpus, list(through), yours):
         link = through[name_key(alias.name)]
-        confidence = link.confidence * alias.confidence
-        yield replace(link, form=alias.other, phrase=name_key(alias.other), confidence=confidence, origin=origin)
+        # A row of the table has been given as a whole.
+        if not (origin is link.origin is Origin.TABLE):
+            confidence = link.confidence * alias.confidence
+            yield OtherForm(link.name, alias.other, name_key(alias.other), confidence, origin)
 
 
 def _aliases(corpus: NameIndex, keys: Sequence[str], yours: KnownNames) -> Iterator[tuple[Alias, Origin]]:
@@ -101,7 +109,7 @@ def _by_sound(corpus: NameIndex, question: str, language: str) -> Iterator[Other
         bare = bare_forms(name)
         alike = _alike(name, bare, corpus.sounding(sorted(_sounds(bare))))
         for likely, form in alike[:_MAX_FORMS_BY_SOUND]:
-            confidence = min(1.0, (likely - _LEAST_ALIKE) / (_MOST_ALIKE - _LEAST_ALIKE))
+            confidence = min(1.0, (likely - LEAST_ALIKE) / (_MOST_ALIKE - LEAST_ALIKE))
             yield OtherForm(written(name, question) or name, form, name_key(form), round(confidence, 3), Origin.SOUND)
 
 
@@ -115,12 +123,49 @@ def _alike(name: str, bare: Sequence[str], forms: dict[str, int]) -> list[tuple[
     parts = [(form, part) for form in forms if form != name for part in bare_forms(form)]
     best: dict[str, float] = {}
     for own in bare if parts else ():
-        least = _LEAST_ALIKE if len(sound_of(own)) > 2 else _LEAST_ALIKE_SHORT
+        least = LEAST_ALIKE if len(sound_of(own)) > 2 else _LEAST_ALIKE_SHORT
         for (form, _), likely in zip(parts, likeness(own, [part for _, part in parts]), strict=True):
             if likely > least:
                 best[form] = max(float(likely), best.get(form, 0.0))
     alike = [(likely, form) for form, likely in best.items()]
     return sorted(alike, key=lambda one: (-one[0], -forms[one[1]], one[1]))
+
+
+_NUMBER = regex.compile(r"(?<![\p{L}\p{N}.,-])\p{N}[\p{N}.,]*")
+_CASED = r"\p{Latin}\p{Cyrillic}\p{Greek}\p{Armenian}"
+_NAME = regex.compile(rf"(?<![{_CASED}\p{{M}}])\p{{Lu}}[{_CASED}\p{{M}}\p{{N}}-]+|[\p{{Katakana}}ー]{{2,}}")
+_WORD = regex.compile(r"[\p{L}\p{M}\p{N}]+")
+
+
+def shown_names(text: str, language: str) -> list[str]:
+    """The names in `text` as it writes them, of scripts that show a name: by its capital, or as Katakana."""
+    common = function_words(language)
+    first = _WORD.search(text)
+    found: dict[str, None] = {}
+    for match in _NAME.finditer(text):
+        name = match.group()
+        opens = first is not None and match.start() == first.start()  # every question begins with a capital
+        if name.casefold() not in common and (not opens or name.isupper() or not name[0].isupper()):
+            found[name] = None
+    return list(found)
+
+
+def mentions(question: str, language: str, forms: Sequence[OtherForm]) -> list[frozenset[str]]:
+    """The names and numbers of `question`, each as the phrases of which one bears it out: its own, its other forms'."""
+    names = shown_names(question, language)
+    told = [form.name for form in forms if form.origin is not Origin.SOUND]
+    # Of a name in several words each word stands for itself; one in a script without capitals is known by who tells it.
+    names += [name for name in dict.fromkeys(told) if not any(word in names for word in name.split())]
+    found = {
+        name_key(name): frozenset(
+            {name_key(name), *(form.phrase for form in forms if form.name == name or name in form.name.split())}
+        )
+        for name in names
+    }
+    for match in _NUMBER.finditer(question):
+        plain = number_terms(match.group()) or terms(match.group())
+        found |= {term: frozenset({term}) for term in plain if len(term) > 1}
+    return [phrases for key, phrases in found.items() if key]
 
 
 def written(name: str, text: str) -> str:

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 MAX_SOUNDS = 32  # letters of a romanised name that are compared
 CLASSES = "klmnpst"
+# Classes that one script writes for another; others are changed so seldom that looking for them only costs time.
+_CHANGED = {"s": "tk", "t": "s", "k": "s", "m": "n", "n": "ml", "l": "n"}
 # Consonants that scripts do not tell apart in one another's names fall together; vowels, h and w fall out.
 _CLASS = str.maketrans("lrbpvfdtkgcqszjxmn", "llppppttkkkkssssmn", "aeiouhwy")
 _REPEATED = regex.compile(r"(.)\1+")
@@ -83,12 +85,13 @@ def sound_of(name: str) -> str:
 
 
 def near(sound: str) -> set[str]:
-    """`sound` and what differs from it in one class; of fewer than three classes nothing but itself."""
+    """`sound`, and it with one class more, less or changed; of fewer than three classes nothing but itself."""
     found = {sound}
     if len(sound) >= 3:
         for i in range(len(sound) + 1):
             found |= {sound[:i] + other + sound[i:] for other in CLASSES}
-            found |= {sound[:i] + other + sound[i + 1 :] for other in ("", *CLASSES)} if i < len(sound) else set()
+        for i, own in enumerate(sound):
+            found |= {sound[:i] + other + sound[i + 1 :] for other in ("", *_CHANGED.get(own, ""))}
     return {_REPEATED.sub(r"\1", one) for one in found}
 
 
@@ -115,10 +118,10 @@ def likeness(name: str, others: Sequence[str]) -> NDArray[np.float64]:
 def _codes(names: Sequence[str]) -> NDArray[np.intp]:
     """Phonemes of each name as 1 to 26, padded with 0 (which costs nothing) at the end."""
     spelled = [phonemes(name) for name in names]
-    codes = np.zeros((len(names), max(map(len, spelled), default=0)), dtype=np.intp)
-    for row, text in zip(codes, spelled, strict=True):
-        row[: len(text)] = [ord(char) - 96 for char in text]
-    return codes
+    width = max(map(len, spelled), default=0)
+    letters = "".join(text.ljust(width, "`") for text in spelled)  # "`" is the character before "a"
+    codes = np.frombuffer(letters.encode("ascii"), dtype=np.uint8).astype(np.intp) - ord("`")
+    return codes.reshape(len(names), width)
 
 
 _VOWELS = "aeiouy"

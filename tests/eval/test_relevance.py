@@ -50,9 +50,11 @@ def test_the_area_under_the_curve_counts_pairs() -> None:
 
 
 def test_the_probability_is_the_logistic_function() -> None:
-    weights = Weights(3.0, -1.0, 0.5)
+    weights = Weights(3.0, -1.0, -2.0, -0.5, 0.5)
     assert probability(weights, 0.1, True) == pytest.approx(1 / (1 + math.exp(-(0.3 - 1.0 + 0.5))))
     assert probability(weights, 0.1, False) == pytest.approx(1 / (1 + math.exp(-(0.3 + 0.5))))
+    assert probability(weights, 0.1, True, 0.25) == pytest.approx(1 / (1 + math.exp(-(0.3 - 1.0 - 0.5 + 0.5))))
+    assert probability(weights, 0.1, False, 1.0) == pytest.approx(1 / (1 + math.exp(-(0.3 - 0.5 + 0.5))))
     assert 0 <= probability(weights, -1e9, False) < 1e-100
 
 

@@ -15,7 +15,7 @@ from index.search import MAX_QUESTION_CHARS
 from rag.answerers.base import Draft, Task, Turn, finish, say
 from rag.chain import Chain, ChainSettings
 from rag.events import Done, Event, QuestionRead
-from rag.followups import ModelRewriter, carried_over, names_in
+from rag.followups import ModelRewriter, carried_over
 from rag.testing import ScriptedChatModel
 
 FIRED = Turn("When was Sam Altman fired?", "On a Friday. [1]")
@@ -61,11 +61,6 @@ def test_only_the_last_questions_are_looked_at_and_the_query_has_a_size() -> Non
     assert "Altman" not in carried_over("Why?", turns)
     long = [Turn("Altman " + "x" * (MAX_QUESTION_CHARS - 7), "")]
     assert len(carried_over("Why not?" + " " * 10, long)) <= MAX_QUESTION_CHARS
-
-
-def test_the_first_word_is_no_name_for_its_capital() -> None:
-    assert names_in("Paris hosted the games with London", "en") == ["London"]
-    assert names_in("OPENAI fired him", "en") == ["OPENAI"]
 
 
 def test_pointing_words_are_no_function_words_of_every_question() -> None:

@@ -286,16 +286,48 @@ def test_a_search_is_explained(dragoman: Dragoman, sample_index: Path) -> None:
     found = dragoman("search", asked, "-k", 3, "--explain", "--json", "--index", sample_index).json
     for result in found["results"]:
         why = result["explanation"]
-        assert set(why) == {"dense", "lexical", "quoted", "level"}
+        assert set(why) == {"dense", "lexical", "names", "quoted", "reranked", "level"}
+        assert why["reranked"] is None
         assert why["dense"]["rank"] > 0
         assert ("telescope" in why["lexical"]["terms"]) == (
             "telescope" in result["text"].lower() + result["title"].lower()
         )
         assert why["quoted"] == ("French Guiana" in result["text"])
-        words = 0.3 * why["lexical"]["score"] + 0.3 * why["quoted"]
+        words = 0.3 * why["lexical"]["score"] + why["names"]["score"] + 0.3 * why["quoted"]
         assert result["score"] == pytest.approx(why["dense"]["score"] + words - why["level"], abs=2e-4)
     plain = dragoman("search", asked, "--json", "--index", sample_index).json
     assert "explanation" not in plain["results"][0]
+
+
+def test_a_search_tells_in_what_form_a_name_was_found(dragoman: Dragoman, sample_index: Path, here: Path) -> None:
+    asked = "Hvad sagde Altman til medarbejderne?"
+    shown = dragoman("search", asked, "--explain", "--index", sample_index).out
+    assert re.search(r"names: Altman is [阿奧奥]\w+ here, by (an article|their sound) \(confidence \d\.\d\d\)", shown)
+    found = dragoman("search", asked, "--explain", "--json", "--index", sample_index).json["results"]
+    named = [result for result in found if result["explanation"]["names"]["score"] > 0]
+    assert {result["language"] for result in named} >= {"zh-Hant"}
+    for result in named:
+        for form in result["explanation"]["names"]["forms"]:
+            assert form["form"] in result["text"] + result["title"] or form["form"].casefold() == form["form"]
+            assert 0 < form["confidence"] <= 1
+
+    def of_yours(*flags: object) -> set[str]:
+        results = dragoman("search", "Was sagt Zorbax?", "--explain", "--json", "--index", sample_index, *flags).json
+        forms = [form for result in results["results"] for form in result["explanation"]["names"]["forms"]]
+        return {form["form"] for form in forms if form["by"] == "aliases.toml"}
+
+    assert of_yours() == set()
+    (here / "mine.toml").write_text('names = [["Zorbax", "OpenAI"]]', "utf-8")
+    assert of_yours("--aliases", "mine.toml") == {"OpenAI"}
+    (here / "mine.toml").rename(here / "aliases.toml")  # which is found by its name
+    assert of_yours() == {"OpenAI"}
+    (here / "aliases.toml").write_text('names = [["Zorbax"]]', "utf-8")
+    assert_one_line_error(dragoman("search", asked, "--index", sample_index), "row 1", "two or more different names")
+
+
+def test_a_reranker_that_is_not_there_is_said_to_be_so(dragoman: Dragoman, sample_index: Path) -> None:
+    ran = dragoman("search", QUESTION, "--reranker", "nobody/none", "--index", sample_index)
+    assert_one_line_error(ran, "nobody/none", "hf download nobody/none")
 
 
 def test_search_and_ask_keep_to_a_filter(dragoman: Dragoman, sample_index: Path) -> None:

@@ -29,6 +29,8 @@ FILE = """
 index = "from/file"
 encoder = "file-encoder"
 model = "file:model"
+reranker = "file-reranker"
+aliases = "file.toml"
 k = 3
 host = "0.0.0.0"
 port = 8001
@@ -38,6 +40,8 @@ FROM_FILE = {
     "index": Path("from/file"),
     "encoder": "file-encoder",
     "model": "file:model",
+    "reranker": "file-reranker",
+    "aliases": Path("file.toml"),
     "k": 3,
     "host": "0.0.0.0",
     "port": 8001,
@@ -47,6 +51,8 @@ FROM_ENVIRONMENT = {
     "index": Path("from/environment"),
     "encoder": "environment-encoder",
     "model": "environment:model",
+    "reranker": "environment-reranker",
+    "aliases": Path("environment.toml"),
     "k": 4,
     "host": "::1",
     "port": 8002,
@@ -56,6 +62,8 @@ FROM_FLAGS = {
     "index": Path("from/flag"),
     "encoder": "flag-encoder",
     "model": "flag:model",
+    "reranker": "flag-reranker",
+    "aliases": Path("flag.toml"),
     "k": 5,
     "host": "localhost",
     "port": 8003,
@@ -90,7 +98,7 @@ def test_the_encoder_of_a_new_index_is_the_one_named() -> None:
         ("k = ", "dragoman.toml is not valid TOML"),
         ("index = 'a\n", "dragoman.toml is not valid TOML"),
         ("k = 1\nk = 2", "dragoman.toml is not valid TOML"),
-        ("colour = 'red'\nindx = 'x'", "unknown keys colour, indx; expected: encoder, host, index, k"),
+        ("colour = 'red'\nindx = 'x'", "unknown keys colour, indx; expected: aliases, encoder, host, index, k"),
         ("[tool]\nk = 1", "unknown keys tool"),
         ("k = 'many'", "dragoman.toml: k is 'many'; expected: a whole number from 1 to 1000"),
         ("k = 0", "k is 0"),

@@ -10,7 +10,8 @@ from markdown_it import MarkdownIt
 from index.backends.base import StoredPassage
 from index.search import ScoredPassage
 from rag.answer import Answer, AnswerSentence, Citation
-from ui.chat.page import answer_markdown, inert, panel_markdown
+from rag.answerers.base import Turn
+from ui.chat.page import answer_markdown, inert, panel_markdown, turns
 
 # Raw HTML passes and links are found: the most that a renderer would make of the text.
 RENDERER = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
@@ -226,3 +227,14 @@ def test_hostile_text_of_a_document_is_shown_in_the_panel_and_does_nothing(place
 def test_whatever_a_passage_holds_the_card_is_all_that_comes_of_it(text: str) -> None:
     seen = Tags(RENDERER.render(panel_markdown(answer(passage=text, title=text))))
     assert [tag for tag, _ in seen.tags] == ["h3", "article", "b", "br", "small", "br", "mark"]
+
+
+def test_the_conversation_of_the_page_is_read_without_its_markers() -> None:
+    history = [
+        {"role": "user", "content": [{"type": "text", "text": "When was Altman fired?"}]},
+        {"role": "assistant", "content": [{"type": "text", "text": "On a Friday. [1] So it was. [2]"}]},
+        {"role": "user", "content": "Why?"},
+    ]
+    assert turns(history) == [Turn("When was Altman fired?", "On a Friday. So it was."), Turn("Why?", "")]
+    assert turns([]) == []
+    assert turns([{"role": "assistant", "content": "Hello."}]) == []

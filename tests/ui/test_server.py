@@ -70,6 +70,18 @@ def test_ask_gives_the_answer_in_the_shape_of_the_command_line(client: TestClien
     assert set(got["timings_ms"]) == {"retrieval", "total"}
 
 
+def test_a_follow_up_is_searched_for_with_what_it_points_to(client: TestClient) -> None:
+    history = [{"question": "When did the Webb telescope leave Earth?", "answer": "In 2021. [1]"}]
+    asked = {"question": "Why did it leave?", "history": history}
+    answer = client.post("/api/v1/ask", json=asked).json()
+    assert answer["question"] == "Why did it leave?"
+    assert "webb" in answer["retrieved"][0]["source"]
+    alone = client.post("/api/v1/ask", json={"question": "Why did it leave?"}).json()
+    assert alone["retrieved"] != answer["retrieved"]
+    for wrong in ([{"question": 1}], [{"questions": "?"}], [history[0]] * 51, "before"):
+        assert client.post("/api/v1/ask", json=asked | {"history": wrong}).status_code == 422
+
+
 def test_search_and_ask_keep_to_a_filter(client: TestClient) -> None:
     wanted = {"languages": ["fr", "zh"], "since": "2021", "sources": ["*webb*"]}
     got = client.post("/api/v1/search", json={"question": QUESTION, "filter": wanted, "explain": True}).json()

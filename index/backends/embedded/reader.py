@@ -21,6 +21,7 @@ from index.encoders.base import FloatArray
 from index.names.mined import Alias
 
 _MAX_FILTERS = 16  # whose passages are remembered
+_MAX_ALIASES = 64  # of the names of one question; a name that many articles gloss has many
 
 
 @dataclass(slots=True)
@@ -345,8 +346,8 @@ class EmbeddedSnapshot:
             return []
         rows = self._connection.execute(
             "SELECT name, other, max(confidence) AS sure FROM aliases WHERE key IN (SELECT value FROM json_each(?))"
-            " GROUP BY name, other ORDER BY sure DESC, name, other",
-            (json.dumps(list(keys)),),
+            " GROUP BY name, other ORDER BY sure DESC, count(*) DESC, name, other LIMIT ?",
+            (json.dumps(list(keys)), _MAX_ALIASES),
         )
         return [Alias(*row) for row in rows]
 

@@ -1,0 +1,122 @@
+"""Times of a search and of its legs, and the memory of a process that searches."""
+
+from __future__ import annotations
+
+import os
+import resource
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from index.backends.base import EVERYTHING, Snapshot
+from index.backends.embedded import EmbeddedBackend
+from index.encoders import load_encoder
+from index.encoders.base import Encoder
+from index.language import detect_language
+from index.legs import bm25_bound, dense_leg, language_sizes, lexical_leg, names_leg, query_terms
+from index.names.question import other_forms
+from index.search import search
+from index.settings import SearchSettings
+
+LEGS = ("dense", "words", "names", "whole")
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What an index of `n_passages` takes: milliseconds by leg (p50, p95), and bytes."""
+
+    n_passages: int
+    n_vectors: int
+    vector_index: str
+    p50_ms: dict[str, float]
+    p95_ms: dict[str, float]
+    first_ms: float  # opening the index and answering the first question
+    memory_bytes: int  # that searching adds to the process, its share of mapped files in it
+    disk_bytes: int
+
+
+def measure(folder: Path, questions: Sequence[str], encoder: str = "embedded") -> Size:
+    """Search `folder` in a process of its own, each question twice; the second time counts."""
+    context = get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=_serve, args=(there, folder, list(questions), encoder))
+    process.start()
+    there.close()
+    try:
+        found: Size = here.recv()
+    finally:
+        process.join()
+    return found
+
+
+def _serve(connection: Connection, folder: Path, questions: list[str], name: str) -> None:
+    encoder = load_encoder(name)
+    encoder.encode_queries(questions[:1])
+    before = _memory()
+    backend = EmbeddedBackend(folder)
+    first = _timed(lambda: _search(backend, encoder, questions[0]))
+    times: dict[str, list[float]] = {leg: [] for leg in LEGS}
+    for counted in (False, True):
+        for question in questions:
+            for leg, ms in _legs(backend, encoder, question).items():
+                if counted:
+                    times[leg].append(ms)
+    stats = backend.stats()
+    percentiles = [{leg: round(float(np.percentile(own, q)), 3) for leg, own in times.items()} for q in (50, 95)]
+    connection.send(
+        Size(
+            n_passages=stats.n_passages,
+            n_vectors=stats.n_vectors,
+            vector_index=stats.vector_index,
+            p50_ms=percentiles[0],
+            p95_ms=percentiles[1],
+            first_ms=round(first, 1),
+            memory_bytes=_memory() - before,
+            disk_bytes=stats.bytes_on_disk,
+        )
+    )
+
+
+def _search(backend: EmbeddedBackend, encoder: Encoder, question: str) -> None:
+    with backend.snapshot() as snapshot:
+        search(snapshot, encoder, question)
+
+
+def _legs(backend: EmbeddedBackend, encoder: Encoder, question: str) -> dict[str, float]:
+    """Milliseconds of each leg, and of a whole search."""
+    settings, language = SearchSettings(), detect_language(question)
+    n = settings.n_candidates
+    with backend.snapshot() as snapshot:
+        sizes = language_sizes(snapshot, EVERYTHING)
+        wanted = query_terms(question, language)
+        return {
+            "dense": _timed(lambda: dense_leg(snapshot, encoder, question, n, [], sizes, settings, EVERYTHING)),
+            "words": _timed(lambda: lexical_leg(snapshot, wanted, n, EVERYTHING)),
+            "names": _timed(lambda: _names(snapshot, question, language, wanted, n)),
+            "whole": _timed(lambda: search(snapshot, encoder, question)),
+        }
+
+
+def _names(snapshot: Snapshot, question: str, language: str, wanted: Sequence[str], n: int) -> None:
+    forms = other_forms(snapshot, question, language)
+    names_leg(snapshot, forms, language, bm25_bound(snapshot, wanted), n, EVERYTHING)
+
+
+def _timed(work: Callable[[], Any]) -> float:
+    started = time.perf_counter()
+    work()
+    return (time.perf_counter() - started) * 1000
+
+
+def _memory() -> int:
+    """Bytes of memory that this process has in use; its greatest so far where the system does not tell."""
+    status = Path("/proc/self/statm")
+    if status.is_file():
+        return int(status.read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
