@@ -3,7 +3,7 @@
 NFKC and case folding; Traditional Chinese folded to Simplified; digits of every script as ASCII ones.
 Han and Hangul runs to bigrams, Thai, Lao, Khmer and Burmese runs to trigrams, Katakana runs whole,
 Hiragana (particles and endings) left out. What is indexed and looked for are these, and with them the
-beginnings of words, so that an inflected form finds its relatives, and numbers in another notation.
+beginnings of words, so that an inflected form finds its relatives, and the values of numbers and dates.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import regex
 
 from index.hanzi import fold_traditional
+from index.quantities import number_values
 
 _UNSPACED = r"\p{Han}々〇\p{Hangul}\p{Katakana}ー\p{Hiragana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 _HAS_UNSPACED = regex.compile(rf"[{_UNSPACED}]")
@@ -59,12 +60,9 @@ def with_relatives(found: Sequence[str]) -> list[str]:
     return [*found, *beginnings]
 
 
-def number_terms(text: str) -> list[str]:
-    """The numbers of `text` that are written in groups or in Han numerals, as plain digits: 1,200 and 十二."""
-    folded = unicodedata.normalize("NFKC", text)
-    grouped = (_MARK.sub("", match.group()) for match in _GROUPED.finditer(folded))
-    spelled = (han_number(match.group()) for match in _HAN_NUMBER.finditer(folded))
-    return [*grouped, *(str(number) for number in spelled if number is not None)]
+def number_terms(text: str, language: str = "") -> list[str]:
+    """The values of `text`'s numbers and dates that its digits do not show: of 1,200, 十二, 13 billion, 3 May 2024."""
+    return list(number_values(text, language))
 
 
 def indexed_terms(text: str) -> list[str]:
@@ -74,41 +72,3 @@ def indexed_terms(text: str) -> list[str]:
 
 def _inflects(term: str) -> bool:
     return len(term) >= _N_BEGINNING and _INFLECTED.match(term) is not None
-
-
-_GROUPED = regex.compile(r"(?<![\d.,٬])\d{1,3}(?:[,٬]\d{3})+(?![\d٬]|,\d)")
-_MARK = regex.compile(r"[,٬]")
-_HAN_DIGITS = {
-    char: i
-    for i, pair in enumerate("〇零 一壹 二贰貳两兩 三叁參 四肆 五伍 六陆陸 七柒 八捌 九玖".split())
-    for char in pair
-}
-_HAN_UNITS = {"十": 10, "拾": 10, "百": 100, "佰": 100, "千": 1_000, "仟": 1_000}
-_HAN_MYRIADS = {"万": 10**4, "萬": 10**4, "亿": 10**8, "億": 10**8, "兆": 10**12}
-_HAN_NUMBER = regex.compile(f"[{''.join([*_HAN_DIGITS, *_HAN_UNITS, *_HAN_MYRIADS])}]{{2,}}")
-
-
-def han_number(numeral: str) -> int | None:
-    """What a number in Han characters says: 二〇二四, 十二, 三百零五, 一億二千萬; None where it says none.
-
-    None too for 三四 (three or four) and the like, which are no number.
-    """
-    if all(char in _HAN_DIGITS for char in numeral):
-        # Digit by digit: years and the like. Two or three in a row are mostly something else.
-        return int("".join(str(_HAN_DIGITS[char]) for char in numeral)) if len(numeral) >= 4 else None
-    total = section = 0
-    digit: int | None = None
-    for char in numeral:
-        if char in _HAN_DIGITS:
-            if digit:
-                return None
-            digit = _HAN_DIGITS[char]
-        elif char in _HAN_UNITS:
-            section += (1 if digit is None else digit) * _HAN_UNITS[char]
-            digit = None
-        else:
-            before = section + (digit or 0)
-            # 一億二千萬 adds up; 三萬億 multiplies.
-            total = total + before * _HAN_MYRIADS[char] if before else total * _HAN_MYRIADS[char]
-            section, digit = 0, None
-    return total + section + (digit or 0) or None

@@ -153,7 +153,7 @@ def encode(batch: Batch, encoder: Encoder, settings: IndexSettings) -> list[Enco
             tuple(next(vectors).astype(np.float16) for _ in passages),
             tuple(" ".join(indexed_terms(passage.text)) for passage in passages),
             " ".join(indexed_terms(document.metadata.title)),
-            " ".join(sound_terms(f"{document.metadata.title}\n{document.text}")),
+            " ".join(sound_terms(f"{document.metadata.title}\n{document.text}", document.metadata.language)),
             tuple(mined_aliases(document.text)),
             file,
         )

@@ -6,19 +6,19 @@ sentence must be near the best span by the encoder. It errs towards "not support
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import dataclass
 
 import regex
 
 from index.backends.base import StoredPassage
 from index.encoders.base import Encoder
+from index.language import detect_language
+from index.quantities import dates, plain, quantities
 
 # Of translated sentence pairs 99.2 % reach it, of unrelated ones 0.2 %: docs/decisions/0008.
 _MIN_COSINE = 0.30
-_NUMBER = regex.compile(r"\d{1,3}(?: \d{3})+(?!\d)(?:[.,\u066b]\d+)?|\d+(?:[.,\u066b\u066c'’]\d+)*")
 _CODE_NAME = regex.compile(r"(?<![\p{L}\d])(?=[A-Za-z\d-]*\d)[A-Za-z][A-Za-z\d.-]*")  # GPT-4; not 1990s, 5km
-_SUPERSCRIPT = regex.compile(r"[⁰¹²³⁴-⁹]+")  # an exponent or a note; NFKC would make 10² a 102
+_ISO_DATE = regex.compile(r"(?:\d{4}|-)-\d{2}(?:-\d{2})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,42 +40,33 @@ def support(sentence: str, passage: StoredPassage, encoder: Encoder) -> Support:
     spans = passage.sentences or ((passage.start, passage.end),)
     texts = [passage.text[start - passage.start : end - passage.start] for start, end in spans]
     cosines = encoder.encode_passages(texts) @ encoder.encode_passages([sentence])[0]
-    needed = figures(sentence)
+    needed = figures(sentence, detect_language(sentence))
     # The sentence that holds the figures decides before the one that is merely similar.
-    scores = [float(cosine) + 0.2 * len(needed & figures(text)) for cosine, text in zip(cosines, texts, strict=True)]
+    of_spans = [figures(text, passage.language) for text in texts]
+    scores = [float(cosine) + 0.2 * len(needed & own) for cosine, own in zip(cosines, of_spans, strict=True)]
     best = max(range(len(spans)), key=lambda i: (scores[i], -i))
-    missing = tuple(sorted(needed - figures(passage.text) - figures(passage.date)))
+    held = figures(passage.text, passage.language) | figures(passage.date)
+    missing = tuple(sorted(_lacking(needed, held)))
     return Support(*spans[best], float(cosines[best]), missing)
 
 
-def figures(text: str) -> set[str]:
-    """Numbers (digits of any script as ASCII, without grouping marks) and code names of `text`."""
-    normal = unicodedata.normalize("NFKC", _SUPERSCRIPT.sub(" ", text))
-    plain = "".join(_ascii_digit(char) for char in normal)
-    numbers = {_ungrouped(match.group()) for match in _NUMBER.finditer(plain)}
-    codes = {match.group().casefold().strip(".-") for match in _CODE_NAME.finditer(plain)}
-    return numbers | codes
+def figures(text: str, language: str = "") -> set[str]:
+    """Values of the numbers of `text` (13 billion is 13000000000), its dates (ISO 8601), and its code names."""
+    normal = plain(text)
+    numbers = {quantity.value for quantity in quantities(normal, language)}
+    codes = {match.group().casefold().strip(".-") for match in _CODE_NAME.finditer(normal)}
+    return numbers | codes | {date.value for date in dates(normal)}
 
 
-def _ascii_digit(char: str) -> str:
-    value = unicodedata.decimal(char, None)
-    return char if value is None else str(value)
+def _lacking(needed: set[str], held: set[str]) -> set[str]:
+    """What of `needed` is not held: a date is where its parts are, as 12 March in one place and the year in another."""
+    return {figure for figure in needed - held if not any(_held_date(figure, other, held) for other in held)}
 
 
-def _ungrouped(number: str) -> str:
-    """`5,100` and `5.100` as 5100, `3,5` and `3.5` as 3.5: three digits behind a mark are a group."""
-    marks, parts = regex.findall(r"\D", number), regex.split(r"\D", number)
-    of_two_kinds = len(marks) > 1 and marks[-1] not in marks[:-1]  # 1.234,5
-    alone = len(marks) == 1 and (marks == ["\u066b"] or not _grouped(parts))
-    decimals = f".{parts.pop()}" if of_two_kinds or alone else ""
-    if len(parts) > 1 and not _grouped(parts):
-        return ".".join(part.lstrip("0") or "0" for part in parts) + decimals  # a date, a version
-    return ("".join(parts).lstrip("0") or "0") + decimals
-
-
-def _grouped(parts: list[str]) -> bool:
-    """Whether digits between marks are groups of a number: by thousands, or as in 12,34,567."""
-    if not (1 <= len(parts[0]) <= 3) or parts[0].startswith("0") or len(parts[-1]) != 3:
+def _held_date(date: str, other: str, held: set[str]) -> bool:
+    year, month_day = date[:4], date[4:]
+    if _ISO_DATE.fullmatch(date) is None or _ISO_DATE.fullmatch(other) is None:
         return False
-    middle = {len(part) for part in parts[1:-1]}
-    return middle <= {3} or (middle == {2} and len(parts[0]) <= 2)
+    if date.startswith("--"):
+        return other.endswith(date[1:])
+    return other.startswith(date) or (other.startswith("--") and other[1:] == month_day and year in held)

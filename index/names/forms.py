@@ -48,15 +48,18 @@ _AFFIXES = [
 ]
 
 
-def name_forms(text: str) -> list[str]:
-    """Each word of `text` that may be a name, once, folded as terms are; capitalised ones where there are capitals."""
+def name_forms(text: str, language: str) -> list[str]:
+    """Each word of `text` that may be a name, once, folded as terms are; capitalised ones where there are capitals.
+
+    Han characters write foreign names in Chinese only.
+    """
+    in_han = language.split("-")[0] in ("zh", "")
     normal = fold_traditional(unicodedata.normalize("NFKC", text))
     found: dict[str, None] = {}
     for match in _MAYBE.finditer(normal):
-        for form in _cut(match.group(), str(match.lastgroup)):
-            if len(form) <= _MAX_LETTERS:
-                found[form.casefold()] = None
-    return [form for form in found if len(sound_of(form)) >= 2]
+        if match.lastgroup != "han" or in_han:
+            found |= dict.fromkeys(form.casefold() for form in _cut(match.group(), str(match.lastgroup)))
+    return [form for form in found if len(form) <= _MAX_LETTERS and len(sound_of(form)) >= 2]
 
 
 def _cut(run: str, kind: str) -> Iterator[str]:
@@ -78,12 +81,12 @@ def bare_forms(form: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys([form, *bare]))
 
 
-def sound_terms(text: str) -> list[str]:
+def sound_terms(text: str, language: str) -> list[str]:
     """What the names of `text` are found by: `SOUND:FORM` for each, as in `ltmn:altman`."""
     return list(
         dict.fromkeys(
             f"{sound}:{form}"
-            for form in name_forms(text)
+            for form in name_forms(text, language)
             for sound in (sound_of(bare) for bare in bare_forms(form))
             if len(sound) >= 2
         )

@@ -103,7 +103,7 @@ def _by_sound(corpus: NameIndex, question: str, language: str) -> Iterator[Other
     # In a question without capitals any word may be a name.
     text = question if any(char.isupper() for char in question) else question.title()
     common = function_words(language)
-    for name in name_forms(text):
+    for name in name_forms(text, language):
         if name in common:
             continue
         bare = bare_forms(name)

@@ -423,7 +423,8 @@ def test_an_index_of_the_first_format_is_read_as_it_is_and_brought_up_to_date_wh
     folder = tmp_path / "index"
     with Writer(folder, ENCODER, SETTINGS) as writer:
         writer.upsert(documents(range(3)))
-    alter(folder, "DROP TABLE tags")
+    for table in ("tags", "names", "aliases"):
+        alter(folder, f"DROP TABLE {table}")
     alter(folder, "PRAGMA user_version = 1")
     backend = EmbeddedBackend(folder)
     query = ENCODER.encode_queries(["x"])[0]

@@ -133,7 +133,12 @@ def test_likeness_by_hand() -> None:
     ],
 )
 def test_words_that_may_be_names(text: str, forms: list[str]) -> None:
-    assert name_forms(text) == forms
+    assert name_forms(text, "") == forms
+
+
+def test_han_characters_write_foreign_names_in_chinese_only() -> None:
+    assert name_forms("布羅克曼", "zh-Hant") == ["布罗克曼", "罗克曼", "布罗克"]
+    assert name_forms("布羅克曼とトム", "ja") == ["トム"]
 
 
 def test_what_is_written_with_a_name_in_one_word_is_taken_off() -> None:
@@ -144,7 +149,7 @@ def test_what_is_written_with_a_name_in_one_word_is_taken_off() -> None:
 
 
 def test_sound_terms_carry_the_form_that_stands_in_the_text() -> None:
-    assert sound_terms("Altman, Альтманом") == ["ltmn:altman", "ltmnm:альтманом", "ltmn:альтманом"]
+    assert sound_terms("Altman, Альтманом", "ru") == ["ltmn:altman", "ltmnm:альтманом", "ltmn:альтманом"]
 
 
 # --- what a text says ---------------------------------------------------------------------------------------

@@ -281,9 +281,9 @@ class Writer:
             )
         self._connection.execute("DELETE FROM names")
         self._connection.execute("DELETE FROM aliases")
-        texts = self._connection.execute("SELECT doc_pk, title, text FROM documents ORDER BY doc_pk")
-        for doc_pk, title, text in texts:
-            self._insert_names(doc_pk, " ".join(sound_terms(f"{title}\n{text}")), mined_aliases(text))
+        texts = self._connection.execute("SELECT doc_pk, title, text, language FROM documents ORDER BY doc_pk")
+        for doc_pk, title, text, language in texts:
+            self._insert_names(doc_pk, " ".join(sound_terms(f"{title}\n{text}", language)), mined_aliases(text))
 
     def next_generation(self) -> None:
         """Make readers look again; inside a transaction."""
