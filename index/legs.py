@@ -14,6 +14,7 @@ from index.backends.base import Filter, Snapshot
 from index.encoders.base import Encoder, FloatArray, LateInteraction
 from index.fusion import language_group, levels
 from index.language import function_words, same_language
+from index.names.known import name_key
 from index.names.question import Origin, OtherForm, is_acronym, written
 from index.settings import SearchSettings
 from index.terms import number_terms, terms, with_relatives
@@ -97,12 +98,15 @@ def names_leg(
     """The passages that have a name of the question in another form, as if they had the question's own.
 
     Of several forms of one name the surest counts, by its BM25 score and its confidence. In the question's own
-    language and script a name is written as in the question, and what only sounds like it is another.
+    language and script a name is written as in the question, and what only sounds like it is another. A passage that
+    has the question's own form as well gets nothing more.
     """
     scores: dict[int, dict[str, float]] = defaultdict(dict)
     held: dict[int, list[OtherForm]] = defaultdict(list)
+    names = dict.fromkeys(form.name for form in forms)
+    as_asked = {name: {pid for pid, _ in snapshot.lexical([name_key(name)], n, where)} for name in names}
     for form in forms:
-        hits = snapshot.lexical([form.phrase], n, where)
+        hits = [hit for hit in snapshot.lexical([form.phrase], n, where) if hit[0] not in as_asked[form.name]]
         if form.origin is Origin.SOUND and not form.other_script:
             languages = snapshot.passage_languages([pid for pid, _ in hits])
             hits = [(pid, score) for pid, score in hits if not same_language(language, languages[pid])]
