@@ -403,10 +403,12 @@ def test_a_changed_document_bears_its_new_names_only(articles: Path, tmp_path: P
 def test_a_question_about_one_form_finds_the_others(articles: Path, tmp_path: Path, encoder: Encoder) -> None:
     ingest(tmp_path / "index", [str(articles)], encoder)
     with EmbeddedBackend(tmp_path / "index").snapshot() as snapshot:
-        passages = search(snapshot, encoder, "Was sagt Jonathan Ive, alias Jony Ive?").passages
+        passages = search(snapshot, encoder, "조니 아이브는 누구인가요?").passages
         named = {item.passage.source.rpartition("/")[2]: item for item in passages if item.names > 0}
-        assert named.keys() == {"zh.txt", "ko.txt"}
-        assert named["zh.txt"].forms[0].form == "喬尼·艾維"
+        # The Korean article has the name as asked, and gets nothing more for having it in Latin letters too.
+        assert named.keys() == {"zh.txt"}
+        told = {form.form for form in named["zh.txt"].forms if form.origin is Origin.TEXT}
+        assert {"Jony Ive", "喬尼·艾維"} <= told
         by_sound = search(snapshot, encoder, "Hvem er Altman?").passages
         (first, *_) = by_sound
         assert first.passage.source.endswith("zh.txt")
