@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from importlib.resources import files
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 from typing import Any
 
 import regex
@@ -32,6 +32,7 @@ _MYRIADS = {
 }  # fmt: skip
 _DIGITS, _UNITS = "".join(_HAN_DIGITS), "".join([*_SMALL, *_MYRIADS])
 _HAN_NUMBER = regex.compile(f"[{_DIGITS}{''.join(char for char in _UNITS if char < '가')}]{{2,}}")
+_VAGUE = frozenset("数數几幾何")
 _EAST_ASIAN = regex.compile(rf"{_NUMBER}\s?[{_UNITS}]+(?:\s?{_NUMBER}\s?[{_UNITS}]+|\s?\d+(?![\d.,]))*")
 _EAST_ASIAN_PART = regex.compile(rf"(?P<number>{_NUMBER})|(?P<unit>[{_UNITS}])")
 
@@ -48,7 +49,7 @@ class Quantity:
 
 @dataclass(frozen=True, slots=True)
 class Date:
-    """A date as a text has it at [start, end): `YYYY-MM-DD`, `YYYY-MM`, or `--MM-DD` without a year (ISO 8601)."""
+    """A date as a text has it at [start, end), in ISO 8601: `YYYY-MM-DD`, `YYYY-MM`, `--MM-DD`, or `--MM`."""
 
     start: int
     end: int
@@ -81,7 +82,8 @@ def quantities(text: str, language: str = "") -> list[Quantity]:
         if value is not None:
             add(match.start(), match.end(), _written(value))
     for match in _HAN_NUMBER.finditer(text):
-        number = han_number(match.group())
+        # 數百萬 and 幾十 are no number, but "some millions" and "a few tens".
+        number = None if text[match.start() - 1 : match.start()] in _VAGUE else han_number(match.group())
         if number is not None:
             add(match.start(), match.end(), str(number))
     for match in _scaled(language).finditer(text):
@@ -91,13 +93,17 @@ def quantities(text: str, language: str = "") -> list[Quantity]:
             value = Decimal(number_value) * _scale(scale.casefold(), language)
             add(match.start("number"), match.end(), _written(value))
         else:
-            add(match.start("number"), match.end("number"), number_value)
+            add(match.start("number"), match.end("number"), _without_zeros(number_value))
     return [found[start] for start in sorted(found)]
 
 
 def _written(value: Decimal) -> str:
-    text = f"{value:f}"
-    return (text.rstrip("0").rstrip(".") if "." in text else text) or "0"
+    return _without_zeros(f"{value:f}")
+
+
+def _without_zeros(number: str) -> str:
+    """`number` without zeros at the end of its decimals: 12.00 is 12; a date or a version stays as it is."""
+    return number.rstrip("0").rstrip(".") if number.count(".") == 1 else number
 
 
 _PERCENT = regex.compile(
@@ -224,7 +230,7 @@ _FIGURES = tuple(
     regex.compile(pattern)
     for pattern in (
         r"(?<!\d)(?P<year>\d{4})\s?[年년]\s?(?P<month>\d{1,2})\s?[月월](?:\s?(?P<day>\d{1,2})\s?[日일号號])?",
-        r"(?<!\d)(?P<month>\d{1,2})\s?[月월]\s?(?P<day>\d{1,2})\s?[日일号號]",
+        r"(?<!\d)(?P<month>\d{1,2})\s?[月월](?:\s?(?P<day>\d{1,2})\s?[日일号號])?",
         r"(?<![\d-])(?P<year>\d{4})[-/.](?P<month>\d{2})[-/.](?P<day>\d{2})(?![\d-])",
         r"(?:[Nn]gày\s)?(?:(?P<day>\d{1,2})\s)?[Tt]háng\s(?P<month>\d{1,2})(?:[, ]+(?:năm\s)?(?P<year>\d{4}))?(?!\d)",
     )
@@ -286,7 +292,7 @@ def _date(parts: dict[str, str | None]) -> str:
     year = int(parts.get("year") or 0)
     if year > _FIRST_BUDDHIST:
         year -= 543
-    if not 1 <= month <= 12 or day > 31 or not (year or day):
+    if not 1 <= month <= 12 or day > 31:
         return ""
     return (f"{year:04d}" if year else "-") + f"-{month:02d}" + (f"-{day:02d}" if day else "")
 
@@ -317,3 +323,47 @@ def number_values(text: str, language: str = "") -> Iterator[str]:
             yield quantity.value
     for date in dates(normal):
         yield date.value
+
+
+_IN_WORDS = (*range(21), *range(30, 100, 10), 100, 1_000)  # in the order of the table
+_HAN_ALONE = regex.compile(f"[{_DIGITS}十百千]")
+
+
+def spelled(text: str, language: str) -> set[str]:
+    """Values of the small numbers that `text` has in words: three, drei, 三, 세.
+
+    With what multiplies them (four million), and months by their names alone, `--MM`. Words that are also articles
+    count as 1, so this says what a text may mean, not what it states.
+    """
+    primary = language.split("-")[0]
+    found = {str(_HAN_DIGITS.get(char) or _SMALL.get(char, 0)) for char in _HAN_ALONE.findall(text)}
+    words = _words(primary)
+    if primary in ("th", "ko", "ja", "zh"):
+        return found | {value for word, value in words.items() if word in text}
+    spoken = _WORD.findall(text.casefold())
+    lowered = f" {' '.join(spoken)} "
+    found |= {value for word, value in words.items() if f" {word} " in lowered}
+    found |= {str(_roman(numeral)) for numeral in _ROMAN.findall(text)}
+    found |= {f"--{month:02d}" for word in spoken if (month := _months().get(word, 0))}
+    for number, word in pairwise(spoken):
+        if number in words and word in _scales():
+            found.add(_written(Decimal(words[number]) * _scale(word, language)))
+    return found
+
+
+_ROMAN = regex.compile(r"(?<!\p{L})[IVXL]+(?!\p{L})")
+
+
+def _roman(numeral: str) -> int:
+    """XIX is 19: a smaller sign before a greater one is taken off."""
+    values = [{"I": 1, "V": 5, "X": 10, "L": 50}[sign] for sign in numeral]
+    return sum(-value if value < later else value for value, later in zip_longest(values, values[1:], fillvalue=0))
+
+
+@functools.cache
+def _words(language: str) -> dict[str, str]:
+    table = _table()
+    names = table["words"].get(language, "").split("|")
+    found = {word.replace("-", " "): str(value) for word, value in zip(names, _IN_WORDS, strict=False) if word}
+    others = (tuple(entry.rsplit(" ", 1)) for entry in table["other_words"].get(language, "").split("|") if entry)
+    return found | dict(others)

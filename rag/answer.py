@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from index.search import ScoredPassage
+from rag.verify import Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +26,15 @@ class Citation:
 
 @dataclass(frozen=True, slots=True)
 class AnswerSentence:
-    """A sentence of the answer, without markers, and the citations that bear it out."""
+    """A sentence of the answer, without markers, its citations, and how far they bear it out."""
 
     text: str
-    supported: bool
+    verdict: Verdict
     citations: tuple[int, ...]
+
+    @property
+    def supported(self) -> bool:
+        return self.verdict is Verdict.SUPPORTED
 
 
 @dataclass(frozen=True, slots=True)

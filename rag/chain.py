@@ -81,7 +81,7 @@ class Chain:
         yield PassagesFound(found.passages, found.relevance)
         for message in found.warnings:
             yield Warned(message)
-        task = Task(question, language, found, self.encoder, history)
+        task = Task(question, language, found, self.encoder, history, self._names)
         bears = bool(found.passages) and found.relevance >= self._settings.min_relevance
         for event in self._answerer.answer(task) if bears else _abstain(task):
             if isinstance(event, Done):

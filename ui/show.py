@@ -117,7 +117,12 @@ def answer_json(answer: Answer) -> dict[str, Any]:
         "answer": answer.text,
         "answer_language": answer.answer_language,
         "sentences": [
-            {"text": sentence.text, "supported": sentence.supported, "citations": list(sentence.citations)}
+            {
+                "text": sentence.text,
+                "supported": sentence.supported,
+                "verdict": str(sentence.verdict),
+                "citations": list(sentence.citations),
+            }
             for sentence in answer.sentences
         ],
         "citations": [citation_json(citation) for citation in answer.citations],

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from index.backends.base import StoredPassage
 from index.encoders.base import Encoder
+from index.names.known import NO_NAMES, KnownNames
 from index.search import SearchResult
 from rag.answer import Answer, AnswerSentence, Citation
 from rag.events import CitationsResolved, Delta, Done, Event, SentenceDone, Warned
@@ -33,6 +34,7 @@ class Task:
     found: SearchResult
     encoder: Encoder
     history: Sequence[Turn] = ()
+    names: KnownNames = NO_NAMES
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ from rag.answerers.sentences import Candidate, ranked
 from rag.citations import without_markers
 from rag.events import Event
 from rag.phrases import phrase, phrase_language
+from rag.verify import Verdict
 
 _MAX_SENTENCES = 3
 _MARGIN = 1.5  # log-odds below the best sentence that a further one may be; docs/decisions/0012
@@ -33,7 +34,7 @@ class ExtractiveAnswerer:
             quote = item.passage.text[item.start - item.passage.start : item.end - item.passage.start]
             shown = " ".join(without_markers(quote).split())
             yield say(draft, f"\n{shown} [{number}]")
-            yield close_sentence(draft, AnswerSentence(shown, True, (number,)))
+            yield close_sentence(draft, AnswerSentence(shown, Verdict.SUPPORTED, (number,)))
         yield from finish(task, draft, abstained=False, answer_language=language)
 
 

@@ -17,7 +17,7 @@ from rag.errors import ModelFailed, ModelUnavailable
 from rag.events import Delta, Done, Event
 from rag.phrases import phrase, phrase_language
 from rag.prompts import REFUSAL, new_fence, system_prompt, user_prompt
-from rag.verify import support
+from rag.verify import Support, Verdict, support
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -181,16 +181,28 @@ class _SentenceWriter:
                 yield from self._emit(sentence, list(dict.fromkeys(keys)))
 
     def _emit(self, sentence: str, keys: list[str]) -> Iterator[Event]:
-        numbers, supported = [], False
-        for key in keys:
-            passage = self._keys[key].passage
-            found = support(sentence, passage, self._task.encoder)
-            numbers.append(self._draft.cite(passage, found.start, found.end))
-            supported = supported or found.holds
+        cited = [(key, self._support(sentence, key)) for key in keys] or self._attributed(sentence)
+        numbers = [self._draft.cite(self._keys[key].passage, found.start, found.end) for key, found in cited]
         numbers = list(dict.fromkeys(numbers))
+        verdict = min((found.verdict for _, found in cited), key=_ORDER.index, default=Verdict.NO_SOURCE)
         space = "" if not self._draft.pieces else _space_before(self._draft.pieces[-1], sentence)
-        yield say(self._draft, space + sentence + (" " if numbers else "") + "".join(f"[{n}]" for n in numbers))
-        yield close_sentence(self._draft, AnswerSentence(sentence, supported, tuple(numbers)))
+        marked = sentence + (" " if numbers else "") + "".join(f"[{n}]" for n in numbers)
+        if verdict is not Verdict.SUPPORTED:
+            marked += f" ({phrase(str(verdict), phrase_language(self._task.language))})"
+        yield say(self._draft, space + marked)
+        yield close_sentence(self._draft, AnswerSentence(sentence, verdict, tuple(numbers)))
+
+    def _support(self, sentence: str, key: str) -> Support:
+        return support(sentence, self._keys[key].passage, self._task.encoder, self._task.names)
+
+    def _attributed(self, sentence: str) -> list[tuple[str, Support]]:
+        """The passage that bears out best a sentence that cites none; none where none does."""
+        found = [(key, self._support(sentence, key)) for key in self._keys]
+        holding = [one for one in found if one[1].holds]
+        return [max(holding, key=lambda one: one[1].cosine)] if holding else []
+
+
+_ORDER = list(Verdict)  # the best first
 
 
 def _bare(head: str) -> str:
@@ -256,4 +268,4 @@ def _space_before(last: str, sentence: str) -> str:
     if last.endswith("\n") or not sentence or sentence[0] in _GOES_ON:
         return ""
     wide = "\u2e80" <= sentence[0] <= "\u9fff" or "\u3040" <= sentence[0] <= "\u30ff"
-    return "" if wide and not last.endswith("]") else " "
+    return "" if wide and not last.endswith(("]", ")")) else " "

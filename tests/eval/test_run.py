@@ -18,6 +18,7 @@ from rag.answerers.base import Draft, Task, close_sentence, finish, say
 from rag.chain import Chain, ChainSettings
 from rag.events import Event
 from rag.testing import HashEncoder
+from rag.verify import Verdict
 
 ROOT = Path(__file__).parent.parent.parent
 ALWAYS = ChainSettings(min_relevance=0.0)
@@ -57,7 +58,7 @@ class Scripted:
         start = passage.start + passage.text.index(quote)
         number = draft.cite(passage, start, start + len(quote))
         yield say(draft, f"{said} [{number}]")
-        yield close_sentence(draft, AnswerSentence(said, True, (number,)))
+        yield close_sentence(draft, AnswerSentence(said, Verdict.SUPPORTED, (number,)))
         yield from finish(task, draft, abstained=False, answer_language=task.language)
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from langchain_core.runnables import RunnableLambda
 
+from index.backends.base import Filter
 from index.backends.embedded import EmbeddedBackend
 from index.encoders.base import Encoder
 from index.search import MAX_QUESTION_CHARS
@@ -184,7 +185,8 @@ def test_a_model_answers_through_the_chain_with_citations_of_the_index(
     sample_backend: EmbeddedBackend, encoder: Encoder
 ) -> None:
     model = ScriptedChatModel(script=lambda keys: ["새 이사회에 남은 사람은 애덤 디앤젤로 ", f"한 명이다 [{keys[0]}]."])
-    answer = Chain(sample_backend, encoder, GenerativeAnswerer(model), ALWAYS).invoke(QUESTION)
+    chain = Chain(sample_backend, encoder, GenerativeAnswerer(model), ALWAYS)
+    answer = chain.invoke(QUESTION, where=Filter(languages=("ja",)))
     assert answer.text == "새 이사회에 남은 사람은 애덤 디앤젤로 한 명이다. [1]"
     (citation,) = answer.citations
     text = sample_backend.text(citation.doc_id)

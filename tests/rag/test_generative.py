@@ -23,6 +23,7 @@ from rag.errors import ModelUnavailable
 from rag.events import CitationsResolved, Delta, Done, Event, SentenceDone, Warned
 from rag.phrases import phrase
 from rag.testing import Piece, ScriptedChatModel, prompt_keys
+from rag.verify import Verdict
 
 MakePassage = Callable[..., ScoredPassage]
 MakeResult = Callable[..., SearchResult]
@@ -51,6 +52,11 @@ def run(task: Task, script: list[Piece] | Script) -> tuple[list[Event], Answer]:
 
 def said(events: list[Event]) -> str:
     return "".join(event.text for event in events if isinstance(event, Delta))
+
+
+def unmarked(text: str) -> str:
+    """`text` without the marks behind sentences that are not borne out, in English."""
+    return regex.sub(r" \((?:not supported by the cited passage|only partly[^)]*|no source)\)", "", text)
 
 
 # --- an answer ----------------------------------------------------------------------------------------------
@@ -95,7 +101,7 @@ def test_citations_are_numbered_in_the_order_in_which_they_appear(task: Task) ->
 def test_the_pieces_joined_are_the_text_of_the_answer(task: Task) -> None:
     events, answer = run(task, lambda keys: list(f"{VALUED} [{keys[0]}]. {STAYED} [{keys[1]}].\n\nThat is all."))
     assert said(events) == answer.text
-    assert answer.text == f"{VALUED}. [1] {STAYED}. [2] That is all."
+    assert answer.text == f"{VALUED}. [1] {STAYED}. [2] That is all. (no source)"
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -115,7 +121,7 @@ def test_an_answer_does_not_depend_on_the_pieces_that_it_comes_in(task: Task, cu
     expected = f"{VALUED}. [1] {STAYED}, and he is one! [2][1] 「That」 is... it? [1] Yes — 3.5 times. [2] The end [1]"
     # Which span of a passage bears a sentence out is another matter: only the passages count here.
     passage_of = {c.n: 1 if c.language == "ko" else 2 for c in answer.citations}
-    assert regex.sub(r"\[(\d+)\]", lambda m: f"[{passage_of[int(m[1])]}]", answer.text) == expected
+    assert regex.sub(r"\[(\d+)\]", lambda m: f"[{passage_of[int(m[1])]}]", unmarked(answer.text)) == expected
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -183,7 +189,7 @@ def test_a_marker_belongs_to_the_sentence_that_it_stands_in_or_behind(task: Task
         task, lambda keys: [text.replace("A]", f"{keys[0]}]").replace("A】", f"{keys[0]}】").replace("B", keys[1])]
     )
     letters = {c.n: "A" if c.language == "ko" else "B" for c in answer.citations}
-    assert regex.sub(r"\[(\d+)\]", lambda m: f"[{letters[int(m[1])]}]", answer.text) == expected
+    assert regex.sub(r"\[(\d+)\]", lambda m: f"[{letters[int(m[1])]}]", unmarked(answer.text)) == expected
 
 
 def test_a_sentence_with_a_number_that_its_passage_lacks_is_not_supported_and_said(task: Task) -> None:
@@ -198,7 +204,36 @@ def test_a_sentence_with_a_number_that_its_passage_lacks_is_not_supported_and_sa
 def test_a_sentence_that_cites_nothing_is_not_supported(task: Task) -> None:
     _, answer = run(task, lambda keys: [f"{VALUED} [{keys[0]}]. The moon is made of cheese."])
     assert [(s.supported, s.citations) for s in answer.sentences] == [(True, (1,)), (False, ())]
-    assert answer.text == f"{VALUED}. [1] The moon is made of cheese."
+    assert answer.text == f"{VALUED}. [1] The moon is made of cheese. (no source)"
+    assert [s.verdict for s in answer.sentences] == [Verdict.SUPPORTED, Verdict.NO_SOURCE]
+
+
+def test_a_sentence_that_cites_nothing_is_given_the_passage_that_bears_it_out(task: Task) -> None:
+    _, answer = run(task, lambda keys: [f"{VALUED}. {STAYED} [{keys[1]}]."])
+    assert answer.text == f"{VALUED}. [1] {STAYED}. [2]"
+    assert [citation.language for citation in answer.citations] == ["ko", "ja"]
+
+
+@pytest.mark.parametrize(
+    ("sentence", "verdict", "mark"),
+    [
+        (f"{VALUED}.", Verdict.SUPPORTED, ""),
+        ("The company was valued at about 900억 dollars.", Verdict.UNSUPPORTED, "not supported by the cited passage"),
+        (f"{VALUED} by 14 people.", Verdict.PARTLY, "only partly supported by the cited passage"),
+        ("The company was valued by Zuckerberg at about 860억 dollars.", Verdict.PARTLY, "only partly supported"),
+        ("The company was not valued at about 860억 dollars.", Verdict.PARTLY, "only partly supported"),
+        ("Penguins breed on the southern ice in winter.", Verdict.UNSUPPORTED, "not supported by the cited passage"),
+    ],
+)
+def test_how_far_a_sentence_is_borne_out_stands_behind_it(
+    task: Task, sentence: str, verdict: Verdict, mark: str
+) -> None:
+    events, answer = run(task, lambda keys: [f"{sentence[:-1]} [{keys[0]}]."])
+    (said_of,) = answer.sentences
+    assert (said_of.verdict, said_of.supported) == (verdict, verdict is Verdict.SUPPORTED)
+    assert answer.text == said(events)
+    assert answer.text.startswith(f"{sentence} [1]" + (f" ({mark}" if mark else ""))
+    assert answer.text.endswith(")" if mark else "[1]")
 
 
 def test_a_sentence_that_its_passage_does_not_speak_of_is_not_supported(task: Task) -> None:
@@ -298,7 +333,7 @@ def test_a_text_that_only_begins_like_a_refusal_is_an_answer(task: Task) -> None
     for text in ("NO", "NO_", "No way."):
         _, answer = run(task, list(text))
         assert not answer.abstained
-        assert answer.text == text
+        assert unmarked(answer.text) == text
 
 
 # --- a model that fails -------------------------------------------------------------------------------------

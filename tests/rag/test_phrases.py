@@ -10,7 +10,7 @@ from index.language import detect_language
 from rag.phrases import phrase, phrase_language
 
 ALL = tomllib.loads((Path(__file__).parent.parent.parent / "rag/phrases.toml").read_text("utf-8"))
-KEYS = ["abstain", "closest", "empty", "intro", "intro_other", "no_source", "sources", "unsupported"]
+KEYS = ["abstain", "closest", "empty", "intro", "intro_other", "no_source", "partly", "sources", "unsupported"]
 
 
 @pytest.mark.parametrize("tag", sorted(ALL))

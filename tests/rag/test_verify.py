@@ -86,7 +86,7 @@ def test_the_nearest_sentence_decides(make_passage: MakePassage) -> None:
     found = support("Ask how tall", make_passage(text, start=100).passage, ByFirstWord())
     assert text[found.start - 100 : found.end - 100] == "High The tower is tall."
     assert found.cosine == pytest.approx(0.8, abs=1e-6)
-    assert found.missing == ()
+    assert found.figures == ()
     assert found.holds
 
 
@@ -112,14 +112,14 @@ def test_of_two_sentences_alike_the_first_decides(make_passage: MakePassage) -> 
 def test_a_number_that_the_passage_lacks_is_named_and_the_sentence_does_not_hold(make_passage: MakePassage) -> None:
     found = support("Ask 330 and GPT-5", make_passage("Near It has 300 metres and GPT-4.").passage, ByFirstWord())
     assert found.cosine == pytest.approx(0.9, abs=1e-6)
-    assert found.missing == ("330", "5", "gpt-5")
+    assert found.figures == ("330", "5", "gpt-5")
     assert not found.holds
 
 
 def test_a_number_anywhere_in_the_passage_or_in_its_date_is_not_missing(make_passage: MakePassage) -> None:
     passage = make_passage("Near It is tall. Low It cost 5.100 francs.", date="2024-05-31").passage
-    assert support("Ask in 2024 it cost 5,100", passage, ByFirstWord()).missing == ()
-    assert support("Ask in 2025 it cost 5,100", passage, ByFirstWord()).missing == ("2025",)
+    assert support("Ask in 2024 it cost 5,100", passage, ByFirstWord()).figures == ()
+    assert support("Ask in 2025 it cost 5,100", passage, ByFirstWord()).figures == ("2025",)
 
 
 def test_a_sentence_that_is_not_near_any_span_does_not_hold(make_passage: MakePassage) -> None:
@@ -145,4 +145,4 @@ def test_a_translation_holds_and_the_span_is_the_sentence_that_it_translates(
     found = support("The deal valued the company OpenAI at about 86 billion dollars.", passage, encoder)
     assert text[found.start : found.end] == "이 거래에서 오픈AI의 기업가치는 약 860억 달러로 평가됐다."
     assert found.holds
-    assert support("The deal valued OpenAI at 90 billion dollars.", passage, encoder).missing == ("90000000000",)
+    assert support("The deal valued OpenAI at 90 billion dollars.", passage, encoder).figures == ("90000000000",)

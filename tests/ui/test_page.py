@@ -11,6 +11,7 @@ from index.backends.base import StoredPassage
 from index.search import ScoredPassage
 from rag.answer import Answer, AnswerSentence, Citation
 from rag.answerers.base import Turn
+from rag.verify import Verdict
 from ui.chat.page import answer_markdown, inert, panel_markdown, turns
 
 # Raw HTML passes and links are found: the most that a renderer would make of the text.
@@ -107,7 +108,7 @@ def answer(
         abstained=False,
         text=text,
         answer_language="en",
-        sentences=(AnswerSentence(text, True, (1,)),),
+        sentences=(AnswerSentence(text, Verdict.SUPPORTED, (1,)),),
         citations=(citation,),
         retrieved=(ScoredPassage(stored, 1.0, 0.5, 0, 1, 0.5, 1, 0.0, False),),
         relevance=0.9,
