@@ -17,4 +17,8 @@ class ModelUnavailable(AnswerProblem):
 
 
 class ModelFailed(AnswerProblem):
-    """The chat model did not answer."""
+    """The chat model did not answer; `is_final` where asking again would take as long."""
+
+    def __init__(self, found: str, expected: str = "", remedy: str = "", *, is_final: bool = False) -> None:
+        super().__init__(found, expected, remedy)
+        self.is_final = is_final

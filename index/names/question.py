@@ -58,6 +58,7 @@ _MAX_FORMS_BY_SOUND = 4  # of one name
 # Sounds of two consonants agree by chance far more often. docs/decisions/0011
 LEAST_ALIKE, _MOST_ALIKE = 0.72, 0.95
 _LEAST_ALIKE_SHORT = 0.85
+_LEAST_IN_ONE_SCRIPT = 0.8  # confidence: languages of one script mostly spell a name alike
 
 
 def other_forms(corpus: NameIndex, question: str, language: str, yours: KnownNames = NO_NAMES) -> list[OtherForm]:
@@ -109,8 +110,10 @@ def _by_sound(corpus: NameIndex, question: str, language: str) -> Iterator[Other
         bare = bare_forms(name)
         alike = _alike(name, bare, corpus.sounding(sorted(_sounds(bare))))
         for likely, form in alike[:_MAX_FORMS_BY_SOUND]:
-            confidence = min(1.0, (likely - LEAST_ALIKE) / (_MOST_ALIKE - LEAST_ALIKE))
-            yield OtherForm(written(name, question) or name, form, name_key(form), round(confidence, 3), Origin.SOUND)
+            confidence = round(min(1.0, (likely - LEAST_ALIKE) / (_MOST_ALIKE - LEAST_ALIKE)), 3)
+            other = OtherForm(written(name, question) or name, form, name_key(form), confidence, Origin.SOUND)
+            if other.other_script or confidence >= _LEAST_IN_ONE_SCRIPT:
+                yield other
 
 
 def _sounds(forms: Iterable[str]) -> set[str]:

@@ -46,6 +46,12 @@ class Draft:
     citations: list[Citation] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
+    def clear(self) -> None:
+        """Forget the text, its sentences and its citations; warnings stay."""
+        self.pieces.clear()
+        self.sentences.clear()
+        self.citations.clear()
+
     def cite(self, passage: StoredPassage, start: int, end: int) -> int:
         """Number of the citation of this span, a new one where it is not cited yet."""
         for known in self.citations:

@@ -51,6 +51,12 @@ def condense_prompt(question: str, turns: Sequence[tuple[str, str]]) -> str:
     )
 
 
+def insistence(language: str) -> str:
+    """What is said to a model that has answered in another language."""
+    name = language_name(language)
+    return f"Answer in {name} and in no other language: your last answer was not in {name}."
+
+
 def user_prompt(question: str, keys: dict[str, ScoredPassage], fence: str) -> str:
     """The fenced passages, then the question."""
     lines = []

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import pytest
 import regex
@@ -18,7 +19,7 @@ from index.encoders.base import Encoder
 from index.search import ScoredPassage, SearchResult
 from rag.answer import Answer
 from rag.answerers.base import Task, Turn
-from rag.answerers.generative import GenerativeAnswerer, load_chat_model
+from rag.answerers.generative import GenerativeAnswerer, ModelLimits, load_chat_model
 from rag.errors import ModelUnavailable
 from rag.events import CitationsResolved, Delta, Done, Event, SentenceDone, Warned
 from rag.phrases import phrase
@@ -253,11 +254,88 @@ def test_an_answer_in_another_language_than_the_question_is_said(task: Task) -> 
     assert answer.warnings == ("the answer is in ko, not in the question's language (en)",)
 
 
-def test_an_answer_in_simplified_to_a_question_in_traditional_chinese_is_in_its_language(task: Task) -> None:
+def test_an_answer_in_simplified_to_a_question_in_traditional_chinese_is_in_another_language(task: Task) -> None:
     chinese = replace(task, question="這家公司價值多少？", language="zh-Hant")
     _, answer = run(chinese, lambda keys: [f"这家公司的估值约为860亿美元 [{keys[0]}]。"])
     assert answer.answer_language == "zh-Hans"
-    assert not [warning for warning in answer.warnings if "language" in warning]
+    assert answer.warnings == ("the answer is in zh-Hans, not in the question's language (zh-Hant)",)
+
+
+class Turns(ScriptedChatModel):
+    """Says its first script when it is asked first, its second when it is asked again, and so on."""
+
+    scripts: list[Any]
+
+    def _stream(self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any) -> Any:
+        self.script = self.scripts[min(len(self.calls), len(self.scripts) - 1)]
+        return super()._stream(messages, stop, run_manager, **kwargs)
+
+
+def in_turns(*scripts: Any) -> Turns:
+    return Turns(script=[], scripts=list(scripts))
+
+
+QUICK = ModelLimits(backoff_s=0.0, n_retries=2)
+
+
+def test_a_model_that_begins_in_another_language_is_told_so_once_and_nothing_of_it_is_shown(task: Task) -> None:
+    model = in_turns(
+        lambda keys: [f"회사 가치는 약 860억 달러로 평가됐다 [{keys[0]}]. 그렇다."],
+        lambda keys: [f"{VALUED} [{keys[0]}]."],
+    )
+    events = list(GenerativeAnswerer(model).answer(task))
+    assert said(events) == f"{VALUED}. [1]"
+    assert isinstance(events[-1], Done)
+    assert (events[-1].answer.text, events[-1].answer.warnings) == (f"{VALUED}. [1]", ())
+    assert len(model.calls) == 2
+    assert str(model.calls[1][-1].content).endswith("your last answer was not in English.")
+    assert "last answer" not in str(model.calls[0][-1].content)
+
+
+def test_a_request_that_fails_is_made_again(task: Task) -> None:
+    model = in_turns([RuntimeError("busy")], [RuntimeError("busy")], lambda keys: [f"{VALUED} [{keys[0]}]."])
+    *_, done = GenerativeAnswerer(model, limits=QUICK).answer(task)
+    assert isinstance(done, Done)
+    assert (done.answer.text, done.answer.warnings) == (f"{VALUED}. [1]", ())
+    assert len(model.calls) == 3
+
+
+def test_a_second_model_is_asked_where_the_first_fails(task: Task) -> None:
+    first = ScriptedChatModel(script=lambda keys: [f"{STAYED} [{keys[1]}]. And", RuntimeError("gone")])
+    second = ScriptedChatModel(script=lambda keys: [f"{VALUED} [{keys[0]}]."])
+    events = list(GenerativeAnswerer(first, fallback=second, limits=QUICK).answer(task))
+    done = events[-1]
+    assert isinstance(done, Done)
+    assert len(first.calls) == 1  # what has been said is not asked for again
+    assert done.answer.text == f"{VALUED}. [1]"
+    assert [citation.language for citation in done.answer.citations] == ["ko"]
+    assert done.answer.warnings[0].endswith("asked another model instead")
+    assert said(events) == f"{STAYED}. [1]\n\n{VALUED}. [1]"
+
+
+def test_where_both_models_fail_the_articles_answer(task: Task) -> None:
+    broken = [ScriptedChatModel(script=[RuntimeError(word)]) for word in ("one", "two")]
+    *_, done = GenerativeAnswerer(broken[0], fallback=broken[1], limits=QUICK).answer(task)
+    assert isinstance(done, Done)
+    assert [len(model.calls) for model in broken] == [3, 3]
+    assert done.answer.text.startswith("This is what the articles say")
+    assert ["one" in done.answer.warnings[0], "two" in done.answer.warnings[1]] == [True, True]
+
+
+def test_passages_that_do_not_fit_are_left_out_from_the_end(task: Task) -> None:
+    model = ScriptedChatModel(script=lambda keys: [f"{VALUED} [{keys[0]}]."])
+    list(GenerativeAnswerer(model, limits=ModelLimits(max_prompt_tokens=150)).answer(task))
+    sent = str(model.calls[0][-1].content)
+    assert KOREAN in sent
+    assert JAPANESE not in sent
+    list(GenerativeAnswerer(model, limits=ModelLimits(max_prompt_tokens=1)).answer(task))
+    assert KOREAN in str(model.calls[1][-1].content)  # one at least
+
+
+def test_markers_of_earlier_answers_are_not_sent(task: Task) -> None:
+    model = ScriptedChatModel(script=lambda keys: [f"{VALUED} [{keys[0]}]."])
+    list(GenerativeAnswerer(model).answer(replace(task, history=[Turn("Before?", "So it was. [1][2]")])))
+    assert [str(message.content) for message in model.calls[0][1:3]] == ["Before?", "So it was."]
 
 
 # --- what the model is sent ---------------------------------------------------------------------------------
@@ -460,7 +538,8 @@ def test_a_server_that_answers_500_gives_way_with_a_warning_and_is_not_asked_mor
 ) -> None:
     with stub(500) as (url, requests):
         environment(url)
-        answerer = GenerativeAnswerer(load_chat_model("openai:stub-model", timeout_s=10, max_retries=1))
+        limits = ModelLimits(n_retries=1, backoff_s=0.0)
+        answerer = GenerativeAnswerer(load_chat_model("openai:stub-model", timeout_s=10), limits=limits)
         *_, done = answerer.answer(task)
     assert isinstance(done, Done)
     assert len(requests) == 2  # the first and one repeat
