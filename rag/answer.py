@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from index.search import ScoredPassage
 from rag.verify import Verdict
@@ -37,6 +38,15 @@ class AnswerSentence:
         return self.verdict is Verdict.SUPPORTED
 
 
+class Abstention(StrEnum):
+    """Why there is no answer; empty where there is one."""
+
+    NONE = ""
+    EMPTY = "empty"  # nothing has been indexed, or the filter leaves nothing
+    NOT_FOUND = "not_found"  # no passage bears on the question
+    NOT_IN_PASSAGES = "not_in_passages"  # the model holds that the passages do not answer
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """The whole of what came of a question.
@@ -54,5 +64,6 @@ class Answer:
     citations: tuple[Citation, ...]
     retrieved: tuple[ScoredPassage, ...]
     relevance: float
+    reason: Abstention = Abstention.NONE
     warnings: tuple[str, ...] = ()
     timings_ms: dict[str, float] = field(default_factory=dict)

@@ -15,7 +15,7 @@ from index.names.known import NO_NAMES, KnownNames
 from index.rerank import Reranker
 from index.search import SearchResult, check_question, search
 from index.settings import SearchSettings
-from rag.answer import Answer
+from rag.answer import Abstention, Answer
 from rag.answerers.base import Answerer, Draft, Task, Turn, finish, say
 from rag.answerers.extractive import ExtractiveAnswerer
 from rag.events import Done, Event, PassagesFound, QuestionRead, Warned
@@ -151,5 +151,6 @@ def _abstain(task: Task) -> Iterator[Event]:
     """The events of an answer that says that there is none."""
     draft = Draft()
     language = phrase_language(task.language)
+    reason = Abstention.NOT_FOUND if task.found.passages else Abstention.EMPTY
     yield say(draft, phrase("abstain" if task.found.passages else "empty", language))
-    yield from finish(task, draft, abstained=True, answer_language=language)
+    yield from finish(task, draft, abstained=True, reason=reason, answer_language=language)

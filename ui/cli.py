@@ -49,6 +49,10 @@ ModelOption = Annotated[
         help="A LangChain chat model, as in openai:gpt-5-mini or ollama:llama3.2; none by default.",
     ),
 ]
+FallbackOption = Annotated[
+    str | None,
+    typer.Option("--fallback-model", metavar="PROVIDER:NAME", help="Asked where --model fails; none by default."),
+]
 RerankerOption = Annotated[
     str | None,
     typer.Option(
@@ -347,6 +351,7 @@ def _filter(
 def ask(
     question: Annotated[str, typer.Argument(help="The question, in any language.")],
     model: ModelOption = None,
+    fallback_model: FallbackOption = None,
     k: KOption = None,
     language: LanguageOption = None,
     since: SinceOption = None,
@@ -362,7 +367,15 @@ def ask(
     """Answer a question from the articles, with citations."""
     from ui.show import answer_json
 
-    config = load_config(index=index, encoder=encoder, model=model, reranker=reranker, aliases=aliases, k=k)
+    config = load_config(
+        index=index,
+        encoder=encoder,
+        model=model,
+        fallback_model=fallback_model,
+        reranker=reranker,
+        aliases=aliases,
+        k=k,
+    )
     where = _filter(language, since, until, source, tag)
     chain = open_chain(config)
     if as_json:
@@ -377,6 +390,7 @@ def serve(
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port to listen on.")] = None,
     no_ui: Annotated[bool, typer.Option("--no-ui", help="The HTTP API without the chat page.")] = False,
     model: ModelOption = None,
+    fallback_model: FallbackOption = None,
     reranker: RerankerOption = None,
     aliases: AliasesOption = None,
     index: IndexOption = None,
@@ -386,7 +400,14 @@ def serve(
     from ui.server import run
 
     config = load_config(
-        index=index, encoder=encoder, model=model, reranker=reranker, aliases=aliases, host=host, port=port
+        index=index,
+        encoder=encoder,
+        model=model,
+        fallback_model=fallback_model,
+        reranker=reranker,
+        aliases=aliases,
+        host=host,
+        port=port,
     )
     run(open_chain(config), config.host, config.port, with_page=not no_ui)
 
@@ -459,7 +480,8 @@ def open_chain(config: Config) -> Chain:
         from rag.followups import ModelRewriter
 
         model = load_chat_model(config.model)
-        answerer, rewriter = GenerativeAnswerer(model), ModelRewriter(model)
+        other = load_chat_model(config.fallback_model) if config.fallback_model else None
+        answerer, rewriter = GenerativeAnswerer(model, fallback=other), ModelRewriter(model)
     return Chain(
         backend,
         encoder,
@@ -475,7 +497,7 @@ def show_answer(chain: Chain, question: str, where: Filter | None = None) -> Ans
     """Print an answer as it comes, then its citations; warnings go to stderr."""
     from index.backends.base import EVERYTHING
     from rag.events import Delta, Done, Warned
-    from ui.show import citation_lines, without_controls
+    from ui.show import citation_lines, nearest_lines, without_controls
 
     for event in chain.stream(question, where=where or EVERYTHING):
         if isinstance(event, Delta):
@@ -485,7 +507,7 @@ def show_answer(chain: Chain, question: str, where: Filter | None = None) -> Ans
             _say(f"warning: {event.message}")
         elif isinstance(event, Done):
             sys.stdout.write("\n")
-            for line in citation_lines(event.answer):
+            for line in (*citation_lines(event.answer), *nearest_lines(event.answer)):
                 sys.stdout.write(without_controls(line) + "\n")
             return event.answer
     raise AssertionError("a stream ends with Done")  # pragma: no cover

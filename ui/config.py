@@ -22,6 +22,7 @@ class Config:
     index: Path = Path(".dragoman")
     encoder: str | None = None
     model: str | None = None
+    fallback_model: str | None = None
     reranker: str | None = None
     aliases: Path | None = None  # names that are one; aliases.toml here, where there is one
     k: int = 10

@@ -10,6 +10,7 @@ from index.names.question import OtherForm, written
 from index.search import ScoredPassage, SearchResult
 from index.terms import BEGINNING, indexed_terms
 from rag.answer import Answer, Citation
+from rag.phrases import phrase, phrase_language
 
 
 def passage_json(item: ScoredPassage) -> dict[str, Any]:
@@ -114,6 +115,7 @@ def answer_json(answer: Answer) -> dict[str, Any]:
         "question": answer.question,
         "language": answer.language,
         "abstained": answer.abstained,
+        "reason": str(answer.reason),
         "answer": answer.text,
         "answer_language": answer.answer_language,
         "sentences": [
@@ -139,6 +141,13 @@ def citation_lines(answer: Answer, width: int = 100) -> Iterator[str]:
         yield f"[{citation.n}] {citation.title or citation.source} ({about})"
         yield f"    {citation.url or citation.source}, characters {citation.start}-{citation.end}"
         yield from (f"    {line}" for line in _wrapped(f"“{' '.join(citation.quote.split())}”", width - 4))
+
+
+def nearest_lines(answer: Answer, width: int = 100) -> Iterator[str]:
+    """What an abstention offers instead, for a terminal: the nearest passage, in the question's language that it is."""
+    if answer.abstained and answer.retrieved:
+        yield phrase("closest", phrase_language(answer.language))
+        yield from passage_lines(1, answer.retrieved[0], width)
 
 
 def passage_lines(rank: int, item: ScoredPassage, width: int = 100) -> Iterator[str]:

@@ -10,7 +10,7 @@ from index.backends.base import StoredPassage
 from index.encoders.base import Encoder
 from index.names.known import NO_NAMES, KnownNames
 from index.search import SearchResult
-from rag.answer import Answer, AnswerSentence, Citation
+from rag.answer import Abstention, Answer, AnswerSentence, Citation
 from rag.events import CitationsResolved, Delta, Done, Event, SentenceDone, Warned
 
 
@@ -83,7 +83,9 @@ class Answerer(Protocol):
         ...
 
 
-def finish(task: Task, draft: Draft, *, abstained: bool, answer_language: str) -> Iterator[Event]:
+def finish(
+    task: Task, draft: Draft, *, answer_language: str, abstained: bool = False, reason: Abstention = Abstention.NONE
+) -> Iterator[Event]:
     """The closing events of every answerer."""
     yield CitationsResolved(tuple(draft.citations))
     yield Done(
@@ -97,6 +99,7 @@ def finish(task: Task, draft: Draft, *, abstained: bool, answer_language: str) -
             citations=tuple(draft.citations),
             retrieved=task.found.passages,
             relevance=task.found.relevance,
+            reason=reason,
             warnings=tuple(draft.warnings),
         )
     )

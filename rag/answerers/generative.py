@@ -7,8 +7,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from index.language import detect_with_probability, same_language
+from rag.answer import Abstention
 from rag.answerers.base import Draft, Task, finish, say, warn
 from rag.answerers.extractive import ExtractiveAnswerer
+from rag.answerers.guard import Instructions
 from rag.answerers.models import ModelLimits, load_chat_model, stream_text
 from rag.answerers.writer import SentenceWriter
 from rag.citations import MarkerStream, make_keys, without_markers
@@ -74,7 +76,7 @@ class GenerativeAnswerer:
         fence = new_fence()
         messages = _messages(task, keys, fence, insist=insist)
         stream = MarkerStream(frozenset(keys))
-        writer = SentenceWriter(task, draft, keys)
+        writer = SentenceWriter(task, draft, keys, Instructions(str(messages[0].content), fence))
         head: str | None = ""  # a refusal is one word: nothing is shown until it is clear that this is none
         for text in stream_text(model, messages, self._limits):
             if head is not None:
@@ -92,7 +94,7 @@ class GenerativeAnswerer:
         yield from _checked(writer.close(), task, draft, insist)
         if not draft.sentences:
             raise ModelFailed("the model returned no text", "an answer or a refusal", "try again or another model")
-        yield from _remarks(task, draft, stream)
+        yield from _remarks(task, draft, stream, writer)
         yield from finish(task, draft, abstained=False, answer_language=writer.language())
 
 
@@ -132,12 +134,16 @@ def abstain(task: Task, draft: Draft | None = None) -> Iterator[Event]:
     draft = draft or Draft()
     language = phrase_language(task.language)
     yield say(draft, phrase("abstain", language))
-    yield from finish(task, draft, abstained=True, answer_language=language)
+    yield from finish(task, draft, abstained=True, reason=Abstention.NOT_IN_PASSAGES, answer_language=language)
 
 
-def _remarks(task: Task, draft: Draft, stream: MarkerStream) -> Iterator[Event]:
+def _remarks(task: Task, draft: Draft, stream: MarkerStream, writer: SentenceWriter) -> Iterator[Event]:
     if stream.n_unknown:
         yield warn(draft, f"{stream.n_unknown} citations of passages that were not given were removed")
+    if writer.n_links:
+        yield warn(draft, f"{writer.n_links} links, images or tags that the model wrote were removed")
+    if writer.n_repeated:
+        yield warn(draft, f"{writer.n_repeated} sentences that repeat the model's instructions were removed")
     n_unsupported = sum(not sentence.supported for sentence in draft.sentences)
     if n_unsupported:
         yield warn(draft, f"{n_unsupported} of {len(draft.sentences)} sentences are not supported by what they cite")

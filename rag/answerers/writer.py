@@ -11,6 +11,7 @@ from index.search import ScoredPassage
 from index.segment import split_sentences
 from rag.answer import AnswerSentence
 from rag.answerers.base import Draft, Task, close_sentence, say
+from rag.answerers.guard import Instructions, without_links
 from rag.citations import without_markers
 from rag.events import Event
 from rag.phrases import phrase, phrase_language
@@ -24,8 +25,10 @@ _GOES_ON = ",;:，、；：)）"
 class SentenceWriter:
     """Collects text and markers into sentences, and gives each its citations and verdict."""
 
-    def __init__(self, task: Task, draft: Draft, keys: dict[str, ScoredPassage]) -> None:
+    def __init__(self, task: Task, draft: Draft, keys: dict[str, ScoredPassage], instructions: Instructions) -> None:
         self._task, self._draft, self._keys = task, draft, keys
+        self._instructions = instructions
+        self.n_links = self.n_repeated = 0  # what was removed
         self._text = ""  # since the last closed sentence, markers left out
         self._cited: list[tuple[int, str]] = []  # where in that text a key stood
         self._behind: str | None = None  # what came behind the last marker, while it is not clear what it is
@@ -75,8 +78,12 @@ class SentenceWriter:
             # A marker stands in its sentence or behind it; one before all text belongs to the first.
             last = spans[i + 1].start if i + 1 < len(spans) else len(text)
             keys = [key for at, key in cited if (start < at or i == 0) and at <= last]
-            if sentence := without_markers(text[start:end]).strip():
-                yield from self._emit(sentence, list(dict.fromkeys(keys)))
+            shown, n_links = without_links(without_markers(text[start:end]).strip())
+            self.n_links += n_links
+            if self._instructions.repeated_in(shown):
+                self.n_repeated += 1
+            elif _BEGINS.search(shown):
+                yield from self._emit(shown, list(dict.fromkeys(keys)))
 
     def _emit(self, sentence: str, keys: list[str]) -> Iterator[Event]:
         cited = [(key, self._support(sentence, key)) for key in keys] or self._attributed(sentence)

@@ -30,6 +30,7 @@ from index.build import ingest
 from index.encoders.base import Encoder
 from index.encoders.static import EMBEDDED
 from index.search import MAX_QUESTION_CHARS
+from rag.phrases import phrase
 from ui.cli import main
 
 ROOT = Path(__file__).parent.parent.parent
@@ -96,8 +97,8 @@ def writable(sample_index: Path, tmp_path: Path) -> Path:
 PASSAGE = {"doc_id", "source", "title", "language", "start", "end", "text", "score"}
 SEARCH = {"question", "language", "results", "warnings"}
 ASK = {
-    "question", "language", "abstained", "answer", "answer_language", "sentences", "citations", "retrieved", "warnings",
-    "timings_ms",
+    "question", "language", "abstained", "reason", "answer", "answer_language", "sentences", "citations", "retrieved",
+    "warnings", "timings_ms",
 }  # fmt: skip
 CITATION = {"n", "doc_id", "source", "title", "language", "start", "end", "quote", "url"}
 
@@ -124,7 +125,7 @@ def test_ask_prints_an_answer_whose_citations_are_verbatim_spans(dragoman: Drago
     assert (ran.code, ran.err) == (0, "")
     assert set(ran.json) == ASK
     assert (ran.json["abstained"], ran.json["language"], ran.json["answer_language"]) == (False, "en", "en")
-    assert all(set(sentence) == {"text", "supported", "citations"} for sentence in ran.json["sentences"])
+    assert all(set(sentence) == {"text", "supported", "verdict", "citations"} for sentence in ran.json["sentences"])
     assert all(set(citation) == CITATION for citation in ran.json["citations"])
     assert all(set(passage) == PASSAGE for passage in ran.json["retrieved"])
     assert all(isinstance(value, float) for value in ran.json["timings_ms"].values())
@@ -145,6 +146,17 @@ def test_an_abstention_has_the_same_shape_and_is_no_failure(dragoman: Dragoman, 
     assert set(ran.json) == ASK
     assert (ran.json["abstained"], ran.json["citations"], ran.json["sentences"]) == (True, [], [])
     assert ran.json["answer"]
+    assert ran.json["reason"] == "not_found"
+
+
+def test_an_abstention_offers_the_nearest_passage(dragoman: Dragoman, sample_index: Path) -> None:
+    ran = dragoman("ask", "Wer hat die Fußball-Weltmeisterschaft 1954 gewonnen?", "--index", sample_index)
+    first, label, passage, *_ = ran.out.splitlines()
+    assert first == "Die Artikel beantworten diese Frage nicht."
+    assert label == phrase("closest", "de")
+    assert passage.startswith("1. ")
+    answered = dragoman("ask", QUESTION, "--index", sample_index).out
+    assert phrase("closest", "en") not in answered
 
 
 INDEX = {"index", "added", "replaced", "unchanged", "deleted", "passages", "failed", "seconds"}

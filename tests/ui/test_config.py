@@ -29,6 +29,7 @@ FILE = """
 index = "from/file"
 encoder = "file-encoder"
 model = "file:model"
+fallback_model = "file:other"
 reranker = "file-reranker"
 aliases = "file.toml"
 k = 3
@@ -40,6 +41,7 @@ FROM_FILE = {
     "index": Path("from/file"),
     "encoder": "file-encoder",
     "model": "file:model",
+    "fallback_model": "file:other",
     "reranker": "file-reranker",
     "aliases": Path("file.toml"),
     "k": 3,
@@ -51,6 +53,7 @@ FROM_ENVIRONMENT = {
     "index": Path("from/environment"),
     "encoder": "environment-encoder",
     "model": "environment:model",
+    "fallback_model": "environment:other",
     "reranker": "environment-reranker",
     "aliases": Path("environment.toml"),
     "k": 4,
@@ -62,6 +65,7 @@ FROM_FLAGS = {
     "index": Path("from/flag"),
     "encoder": "flag-encoder",
     "model": "flag:model",
+    "fallback_model": "flag:other",
     "reranker": "flag-reranker",
     "aliases": Path("flag.toml"),
     "k": 5,
@@ -98,7 +102,10 @@ def test_the_encoder_of_a_new_index_is_the_one_named() -> None:
         ("k = ", "dragoman.toml is not valid TOML"),
         ("index = 'a\n", "dragoman.toml is not valid TOML"),
         ("k = 1\nk = 2", "dragoman.toml is not valid TOML"),
-        ("colour = 'red'\nindx = 'x'", "unknown keys colour, indx; expected: aliases, encoder, host, index, k"),
+        (
+            "colour = 'red'\nindx = 'x'",
+            "unknown keys colour, indx; expected: aliases, encoder, fallback_model, host",
+        ),
         ("[tool]\nk = 1", "unknown keys tool"),
         ("k = 'many'", "dragoman.toml: k is 'many'; expected: a whole number from 1 to 1000"),
         ("k = 0", "k is 0"),

@@ -52,7 +52,8 @@ def test_ask_gives_the_answer_in_the_shape_of_the_command_line(client: TestClien
     assert response.status_code == 200
     got, expected = response.json(), chain.invoke(QUESTION)
     assert list(got) == [
-        "question", "language", "abstained", "answer", "answer_language", "sentences", "citations", "retrieved",
+        "question", "language", "abstained", "reason", "answer", "answer_language", "sentences", "citations",
+        "retrieved",
         "warnings", "timings_ms",
     ]  # fmt: skip
     assert (got["question"], got["language"], got["abstained"]) == (QUESTION, "es", False)

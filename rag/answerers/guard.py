@@ -1,0 +1,54 @@
+"""What must not come through a model's answer, whatever a document has told it: links, images, tags, instructions."""
+
+from __future__ import annotations
+
+import regex
+
+from rag.prompts import REFUSAL
+
+_IMAGE = regex.compile(r"!\[[^\]\n]*\](?:\([^)\n]*\)?|\[[^\]\n]*\])?")
+_LINK = regex.compile(r"\[([^\]\n]*)\]\(\s*<?[^)\n]*>?\s*\)")
+_DEFINITION = regex.compile(r"^\s*\[[^\]\n]+\]:\s*\S+.*$", regex.MULTILINE)
+_TAG = regex.compile(
+    r"<!--.*?(?:-->|$)|</?[a-z][a-z0-9-]*(?:\s[^>\n]*)?/?>|</?(?:script|img|iframe|svg|style|link|object|embed|video|audio|form|"
+    r"input|meta|base|body|html|a)\b[^>\n]*>?",
+    regex.IGNORECASE,
+)
+_ADDRESS = regex.compile(
+    r"(?:\b(?:https?|ftp|file|blob)\s?:\s?//\S+|\b(?:javascript|vbscript|mailto):\S+|\bdata:[a-z]+/\S+|\bwww\.\S+|"
+    r"(?<![\p{L}\d@.:])//[\p{L}\d-]+\.\S+)",
+    regex.IGNORECASE,
+)
+_INVISIBLE = regex.compile(r"[\p{Cf}\p{Co}\p{Cn}--[\u200c\u200d]]", regex.VERSION1)  # joiners are part of some scripts
+_RUN = 40  # characters in a row that nobody repeats by chance
+
+
+def without_links(text: str) -> tuple[str, int]:
+    """`text` without images, tags and addresses, and how many there were; of a link its words are kept."""
+    n_all = 0
+    text = _INVISIBLE.sub("", text)
+    for pattern, kept in ((_IMAGE, ""), (_LINK, r"\1"), (_DEFINITION, ""), (_TAG, ""), (_ADDRESS, "")):
+        text, n = pattern.subn(kept, text)
+        n_all += n
+    return (text, 0) if not n_all else (regex.sub(r"[ \t]{2,}", " ", text).strip(), n_all)
+
+
+class Instructions:
+    """Tells text that repeats the instructions of a request from text that does not."""
+
+    def __init__(self, system: str, fence: str) -> None:
+        """`system` is the system prompt, `fence` the line around the passages."""
+        self._fence = fence.strip("=")
+        plain = _plain(system)
+        self._runs = {plain[i : i + _RUN] for i in range(len(plain) - _RUN + 1)}
+
+    def repeated_in(self, sentence: str) -> bool:
+        """Whether `sentence` has the fence, the word of refusal, or a run of the system prompt."""
+        if self._fence in sentence or REFUSAL in sentence:
+            return True
+        plain = _plain(sentence)
+        return any(plain[i : i + _RUN] in self._runs for i in range(max(0, len(plain) - _RUN + 1)))
+
+
+def _plain(text: str) -> str:
+    return " ".join(regex.findall(r"\w+", text.casefold()))
