@@ -20,10 +20,10 @@ _OPENS = "\"“„«「『《〈‘'"
 _QUOTED_BEFORE = regex.compile(r"[\"“„«「『《〈‘]([^\"“”„«»「」『』《》〈〉‘’\n]{2,60})[\"”“»」』》〉’]$")
 # "Hereinafter", and names of languages before a name in them.
 _LEAD_IN = regex.compile(
-    r"^(?:in (?=English|French|German|Spanish|Chinese|Japanese|Korean|Russian|Arabic|Latin|Greek))?(?:이하|以下簡稱|以下简称|以下|簡稱|简称|又稱|又称|略称|通称|英語|英语|英文|法語|法语|德語|德语|日語|日语|俄語|俄语|英|仏|独|"
+    r"^(?:이하|以下簡稱|以下简称|以下|簡稱|简称|又稱|又称|略称|通称|英語|英语|英文|法語|法语|德語|德语|日語|日语|俄語|俄语|英|仏|独|"
     r"영어|프랑스어|독일어|일본어|중국어|러시아어|hereinafter|hereafter|also known as|also called|a\.?k\.?a\.?|or|the|"
     r"short for|kurz|auch|englisch|dit|dite|ou|en abrégé|en inglés|en anglais|abreviado|sigla|далее|англ\.|сокр\.|"
-    r"English|French|German|Chinese|Japanese|Korean|Russian)"
+    r"(?:in )?(?:English|French|German|Spanish|Chinese|Japanese|Korean|Russian|Arabic|Latin|Greek))"
     r"(?:[:：]\s*|\s+|(?<=[\p{Han}\p{Hangul}])[:：]?\s*)(?=\S)",
     regex.IGNORECASE,
 )
@@ -68,9 +68,10 @@ def mined_aliases(text: str) -> list[Alias]:
 
 def _names_inside(inside: str) -> Iterator[tuple[str, bool]]:
     """The first name in a pair of brackets and those that are said to be names, each with whether it is said."""
-    for place, part in enumerate(_END_OF_NAME.split(inside)):
+    whole = _LEAD_IN.sub("", inside.strip())
+    for place, part in enumerate(_END_OF_NAME.split(whole)):
         called = _LEAD_IN.sub("", part.strip())
-        said = called != part.strip()
+        said = called != part.strip() or (place == 0 and whole != inside.strip())
         # "(이하 DK 형)": an honorific is no part of the name.
         name = regex.sub(r"(?<=\S)\s?(?:형|씨|님|氏)$", "", called.strip(f"{_OPENS}”’»」』》〉 "))
         n_letters = len(regex.findall(r"\p{L}", name))

@@ -170,7 +170,10 @@ def test_sound_terms_carry_the_form_that_stands_in_the_text() -> None:
         ("北大西洋公約組織（NATO，簡稱北約）", [("北大西洋公約組織", "NATO"), ("北大西洋公約組織", "北約")]),
         ("ผู้ก่อตั้ง แซม อัลต์แมน (Sam Altman)", [("แซม อัลต์แมน", "Sam Altman"), ("อัลต์แมน", "Altman")]),
         ("「ジェームズ・ウェッブ宇宙望遠鏡」（JWST）", [("ジェームズ・ウェッブ宇宙望遠鏡", "JWST")]),
+        ("在亞馬遜(in English: Amazon)修建", [("亞馬遜", "Amazon")]),
+        ("「量子」（英語：quantum）", [("量子", "quantum")]),
         # And what says nothing of the kind.
+        ("公路（in English）", []),
         ("電影《阿凡達》（冠軍）", []),
         ("「国際プロレス」（いずれも現在は消滅）と", []),
         ("社名を「楽天」（以下、甲）という", []),
