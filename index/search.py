@@ -132,8 +132,10 @@ def search(
     named = names_leg(snapshot, forms, language, bm25_bound(snapshot, wanted), n, where)
     quoting = {pid for pid, _ in snapshot.lexical(phrases, n, where)}
     sizes = language_sizes(snapshot, where)
-    others = list(dict.fromkeys([*lexical, *named, *sorted(quoting)]))
+    by_name = sorted(named, key=lambda pid: (-named[pid].names, pid))[:n]
+    others = list(dict.fromkeys([*lexical, *by_name, *sorted(quoting)]))
     dense = dense_leg(snapshot, encoder, question, n, others, sizes, settings, where)
+    named = {pid: named[pid] for pid in named if pid in dense or pid in by_name}
     n_ranked = max(k, settings.n_reranked) if reranker else k
     ranked = _fuse(snapshot, language, dense, lexical, named, quoting, sizes, n_ranked, settings)
     asked = mentions(question, language, forms)

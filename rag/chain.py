@@ -108,8 +108,12 @@ class Chain:
         import asyncio
 
         events = self.stream(question, history, where)
-        while (event := await asyncio.to_thread(next, events, None)) is not None:
-            yield event
+        try:
+            while (event := await asyncio.to_thread(next, events, None)) is not None:
+                yield event
+        finally:
+            # Whoever stopped listening has no more use for the model's answer either.
+            asyncio.get_running_loop().run_in_executor(None, _close, events)
 
     async def ainvoke(self, question: str, history: Sequence[Turn] = (), where: Filter = EVERYTHING) -> Answer:
         """`invoke` for async code."""
@@ -145,6 +149,16 @@ class Chain:
         from langchain_core.runnables import RunnableLambda
 
         return RunnableLambda(self.invoke, afunc=self.ainvoke)
+
+
+def _close(events: Iterator[Event]) -> None:
+    """Close a stream that another thread may still be in."""
+    while True:
+        try:
+            events.close()  # type: ignore[attr-defined]
+            return
+        except ValueError:  # it is running: its next event is near, or its model's time limit
+            time.sleep(0.02)
 
 
 def _abstain(task: Task) -> Iterator[Event]:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -206,3 +209,50 @@ def test_the_chain_works_with_any_encoder(tmp_path_factory: pytest.TempPathFacto
     assert "It has seven cranes." in [citation.quote for citation in answer.citations]
     assert answer.warnings == ()
     backend.close()
+
+
+class Endless:
+    """Says more and more, and tells when it has been closed."""
+
+    def __init__(self) -> None:
+        self.closed = threading.Event()
+
+    def answer(self, task: Task) -> Iterator[Event]:
+        draft = Draft()
+        try:
+            while True:
+                time.sleep(0.01)
+                yield say(draft, "more ")
+        finally:
+            self.closed.set()
+
+
+def test_whoever_stops_listening_stops_the_answer(sample_backend: EmbeddedBackend, encoder: Encoder) -> None:
+    endless = Endless()
+    chain = Chain(sample_backend, encoder, endless, ALWAYS)
+
+    async def listen_for_a_while() -> int:
+        n = 0
+        async for event in chain.astream(QUESTION):
+            n += isinstance(event, Delta)
+            if n == 3:
+                break
+        return n
+
+    async def disconnect() -> None:
+        task = asyncio.create_task(listen_forever())
+        await asyncio.sleep(0.3)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        await asyncio.to_thread(endless.closed.wait, 5.0)
+
+    async def listen_forever() -> None:
+        async for _ in chain.astream(QUESTION):
+            pass
+
+    assert asyncio.run(listen_for_a_while()) == 3
+    assert endless.closed.wait(5.0)
+    endless.closed.clear()
+    asyncio.run(disconnect())
+    assert endless.closed.is_set()
