@@ -82,7 +82,7 @@ def weighed(encoder: Encoder, folder: Path, every: int, *, own: bool) -> Iterato
     for held, collection in collections.items():
         with indexed(collection.documents, encoder) as snapshot:
             for asked in _asked(collections, held, own):
-                for number in range(0, len(questions[held]), every):
+                for number in _numbers(list(collections), held, asked, len(questions[held]), every):
                     place = questions[held][number]
                     found = tuple(sentences(search(snapshot, encoder, questions[asked][number].text), encoder))
                     right = tuple(
@@ -100,7 +100,7 @@ def cited(encoder: Encoder, folder: Path, every: int, *, own: bool) -> Iterator[
     for held, collection in collections.items():
         with indexed(collection.documents, encoder) as snapshot:
             for asked in _asked(collections, held, own):
-                for number in range(0, len(questions[held]), every):
+                for number in _numbers(list(collections), held, asked, len(questions[held]), every):
                     place = questions[held][number]
                     found = search(snapshot, encoder, questions[asked][number].text)
                     task = Task(found.question, found.language, found, encoder)
@@ -110,6 +110,12 @@ def cited(encoder: Encoder, folder: Path, every: int, *, own: bool) -> Iterator[
                         for one in done.answer.citations
                     ]
                     yield Cited(asked, held, bool(hits) and hits[0], any(hits), len(hits))
+
+
+def _numbers(languages: list[str], held: str, asked: str, n_questions: int, every: int) -> range:
+    """Every `every`-th question, beginning with another one for each pair of languages."""
+    pair = len(languages) * languages.index(held) + languages.index(asked)
+    return range(5 * pair % every, n_questions, every)
 
 
 def _asked(collections: dict[str, Collection], held: str, own: bool) -> list[str]:

@@ -18,17 +18,17 @@ from index.terms import terms
 _BY_ENCODER, _BY_SOUND, _BIAS = 15.4, 13.3, -4.7
 _BY_CHANCE = 0.7  # likeness that words reach by chance
 _LEAST, _LEAST_ACROSS = 0.35, 0.15  # probability below which the text lacks the name, in one language and across two
-# A script without marks between words has no words to compare sounds with; German gives every noun a capital.
-_NOUNS_ALIKE = ("de",)
+_NOUNS_ALIKE = ("de",)  # every noun has a capital
 
 
 def lacking_names(
     sentence: str, language: str, text: str, text_language: str, encoder: Encoder, yours: KnownNames = NO_NAMES
 ) -> list[str]:
     """The names of `sentence`, of those that its script shows, that `text` has in no form."""
-    if language.split("-")[0] in _NOUNS_ALIKE and not same_language(language, text_language):
+    same, alike = same_language(language, text_language), language.split("-")[0] in _NOUNS_ALIKE
+    if alike and not same:
         return []
-    least = _LEAST if same_language(language, text_language) else _LEAST_ACROSS
+    least = _LEAST if same and not alike else _LEAST_ACROSS
     names = shown_names(sentence, language)
     return [name for name in names if probability_of_name(name, text, text_language, encoder, yours) < least]
 
