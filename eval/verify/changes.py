@@ -9,9 +9,9 @@ import regex
 
 from index.names.question import is_acronym, shown_names
 
-_NUMBER = regex.compile(r"(?<![\w.,])\d(?:[\d,.]*\d)?(?![\w])")
+_NUMBER = regex.compile(r"(?<![\p{Latin}\d.,-])\d(?:[\d,.]*\d)?(?![\p{Latin}\d])")
 _AUXILIARY = regex.compile(
-    r"\b(?:is|was|are|were|has|have|had|will|can|could|would|should|may|might|must|did|does|do)\b(?! not|n't)",
+    r"\b(?:is|was|are|were|has|have|had|will|can|could|would|should|may|might|must|did|does|do)\b(?! not|['’]t)",
     regex.IGNORECASE,
 )
 
