@@ -96,12 +96,11 @@ def _fit(console: Console, cases: Sequence[Weighed]) -> dict[str, float]:
     shares = {}
     for own in (True, False):
         hits = []
-        for fitted_on in (half, ~half):
+        for first in (True, False):
+            fitted_on = half == first
             weights = _weights(features[fitted_on], labels[fitted_on])
-            judged = [case for case in cases if (case.question <= first_half) != bool(fitted_on[0] == half[0])]
-            hits += [
-                _best_is_right(case, weights) for case in judged if case.sentences and (case.asked == case.held) == own
-            ]
+            judged = [case for case in cases if (case.question <= first_half) != first and case.sentences]
+            hits += [_best_is_right(case, weights) for case in judged if (case.asked == case.held) == own]
         shares["own language" if own else "across languages"] = fmean(hits) if hits else 0.0
     for name, share in shares.items():
         console.print(f"{name}: the best sentence holds the answer in {share:.3f}")

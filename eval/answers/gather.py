@@ -11,7 +11,7 @@ from eval.errors import SetMissing
 from eval.retrieval.collections import Collection
 from eval.retrieval.measure import indexed
 from index.encoders.base import Encoder
-from index.search import search
+from index.search import SearchResult, search
 from rag.answerers.base import Task
 from rag.answerers.extractive import ExtractiveAnswerer
 from rag.answerers.sentences import Sentence, sentences
@@ -26,6 +26,10 @@ class Placed:
     document: str
     start: int
     end: int
+
+    def stands_in(self, document: str, start: int, end: int) -> bool:
+        """Whether the answer lies within a span."""
+        return document == self.document and start <= self.start and self.end <= end
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,38 +82,32 @@ def placed_questions(folder: Path) -> tuple[dict[str, Collection], dict[str, lis
 
 def weighed(encoder: Encoder, folder: Path, every: int, *, own: bool) -> Iterator[Weighed]:
     """Every `every`-th question, asked in the passages' own language, or in each of the others."""
-    collections, questions = placed_questions(folder)
-    for held, collection in collections.items():
-        with indexed(collection.documents, encoder) as snapshot:
-            for asked in _asked(collections, held, own):
-                for number in _numbers(list(collections), held, asked, len(questions[held]), every):
-                    place = questions[held][number]
-                    found = tuple(sentences(search(snapshot, encoder, questions[asked][number].text), encoder))
-                    right = tuple(
-                        one.scored.passage.source == place.document
-                        and one.start <= place.start
-                        and place.end <= one.end
-                        for one in found
-                    )
-                    yield Weighed(number, asked, held, found, right)
+    for asked, held, number, place, found in _searched(encoder, folder, every, own):
+        weighed = tuple(sentences(found, encoder))
+        right = tuple(place.stands_in(one.scored.passage.source, one.start, one.end) for one in weighed)
+        yield Weighed(number, asked, held, weighed, right)
 
 
 def cited(encoder: Encoder, folder: Path, every: int, *, own: bool) -> Iterator[Cited]:
     """What the answerer cites for every `every`-th question, however little the passages bear on it."""
+    for asked, held, _, place, found in _searched(encoder, folder, every, own):
+        task = Task(found.question, found.language, found, encoder)
+        (done,) = (event for event in ExtractiveAnswerer().answer(task) if isinstance(event, Done))
+        hits = [place.stands_in(one.source, one.start, one.end) for one in done.answer.citations]
+        yield Cited(asked, held, bool(hits) and hits[0], any(hits), len(hits))
+
+
+def _searched(
+    encoder: Encoder, folder: Path, every: int, own: bool
+) -> Iterator[tuple[str, str, int, Placed, SearchResult]]:
+    """(language asked in, language of the passages, number of the question, its place, what was found)."""
     collections, questions = placed_questions(folder)
     for held, collection in collections.items():
         with indexed(collection.documents, encoder) as snapshot:
             for asked in _asked(collections, held, own):
                 for number in _numbers(list(collections), held, asked, len(questions[held]), every):
-                    place = questions[held][number]
                     found = search(snapshot, encoder, questions[asked][number].text)
-                    task = Task(found.question, found.language, found, encoder)
-                    (done,) = (event for event in ExtractiveAnswerer().answer(task) if isinstance(event, Done))
-                    hits = [
-                        one.source == place.document and one.start <= place.start and place.end <= one.end
-                        for one in done.answer.citations
-                    ]
-                    yield Cited(asked, held, bool(hits) and hits[0], any(hits), len(hits))
+                    yield asked, held, number, questions[held][number], found
 
 
 def _numbers(languages: list[str], held: str, asked: str, n_questions: int, every: int) -> range:

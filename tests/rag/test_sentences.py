@@ -23,18 +23,21 @@ MakePassage = Callable[..., ScoredPassage]
     [
         (
             Kind.WHO,
-            """en: Who founded it? | de: Wer hat es gegründet? | fr: Qui l'a fondé ? | es: ¿Quién lo fundó? | ru: Кто основал? |
-            zh: 誰創立了它？ | ja: 誰が設立しましたか？ | ko: 누가 설립했나요? | ar: من أسسها؟ | hi: इसकी स्थापना किसने की? | th: ใครก่อตั้ง""",
+            """en: Who founded it? | de: Wer hat es gegründet? | fr: Qui l'a fondé ? | es: ¿Quién lo fundó? |
+            ru: Кто основал? | zh: 誰創立了它？ | ja: 誰が設立しましたか？ | ko: 누가 설립했나요? | ar: من أسسها؟ |
+            hi: इसकी स्थापना किसने की? | th: ใครก่อตั้ง""",
         ),
         (
             Kind.WHEN,
-            """en: In what year was it founded? | de: Wann war das? | fr: En quelle année ? | es: ¿Cuándo fue? | ru: В каком году? |
-            zh: 何时成立？ | ja: いつ設立されましたか？ | ko: 언제 설립되었나요? | ar: متى تأسست؟ | hi: यह कब हुआ? | vi: Năm nào?""",
+            """en: In what year was it founded? | de: Wann war das? | fr: En quelle année ? | es: ¿Cuándo fue? |
+            ru: В каком году? | zh: 何时成立？ | ja: いつ設立されましたか？ | ko: 언제 설립되었나요? | ar: متى تأسست؟ |
+            hi: यह कब हुआ? | vi: Năm nào?""",
         ),
         (
             Kind.NUMBER,
             """en: How many people came? | de: Wie viele kamen? | fr: Combien sont venus ? | es: ¿Cuántos vinieron? |
-            ru: Сколько их? | zh: 有多少人？ | ja: 何人来ましたか？ | ko: 몇 명이 왔나요? | ar: كم عددهم؟ | tr: Kaç kişi geldi?""",
+            ru: Сколько их? | zh: 有多少人？ | ja: 何人来ましたか？ |
+            ko: 몇 명이 왔나요? | ar: كم عددهم؟ | tr: Kaç kişi geldi?""",
         ),
         (
             Kind.WHERE,
