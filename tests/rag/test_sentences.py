@@ -41,13 +41,13 @@ MakePassage = Callable[..., ScoredPassage]
         ),
         (
             Kind.WHERE,
-            """en: Where is it? | de: Wo liegt es? | fr: Où est-ce ? | es: ¿Dónde está? | ru: Где это? | zh: 它在哪裡？ |
-            ja: どこですか？ | ko: 어디에 있나요? | ar: أين هو؟ | hi: यह कहाँ है?""",
+            """en: Where is it? | de: Wo liegt es? | fr: Où est-ce ? | es: ¿Dónde está? | ru: Где это? |
+            zh: 它在哪裡？ | ja: どこですか？ | ko: 어디에 있나요? | ar: أين هو؟ | hi: यह कहाँ है?""",
         ),
         (
             Kind.WHY,
-            """en: Why did it fail? | de: Warum? | fr: Pourquoi ? | es: ¿Por qué? | ru: Почему? | zh: 為什麼？ |
-            ja: なぜですか？ | ko: 왜요?""",
+            """en: Why did it fail? | de: Warum? | fr: Pourquoi ? | es: ¿Por qué? | ru: Почему? |
+            zh: 為什麼？ | ja: なぜですか？ | ko: 왜요?""",
         ),
         (
             Kind.HOW,
