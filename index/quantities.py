@@ -59,7 +59,7 @@ class Date:
 def plain(text: str) -> str:
     """`text` in NFKC with the digits of every script as ASCII ones; superscripts are no digits."""
     normal = unicodedata.normalize("NFKC", _SUPERSCRIPT.sub(" ", text))
-    return _FOREIGN_DIGIT.sub(lambda match: str(unicodedata.decimal(match.group())), normal)
+    return _FOREIGN_DIGIT.sub(lambda match: str(unicodedata.decimal(match.group(), match.group())), normal)
 
 
 def quantities(text: str, language: str = "") -> list[Quantity]:
@@ -114,9 +114,14 @@ _PERCENT = regex.compile(
 _BEFORE_PERCENT = " \u00a0\u202f%٪퍼パ"
 
 
+_NO_DIGIT = regex.compile(r"\D")
+
+
 def ungrouped(number: str) -> str:
     """`5,100` and `5.100` as 5100, `3,5` and `3.5` as 3.5: three digits behind a mark are a group."""
-    marks, parts = regex.findall(r"\D", number), regex.split(r"\D", number)
+    marks, parts = _NO_DIGIT.findall(number), _NO_DIGIT.split(number)
+    if not marks:
+        return number.lstrip("0") or "0"
     of_two_kinds = len(marks) > 1 and marks[-1] not in marks[:-1]  # 1.234,5
     alone = len(marks) == 1 and (marks == ["\u066b"] or not _grouped(parts))
     decimals = f".{parts.pop()}" if of_two_kinds or alone else ""
@@ -223,7 +228,7 @@ def _scaled(language: str) -> regex.Pattern[str]:
 @functools.cache
 def _months() -> dict[str, int]:
     table = _table()["months"]
-    return {name.casefold(): int(number) for number, names in table.items() for name in names.split("|")}
+    return {name.lower(): int(number) for number, names in table.items() for name in names.split("|")}
 
 
 _FIGURES = tuple(
@@ -266,12 +271,13 @@ _HAS_FIGURE = regex.compile(r"\d|[年月]")
 
 def _named_dates(text: str) -> Iterator[tuple[int, int, dict[str, str | None]]]:
     """Dates around the name of a month: 12 March 2024, March 12, 2024. március 12., 12 de marzo de 2024."""
-    words = list(_WORD.finditer(text))
-    months = _months()
-    for word, follows in zip_longest(words, words[1:]):
-        name, end = word.group().casefold(), word.end()
-        if name in _OF_TWO_WORDS and follows is not None:
-            name, end = f"{name} {follows.group().casefold()}", follows.end()
+    months, lowered = _months(), text.lower()
+    if len(lowered) != len(text):  # a capital of two signs: offsets would not be the text's
+        lowered = text
+    for word in _WORD.finditer(lowered):
+        name, end = word.group(), word.end()
+        if name in _OF_TWO_WORDS and (follows := _WORD.match(lowered, end + 1)):
+            name, end = f"{name} {follows.group()}", follows.end()
         if name not in months:
             continue
         before, behind = text[max(0, word.start() - _AROUND) : word.start()], text[end : end + _AROUND]
@@ -287,7 +293,7 @@ def _named_dates(text: str) -> Iterator[tuple[int, int, dict[str, str | None]]]:
 
 def _date(parts: dict[str, str | None]) -> str:
     """ISO 8601, with what is there; empty where that is no date."""
-    month = int(parts.get("month") or 0) or _months().get((parts.get("name") or "").casefold(), 0)
+    month = int(parts.get("month") or 0) or _months().get(parts.get("name") or "", 0)
     day = int(parts.get("day") or 0)
     year = int(parts.get("year") or 0)
     if year > _FIRST_BUDDHIST:
@@ -340,7 +346,7 @@ def spelled(text: str, language: str) -> set[str]:
     words = _words(primary)
     if primary in ("th", "ko", "ja", "zh"):
         return found | {value for word, value in words.items() if word in text}
-    spoken = _WORD.findall(text.casefold())
+    spoken = _WORD.findall(text.lower())
     lowered = f" {' '.join(spoken)} "
     found |= {value for word, value in words.items() if f" {word} " in lowered}
     found |= {str(_roman(numeral)) for numeral in _ROMAN.findall(text)}
@@ -364,6 +370,6 @@ def _roman(numeral: str) -> int:
 def _words(language: str) -> dict[str, str]:
     table = _table()
     names = table["words"].get(language, "").split("|")
-    found = {word.replace("-", " "): str(value) for word, value in zip(names, _IN_WORDS, strict=False) if word}
+    found = {word.lower().replace("-", " "): str(value) for word, value in zip(names, _IN_WORDS, strict=False) if word}
     others = (tuple(entry.rsplit(" ", 1)) for entry in table["other_words"].get(language, "").split("|") if entry)
     return found | dict(others)

@@ -32,7 +32,7 @@ def terms(text: str) -> list[str]:
     """The terms of `text`, in order, repeats kept."""
     folded = unicodedata.normalize("NFKC", text).casefold()
     if _FOREIGN_DIGIT.search(folded):
-        folded = _FOREIGN_DIGIT.sub(lambda match: str(unicodedata.decimal(match.group())), folded)
+        folded = _FOREIGN_DIGIT.sub(lambda match: str(unicodedata.decimal(match.group(), match.group())), folded)
     if not _HAS_UNSPACED.search(folded):
         return [word[:_MAX_TERM] for word in _WORD.findall(folded)]
     found: list[str] = []

@@ -77,6 +77,8 @@ def _cut(run: str, kind: str) -> Iterator[str]:
 @functools.lru_cache(maxsize=1 << 16)
 def bare_forms(form: str) -> tuple[str, ...]:
     """`form` and what is left of it without the articles, prepositions and endings that are written with a name."""
+    if form.isascii():
+        return (form,)
     bare = (pattern.sub("", form) for pattern in _AFFIXES)
     return tuple(dict.fromkeys([form, *bare]))
 
