@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from index.language import same_language
+from index.names.question import written
 from rag.answer import AnswerSentence
 from rag.answerers.base import Draft, Task, close_sentence, finish, say
 from rag.answerers.sentences import Candidate, ranked
@@ -14,6 +15,7 @@ from rag.phrases import phrase, phrase_language
 from rag.verify import Verdict
 
 _MAX_SENTENCES = 3
+_MIN_SURE = 0.7  # confidence at which a name is told in both scripts
 _MARGIN = 1.5  # log-odds below the best sentence that a further one may be; docs/decisions/0012
 
 
@@ -33,9 +35,20 @@ class ExtractiveAnswerer:
             number = draft.cite(item.passage, item.start, item.end)
             quote = item.passage.text[item.start - item.passage.start : item.end - item.passage.start]
             shown = " ".join(without_markers(quote).split())
-            yield say(draft, f"\n{shown} [{number}]")
+            yield say(draft, f"\n{shown} [{number}]{_names_told(task, item, quote)}")
             yield close_sentence(draft, AnswerSentence(shown, Verdict.SUPPORTED, (number,)))
         yield from finish(task, draft, abstained=False, answer_language=language)
+
+
+def _names_told(task: Task, item: Candidate, quote: str) -> str:
+    """The names of the question that the quotation has in another form, as in " (Altman = 阿爾特曼)"."""
+    forms = next((found.forms for found in task.found.passages if found.passage.pid == item.passage.pid), ())
+    told = {
+        form.name: shown
+        for form in reversed(forms)
+        if form.confidence >= _MIN_SURE and form.other_script and (shown := written(form.form, quote))
+    }
+    return f" ({'; '.join(f'{name} = {shown}' for name, shown in told.items())})" if told else ""
 
 
 def _choose(task: Task) -> list[Candidate]:

@@ -12,6 +12,8 @@ import regex
 from index.backends.embedded import EmbeddedBackend
 from index.build import ingest
 from index.encoders.base import Encoder
+from index.names.known import name_key
+from index.names.question import Origin, OtherForm
 from index.search import ScoredPassage, SearchResult
 from rag.answer import Answer
 from rag.answerers.base import Task
@@ -201,3 +203,26 @@ def test_an_empty_index_abstains_and_says_that_it_is_empty(tmp_path: Path, encod
         found = chain.invoke(question)
         assert (found.abstained, found.text, found.retrieved) == (True, phrase("empty", language), ())
     backend.close()
+
+
+def test_names_of_the_question_are_told_in_both_scripts(make_passage: MakePassage) -> None:
+    def form(name: str, other: str, confidence: float) -> OtherForm:
+        return OtherForm(name, other, name_key(other), confidence, Origin.SOUND)
+
+    text = "阿爾特曼離開了公司。 別的事情也發生了。"
+    forms = (
+        form("Altman", "阿尔特曼", 0.9),
+        form("Altman", "尔特曼", 0.8),
+        form("Sam", "萨姆", 0.9),
+        form("Left", "离开", 0.5),
+    )
+    passage = replace(make_passage(text, language="zh-Hant"), forms=forms)
+    found = answer(Task("Altman", "en", found_result_of("Altman", passage), HashEncoder()))
+    first = found.text.splitlines()[1]
+    assert first == "阿爾特曼離開了公司。 [1] (Altman = 阿爾特曼)"
+    assert found.sentences[0].text == "阿爾特曼離開了公司。"
+    assert found.citations[0].quote == "阿爾特曼離開了公司。"
+
+
+def found_result_of(question: str, *passages: ScoredPassage) -> SearchResult:
+    return SearchResult(question, "en", passages, 0.9, ())

@@ -605,3 +605,39 @@ def test_the_scripted_model_is_a_langchain_model_that_says_its_pieces_and_keeps_
     assert [call[-1].text for call in model.calls] == ["Hi", "Hi again"]
     with pytest.raises(OSError, match="down"):
         ScriptedChatModel(script=[OSError("down")]).invoke("Hi")
+
+
+# --- citations that are wrong -------------------------------------------------------------------------------
+
+WRONG = {
+    "a key that was not given": lambda a, b: f"{VALUED} [zzzzz].",
+    "a number": lambda a, b: f"{VALUED} [1].",
+    "a number in other brackets": lambda a, b: f"{VALUED}【2】.",
+    "a number in other digits": lambda a, b: f"{VALUED} [١].",
+    "the other passage": lambda a, b: f"{VALUED} [{b}].",
+    "a key in capitals and a made up one": lambda a, b: f"{STAYED} [{a.upper()}][QQQQQ].",
+    "a passage that says nothing of it": lambda a, b: f"Penguins breed on the ice [{a}][{b}].",
+    "nothing at all": lambda a, b: "The moon is made of cheese.",
+    "another number": lambda a, b: f"The company was valued at about 900억 dollars [{a}].",
+    "another name": lambda a, b: f"Only Mark Zuckerberg of the old board stayed [{b}].",
+    "a denial": lambda a, b: f"The company was not valued at about 860억 dollars [{a}].",
+    "another year": lambda a, b: f"{VALUED} in 1987 [{a}].",
+    "a marker that breaks off": lambda a, b: f"Penguins breed on the ice [{a[:3]}",
+    "a key inside a word": lambda a, b: f"Penguins{a} breed on the ice.",
+}
+
+
+@pytest.mark.parametrize("way", WRONG)
+def test_a_wrong_citation_reaches_nobody_as_a_plain_one(task: Task, way: str) -> None:
+    events, answer = run(task, lambda keys: [WRONG[way](*keys)])
+    assert said(events) == answer.text
+    (sentence,) = answer.sentences
+    plain = regex.search(r"\[\d+\]$", answer.text) is not None
+    if plain:  # a right passage was found for it instead
+        assert sentence.verdict is Verdict.SUPPORTED
+        assert (sentence.text, answer.citations[0].language) == (f"{VALUED}.", "ko")
+        assert way in ("a key that was not given", "a number", "a number in other brackets", "a number in other digits")
+    else:
+        assert sentence.verdict is not Verdict.SUPPORTED
+        assert answer.text.endswith(")")
+    assert answer.warnings
