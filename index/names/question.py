@@ -25,7 +25,7 @@ class Origin(StrEnum):
     USER = "aliases.toml"
     TEXT = "an article"
     TABLE = "the table of common names"
-    SOUND = "their sound"
+    SOUND = "how they sound"
 
 
 @dataclass(frozen=True, slots=True)

@@ -209,12 +209,12 @@ def test_names_of_the_question_are_told_in_both_scripts(make_passage: MakePassag
     def form(name: str, other: str, confidence: float) -> OtherForm:
         return OtherForm(name, other, name_key(other), confidence, Origin.SOUND)
 
-    text = "阿爾特曼離開了公司。 別的事情也發生了。"
+    text = "阿爾特曼離開了公司。"
     forms = (
         form("Altman", "阿尔特曼", 0.9),
         form("Altman", "尔特曼", 0.8),
-        form("Sam", "萨姆", 0.9),
-        form("Left", "离开", 0.5),
+        form("Sam", "萨姆", 0.9),  # not in the sentence
+        form("Left", "离开", 0.5),  # not sure enough
     )
     passage = replace(make_passage(text, language="zh-Hant"), forms=forms)
     found = answer(Task("Altman", "en", found_result_of("Altman", passage), HashEncoder()))
