@@ -20,7 +20,10 @@ import regex
 
 _SUPERSCRIPT = regex.compile(r"[⁰¹²³⁴-⁹]+")  # an exponent or a note; NFKC would make 10² a 102
 _FOREIGN_DIGIT = regex.compile(r"(?![0-9])\p{Nd}")
-_NUMBER = r"(?:\d{1,3}(?:[ \u00a0\u202f]\d{3})+(?!\d)(?:[.,\u066b]\d+)?|\d+(?:[.,\u066b\u066c'’]\d+)*)"
+# Possessive and bounded, so that a text of nothing but digits costs no more than another.
+_NUMBER = r"(?:\d{1,3}(?:[ \u00a0\u202f]\d{3}){1,8}+(?!\d)(?:[.,\u066b]\d++)?|\d++(?:[.,\u066b\u066c'’]\d++)*+)"
+_MAX_CHARS = 30  # of a number; what is longer is data
+_MAX_VALUE = Decimal(10) ** 24
 _HAN_DIGITS = {
     char: i
     for i, pair in enumerate("〇零 一壹 二贰貳两兩 三叁參 四肆 五伍 六陆陸 七柒 八捌 九玖".split())
@@ -33,7 +36,7 @@ _MYRIADS = {
 _DIGITS, _UNITS = "".join(_HAN_DIGITS), "".join([*_SMALL, *_MYRIADS])
 _HAN_NUMBER = regex.compile(f"[{_DIGITS}{''.join(char for char in _UNITS if char < '가')}]{{2,}}")
 _VAGUE = frozenset("数數几幾何")
-_EAST_ASIAN = regex.compile(rf"{_NUMBER}\s?[{_UNITS}]+(?:\s?{_NUMBER}\s?[{_UNITS}]+|\s?\d+(?![\d.,]))*")
+_EAST_ASIAN = regex.compile(rf"(?<![\d.,]){_NUMBER}\s?[{_UNITS}]+(?:\s?{_NUMBER}\s?[{_UNITS}]+|\s?\d+(?![\d.,]))*")
 _EAST_ASIAN_PART = regex.compile(rf"(?P<number>{_NUMBER})|(?P<unit>[{_UNITS}])")
 
 
@@ -68,17 +71,17 @@ def quantities(text: str, language: str = "") -> list[Quantity]:
     `language` decides what languages disagree about: a billion is 10^9 unless it says otherwise.
     """
     found: dict[int, Quantity] = {}
-    taken: list[tuple[int, int]] = []
+    taken = bytearray(len(text))
 
     def add(start: int, end: int, value: str) -> None:
-        if any(start < other_end and other_start < end for other_start, other_end in taken):
+        if taken.find(1, start, end) >= 0:
             return
-        taken.append((start, end))
+        taken[start:end] = b"\x01" * (end - start)
         percent = end < len(text) and text[end] in _BEFORE_PERCENT and _PERCENT.match(text, end) is not None
         found[start] = Quantity(start, end, value, percent)
 
     for match in _EAST_ASIAN.finditer(text):
-        value = _east_asian(match.group())
+        value = _east_asian(match.group()) if len(match.group()) <= _MAX_CHARS else None
         if value is not None:
             add(match.start(), match.end(), _written(value))
     for match in _HAN_NUMBER.finditer(text):
@@ -87,6 +90,8 @@ def quantities(text: str, language: str = "") -> list[Quantity]:
         if number is not None:
             add(match.start(), match.end(), str(number))
     for match in _scaled(language).finditer(text):
+        if len(match.group("number")) > _MAX_CHARS:
+            continue
         number_value = ungrouped(match.group("number"))
         scale = match.group("scale") or match.group("letter")
         if scale and number_value.count(".") <= 1:
@@ -143,6 +148,8 @@ def han_number(numeral: str) -> int | None:
 
     None too for 三四 (three or four) and the like, which are no number.
     """
+    if len(numeral) > _MAX_CHARS:
+        return None
     if all(char in _HAN_DIGITS for char in numeral):
         # Digit by digit: years and the like. Two or three in a row are mostly something else.
         return int("".join(str(_HAN_DIGITS[char]) for char in numeral)) if len(numeral) >= 4 else None
@@ -157,7 +164,7 @@ def han_number(numeral: str) -> int | None:
         else:
             items.append(char)
     value = _summed(items)
-    return int(value) or None
+    return int(value) or None if value is not None else None
 
 
 def _east_asian(text: str) -> Decimal | None:
@@ -174,8 +181,8 @@ def _east_asian(text: str) -> Decimal | None:
     return _summed(items)
 
 
-def _summed(items: Sequence[Decimal | str]) -> Decimal:
-    """Numbers and units in order, added up by myriads: 一億二千萬 adds up; 三萬億 multiplies."""
+def _summed(items: Sequence[Decimal | str]) -> Decimal | None:
+    """Numbers and units in order, added up by myriads: 一億二千萬 adds up; 三萬億 multiplies. None beyond 10^24."""
     total = section = Decimal(0)
     number: Decimal | None = None
     for item in items:
@@ -188,6 +195,8 @@ def _summed(items: Sequence[Decimal | str]) -> Decimal:
             before = section + (number or 0)
             total = total + before * _MYRIADS[item] if before else total * _MYRIADS[item]
             section, number = Decimal(0), None
+            if total > _MAX_VALUE:
+                return None
     return total + section + (number or 0)
 
 
@@ -257,11 +266,13 @@ def dates(text: str) -> list[Date]:
     if not _HAS_FIGURE.search(text):
         return []
     found: list[Date] = []
+    taken = bytearray(len(text))
     numerals = _han_dates_in_digits(text)
     parts = [(*match.span(), match.groupdict()) for pattern in _FIGURES for match in pattern.finditer(numerals)]
     for start, end, known in (*parts, *_named_dates(numerals)):
         value = _date(known)
-        if value and all(end <= other.start or other.end <= start for other in found):
+        if value and taken.find(1, start, end) < 0:
+            taken[start:end] = b"\x01" * (end - start)
             found.append(Date(start, end, value))
     return sorted(found, key=lambda date: date.start)
 
@@ -298,11 +309,12 @@ def _date(parts: dict[str, str | None]) -> str:
     year = int(parts.get("year") or 0)
     if year > _FIRST_BUDDHIST:
         year -= 543
-    if not 1 <= month <= 12 or day > 31:
+    if not 1 <= month <= 12 or day > _DAYS[month - 1]:
         return ""
     return (f"{year:04d}" if year else "-") + f"-{month:02d}" + (f"-{day:02d}" if day else "")
 
 
+_DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _FIRST_BUDDHIST = 2400  # years above are of the Thai calendar
 _HAN_DATE = regex.compile(f"[{_DIGITS}十]{{1,4}}(?=[年月日号號])")
 

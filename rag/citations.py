@@ -21,7 +21,7 @@ _OPENING, _CLOSING = "[［【〔", "]］】〕"
 _EDGE = regex.compile(r"[\[［【〔\]］】〕\n]")
 _MAX_HELD = 124  # characters held back while a marker may still be arriving
 _SEPARATORS = regex.compile(r"[\s,;，、；]+")
-_BRACKETED_NUMBERS = regex.compile(r"\s*[\[［【〔]\s*\d+(?:[\s,;，、；–-]+\d+)*\s*[\]］】〕]")
+_BRACKETED_NUMBERS = regex.compile(r"(?:(?<!\s)\s++)?[\[［【〔]\s*+\d+(?:[\s,;，、；–-]+\d+)*\s*[\]］】〕]")
 
 
 def make_keys(passages: Sequence[ScoredPassage]) -> dict[str, ScoredPassage]:

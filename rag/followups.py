@@ -91,8 +91,8 @@ def _opens(question: str, language: str) -> bool:
 
 
 def _without_names(text: str) -> str:
-    for name in shown_names(text, detect_language(text)):
-        text = text.replace(name, " ")
+    for name in sorted(shown_names(text, detect_language(text)), key=len, reverse=True):
+        text = regex.sub(rf"(?<![\p{{L}}\p{{N}}]){regex.escape(name)}(?![\p{{L}}\p{{N}}])", " ", text)
     return " ".join(text.split())
 
 

@@ -33,6 +33,7 @@ _CONTENT_POLICY = (
     " object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
 )
 _MAX_BODY_BYTES = 2**20  # of a request: a question is at most 2,000 characters, a conversation on the page far less
+_MAX_TURNS = 4  # of a conversation that are looked at
 _MAX_CHOICES = 50  # of one field of a filter
 _Name = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 Question = Annotated[str, Body(min_length=1, max_length=MAX_QUESTION_CHARS)]
@@ -100,7 +101,7 @@ def make_app(chain: Chain, *, with_page: bool = True) -> FastAPI:
     @app.post("/api/v1/ask")
     def ask(question: Question, where: Where = _NO_FILTER, history: History = _NO_HISTORY) -> dict[str, Any]:
         """One cited answer, in the shape of `dragoman ask --json`; `history` is oldest first."""
-        turns = [Turn(turn.question, without_markers(turn.answer)) for turn in history]
+        turns = [Turn(turn.question, without_markers(turn.answer)) for turn in history[-_MAX_TURNS:]]
         return answer_json(chain.invoke(_checked(question), turns, where.as_filter()))
 
     @app.post("/api/v1/search")

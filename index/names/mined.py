@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import regex
 
@@ -11,6 +12,8 @@ from index.names.sounds import likeness
 from index.terms import terms
 
 _MAX_ALIASES = 200  # of one document
+_MAX_BRACKETS = 2_000  # of one document that are looked at
+_NEAR = 3_000  # characters around a bracket in which a name is looked for again
 _MAX_NAME_CHARS = 60
 _MAX_WORDS = 5
 _MIN_LIKENESS = 0.65  # of a name and its transcription; 0.83 of true pairs have it, docs/decisions/0011
@@ -56,12 +59,13 @@ class Alias:
 def mined_aliases(text: str) -> list[Alias]:
     """What `text` says to be two names of one thing, in brackets behind the other, in order, each pair once."""
     found: dict[tuple[str, str], Alias] = {}
-    for match in _IN_BRACKETS.finditer(text):
+    for match in islice(_IN_BRACKETS.finditer(text), _MAX_BRACKETS):
         if len(found) >= _MAX_ALIASES:
             break
         before = text[max(0, match.start() - _MAX_NAME_CHARS) : match.start()].rpartition("\n")[2]
         for other, said in _names_inside(match.group(1)) if before else ():
-            for alias in _aliases(before, other, said, text):
+            near = text[max(0, match.start() - _NEAR) : match.end() + _NEAR]
+            for alias in _aliases(before, other, said, near):
                 found.setdefault((alias.name, alias.other), alias)
     return list(found.values())
 

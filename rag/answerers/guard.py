@@ -6,20 +6,24 @@ import regex
 
 from rag.prompts import REFUSAL
 
-_IMAGE = regex.compile(r"!\[[^\]\n]*\](?:\([^)\n]*\)?|\[[^\]\n]*\])?")
-_LINK = regex.compile(r"\[([^\]\n]*)\]\(\s*<?[^)\n]*>?\s*\)")
-_DEFINITION = regex.compile(r"^\s*\[[^\]\n]+\]:\s*\S+.*$", regex.MULTILINE)
+# Bounded and possessive: a text of brackets must not cost more than another.
+_TARGET = r"\((?:[^()]{1,500}+|\([^()]{0,500}+\)){0,8}+\)"
+_IMAGE = regex.compile(rf"!\[[^\[\]]{{0,300}}+\](?:{_TARGET}|\([^()]{{0,2000}}+|\[[^\[\]]{{0,300}}+\])?")
+_LINK = regex.compile(rf"\[([^\[\]]{{0,300}}+)\]{_TARGET}")
+_DEFINITION = regex.compile(r"^[ \t]{0,8}+\[[^\[\]\n]{1,300}+\]:[ \t]*+\S.*$", regex.MULTILINE)
 _TAG = regex.compile(
     r"<!--.*?(?:-->|$)|</?[a-z][a-z0-9-]*(?:\s[^>\n]*)?/?>|</?(?:script|img|iframe|svg|style|link|object|embed|video|audio|form|"
     r"input|meta|base|body|html|a)\b[^>\n]*>?",
     regex.IGNORECASE,
 )
 _ADDRESS = regex.compile(
-    r"(?:\b(?:https?|ftp|file|blob)\s?:\s?//\S+|\b(?:javascript|vbscript|mailto):\S+|\bdata:[a-z]+/\S+|\bwww\.\S+|"
+    r"(?:\b(?:https?|ftp|file|blob)\s?:\s?[/\\]+\S+|\b(?:javascript|vbscript|mailto):\S+|\bdata:[a-z]+/\S+|\bwww\.\S+|"
     r"(?<![\p{L}\d@.:])//[\p{L}\d-]+\.\S+)",
     regex.IGNORECASE,
 )
 _INVISIBLE = regex.compile(r"[\p{Cf}\p{Co}\p{Cn}--[\u200c\u200d]]", regex.VERSION1)  # joiners are part of some scripts
+_MAX_ROUNDS = 5
+_UNMARKED = str.maketrans("<>[]", "‹›⟨⟩")
 _RUN = 40  # characters in a row that nobody repeats by chance
 
 
@@ -27,9 +31,16 @@ def without_links(text: str) -> tuple[str, int]:
     """`text` without images, tags and addresses, and how many there were; of a link its words are kept."""
     n_all = 0
     text = _INVISIBLE.sub("", text)
-    for pattern, kept in ((_IMAGE, ""), (_LINK, r"\1"), (_DEFINITION, ""), (_TAG, ""), (_ADDRESS, "")):
-        text, n = pattern.subn(kept, text)
-        n_all += n
+    for _ in range(_MAX_ROUNDS):  # what is left of two may make one
+        n_round = 0
+        for pattern, kept in ((_IMAGE, " "), (_LINK, r"\1"), (_DEFINITION, " "), (_TAG, " "), (_ADDRESS, " ")):
+            text, n = pattern.subn(kept, text)
+            n_round += n
+        n_all += n_round
+        if not n_round:
+            break
+    else:
+        text = text.translate(_UNMARKED)
     return (text, 0) if not n_all else (regex.sub(r"[ \t]{2,}", " ", text).strip(), n_all)
 
 

@@ -6,6 +6,7 @@ import queue
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +78,9 @@ class ModelLimits:
             raise ValueError(f"n_retries {self.n_retries} and backoff_s {self.backoff_s} must not be negative")
 
 
+_MAX_WAITING = 256  # pieces that a model may be ahead of its reader
+
+
 def stream_text(model: BaseChatModel, messages: list[Any], limits: ModelLimits) -> Iterator[str]:
     """The pieces of the model's answer; closing this generator frees the model call.
 
@@ -100,8 +104,14 @@ def stream_text(model: BaseChatModel, messages: list[Any], limits: ModelLimits) 
 
 def _pieces(model: BaseChatModel, messages: list[Any], limits: ModelLimits, deadline: float) -> Iterator[str]:
     """One request. It runs in a thread of its own: a provider that hangs cannot be interrupted, only left."""
-    pieces: queue.Queue[str | Exception | None] = queue.Queue()
+    pieces: queue.Queue[str | Exception | None] = queue.Queue(maxsize=_MAX_WAITING)
     stopped = threading.Event()
+
+    def put(piece: str | Exception | None) -> None:
+        while not stopped.is_set():
+            with suppress(queue.Full):
+                pieces.put(piece, timeout=0.1)
+                return
 
     def work() -> None:
         try:
@@ -111,17 +121,19 @@ def _pieces(model: BaseChatModel, messages: list[Any], limits: ModelLimits, dead
                     getattr(stream, "close", lambda: None)()  # ends the request where the provider's stream can
                     return
                 if text := text_of(chunk.content):
-                    pieces.put(text)
-            pieces.put(None)
+                    put(text)
+            put(None)
         except Exception as error:  # noqa: BLE001 - whatever the provider raises is told below
-            pieces.put(error)
+            put(error)
 
     threading.Thread(target=work, daemon=True, name="model").start()
     try:
         while True:
             left = min(limits.piece_timeout_s, deadline - time.monotonic())
+            if left <= 0:
+                raise _timed_out(limits, deadline)
             try:
-                piece = pieces.get(timeout=max(0.0, left))
+                piece = pieces.get(timeout=left)
             except queue.Empty:
                 raise _timed_out(limits, deadline) from None
             if piece is None:

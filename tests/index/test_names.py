@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import json
+import random
 import sqlite3
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -197,6 +199,11 @@ def test_aliases_that_a_text_tells(text: str, pairs: list[tuple[str, str]]) -> N
 def test_a_hostile_text_costs_little_and_gives_few() -> None:
     many = "".join(f"Ab{'c' * (i % 7)} (ΑΒ{i}γ) " for i in range(20_000)) + "(" * 50_000 + "阿" * 50_000
     assert len(mined_aliases(many)) <= 201
+    generator = random.Random(0)
+    han = "".join("".join(chr(generator.randint(0x4E00, 0x9FA0)) for _ in range(45)) + "(Zqx)\n" for _ in range(4_000))
+    started = time.process_time()
+    mined_aliases(han)
+    assert time.process_time() - started < 10.0  # looking through all of the text for each takes minutes
 
 
 # --- names known beforehand ---------------------------------------------------------------------------------

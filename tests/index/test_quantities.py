@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 import tomllib
 from datetime import date, timedelta
 from decimal import Decimal
@@ -214,3 +215,30 @@ def test_any_text_is_read_without_error_and_spans_are_its_own(text: str) -> None
     normal = plain(text)
     for found in (*quantities(normal), *dates(normal)):
         assert 0 <= found.start < found.end <= len(normal)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "一" + "兆" * 400,
+        "一" * 5_000,
+        "二〇" * 3_000,
+        "1" + "兆" * 500,
+        "1" * 100_000,
+        "1," * 50_000,
+        "1 111" * 20_000,
+        "1 million " * 20_000,
+        "march 1 " * 20_000,
+        "1月" * 50_000,
+        "9" * 40 + " million",
+    ],
+)
+def test_a_text_of_nothing_but_numbers_is_no_error_and_soon_done(text: str) -> None:
+    started = time.process_time()
+    values = list(number_values(text))
+    assert time.process_time() - started < 10.0  # a quadratic pass takes minutes
+    assert all(len(value) <= 64 for value in values)
+
+
+def test_no_month_has_more_days_than_it_has() -> None:
+    assert [found.value for found in dates("2024-02-31, 31 April 2024, 29 February 2024")] == ["2024-02-29"]

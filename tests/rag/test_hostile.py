@@ -5,6 +5,7 @@ The model is worse than any real one: whatever the passages hold it writes out a
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -189,6 +190,9 @@ def test_there_are_enough_of_them() -> None:
         ("क्\u200dष joiners stay", "क्\u200dष joiners stay", 0),
         ("he\u200bllo", "hello", 0),
         ("<b>bold</b> text", "bold text", 2),
+        ("<<b>img src=x onerror=alert(1)> hi", "< img src=x onerror=alert(1)> hi", 1),
+        ("<scr<script>ipt>alert</scr</script>ipt>", "alert", 4),
+        ("see [a\nb](https:/\\e.com) and https:/evil.com/x", "see a\nb and", 2),
     ],
 )
 def test_links_images_and_tags_are_removed_and_nothing_else(text: str, kept: str, n: int) -> None:
@@ -201,3 +205,12 @@ def test_a_sentence_that_only_shares_words_with_the_instructions_is_none_of_them
     assert instructions.repeated_in("Sure: use only what the passages say, and ADD nothing from elsewhere at all!")
     assert instructions.repeated_in("x marks it")
     assert instructions.repeated_in("NO_ANSWER")
+
+
+@pytest.mark.parametrize(
+    "text", ["[a](" + " " * 20_000, "[a](" * 5_000, "[](<" * 5_000, "[" * 20_000, "<" * 20_000, "![" * 9_000]
+)
+def test_a_text_of_brackets_is_soon_done(text: str) -> None:
+    started = time.process_time()
+    without_links(text)
+    assert time.process_time() - started < 5.0  # a quadratic pass takes minutes

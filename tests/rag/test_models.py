@@ -95,3 +95,19 @@ def test_limits_that_are_none_are_refused(wrong: dict[str, Any]) -> None:
 def test_the_text_of_a_chunk_is_a_string_or_parts() -> None:
     assert text_of("so") == "so"
     assert text_of([{"type": "text", "text": "so "}, "it", {"type": "thinking"}]) == "so it"
+
+
+class Hasty(ScriptedChatModel):
+    """Says more than anybody can read."""
+
+    def stream(self, input: Any, config: Any = None, **kwargs: Any) -> Iterator[AIMessageChunk]:
+        while True:
+            yield AIMessageChunk("more ")
+
+
+def test_a_model_that_is_ahead_of_its_reader_is_cut_off_in_time_too() -> None:
+    started = time.monotonic()
+    with pytest.raises(ModelFailed, match=r"not done after 0\.3 s"):
+        for _ in stream_text(Hasty(script=[]), MESSAGES, ModelLimits(total_timeout_s=0.3)):
+            time.sleep(0.005)
+    assert time.monotonic() - started < 3.0

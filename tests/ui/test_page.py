@@ -239,3 +239,10 @@ def test_the_conversation_of_the_page_is_read_without_its_markers() -> None:
     assert turns(history) == [Turn("When was Altman fired?", "On a Friday. So it was."), Turn("Why?", "")]
     assert turns([]) == []
     assert turns([{"role": "assistant", "content": "Hello."}]) == []
+
+
+def test_what_the_page_has_shown_is_read_back_plain() -> None:
+    said = "Sam Altman (CEO) left. [1] It was 2023. [2]"
+    shown = f"{answer_markdown(said)}\n\n⚠ {inert('1 of 2 sentences are not supported')}"
+    history = [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": shown}]
+    assert turns(history) == [Turn("Who?", "Sam Altman (CEO) left. It was 2023.")]

@@ -28,6 +28,8 @@ _CSS = (
 )
 _CONTEXT_CHARS = 300  # of a passage around its cited sentence
 _MARKER = regex.compile(r"\[(\d{1,3})\]")
+_SHOWN_MARKER = regex.compile(r"\s?\[\\\[\d+\\\]\]\(#source-\d+\)")
+_ESCAPED = regex.compile(r"\\(\p{P}|\p{S})")
 _WEB_ADDRESS = regex.compile(r"https?://\S+", regex.IGNORECASE)
 _MARKDOWN = regex.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$&:/=\"'^])")
 
@@ -90,8 +92,14 @@ def turns(history: Sequence[Any]) -> list[Turn]:
         if message.get("role") == "user":
             found.append(Turn(text, ""))
         elif found:
-            found[-1] = Turn(found[-1].question, without_markers(text))
+            found[-1] = Turn(found[-1].question, _plain_answer(text))
     return found
+
+
+def _plain_answer(shown: str) -> str:
+    """What `answer_markdown` was made of, without its markers, and without the warnings behind it."""
+    text = _SHOWN_MARKER.sub("", shown.partition("\n\n⚠ ")[0])
+    return without_markers(_ESCAPED.sub(r"\1", text)).replace("\n\n", "\n")
 
 
 def _reply(chain: Chain, message: str, history: Sequence[Turn] = ()) -> Iterator[tuple[str, str]]:
