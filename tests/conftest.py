@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -51,3 +55,19 @@ def sample_index(tmp_path_factory: pytest.TempPathFactory, encoder: Encoder) -> 
 def sample_backend(sample_index: Path) -> EmbeddedBackend:
     """The index of the sample articles, opened."""
     return EmbeddedBackend(sample_index)
+
+
+@pytest.fixture
+def without_rights() -> Callable[..., str]:
+    """Runs Python code, with arguments, in a process that file rights do bind; returns what it printed."""
+    prefix = []
+    if os.geteuid() == 0:
+        if not shutil.which("setpriv"):
+            pytest.skip("root may read every file, and setpriv is not here to give that up")
+        prefix = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+
+    def run(code: str, *arguments: str) -> str:
+        command = [*prefix, sys.executable, "-c", code, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+
+    return run

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -236,24 +234,14 @@ print(json.dumps([report.unchanged, report.deleted, report.failed]))
 """
 
 
-def without_rights(index: Path, source: Path) -> tuple[int, int, list[list[str]]]:
-    """What an ingest by a process that file rights do bind reports: (unchanged, deleted, failed)."""
-    command = [sys.executable, "-c", UNPRIVILEGED, str(index), str(source)]
-    if os.geteuid() == 0:
-        if not shutil.which("setpriv"):
-            pytest.skip("root may read every file, and setpriv is not here to give that up")
-        command = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *command]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
-    unchanged, deleted, failed = json.loads(done.stdout)
-    return unchanged, deleted, failed
-
-
-def test_what_is_unreadable_for_the_moment_is_not_removed(index: Path, news: Path) -> None:
+def test_what_is_unreadable_for_the_moment_is_not_removed(
+    index: Path, news: Path, without_rights: Callable[..., str]
+) -> None:
     run(index, news)
     (news / "webb.txt").chmod(0)
     (news / "deep").chmod(0)
     try:
-        unchanged, deleted, failed = without_rights(index, news)
+        unchanged, deleted, failed = json.loads(without_rights(UNPRIVILEGED, str(index), str(news)))
     finally:
         (news / "deep").chmod(0o755)
         (news / "webb.txt").chmod(0o644)
