@@ -18,12 +18,12 @@ from index.settings import SearchSettings
 from rag.answer import Abstention, Answer
 from rag.answerers.base import Answerer, Draft, Task, Turn, finish, say
 from rag.answerers.extractive import ExtractiveAnswerer
-from rag.events import Done, Event, PassagesFound, QuestionRead, Warned
+from rag.events import Done, Event, Failed, PassagesFound, QuestionRead, Warned
 from rag.followups import Rewriter, carried_over
 from rag.phrases import phrase, phrase_language
 
 if TYPE_CHECKING:
-    from langchain_core.runnables import Runnable
+    from rag.runnable import ChainRunnable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,13 +66,19 @@ class Chain:
         self._settings = settings or ChainSettings()
 
     def stream(self, question: str, history: Sequence[Turn] = (), where: Filter = EVERYTHING) -> Iterator[Event]:
-        """Events from the question to `Done`; only passages that `where` takes are used.
+        """Events from the question to `Done`, or to `Failed`; only passages that `where` takes are used.
 
         Raises:
-            ValueError: The question is empty or too long.
+            ValueError: The question is empty or too long. Nothing else is raised: it is the last event.
         """
         started = time.perf_counter()
         question = check_question(question)
+        try:
+            yield from self._events(started, question, history, where)
+        except Exception as error:  # noqa: BLE001 - a stream that has begun ends with an event, whatever went wrong
+            yield Failed(error)
+
+    def _events(self, started: float, question: str, history: Sequence[Turn], where: Filter) -> Iterator[Event]:
         language = detect_language(question)
         query = self._rewriter(question, history) if history else question
         found = self._search(query, language, self._settings.k, where)
@@ -95,11 +101,18 @@ class Chain:
                 yield event
 
     def invoke(self, question: str, history: Sequence[Turn] = (), where: Filter = EVERYTHING) -> Answer:
-        """The answer as a whole."""
+        """The answer as a whole.
+
+        Raises:
+            ValueError: The question is empty or too long.
+            Exception: What `Failed` told.
+        """
         for event in self.stream(question, history, where):
             if isinstance(event, Done):
                 return event.answer
-        raise AssertionError("a stream ends with Done")  # pragma: no cover
+            if isinstance(event, Failed):
+                raise event.error
+        raise AssertionError("a stream ends with Done or Failed")  # pragma: no cover
 
     async def astream(
         self, question: str, history: Sequence[Turn] = (), where: Filter = EVERYTHING
@@ -141,14 +154,11 @@ class Chain:
             )
         return replace(found, warnings=(*found.warnings, self.backend.note)) if self.backend.note else found
 
-    def as_runnable(self) -> Runnable[str, Answer]:
-        """This chain as a LangChain Runnable: a question in, an `Answer` out.
+    def as_runnable(self) -> ChainRunnable:
+        """This chain as a LangChain Runnable; apart, because importing langchain-core takes as long as answering."""
+        from rag.runnable import ChainRunnable
 
-        Apart from the class, because importing langchain-core takes as long as answering.
-        """
-        from langchain_core.runnables import RunnableLambda
-
-        return RunnableLambda(self.invoke, afunc=self.ainvoke)
+        return ChainRunnable(self)
 
 
 def _close(events: Iterator[Event]) -> None:

@@ -1,8 +1,13 @@
-"""The event stream of a question: the one thing that command line, page, API and eval consume."""
+"""The event stream of a question: the one thing that command line, page, API and eval consume.
+
+A stream is `question`, `passages`, then `delta`, `sentence` and `warnings` as they come, `citations` and
+`done`; or it ends early with `error`. The `name` of an event is what it is called outside of Python.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from index.search import ScoredPassage
 from rag.answer import Answer, AnswerSentence, Citation
@@ -12,6 +17,7 @@ from rag.answer import Answer, AnswerSentence, Citation
 class QuestionRead:
     """The question as understood: its language, and what is sent to the retriever."""
 
+    name: ClassVar[str] = "question"
     question: str
     language: str
     query: str
@@ -21,6 +27,7 @@ class QuestionRead:
 class PassagesFound:
     """The passages that the answer may rest on, best first."""
 
+    name: ClassVar[str] = "passages"
     passages: tuple[ScoredPassage, ...]
     relevance: float
 
@@ -29,6 +36,7 @@ class PassagesFound:
 class Delta:
     """The next piece of the answer's text, markers already numbered."""
 
+    name: ClassVar[str] = "delta"
     text: str
 
 
@@ -36,6 +44,7 @@ class Delta:
 class SentenceDone:
     """A finished sentence of the answer with its verdict."""
 
+    name: ClassVar[str] = "sentence"
     sentence: AnswerSentence
 
 
@@ -43,6 +52,7 @@ class SentenceDone:
 class CitationsResolved:
     """All citations of the answer."""
 
+    name: ClassVar[str] = "citations"
     citations: tuple[Citation, ...]
 
 
@@ -50,6 +60,7 @@ class CitationsResolved:
 class Warned:
     """Something the asker should know; the answer goes on."""
 
+    name: ClassVar[str] = "warnings"
     message: str
 
 
@@ -57,7 +68,16 @@ class Warned:
 class Done:
     """The end: the answer as a whole."""
 
+    name: ClassVar[str] = "done"
     answer: Answer
 
 
-Event = QuestionRead | PassagesFound | Delta | SentenceDone | CitationsResolved | Warned | Done
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The end where there is no answer: what went wrong."""
+
+    name: ClassVar[str] = "error"
+    error: Exception
+
+
+Event = QuestionRead | PassagesFound | Delta | SentenceDone | CitationsResolved | Warned | Done | Failed

@@ -496,7 +496,7 @@ def open_chain(config: Config) -> Chain:
 def show_answer(chain: Chain, question: str, where: Filter | None = None) -> Answer:
     """Print an answer as it comes, then its citations; warnings go to stderr."""
     from index.backends.base import EVERYTHING
-    from rag.events import Delta, Done, Warned
+    from rag.events import Delta, Done, Failed, Warned
     from ui.show import citation_lines, nearest_lines, without_controls
 
     for event in chain.stream(question, where=where or EVERYTHING):
@@ -505,12 +505,14 @@ def show_answer(chain: Chain, question: str, where: Filter | None = None) -> Ans
             sys.stdout.flush()
         elif isinstance(event, Warned):
             _say(f"warning: {event.message}")
+        elif isinstance(event, Failed):
+            raise event.error
         elif isinstance(event, Done):
             sys.stdout.write("\n")
             for line in (*citation_lines(event.answer), *nearest_lines(event.answer)):
                 sys.stdout.write(without_controls(line) + "\n")
             return event.answer
-    raise AssertionError("a stream ends with Done")  # pragma: no cover
+    raise AssertionError("a stream ends with Done or Failed")  # pragma: no cover
 
 
 def _encoder_for(config: Config) -> Any:

@@ -2,7 +2,8 @@
 
 Range [0, 1]; the best over the expected answers counts. After the official SQuAD script
 (Rajpurkar et al. 2016), with MLQA's change for scripts without spaces: there every
-character is a token (Lewis et al. 2020).
+character is a token (Lewis et al. 2020); and so is every syllable of Korean, where particles follow
+a word without a space (KorQuAD 1.0, Lim et al. 2019).
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from collections.abc import Sequence
 import regex
 
 _ARTICLES = regex.compile(r"\b(?:a|an|the)\b")
-_UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
-_TOKEN = regex.compile(rf"{_UNSPACED}|(?:(?!{_UNSPACED})[\p{{L}}\p{{M}}\p{{N}}])+")
+_SIGN_BY_SIGN = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
+_TOKEN = regex.compile(rf"{_SIGN_BY_SIGN}|(?:(?!{_SIGN_BY_SIGN})[\p{{L}}\p{{M}}\p{{N}}])+")
 
 
 def tokens(text: str) -> list[str]:

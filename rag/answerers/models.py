@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import queue
 import threading
 import time
@@ -126,7 +127,8 @@ def _pieces(model: BaseChatModel, messages: list[Any], limits: ModelLimits, dead
         except Exception as error:  # noqa: BLE001 - whatever the provider raises is told below
             put(error)
 
-    threading.Thread(target=work, daemon=True, name="model").start()
+    # In the caller's context, so that whoever traces a LangChain chain sees the model's call within it.
+    threading.Thread(target=contextvars.copy_context().run, args=(work,), daemon=True, name="model").start()
     try:
         while True:
             left = min(limits.piece_timeout_s, deadline - time.monotonic())

@@ -71,11 +71,19 @@ class Sentence:
 def ranked(found: SearchResult, encoder: Encoder) -> list[Candidate]:
     """The sentences of the first passages, best first."""
     candidates = [
-        Candidate(sentence.scored.passage, sentence.start, sentence.end, _score(sentence))
+        Candidate(sentence.scored.passage, sentence.start, _end(sentence), _score(sentence))
         for sentence in sentences(found, encoder)
         if not _says_nothing(sentence.text)
     ]
     return sorted(candidates, key=lambda one: (-one.score, one.passage.pid, one.start))
+
+
+def _end(sentence: Sentence) -> int:
+    """Where to stop quoting: a sentence that ends in a colon only introduces the next."""
+    spans = sentence.scored.passage.sentences
+    place = spans.index((sentence.start, sentence.end))
+    goes_on = regex.search(r"[:：]\s*$", sentence.text) is not None and place + 1 < len(spans)
+    return spans[place + 1][1] if goes_on else sentence.end
 
 
 def _score(sentence: Sentence) -> float:

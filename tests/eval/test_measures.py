@@ -150,6 +150,8 @@ def test_ndcg_is_between_0_and_1_and_grows_when_a_hit_moves_up(found: list[froze
         ("約860億美元。", "約 860 億 美 元"),
         ("アダム・D", "ア ダ ム d"),
         ("ไทย", "ไ ท ย"),
+        ("사우디아라비아와 GPT가", "사 우 디 아 라 비 아 와 gpt 가"),
+        ("\u1109\u1165\u110b\u116e\u11af", "서 울"),  # decomposed
         ("ＡＢＣ１２", "abc12"),
         ("Straße", "strasse"),
         ("हिन्दी भाषा", "हिन्दी भाषा"),
@@ -213,6 +215,8 @@ def test_f1_of_english_words_is_that_of_the_squad_script(answer: str, expected: 
         ("약 860억 달러", ["860억 달러", "x"], 0.0, 1.0),
         ("dollars 860", ["860 dollars"], 0.0, 0.0),  # in a row and in order
         ("旧取締役会のアダム・ディアンジェロ氏", ["アダム・ディアンジェロ"], 0.0, 1.0),
+        ("사우디아라비아와 같은 곳", ["사우디아라비아"], 0.0, 1.0),  # a particle follows
+        ("두 명의 연구원", ["두 명"], 0.0, 1.0),
         ("seventeen", ["seven"], 0.0, 0.0),  # whole tokens only
         ("1860", ["860"], 0.0, 0.0),
         ("anything", [""], 0.0, 0.0),

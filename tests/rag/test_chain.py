@@ -2,23 +2,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
+from typing import get_args
 
 import pytest
-from langchain_core.runnables import RunnableLambda
 
 from index.backends.base import Filter
 from index.backends.embedded import EmbeddedBackend
+from index.build import ingest
 from index.encoders.base import Encoder
+from index.errors import IndexProblem
 from index.search import MAX_QUESTION_CHARS
 from rag.answer import Answer
 from rag.answerers.base import Draft, Task, Turn, finish, say, warn
 from rag.answerers.generative import GenerativeAnswerer
 from rag.chain import Chain, ChainSettings
-from rag.events import CitationsResolved, Delta, Done, Event, PassagesFound, QuestionRead, SentenceDone, Warned
+from rag.events import CitationsResolved, Delta, Done, Event, Failed, PassagesFound, QuestionRead, SentenceDone, Warned
 from rag.phrases import phrase
 from rag.testing import HashEncoder, ScriptedChatModel
 
@@ -92,15 +96,42 @@ def test_many_questions_at_once_get_their_own_answers(chain: Chain) -> None:
     assert [untimed(answer) for answer in answers] == [untimed(chain.invoke(question)) for question in questions]
 
 
-def test_the_chain_is_a_langchain_runnable(chain: Chain) -> None:
-    runnable = chain.as_runnable()
-    expected = untimed(chain.invoke(QUESTION))
-    assert untimed(runnable.invoke(QUESTION)) == expected
-    assert [untimed(answer) for answer in runnable.batch([QUESTION, QUESTION])] == [expected, expected]
-    assert [untimed(answer) for answer in runnable.stream(QUESTION)] == [expected]
-    assert untimed(asyncio.run(runnable.ainvoke(QUESTION))) == expected
-    piped = runnable | RunnableLambda(lambda answer: answer.text)
-    assert piped.invoke(QUESTION) == expected.text
+class BrokenAnswerer:
+    """Says a word and fails."""
+
+    def answer(self, task: Task) -> Iterator[Event]:
+        yield Delta("well")
+        raise RuntimeError("out of memory")
+
+
+def test_what_goes_wrong_is_the_last_event_and_is_raised_by_invoke(
+    sample_backend: EmbeddedBackend, encoder: Encoder
+) -> None:
+    chain = Chain(sample_backend, encoder, BrokenAnswerer(), ALWAYS)
+    events = list(chain.stream(QUESTION))
+    assert [event.name for event in events] == ["question", "passages", "delta", "error"]
+    assert isinstance(events[-1], Failed)
+    assert str(events[-1].error) == "out of memory"
+    assert [event.name for event in asyncio.run(collected(chain))] == [event.name for event in events]
+    with pytest.raises(RuntimeError, match="out of memory"):
+        chain.invoke(QUESTION)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        asyncio.run(chain.ainvoke(QUESTION))
+
+
+def test_an_index_that_goes_away_under_a_chain_is_an_error_event(tmp_path: Path, encoder: Encoder) -> None:
+    (tmp_path / "a.txt").write_text("The lighthouse of Anvik was opened in 1861.", "utf-8")
+    ingest(tmp_path / "index", [str(tmp_path / "a.txt")], encoder)
+    chain = Chain(EmbeddedBackend(tmp_path / "index"), encoder)
+    shutil.rmtree(tmp_path / "index")
+    *_, last = chain.stream("When was the lighthouse opened?")
+    assert isinstance(last, Failed)
+    assert isinstance(last.error, IndexProblem)
+
+
+def test_every_event_has_a_name_of_its_own() -> None:
+    names = [kind.name for kind in get_args(Event)]
+    assert names == ["question", "passages", "delta", "sentence", "citations", "warnings", "done", "error"]
 
 
 def test_the_time_taken_is_told_in_milliseconds(chain: Chain) -> None:

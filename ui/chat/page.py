@@ -14,11 +14,13 @@ import gradio as gr
 import regex
 from fastapi import FastAPI
 
+from index.errors import IndexProblem
 from rag.answer import Answer, Citation
 from rag.answerers.base import Turn
 from rag.chain import Chain
 from rag.citations import without_markers
-from rag.events import Delta, Done, Warned
+from rag.errors import AnswerProblem
+from rag.events import Delta, Done, Failed, Warned
 from rag.phrases import phrase
 
 _CSS = (
@@ -114,7 +116,9 @@ def _reply(chain: Chain, message: str, history: Sequence[Turn] = ()) -> Iterator
                 warnings += f"\n\n⚠ {inert(event.message)}"
             elif isinstance(event, Done):
                 yield answer_markdown(event.answer.text) + warnings, panel_markdown(event.answer)
-    except ValueError as error:
+            elif isinstance(event, Failed):
+                raise event.error  # what the asker can be told is told below, what is our own fault is logged
+    except (ValueError, IndexProblem, AnswerProblem) as error:
         yield f"⚠ {inert(str(error))}", ""
 
 
