@@ -35,8 +35,8 @@ class EncoderUnavailable(IndexProblem):
     """An encoder by this name cannot be had here."""
 
 
-class RerankerUnavailable(IndexProblem):
-    """A reranker by this name cannot be had here."""
+class CrossEncoderUnavailable(IndexProblem):
+    """A reranker, or a model of entailment, by this name cannot be had here."""
 
 
 class EncoderMismatch(IndexProblem):

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
-from index.errors import RerankerUnavailable
+from index.cross_encoder import load_cross_encoder
+from index.errors import CrossEncoderUnavailable
 
 _BATCH_SIZE = 8  # pairs a forward pass, between two looks at the clock
 _TIMEOUT_S = 10.0
+_EXAMPLE = "BAAI/bge-reranker-v2-m3"
 
 
 class Reranker(Protocol):
@@ -45,10 +45,16 @@ class CrossEncoderReranker:
             timeout_s: No batch is begun later than this after the first; the first always is.
 
         Raises:
-            RerankerUnavailable: The library or the model cannot be had here, or it does not give one score a pair.
+            CrossEncoderUnavailable: The library or the model cannot be had here, or it does not give one score a pair.
         """
         self._name, self._batch_size, self._timeout_s = name, batch_size, timeout_s
-        self._model: Any = _load(name, device)
+        self._model: Any = load_cross_encoder(name, device, "--reranker", _EXAMPLE)
+        if self._model.num_labels != 1:
+            raise CrossEncoderUnavailable(
+                f"the model {name!r} gives {self._model.num_labels} scores a pair",
+                "one score a pair: a model made for reranking",
+                f"name another, as {_EXAMPLE}",
+            )
 
     @property
     def name(self) -> str:
@@ -64,31 +70,3 @@ class CrossEncoderReranker:
             scores = self._model.predict(pairs, batch_size=self._batch_size, show_progress_bar=False)
             found += [float(score) for score in scores]
         return found
-
-
-def _load(name: str, device: str | None) -> Any:
-    try:
-        from sentence_transformers import CrossEncoder
-    except ImportError as error:
-        raise RerankerUnavailable(
-            f"the reranker {name!r} needs sentence-transformers, which is not there",
-            "the extra `models`",
-            "leave --reranker out, or: pip install 'dragoman[models]'",
-        ) from error
-    try:
-        model = CrossEncoder(
-            name, device=device, trust_remote_code=False, local_files_only=os.environ.get("HF_HUB_OFFLINE") == "1"
-        )
-    except Exception as error:
-        raise RerankerUnavailable(
-            f"the reranker {name!r} is not on this machine and could not be fetched ({type(error).__name__})",
-            "a cross-encoder of the hub, as BAAI/bge-reranker-v2-m3, or a directory with one",
-            f"check the model in {name}" if Path(name).exists() else f"hf download {name}",
-        ) from error
-    if model.num_labels != 1:
-        raise RerankerUnavailable(
-            f"the model {name!r} gives {model.num_labels} scores a pair",
-            "one score a pair: a model made for reranking",
-            "name another, as BAAI/bge-reranker-v2-m3",
-        )
-    return model

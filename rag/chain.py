@@ -81,9 +81,9 @@ class Chain:
     def _events(self, started: float, question: str, history: Sequence[Turn], where: Filter) -> Iterator[Event]:
         language = detect_language(question)
         query = self._rewriter(question, history) if history else question
+        yield QuestionRead(question, language, query)
         found = self._search(query, language, self._settings.k, where)
         retrieved = time.perf_counter()
-        yield QuestionRead(question, language, query)
         yield PassagesFound(found.passages, found.relevance)
         for message in found.warnings:
             yield Warned(message)

@@ -53,6 +53,15 @@ FallbackOption = Annotated[
     str | None,
     typer.Option("--fallback-model", metavar="PROVIDER:NAME", help="Asked where --model fails; none by default."),
 ]
+JudgeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--judge",
+        metavar="NAME",
+        help="Also looks whether each sentence of --model follows from what it cites: a cross-encoder of natural"
+        " language inference, or a chat model as PROVIDER:NAME; none by default.",
+    ),
+]
 RerankerOption = Annotated[
     str | None,
     typer.Option(
@@ -352,6 +361,7 @@ def ask(
     question: Annotated[str, typer.Argument(help="The question, in any language.")],
     model: ModelOption = None,
     fallback_model: FallbackOption = None,
+    judge: JudgeOption = None,
     k: KOption = None,
     language: LanguageOption = None,
     since: SinceOption = None,
@@ -372,6 +382,7 @@ def ask(
         encoder=encoder,
         model=model,
         fallback_model=fallback_model,
+        judge=judge,
         reranker=reranker,
         aliases=aliases,
         k=k,
@@ -391,6 +402,7 @@ def serve(
     no_ui: Annotated[bool, typer.Option("--no-ui", help="The HTTP API without the chat page.")] = False,
     model: ModelOption = None,
     fallback_model: FallbackOption = None,
+    judge: JudgeOption = None,
     reranker: RerankerOption = None,
     aliases: AliasesOption = None,
     index: IndexOption = None,
@@ -404,6 +416,7 @@ def serve(
         encoder=encoder,
         model=model,
         fallback_model=fallback_model,
+        judge=judge,
         reranker=reranker,
         aliases=aliases,
         host=host,
@@ -478,10 +491,16 @@ def open_chain(config: Config) -> Chain:
     if config.model:
         from rag.answerers.generative import GenerativeAnswerer, load_chat_model
         from rag.followups import ModelRewriter
+        from rag.verify.judges import load_judge
 
         model = load_chat_model(config.model)
         other = load_chat_model(config.fallback_model) if config.fallback_model else None
-        answerer, rewriter = GenerativeAnswerer(model, fallback=other), ModelRewriter(model)
+        judge = load_judge(config.judge) if config.judge else None
+        answerer, rewriter = GenerativeAnswerer(model, fallback=other, judge=judge), ModelRewriter(model)
+    elif config.judge:
+        raise ValueError(
+            "--judge looks at what a model writes, and there is none; to mend: name one with --model, or leave it out"
+        )
     return Chain(
         backend,
         encoder,

@@ -23,6 +23,7 @@ class Config:
     encoder: str | None = None
     model: str | None = None
     fallback_model: str | None = None
+    judge: str | None = None
     reranker: str | None = None
     aliases: Path | None = None  # names that are one; aliases.toml here, where there is one
     k: int = 10

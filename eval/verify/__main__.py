@@ -26,7 +26,9 @@ from index.encoders import load_encoder
 from index.encoders.base import Encoder
 from index.errors import IndexProblem
 from index.names.question import is_acronym, shown_names
+from rag.errors import AnswerProblem
 from rag.verify import Support, Verdict, figures, support
+from rag.verify.judges import Judge, judged, load_judge
 
 _LANGUAGES = ("ar", "de", "el", "es", "fr", "hi", "ja", "ko", "ru", "th", "tr", "vi", "zh-Hans", "zh-Hant")
 _BOTH = ("one language", "two languages")
@@ -45,6 +47,18 @@ class Checked:
     found: Support
 
 
+@dataclass(frozen=True, slots=True)
+class Check:
+    """How a sentence is held against a passage."""
+
+    encoder: Encoder
+    judge: Judge | None = None
+
+    def __call__(self, sentence: str, passage: StoredPassage) -> Support:
+        found = support(sentence, passage, self.encoder)
+        return found if self.judge is None else judged(found, sentence, passage, self.judge)[0]
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure by the command line; returns the exit status."""
     parser = argparse.ArgumentParser(
@@ -55,6 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--data", type=Path, required=True, help="folder with flores101-devtest and verify")
     parser.add_argument("--encoder", default="embedded", help="embedded, a folder, or a sentence-transformers model")
+    parser.add_argument("--judge", help="also ask a cross-encoder for entailment, or a chat model as PROVIDER:NAME")
     parser.add_argument("--every", type=int, default=6, help="hold every n-th sentence only")
     parser.add_argument("--languages", nargs="+", default=list(_LANGUAGES), help="against English, both ways")
     parser.add_argument("--json", type=Path, dest="json_path", help="also write every figure there")
@@ -63,23 +78,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         encoder = load_encoder(given.encoder)
         bitext = flores(given.data / "flores101-devtest")
-        judged = judged_sentences(given.data / "verify" / "memerag" / "memerag")
-    except (SetMissing, IndexProblem) as problem:
+        sentences = judged_sentences(given.data / "verify" / "memerag" / "memerag")
+        check = Check(encoder, load_judge(given.judge) if given.judge else None)
+    except (SetMissing, IndexProblem, AnswerProblem) as problem:
         sys.stderr.write(f"error: {problem}\n")
         return 1
     checked = [
         one
         for language in ["en", *given.languages]
         for claim, source in dict.fromkeys([("en", language), (language, "en")])
-        for one in _checked(encoder, bitext, claim, source, given.every)
+        for one in _checked(check, bitext, claim, source, given.every)
     ]
-    figures_of = {"changes": _changes(console, checked), "judged": _judged(console, encoder, judged)}
+    figures_of = {"changes": _changes(console, checked), "judged": _judged(console, check, sentences)}
     if given.json_path is not None:
         given.json_path.write_text(json.dumps(figures_of, indent=1) + "\n", "utf-8")
     return 0
 
 
-def _checked(encoder: Encoder, bitext: Bitext, claim: str, source: str, every: int) -> Iterator[Checked]:
+def _checked(check: Check, bitext: Bitext, claim: str, source: str, every: int) -> Iterator[Checked]:
     """Sentences of `claim`, right and made wrong, held against those of `source`."""
     generator = random.Random(f"{claim} {source}")
     claims, sources = bitext.sentences[claim], bitext.sentences[source]
@@ -95,7 +111,7 @@ def _checked(encoder: Encoder, bitext: Bitext, claim: str, source: str, every: i
         }
         for kind, text in made.items():
             if text:
-                found = support(text, _passage(sources[i], source), encoder)
+                found = check(text, _passage(sources[i], source))
                 yield Checked(claim, source, kind, bool(figures(text, claim)), bool(shown_names(text, claim)), found)
 
 
@@ -149,14 +165,14 @@ def _share(cases: Sequence[bool]) -> float:
     return fmean(cases) if cases else float("nan")
 
 
-def _judged(console: Console, encoder: Encoder, judged: Sequence[JudgedSentence]) -> dict[str, Any]:
+def _judged(console: Console, check: Check, sentences: Sequence[JudgedSentence]) -> dict[str, Any]:
     """By language: precision and recall of "supported", and how well the order of verdicts and nearness tells."""
     table = Table("", "n", "supported", "precision", "recall", "ROC-AUC", title="Sentences that people judged")
     figures_of: dict[str, Any] = {}
     scores: dict[str, list[tuple[bool, bool, float]]] = defaultdict(list)
-    for sentence in judged:
+    for sentence in sentences:
         best = max(
-            (support(sentence.text, _passage(text, sentence.language), encoder) for text in sentence.passages),
+            (check(sentence.text, _passage(text, sentence.language)) for text in sentence.passages),
             key=_score,
         )
         scores[sentence.language].append((sentence.supported, best.holds, _score(best)))

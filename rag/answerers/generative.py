@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
     from index.search import ScoredPassage
+    from rag.verify.judges import Judge
 
 __all__ = ["GenerativeAnswerer", "ModelLimits", "load_chat_model"]
 
@@ -39,7 +40,12 @@ class GenerativeAnswerer:
     """Streams a model's answer; a model that fails never means no answer."""
 
     def __init__(
-        self, model: BaseChatModel, *, fallback: BaseChatModel | None = None, limits: ModelLimits | None = None
+        self,
+        model: BaseChatModel,
+        *,
+        fallback: BaseChatModel | None = None,
+        limits: ModelLimits | None = None,
+        judge: Judge | None = None,
     ) -> None:
         """An answerer by `model`.
 
@@ -47,9 +53,10 @@ class GenerativeAnswerer:
             model: Asked first.
             fallback: Asked where it fails; then the articles' own sentences answer.
             limits: How long each may take, and how often it is asked.
+            judge: Also looks whether each sentence follows from what it cites.
         """
         self._models = [model, *([fallback] if fallback is not None else [])]
-        self._limits = limits or ModelLimits()
+        self._limits, self._judge = limits or ModelLimits(), judge
 
     def answer(self, task: Task) -> Iterator[Event]:
         draft = Draft()
@@ -76,7 +83,7 @@ class GenerativeAnswerer:
         fence = new_fence()
         messages = _messages(task, keys, fence, insist=insist)
         stream = MarkerStream(frozenset(keys))
-        writer = SentenceWriter(task, draft, keys, Instructions(str(messages[0].content), fence))
+        writer = SentenceWriter(task, draft, keys, Instructions(str(messages[0].content), fence), self._judge)
         head: str | None = ""  # a refusal is one word: nothing is shown until it is clear that this is none
         for text in stream_text(model, messages, self._limits):
             if head is not None:
@@ -144,6 +151,8 @@ def _remarks(task: Task, draft: Draft, stream: MarkerStream, writer: SentenceWri
         yield warn(draft, f"{writer.n_links} links, images or tags that the model wrote were removed")
     if writer.n_repeated:
         yield warn(draft, f"{writer.n_repeated} sentences that repeat the model's instructions were removed")
+    if writer.n_unjudged:
+        yield warn(draft, f"the judge gave no opinion on {writer.n_unjudged} of the citations")
     n_unsupported = sum(not sentence.supported for sentence in draft.sentences)
     if n_unsupported:
         yield warn(draft, f"{n_unsupported} of {len(draft.sentences)} sentences are not supported by what they cite")

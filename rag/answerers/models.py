@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def load_chat_model(spec: str, *, timeout_s: float = 60.0, max_retries: int = 0) -> BaseChatModel:
-    """The chat model `PROVIDER:NAME` names, by LangChain's `init_chat_model`.
+    """The chat model `PROVIDER:NAME` names: of this machine, or by LangChain's `init_chat_model`.
 
     Args:
-        spec: PROVIDER:NAME, as in `openai:gpt-5-mini`.
+        spec: PROVIDER:NAME, as in `openai:gpt-5-mini`; `transformers:NAME` is a model of the transformers library.
         timeout_s: For one request, and between two pieces of its answer.
         max_retries: Repeats by the provider's own package, besides those of `ModelLimits`.
 
@@ -29,6 +29,10 @@ def load_chat_model(spec: str, *, timeout_s: float = 60.0, max_retries: int = 0)
         ModelUnavailable: The provider's package or its key is missing, or the name is unknown.
     """
     provider = spec.split(":")[0] if ":" in spec else ""
+    if provider == "transformers" and spec.partition(":")[2].strip():
+        from rag.answerers.local import TransformersChatModel
+
+        return TransformersChatModel(model_name=spec.partition(":")[2])
     try:
         from langchain.chat_models import init_chat_model
 
@@ -53,7 +57,8 @@ _EXTRAS = {
 def _remedy(provider: str) -> str:
     extra = _EXTRAS.get(provider)
     if extra is None:
-        return f"use one of {', '.join(_EXTRAS)}, or install LangChain's package for {provider or 'your provider'}"
+        known = ", ".join((*_EXTRAS, "transformers"))
+        return f"use one of {known}, or install LangChain's package for {provider or 'your provider'}"
     return f"pip install 'dragoman[{extra}]'" + ("" if extra == "ollama" else ", and set its key in the environment")
 
 

@@ -16,6 +16,7 @@ from rag.citations import without_markers
 from rag.events import Event
 from rag.phrases import phrase, phrase_language
 from rag.verify import Support, Verdict, support
+from rag.verify.judges import Judge, Judgement, judged
 
 _BEGINS = regex.compile(r"[\p{L}\p{N}]")
 _STOP = regex.compile(r"\s*(?:[.。!！?？…]+[”’»」』)）\"']*)?")
@@ -25,10 +26,18 @@ _GOES_ON = ",;:，、；：)）"
 class SentenceWriter:
     """Collects text and markers into sentences, and gives each its citations and verdict."""
 
-    def __init__(self, task: Task, draft: Draft, keys: dict[str, ScoredPassage], instructions: Instructions) -> None:
+    def __init__(
+        self,
+        task: Task,
+        draft: Draft,
+        keys: dict[str, ScoredPassage],
+        instructions: Instructions,
+        judge: Judge | None = None,
+    ) -> None:
         self._task, self._draft, self._keys = task, draft, keys
-        self._instructions = instructions
+        self._instructions, self._judge = instructions, judge
         self.n_links = self.n_repeated = 0  # what was removed
+        self.n_unjudged = 0  # verdicts on which the judge had no opinion
         self._text = ""  # since the last closed sentence, markers left out
         self._cited: list[tuple[int, str]] = []  # where in that text a key stood
         self._behind: str | None = None  # what came behind the last marker, while it is not clear what it is
@@ -86,7 +95,8 @@ class SentenceWriter:
                 yield from self._emit(shown, list(dict.fromkeys(keys)))
 
     def _emit(self, sentence: str, keys: list[str]) -> Iterator[Event]:
-        cited = [(key, self._support(sentence, key)) for key in keys] or self._attributed(sentence)
+        cited = [(key, self._judged(sentence, key, self._support(sentence, key))) for key in keys]
+        cited = cited or self._attributed(sentence)
         numbers = [self._draft.cite(self._keys[key].passage, found.start, found.end) for key, found in cited]
         numbers = list(dict.fromkeys(numbers))
         verdict = min((found.verdict for _, found in cited), key=_ORDER.index, default=Verdict.NO_SOURCE)
@@ -100,11 +110,22 @@ class SentenceWriter:
     def _support(self, sentence: str, key: str) -> Support:
         return support(sentence, self._keys[key].passage, self._task.encoder, self._task.names)
 
+    def _judged(self, sentence: str, key: str, found: Support) -> Support:
+        if self._judge is None:
+            return found
+        found, said = judged(found, sentence, self._keys[key].passage, self._judge)
+        self.n_unjudged += said is Judgement.NONE
+        return found
+
     def _attributed(self, sentence: str) -> list[tuple[str, Support]]:
         """The passage that bears out best a sentence that cites none; none where none does."""
         found = [(key, self._support(sentence, key)) for key in self._keys]
         holding = [one for one in found if one[1].holds]
-        return [max(holding, key=lambda one: one[1].cosine)] if holding else []
+        if not holding:
+            return []
+        key, best = max(holding, key=lambda one: one[1].cosine)
+        best = self._judged(sentence, key, best)
+        return [(key, best)] if best.holds else []
 
 
 _ORDER = list(Verdict)  # the best first

@@ -51,6 +51,13 @@ def condense_prompt(question: str, turns: Sequence[tuple[str, str]]) -> str:
     )
 
 
+def judge_prompts(statement: str, premise: str) -> tuple[str, str]:
+    """The instruction to a judge, and what it is to judge."""
+    fence = new_fence()
+    quoted = f"{fence}\n{premise.replace(fence, ' ')}\n{fence}"
+    return _template("judge.txt").format(fence=fence), f"{quoted}\n\nStatement: {_one_line(statement, 2_000)}"
+
+
 def insistence(language: str) -> str:
     """What is said to a model that has answered in another language."""
     name = language_name(language)
@@ -68,8 +75,8 @@ def user_prompt(question: str, keys: dict[str, ScoredPassage], fence: str) -> st
     return "\n".join([fence, quoted, fence, "", f"Question: {question}"])
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())[:200]
+def _one_line(text: str, max_chars: int = 200) -> str:
+    return " ".join(text.split())[:max_chars]
 
 
 @functools.cache

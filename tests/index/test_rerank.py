@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tokenizers import Tokenizer
 
 from index.backends.embedded import EmbeddedBackend
 from index.build import ingest
 from index.encoders.base import Encoder
-from index.errors import RerankerUnavailable
+from index.errors import CrossEncoderUnavailable
 from index.rerank import CrossEncoderReranker
 from index.search import search
 from index.settings import SearchSettings
 
-_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789.,:?!"
 QUESTION = "when was the lighthouse opened?"
 PASSAGES = [
     "the lighthouse was opened in 1861",
@@ -28,37 +26,9 @@ PASSAGES = [
 ]
 
 
-def tiny_cross_encoder(folder: Path, n_labels: int = 1) -> Path:
-    """A real, if untrained, cross-encoder, saved as transformers saves it."""
-    import torch
-    from tokenizers.models import WordPiece
-    from tokenizers.normalizers import BertNormalizer
-    from tokenizers.pre_tokenizers import BertPreTokenizer
-    from tokenizers.processors import TemplateProcessing
-    from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
-
-    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *_LETTERS, *("##" + c for c in _LETTERS)]
-    tokenizer = Tokenizer(WordPiece({piece: i for i, piece in enumerate(pieces)}, unk_token="[UNK]"))
-    tokenizer.normalizer, tokenizer.pre_tokenizer = BertNormalizer(), BertPreTokenizer()
-    tokenizer.post_processor = TemplateProcessing(
-        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, unk_token="[UNK]", pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]",
-        model_max_length=128,
-    ).save_pretrained(folder)  # fmt: skip
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(pieces), hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
-        max_position_embeddings=128, num_labels=n_labels, initializer_range=1.0,
-    )  # fmt: skip
-    BertForSequenceClassification(config).save_pretrained(folder)
-    return folder
-
-
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_cross_encoder(tmp_path_factory.mktemp("rerank") / "tiny")
+def tiny(tmp_path_factory: pytest.TempPathFactory, make_cross_encoder: Callable[..., Path]) -> Path:
+    return make_cross_encoder(tmp_path_factory.mktemp("rerank") / "tiny")
 
 
 def scores_by_hand(folder: Path, question: str, passages: Sequence[str]) -> list[float]:
@@ -91,13 +61,15 @@ def test_no_batch_is_begun_when_time_has_run_out(tiny: Path) -> None:
     assert reranker.scores(QUESTION, PASSAGES) == pytest.approx(scores_by_hand(tiny, QUESTION, PASSAGES[:2]), abs=1e-5)
 
 
-def test_a_model_that_is_not_there_or_is_none_is_said_to_be_so(tmp_path: Path) -> None:
-    with pytest.raises(RerankerUnavailable, match="hf download nobody/no-such-reranker"):
+def test_a_model_that_is_not_there_or_is_none_is_said_to_be_so(
+    tmp_path: Path, make_cross_encoder: Callable[..., Path]
+) -> None:
+    with pytest.raises(CrossEncoderUnavailable, match="hf download nobody/no-such-reranker"):
         CrossEncoderReranker("nobody/no-such-reranker")
-    with pytest.raises(RerankerUnavailable, match="check the model in"):
+    with pytest.raises(CrossEncoderUnavailable, match="check the model in"):
         CrossEncoderReranker(str(tmp_path))
-    with pytest.raises(RerankerUnavailable, match="gives 3 scores a pair"):
-        CrossEncoderReranker(str(tiny_cross_encoder(tmp_path / "three", n_labels=3)))
+    with pytest.raises(CrossEncoderUnavailable, match="gives 3 scores a pair"):
+        CrossEncoderReranker(str(make_cross_encoder(tmp_path / "three", n_labels=3)))
 
 
 class Scripted:

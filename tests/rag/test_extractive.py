@@ -129,6 +129,20 @@ def test_a_heading_that_repeats_the_question_gives_way_to_the_sentence_below_it(
     assert found.citations[0].quote == "Seven big cranes stand on the quay."
 
 
+@pytest.mark.parametrize("colon", [":", "："])
+def test_what_a_sentence_with_a_colon_introduces_is_quoted_with_it(
+    make_passage: MakePassage, found_result: MakeResult, encoder: Encoder, colon: str
+) -> None:
+    question, opening = "What did Hinton say about himself?", f"Hinton said this about himself{colon}"
+    passage = make_passage(f"{opening}\n\nI am old and I am worried. The weather was fine.")
+    assert len(passage.passage.sentences) == 3
+    found = answer(Task(question, "en", found_result(question, "en", passage), encoder))
+    assert found.citations[0].quote == f"{opening}\n\nI am old and I am worried."
+    # At the end of a passage there is nothing that it introduces.
+    found = answer(Task(question, "en", found_result(question, "en", make_passage(opening)), encoder))
+    assert found.citations[0].quote == opening
+
+
 def test_list_marks_and_page_numbers_are_not_quoted(make_passage: MakePassage, found_result: MakeResult) -> None:
     passage = make_passage("17.\n\nThe harbour has 17 cranes.\n\n17\n\n— 17 —")
     found = answer(Task("17?", "en", found_result("17?", "en", passage), HashEncoder()))

@@ -564,21 +564,18 @@ def test_a_server_that_refuses_the_connection_gives_way_with_a_warning(
 # --- models that cannot be had ------------------------------------------------------------------------------
 
 
+OTHERS = "use one of openai, anthropic, google_genai, mistralai, ollama, transformers, or install LangChain's package"
+
+
 @pytest.mark.parametrize(
     ("spec", "remedy"),
     [
         ("anthropic:claude-sonnet-5", "pip install 'dragoman[anthropic]', and set its key in the environment"),
         ("ollama:llama3.2", "pip install 'dragoman[ollama]'"),
         ("openai:", "pip install 'dragoman[openai]', and set its key in the environment"),
-        (
-            "nobody:model",
-            "use one of openai, anthropic, google_genai, mistralai, ollama, or install LangChain's package for nobody",
-        ),
-        (
-            "just-a-name",
-            "use one of openai, anthropic, google_genai, mistralai, ollama, or install LangChain's package",
-        ),
-        ("", "use one of openai, anthropic, google_genai, mistralai, ollama, or install LangChain's package"),
+        ("nobody:model", f"{OTHERS} for nobody"),
+        ("just-a-name", OTHERS),
+        ("", OTHERS),
     ],
 )
 def test_a_provider_that_is_not_installed_or_unknown_is_an_error_that_names_the_command(spec: str, remedy: str) -> None:

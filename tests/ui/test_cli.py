@@ -339,6 +339,11 @@ def test_a_search_tells_in_what_form_a_name_was_found(dragoman: Dragoman, sample
     assert_one_line_error(dragoman("search", asked, "--index", sample_index), "row 1", "two or more different names")
 
 
+def test_a_judge_needs_a_model_to_look_at(dragoman: Dragoman, sample_index: Path) -> None:
+    ran = dragoman("ask", QUESTION, "--judge", "nobody/none", "--index", sample_index)
+    assert_one_line_error(ran, "name one with --model, or leave it out")
+
+
 def test_a_reranker_that_is_not_there_is_said_to_be_so(dragoman: Dragoman, sample_index: Path) -> None:
     ran = dragoman("search", QUESTION, "--reranker", "nobody/none", "--index", sample_index)
     assert_one_line_error(ran, "nobody/none", "hf download nobody/none")

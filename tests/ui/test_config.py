@@ -30,6 +30,7 @@ index = "from/file"
 encoder = "file-encoder"
 model = "file:model"
 fallback_model = "file:other"
+judge = "file:judge"
 reranker = "file-reranker"
 aliases = "file.toml"
 k = 3
@@ -42,6 +43,7 @@ FROM_FILE = {
     "encoder": "file-encoder",
     "model": "file:model",
     "fallback_model": "file:other",
+    "judge": "file:judge",
     "reranker": "file-reranker",
     "aliases": Path("file.toml"),
     "k": 3,
@@ -54,6 +56,7 @@ FROM_ENVIRONMENT = {
     "encoder": "environment-encoder",
     "model": "environment:model",
     "fallback_model": "environment:other",
+    "judge": "environment:judge",
     "reranker": "environment-reranker",
     "aliases": Path("environment.toml"),
     "k": 4,
@@ -66,6 +69,7 @@ FROM_FLAGS = {
     "encoder": "flag-encoder",
     "model": "flag:model",
     "fallback_model": "flag:other",
+    "judge": "flag:judge",
     "reranker": "flag-reranker",
     "aliases": Path("flag.toml"),
     "k": 5,
