@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eval.errors import GoldError
-from eval.gold import Evidence, GoldItem, find_evidence, read_gold
+from eval.gold import Evidence, GoldItem, as_values, find_evidence, read_gold
 
 SAMPLES = Path(__file__).parent.parent.parent / "ui" / "samples"
 GOOD: dict[str, Any] = {
@@ -59,19 +59,22 @@ def test_a_sign_that_some_take_for_a_line_end_may_stand_in_a_string(tmp_path: Pa
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ("{", "JSONDecodeError"),
+        ("{", "not JSON (Expecting property name"),
         ("[]", "AttributeError"),
         ('"text"', "AttributeError"),
         ({key: GOOD[key] for key in GOOD if key != "lang"}, "KeyError: 'lang'"),
         ({key: GOOD[key] for key in GOOD if key != "answerable"}, "KeyError: 'answerable'"),
         ({**GOOD, "answerable": "yes"}, "answerable is 'yes'; expected: true or false"),
         ({**GOOD, "answerable": 1}, "answerable is 1; expected: true or false"),
-        ({**GOOD, "answers": "Adam"}, "TypeError: answers and evidence are lists"),
-        ({**GOOD, "answers": None}, "TypeError: answers and evidence are lists"),
-        ({**GOOD, "evidence": {"doc": "a", "text": "b"}}, "TypeError: answers and evidence are lists"),
+        ({**GOOD, "answers": "Adam"}, "TypeError: answers, evidence and tags are lists"),
+        ({**GOOD, "answers": None}, "TypeError: answers, evidence and tags are lists"),
+        ({**GOOD, "evidence": {"doc": "a", "text": "b"}}, "TypeError: answers, evidence and tags are lists"),
         ({**GOOD, "evidence": ["text"]}, "TypeError"),
-        ({**GOOD, "evidence": [{"doc": "a"}]}, "KeyError: 'text'"),
-        ({**GOOD, "evidence": []}, "answerable, but without evidence"),
+        ({**GOOD, "evidence": [{"text": "a"}]}, "KeyError: 'doc'"),
+        ({**GOOD, "evidence": [{"doc": "a", "grade": "high"}]}, "ValueError: invalid literal for int()"),
+        ({**GOOD, "evidence": [{"doc": "a", "grade": 0}]}, "a grade is less than 1"),
+        ({**GOOD, "evidence": [], "answers": []}, "answerable, but without evidence and answers"),
+        ({**GOOD, "tags": "food"}, "TypeError: answers, evidence and tags are lists"),
         ({**GOOD, "question": "  "}, "the question is empty"),
         (GOOD, "the id '1' occurs twice"),
     ],
@@ -92,6 +95,19 @@ def test_a_file_without_questions_or_without_sense_is_an_error_that_names_it(tmp
     (tmp_path / "latin").write_bytes(b'{"id": "\xe9"}')
     with pytest.raises(GoldError, match=r"latin cannot be read .*expected: JSON lines in UTF-8"):
         read_gold(tmp_path / "latin")
+
+
+def test_an_item_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+    whole = Evidence("a.txt", grade=3)
+    items = [
+        ITEM,
+        GoldItem("2", "¿Qué?", "es", False, (), (), ("food", "new")),
+        GoldItem("3", "¿Quién?", "es", True, (), (whole, Evidence("b.txt", "x"))),
+        GoldItem("4", "¿Dónde?", "es", True, ("aquí",), ()),
+    ]
+    assert read_gold(written(tmp_path, *map(as_values, items))) == items
+    assert as_values(ITEM) == GOOD
+    assert as_values(items[2])["evidence"] == [{"doc": "a.txt", "grade": 3}, {"doc": "b.txt", "text": "x"}]
 
 
 # --- evidence -----------------------------------------------------------------------------------------------
