@@ -29,7 +29,8 @@ def run_demo(keep: Path | None, config: Config) -> None:
 
     from index.build import ingest
     from index.encoders import load_encoder
-    from ui.cli import open_chain, show_answer
+    from ui.commands.asking import show_answer
+    from ui.opening import open_chain
 
     with ExitStack() as stack:
         samples = stack.enter_context(as_file(files("ui").joinpath("samples", "articles")))
