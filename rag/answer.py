@@ -48,6 +48,22 @@ class Abstention(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens that models read and wrote for an answer, as far as they tell, and how often they were asked."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    n_calls: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.n_calls + other.n_calls,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """The whole of what came of a question.
 
@@ -67,3 +83,4 @@ class Answer:
     reason: Abstention = Abstention.NONE
     warnings: tuple[str, ...] = ()
     timings_ms: dict[str, float] = field(default_factory=dict)
+    usage: Usage = Usage()

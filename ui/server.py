@@ -22,9 +22,10 @@ from index.backends.base import Filter
 from index.errors import IndexProblem
 from index.search import MAX_QUESTION_CHARS
 from rag.answerers.base import Turn
+from rag.as_json import answer_json
 from rag.chain import Chain
 from rag.citations import without_markers
-from ui.show import answer_json, search_json
+from ui.show import search_json
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # No image, frame or form of the page may reach another host: a hostile document cannot phone home.

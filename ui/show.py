@@ -9,23 +9,9 @@ from typing import Any
 from index.names.question import OtherForm, written
 from index.search import ScoredPassage, SearchResult
 from index.terms import BEGINNING, indexed_terms
-from rag.answer import Answer, Citation
+from rag.answer import Answer
+from rag.as_json import passage_json
 from rag.phrases import phrase, phrase_language
-
-
-def passage_json(item: ScoredPassage) -> dict[str, Any]:
-    """One result of `search --json` and of `retrieved` in `ask --json`."""
-    passage = item.passage
-    return {
-        "doc_id": passage.doc_id,
-        "source": passage.source,
-        "title": passage.title,
-        "language": passage.language,
-        "start": passage.start,
-        "end": passage.end,
-        "text": passage.text,
-        "score": round(item.score, 6),
-    }
 
 
 def search_json(found: SearchResult, *, explain: bool = False) -> dict[str, Any]:
@@ -99,39 +85,6 @@ def _surest(forms: Sequence[OtherForm]) -> list[OtherForm]:
     for form in forms:
         found.setdefault(form.name, form)
     return list(found.values())
-
-
-def citation_json(citation: Citation) -> dict[str, Any]:
-    """One citation of `ask --json`."""
-    return {
-        name: getattr(citation, name)
-        for name in ("n", "doc_id", "source", "title", "language", "start", "end", "quote", "url")
-    }
-
-
-def answer_json(answer: Answer) -> dict[str, Any]:
-    """`ask --json`."""
-    return {
-        "question": answer.question,
-        "language": answer.language,
-        "abstained": answer.abstained,
-        "reason": str(answer.reason),
-        "answer": answer.text,
-        "answer_language": answer.answer_language,
-        "sentences": [
-            {
-                "text": sentence.text,
-                "supported": sentence.supported,
-                "verdict": str(sentence.verdict),
-                "citations": list(sentence.citations),
-            }
-            for sentence in answer.sentences
-        ],
-        "citations": [citation_json(citation) for citation in answer.citations],
-        "retrieved": [passage_json(item) for item in answer.retrieved],
-        "warnings": list(answer.warnings),
-        "timings_ms": answer.timings_ms,
-    }
 
 
 def citation_lines(answer: Answer, width: int = 100) -> Iterator[str]:

@@ -10,7 +10,7 @@ from index.backends.base import StoredPassage
 from index.encoders.base import Encoder
 from index.names.known import NO_NAMES, KnownNames
 from index.search import SearchResult
-from rag.answer import Abstention, Answer, AnswerSentence, Citation
+from rag.answer import Abstention, Answer, AnswerSentence, Citation, Usage
 from rag.events import CitationsResolved, Delta, Done, Event, SentenceDone, Warned
 
 
@@ -45,9 +45,14 @@ class Draft:
     sentences: list[AnswerSentence] = field(default_factory=list)
     citations: list[Citation] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    usage: Usage = field(default_factory=Usage)
+
+    def count(self, usage: Usage) -> None:
+        """Add what a model was used for this answer."""
+        self.usage += usage
 
     def clear(self) -> None:
-        """Forget the text, its sentences and its citations; warnings stay."""
+        """Forget the text, its sentences and its citations; warnings and usage stay."""
         self.pieces.clear()
         self.sentences.clear()
         self.citations.clear()
@@ -101,6 +106,7 @@ def finish(
             relevance=task.found.relevance,
             reason=reason,
             warnings=tuple(draft.warnings),
+            usage=draft.usage,
         )
     )
 

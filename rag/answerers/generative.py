@@ -85,7 +85,7 @@ class GenerativeAnswerer:
         stream = MarkerStream(frozenset(keys))
         writer = SentenceWriter(task, draft, keys, Instructions(str(messages[0].content), fence), self._judge)
         head: str | None = ""  # a refusal is one word: nothing is shown until it is clear that this is none
-        for text in stream_text(model, messages, self._limits):
+        for text in stream_text(model, messages, self._limits, draft.count):
             if head is not None:
                 head += text
                 if _refuses(head):
@@ -167,7 +167,8 @@ def _fall_back(task: Task, draft: Draft, reason: str) -> Iterator[Event]:
     yield warn(draft, f"{reason}; answered from the articles' own sentences instead")
     for event in ExtractiveAnswerer().answer(task):
         if isinstance(event, Done):
-            yield Done(replace(event.answer, warnings=(*draft.warnings, *event.answer.warnings)))
+            warnings = (*draft.warnings, *event.answer.warnings)
+            yield Done(replace(event.answer, warnings=warnings, usage=draft.usage))
         else:
             if isinstance(event, Delta):
                 yield from _begin_again(draft)

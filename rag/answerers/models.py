@@ -6,11 +6,12 @@ import contextvars
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rag.answer import Usage
 from rag.errors import ModelFailed, ModelUnavailable
 
 if TYPE_CHECKING:
@@ -87,8 +88,16 @@ class ModelLimits:
 _MAX_WAITING = 256  # pieces that a model may be ahead of its reader
 
 
-def stream_text(model: BaseChatModel, messages: list[Any], limits: ModelLimits) -> Iterator[str]:
+def stream_text(
+    model: BaseChatModel, messages: list[Any], limits: ModelLimits, count: Callable[[Usage], None] | None = None
+) -> Iterator[str]:
     """The pieces of the model's answer; closing this generator frees the model call.
+
+    Args:
+        model: Asked.
+        messages: What it is asked.
+        limits: How long it may take, and how often it is asked.
+        count: Given the tokens of each request, as far as the model tells them.
 
     Raises:
         ModelFailed: It failed more often than it may be asked, or ran out of time.
@@ -97,7 +106,7 @@ def stream_text(model: BaseChatModel, messages: list[Any], limits: ModelLimits) 
     for attempt in range(limits.n_retries + 1):
         said = False
         try:
-            for piece in _pieces(model, messages, limits, deadline):
+            for piece in _pieces(model, messages, limits, deadline, count or (lambda usage: None)):
                 said = True
                 yield piece
             return
@@ -108,7 +117,9 @@ def stream_text(model: BaseChatModel, messages: list[Any], limits: ModelLimits) 
             time.sleep(pause)
 
 
-def _pieces(model: BaseChatModel, messages: list[Any], limits: ModelLimits, deadline: float) -> Iterator[str]:
+def _pieces(
+    model: BaseChatModel, messages: list[Any], limits: ModelLimits, deadline: float, count: Callable[[Usage], None]
+) -> Iterator[str]:
     """One request. It runs in a thread of its own: a provider that hangs cannot be interrupted, only left."""
     pieces: queue.Queue[str | Exception | None] = queue.Queue(maxsize=_MAX_WAITING)
     stopped = threading.Event()
@@ -121,8 +132,11 @@ def _pieces(model: BaseChatModel, messages: list[Any], limits: ModelLimits, dead
 
     def work() -> None:
         try:
+            count(Usage(n_calls=1))
             stream = model.stream(messages)
             for chunk in stream:
+                if told := getattr(chunk, "usage_metadata", None):
+                    count(Usage(told.get("input_tokens", 0), told.get("output_tokens", 0)))
                 if stopped.is_set():
                     getattr(stream, "close", lambda: None)()  # ends the request where the provider's stream can
                     return

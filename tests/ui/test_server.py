@@ -54,7 +54,7 @@ def test_ask_gives_the_answer_in_the_shape_of_the_command_line(client: TestClien
     assert list(got) == [
         "question", "language", "abstained", "reason", "answer", "answer_language", "sentences", "citations",
         "retrieved",
-        "warnings", "timings_ms",
+        "warnings", "timings_ms", "usage",
     ]  # fmt: skip
     assert (got["question"], got["language"], got["abstained"]) == (QUESTION, "es", False)
     assert (got["answer"], got["answer_language"], got["warnings"]) == (expected.text, "es", [])

@@ -100,7 +100,7 @@ def ask(
     as_json: JsonOption = False,
 ) -> None:
     """Answer a question from the articles, with citations."""
-    from ui.show import answer_json
+    from rag.as_json import answer_json
 
     config = load_config(
         index=index,
