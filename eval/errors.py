@@ -9,3 +9,11 @@ class GoldError(ValueError):
 
 class SetMissing(ValueError):
     """An evaluation set is not where it was looked for; the message says what was expected."""
+
+
+class RunUnusable(ValueError):
+    """A run's folder cannot be used as asked; the message says what mends it."""
+
+
+class BelowThreshold(ValueError):
+    """A run does not reach what was asked of it."""

@@ -9,9 +9,12 @@ languages keep a share of the places.
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence, Set
 from typing import TypeVar
+
+import regex
 
 from index.backends.base import StoredPassage
 from index.terms import terms
@@ -23,6 +26,7 @@ Key = TypeVar("Key", bound=Hashable)
 _LEVEL_FIRST, _LEVEL_LAST = 3, 10
 _FEW = 10  # passages of a language: at so many its own level counts half, and that of all the other half
 _SHINGLE = 3  # terms
+_DIGIT = regex.compile(r"\p{Nd}")
 _MIN_SHINGLES = 5  # shorter passages are copies only if they are equal
 
 
@@ -86,9 +90,7 @@ class Copies:
 
     def original(self, passage: StoredPassage) -> int:
         """The pid of the passage that this one repeats, or its own, which is remembered."""
-        words = terms(passage.text)
-        shingles = frozenset(tuple(words[i : i + _SHINGLE]) for i in range(max(1, len(words) - _SHINGLE + 1)))
-        figures = frozenset(word for word in words if any(char.isdecimal() for char in word))
+        shingles, figures = _told(passage.text)
         seen = self._seen[language_group(passage.language)]
         for pid, other, others_figures in seen:
             shorter = min(len(shingles), len(other))
@@ -98,3 +100,11 @@ class Copies:
                 return pid
         seen.append((passage.pid, shingles, figures))
         return passage.pid
+
+
+@functools.lru_cache(maxsize=2048)
+def _told(text: str) -> tuple[frozenset[tuple[str, ...]], frozenset[str]]:
+    """The shingles of a text, and its words with digits; kept for the next question, which finds the same passages."""
+    words = terms(text)
+    shingles = frozenset(tuple(words[i : i + _SHINGLE]) for i in range(max(1, len(words) - _SHINGLE + 1)))
+    return shingles, frozenset(word for word in words if _DIGIT.search(word))

@@ -7,6 +7,7 @@ lacks. Fitted by `python -m eval.relevance`; docs/decisions/0008.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
@@ -51,8 +52,14 @@ def lacking(asked: Sequence[Set[str]], passage: StoredPassage) -> float:
     """
     if not asked:
         return 0.0
-    held = f" {' '.join(indexed_terms(passage.text))} {' '.join(indexed_terms(passage.title))} "
+    held = _held(passage.text, passage.title)
     return sum(not any(f" {phrase} " in held for phrase in phrases) for phrases in asked) / len(asked)
+
+
+@functools.lru_cache(maxsize=2048)
+def _held(text: str, title: str) -> str:
+    """The terms of a passage and its title in a row; kept for the next question, which finds the same passages."""
+    return f" {' '.join(indexed_terms(text))} {' '.join(indexed_terms(title))} "
 
 
 def probability(weights: Weights, above: float, same: bool, lacking: float = 0.0) -> float:

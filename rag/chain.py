@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -64,6 +65,17 @@ class Chain:
         self._rewriter, self._reranker, self._names = rewriter, reranker, names
         self._answerer = answerer or ExtractiveAnswerer()
         self._settings = settings or ChainSettings()
+
+    def with_settings(self, settings: ChainSettings) -> Chain:
+        """This chain, over the same index, with other settings."""
+        other = copy.copy(self)
+        other._settings = settings
+        return other
+
+    @property
+    def settings(self) -> ChainSettings:
+        """How questions are answered."""
+        return self._settings
 
     def stream(self, question: str, history: Sequence[Turn] = (), where: Filter = EVERYTHING) -> Iterator[Event]:
         """Events from the question to `Done`, or to `Failed`; only passages that `where` takes are used.

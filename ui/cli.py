@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from ui.commands import asking, corpus, evaluation
+from ui.commands import asking, corpus, evaluation, gold
 from ui.terminal import out, say, use_utf8
 
 app = typer.Typer(
@@ -15,6 +16,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Ask in any language; answered from articles in other languages, every sentence with its passage.",
 )
+
+
+class _RunByDefault(TyperGroup):
+    """`eval GOLD` is `eval run GOLD`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ("--help", "-h"):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+evaluating = typer.Typer(
+    cls=_RunByDefault, no_args_is_help=True, help="Measure an index against gold questions: eval GOLD [OPTIONS]."
+)
 app.command("index")(corpus.index)
 app.command()(corpus.remove)
 app.command("list")(corpus.list_documents)
@@ -22,8 +37,19 @@ app.command()(corpus.doctor)
 app.command()(asking.search)
 app.command()(asking.ask)
 app.command()(asking.serve)
-app.command("eval")(evaluation.evaluate)
+app.add_typer(evaluating, name="eval")
 app.command()(asking.demo)
+
+evaluating.command()(evaluation.run)
+evaluating.command()(evaluation.compare)
+evaluating.command()(evaluation.report)
+evaluating.command()(evaluation.runs)
+evaluating.command()(evaluation.sweep)
+evaluating.command()(gold.validate)
+evaluating.command()(gold.draft)
+evaluating.command()(gold.split)
+evaluating.command("import")(gold.import_set)
+evaluating.command()(gold.trec)
 
 _STOPPED = 130  # what typer makes of Ctrl+C
 

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ui.config import Config
 
 if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
     from rag.answerers.base import Answerer
-    from rag.chain import Chain
+    from rag.chain import Chain, ChainSettings
 
 
-def open_chain(config: Config) -> Chain:
+def open_chain(config: Config, remember: Path | None = None) -> Chain:
     """The chain for an index, with the encoder that the index was made with.
+
+    Args:
+        config: The session's settings.
+        remember: A file in which the model's answers are kept, and looked up before it is asked.
 
     Raises:
         EncoderMismatch: Another one was asked for, or it has changed.
@@ -40,7 +52,7 @@ def open_chain(config: Config) -> Chain:
         from rag.followups import ModelRewriter
         from rag.verify.judges import load_judge
 
-        model = load_chat_model(config.model)
+        model = _remembering(load_chat_model(config.model), config.model, remember)
         other = load_chat_model(config.fallback_model) if config.fallback_model else None
         judge = load_judge(config.judge) if config.judge else None
         answerer, rewriter = GenerativeAnswerer(model, fallback=other, judge=judge), ModelRewriter(model)
@@ -57,6 +69,51 @@ def open_chain(config: Config) -> Chain:
         reranker=CrossEncoderReranker(config.reranker) if config.reranker else None,
         names=read_aliases(config.aliases) if config.aliases else NO_NAMES,
     )
+
+
+@contextmanager
+def opened_for(
+    config: Config, named: Mapping[str, str], settings: Callable[[ChainSettings], ChainSettings]
+) -> Iterator[Chain]:
+    """A chain with some of the session's settings, and of the chain's own, set otherwise; closed at the end.
+
+    Another encoder than the index's gets a copy of the index that is encoded anew, which goes when it is closed.
+    """
+    with tempfile.TemporaryDirectory(prefix="dragoman-") as folder:
+        own = replace(config, model=named.get("model", config.model), reranker=named.get("reranker", config.reranker))
+        if "encoder" in named:
+            own = replace(own, index=_encoded_anew(config, named["encoder"], Path(folder)), encoder=named["encoder"])
+        chain = open_chain(own)
+        try:
+            yield chain.with_settings(settings(chain.settings))
+        finally:
+            chain.backend.close()
+
+
+def _encoded_anew(config: Config, name: str, folder: Path) -> Path:
+    """The session's index where `name` is its encoder, else a copy in `folder` that is encoded by it."""
+    from index.backends.embedded import EmbeddedBackend
+    from index.build import refresh
+    from index.encoders import load_encoder
+
+    encoder = load_encoder(name)
+    backend = EmbeddedBackend(config.index)
+    fingerprint, settings = backend.encoder_fingerprint, backend.settings
+    backend.close()
+    if encoder.fingerprint == fingerprint:
+        return config.index
+    copied = folder / "index"
+    shutil.copytree(config.index, copied, ignore=shutil.ignore_patterns("runs", "*.lock"))
+    refresh(copied, encoder, settings)
+    return copied
+
+
+def _remembering(model: BaseChatModel, spec: str, path: Path | None) -> BaseChatModel:
+    if path is None:
+        return model
+    from rag.answerers.caching import CachingChatModel
+
+    return CachingChatModel(model=model, spec=spec, path=path)
 
 
 def encoder_for(config: Config) -> Any:

@@ -84,13 +84,25 @@ def _progress_text(progress: Progress) -> str:
 
 
 @contextmanager
-def counter(total: int) -> Iterator[Callable[[], None]]:
+def counter(total: int, noun: str) -> Iterator[Callable[[], None]]:
+    """Counts to `total`: a bar on a terminal, a line now and then elsewhere; both on stderr."""
     if not sys.stderr.isatty():
-        yield lambda: None
+        started = last = time.monotonic()
+        done = 0
+
+        def count() -> None:
+            nonlocal last, done
+            done += 1
+            now = time.monotonic()
+            if now - last >= 5 and done < total:
+                last = now
+                say(f"{done}/{total} {noun}, {(total - done) * (now - started) / done:.0f} s left")
+
+        yield count
         return
     from rich.console import Console
     from rich.progress import Progress as Bar
 
     with Bar(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("questions", total=total)
+        task = bar.add_task(noun, total=total)
         yield lambda: bar.advance(task)

@@ -1,11 +1,9 @@
-"""Gold questions, anchored to documents by verbatim text, so that they survive re-chunking; read from JSON lines."""
+"""Gold questions, anchored to documents by verbatim text, so that they survive re-chunking."""
 
 from __future__ import annotations
 
-import json
 import unicodedata
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import regex
@@ -42,39 +40,6 @@ class GoldItem:
     answers: tuple[str, ...]
     evidence: tuple[Evidence, ...]
     tags: tuple[str, ...] = ()
-
-
-def read_gold(path: Path) -> list[GoldItem]:
-    """The questions in a gold file.
-
-    Raises:
-        GoldError: A line is broken, an id occurs twice, or there is no question at all.
-    """
-    try:
-        lines = path.read_text("utf-8-sig").split("\n")  # splitlines would also split at a U+2028 inside a string
-    except (OSError, UnicodeDecodeError) as error:
-        raise GoldError(f"{path} cannot be read ({error}); expected: JSON lines in UTF-8") from error
-    items: list[GoldItem] = []
-    seen: set[str] = set()
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        item = _item(line, f"{path}, line {number}")
-        if item.id in seen:
-            raise GoldError(f"{path}, line {number}: the id {item.id!r} occurs twice; expected: ids used once")
-        seen.add(item.id)
-        items.append(item)
-    if not items:
-        raise GoldError(f"{path} holds no question; expected: one JSON object a line")
-    return items
-
-
-def _item(line: str, where: str) -> GoldItem:
-    try:
-        values: Any = json.loads(line)
-    except ValueError as error:
-        raise GoldError(f"{where}: not JSON ({error}); expected: {_SHAPE}") from error
-    return as_item(values, where)
 
 
 _SHAPE = "an object with id, question, lang, answerable, answers, evidence"

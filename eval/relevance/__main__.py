@@ -13,11 +13,12 @@ from rich.console import Console
 from rich.table import Table
 
 from eval.errors import SetMissing
+from eval.measures.roc_auc import roc_auc
 from eval.relevance.logistic import Bin, Floats, calibration_error, fit, probabilities, reliability
 from eval.relevance.plot import reliability_svg
 from eval.retrieval import collections as sets
 from eval.retrieval.collections import Question
-from eval.retrieval.measure import indexed, roc_auc
+from eval.retrieval.measure import indexed
 from index.backends.base import Snapshot
 from index.encoders import load_encoder
 from index.encoders.base import Encoder

@@ -15,9 +15,10 @@ from rich.console import Console
 from rich.table import Table
 
 from eval.errors import SetMissing
+from eval.measures.roc_auc import roc_auc
 from eval.retrieval import collections as sets
 from eval.retrieval.collections import Collection, Judged, Question
-from eval.retrieval.measure import DENSE_ONLY, UNFAIR, Found, by_search, by_words, found, indexed, merged, roc_auc
+from eval.retrieval.measure import DENSE_ONLY, UNFAIR, Found, by_search, by_words, found, indexed, merged
 from index.encoders import load_encoder
 from index.encoders.base import Encoder
 from index.errors import IndexProblem

@@ -99,11 +99,5 @@ def merged(collections: Iterable[Collection]) -> dict[str, tuple[str, str]]:
     return {name: document for collection in collections for name, document in collection.documents.items()}
 
 
-def roc_auc(positive: Sequence[float], negative: Sequence[float]) -> float:
-    """How often a positive scores higher than a negative, ties half, in [0, 1] (Mann-Whitney)."""
-    one, other = np.asarray(positive)[:, None], np.asarray(negative)[None, :]
-    return float((one > other).mean() + 0.5 * (one == other).mean())
-
-
 def _documents(sources: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(sources))

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from eval.encoders.sets import Bitext, flores
 from eval.errors import SetMissing
-from eval.retrieval.measure import roc_auc
+from eval.measures.roc_auc import roc_auc
 from eval.verify.changes import name_swapped, negated, number_changed
 from eval.verify.judged import JudgedSentence, judged_sentences
 from index.backends.base import StoredPassage

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import regex
 
 from index.backends.base import StoredPassage
-from rag.answerers.models import ModelLimits, load_chat_model, stream_text
+from rag.answerers.models import Completer, ModelLimits, load_chat_model
 from rag.errors import ModelFailed
 from rag.prompts import judge_prompts
 from rag.verify.support import Support, Verdict
@@ -60,15 +60,12 @@ class ModelJudge:
     """Any LangChain chat model; one short call a sentence and passage."""
 
     def __init__(self, model: BaseChatModel, limits: ModelLimits | None = None) -> None:
-        self._model = model
-        self._limits = limits or ModelLimits(piece_timeout_s=15.0, total_timeout_s=30.0, n_retries=1)
+        limits = limits or ModelLimits(piece_timeout_s=15.0, total_timeout_s=30.0, n_retries=1)
+        self._model = Completer(model, limits)
 
     def judge(self, statement: str, premise: str) -> Judgement:
-        from langchain_core.messages import HumanMessage, SystemMessage
-
-        system, asked = judge_prompts(statement, premise)
         try:
-            said = "".join(stream_text(self._model, [SystemMessage(system), HumanMessage(asked)], self._limits))
+            said = self._model.complete(*judge_prompts(statement, premise))
         except ModelFailed:
             return Judgement.NONE
         word = regex.search(r"\p{L}+", said)

@@ -2,20 +2,32 @@ from __future__ import annotations
 
 import itertools
 import math
+import random
 import re
+import statistics
 import string
+import unicodedata
 from collections import Counter
+from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from eval.measures.abstention import abstention
+from eval.measures.abstention import abstention, best_threshold, trade_off
 from eval.measures.answer_text import contains, exact_match, f1, tokens
-from eval.measures.citation import citation, overlaps
+from eval.measures.citation import citation, citation_f1, overlaps
+from eval.measures.f_measure import f_measure
+from eval.measures.folding import folded
+from eval.measures.language import LanguageRate, in_language, right_language_rate
 from eval.measures.ndcg import ndcg
+from eval.measures.ngram_recall import ngram_recall
+from eval.measures.percentiles import percentiles
 from eval.measures.recall import recall
 from eval.measures.reciprocal_rank import reciprocal_rank
+from eval.measures.roc_auc import roc_auc
+from eval.measures.support import agreement, unsupported_share
+from rag.verify import Verdict
 
 NONE: frozenset[int] = frozenset()
 A, B, C = frozenset({0}), frozenset({1}), frozenset({2})
@@ -146,7 +158,7 @@ def test_ndcg_is_between_0_and_1_and_grows_when_a_hit_moves_up(found: list[froze
     [
         ("The Eiffel Tower, a tower!", "eiffel tower tower"),
         ("don't U.S. 3.5", "don t u s 3 5"),
-        ("약 860억 달러로", "약 860억 달러로"),
+        ("약 860억 달러로", "약 860 억 달 러 로"),
         ("約860億美元。", "約 860 億 美 元"),
         ("アダム・D", "ア ダ ム d"),
         ("ไทย", "ไ ท ย"),
@@ -228,6 +240,224 @@ def test_exact_match_and_contains_compare_tokens(answer: str, expected: list[str
     assert (exact_match(answer, expected), contains(answer, expected)) == (exact, held)
 
 
+# --- the answer's text in a language ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "expected"),
+    [
+        ("The U.S. Army's 3.5 A, an x-ray!", "en", "us armys 35 xray"),
+        ("El número de los cafés, ¡unas 3!", "es", "número de cafés 3"),
+        ("The el", "es", "the"),  # the articles of that language only
+        ("Der Chef des Konzerns „OpenAI“ und eine STRASSE (Straße)", "de", "chef konzerns openai und strasse strasse"),
+        ("derart", "de", "derart"),
+        ("Những chiếc xe của Hà Nội là…", "vi", "xe hà nội"),
+        ("Những chiếc xe cu\u0309a Ha\u0300 No\u0323\u0302i", "vi", "xe hà nội"),  # decomposed
+        ("المملكة العربية السعودية", "ar", "مملكة عربية سعودية"),
+        ("مقال، في العالم؟", "ar", "مق في ع م"),  # as the official script: within words too
+        ("مُحَمَّدٌ مـــحمد", "ar", "محمد محمد"),  # vowel signs and tatweel
+        ("\ufeee\ufef6 ٢٠٢٤", "ar", "ولآ 2024"),  # presentation forms, digits
+        ("अमेरिका की १०० किताबें।", "hi", "अमेरिका की 100 किताबें"),
+        ("約860億美元。the", "zh-Hant", "約 860 億 美 元 the"),
+        ("アダム・D氏", "ja", "ア ダ ム d 氏"),
+        ("약 860억 달러(추산)", "ko", "약 860 억 달 러 추 산"),
+        ("ชั้น ๓", "th", "ช \u0e31 \u0e49 น 3"),
+        ("İSTANBUL'da ISPARTA, Isparta, ısparta", "tr", "istanbulda isparta isparta isparta"),
+        ("L'Été à la fin", "fr", "lété à la fin"),  # of other languages no articles
+        ("ＯｐｅｎＡＩ　１２％", "en", "openai 12"),
+        ("The ab\u00adc\u200bd\u200ee f_g €5", "EN-us", "abcde fg €5"),
+        ("e\u0301 é e", "en", "é é e"),  # an accent makes another letter
+        (" …!? ", "en", ""),
+        ("", "de", ""),
+    ],
+)
+def test_the_tokens_compared_in_a_language_are(text: str, language: str, expected: str) -> None:
+    assert tokens(text, language) == expected.split()
+
+
+ARTICLES = {
+    "en": "a an the",
+    "es": "un una unos unas el la los las",
+    "de": "ein eine einen einem eines einer der die das den dem des",
+    "vi": "của là cái chiếc những",
+    "hi": "",
+    "ar": "",
+    "zh": "",
+}
+LETTERS = {
+    "en": "abethn",
+    "es": "aelnsuoéñ",
+    "de": "deinsramö",
+    "vi": "làcáủahiếờnđ",
+    "hi": "कखगािी",
+    "ar": "المكةعربوي",
+    "zh": "中国人民日报abc",
+}
+
+
+def mlqa_tokens(text: str, language: str) -> list[str]:
+    """Tokens as in the official MLQA script, written anew from what it does."""
+    kept = [c for c in text.lower() if unicodedata.category(c)[0] != "P" and c not in string.punctuation]
+    bare = "".join(kept)
+    if language == "ar":
+        bare = " ".join(bare.split("ال"))
+    for article in ARTICLES[language].split():
+        bare = re.sub(rf"\b{article}\b", " ", bare)
+    if language == "zh":
+        bare = "".join(f" {c} " if "\u4e00" <= c <= "\u9fa5" else c for c in bare)
+    return bare.split()
+
+
+def official(own: list[str], other: list[str]) -> tuple[float, float]:
+    """(exact match, F1) of two lists of tokens."""
+    n_same = sum(min(own.count(token), other.count(token)) for token in set(own))
+    score = 2 * n_same / (len(own) + len(other)) if n_same else 0.0
+    return float(" ".join(own) == " ".join(other)), score
+
+
+def random_text(rng: random.Random, language: str) -> str:
+    words = []
+    for _ in range(rng.randint(0, 6)):
+        word = "".join(rng.choices(LETTERS[language], k=rng.randint(1, 3)))
+        if ARTICLES[language] and rng.random() < 0.3:
+            word = rng.choice(ARTICLES[language].split())
+        word = rng.choice((str.upper, str.title, str.lower, str.lower))(word)
+        words.append(rng.choice((word, word, word + rng.choice(",.!?¿؟،。、”“—-_$+€"), rng.choice("'\"(«") + word)))
+    return rng.choice((" ", " ", "  ", "\n", "-")).join(words)
+
+
+@pytest.mark.parametrize("language", ARTICLES)
+def test_exact_match_and_f1_in_a_language_are_those_of_the_mlqa_script(language: str) -> None:
+    rng = random.Random(1)
+    n_alike = n_partly = 0
+    for _ in range(3000):
+        answer, expected = random_text(rng, language), random_text(rng, language)
+        if rng.random() < 0.3:
+            answer = rng.choice("¡.( ") + expected.upper()
+        elif rng.random() < 0.3:
+            answer = f"{expected} {answer}"
+        exact, score = official(mlqa_tokens(answer, language), mlqa_tokens(expected, language))
+        assert exact_match(answer, [expected], language) == exact, (answer, expected)
+        assert f1(answer, [expected], language) == pytest.approx(score, abs=1e-12), (answer, expected)
+        n_alike += exact == 1
+        n_partly += 0 < score < 1
+    assert n_alike > 100
+    assert n_partly > 100
+
+
+@settings(deadline=None)
+@given(*[st.text("aaabTHEthen   ,.'-$_", max_size=20)] * 2)
+def test_english_is_compared_as_by_the_squad_script(answer: str, expected: str) -> None:
+    def normalised(text: str) -> str:
+        bare = text.lower().translate(str.maketrans("", "", string.punctuation))
+        return " ".join(re.sub(r"\b(a|an|the)\b", " ", bare).split())
+
+    assert exact_match(answer, [expected], "en") == (normalised(answer) == normalised(expected))
+    assert f1(answer, [expected], "en") == pytest.approx(squad_f1(answer, expected))
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected", "language", "exact", "held"),
+    [
+        ("OpenAI's board dismissed Altman’s allies.", "Altman", "en", 0.0, 1.0),  # punctuation parts words
+        ("in 2019-2020", "2019", "en", 0.0, 1.0),
+        ("the US", "U.S.", "en", 1.0, 1.0),  # what matches is contained
+        ("35 million", "3.5", "en", 0.0, 0.0),
+        ("a tower", "the Tower", "en", 1.0, 1.0),
+        ("das ist der Turm in Paris", "ein Turm", "de", 0.0, 1.0),
+        ("sedem", "dem", "de", 0.0, 0.0),
+        ("زار السعودية والإمارات", "الإمارات", "ar", 0.0, 1.0),  # with a particle before the article
+        ("ذهب للسعودية", "السعودية", "ar", 0.0, 1.0),
+        ("في العالم", "المال", "ar", 0.0, 0.0),  # though the official tokens of both hold a lone meem
+        ("والد", "د", "ar", 0.0, 0.0),
+        ("他出生於北京市", "北京", "zh-Hant", 0.0, 1.0),
+        ("사우디아라비아와", "사우디아라비아", "ko", 0.0, 1.0),
+        ("İSTANBUL'DA", "istanbul", "tr", 0.0, 1.0),
+        ("in ISTANBUL", "İstanbul", "en", 0.0, 1.0),
+        ("عام ٢٠٢٤", "2024", "ar", 0.0, 1.0),
+        ("ＧＰＴ－４", "GPT-4", "ja", 1.0, 1.0),
+        ("anything", "the", "en", 0.0, 0.0),  # nothing is left of it
+        ("the", "an", "en", 1.0, 0.0),  # as the official scripts have it
+    ],
+)
+def test_an_answer_matches_or_contains_in_a_language(
+    answer: str, expected: str, language: str, exact: float, held: float
+) -> None:
+    assert exact_match(answer, [expected], language) == exact
+    assert contains(answer, ["zzz", expected], language) == held
+
+
+def test_no_expected_answer_in_a_language_gives_0() -> None:
+    assert (exact_match("x", [], "en"), f1("x", [], "en"), contains("x", [], "en")) == (0.0, 0.0, 0.0)
+
+
+@settings(deadline=None)
+@given(st.text(max_size=8), st.text(max_size=8), st.sampled_from(["", "en", "ar", "zh-Hans", "tr"]))
+def test_whatever_matches_with_words_is_contained(answer: str, expected: str, language: str) -> None:
+    if tokens(expected, language):
+        assert exact_match(answer, [expected], language) <= contains(answer, [expected], language)
+        assert contains(expected, [expected], language) == 1.0
+        assert f1(expected, [expected], language) == 1.0
+
+
+@settings(deadline=None)
+@given(st.text(max_size=10))
+@example("ǰ ΐ")  # folding case takes these apart
+@example("İ\u0301 ı\u0307 e\u200d\u0301")
+@example("\u0345 ᾳ ŉ ﷲ \ufc5e")
+def test_folded_text_stays_as_it_is_and_whatever_its_normal_form(text: str) -> None:
+    assert folded(folded(text)) == folded(text)
+    assert unicodedata.is_normalized("NFKC", folded(text))
+    assert folded(unicodedata.normalize("NFD", text)) == folded(text)
+
+
+# --- character 3-grams --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected", "value"),
+    [
+        ("Das sagte Altmann.", ["Altman"], 1.0),  # alt ltm tma man
+        ("Oltman", ["Altman"], 3 / 4),
+        ("bana", ["banana"], 2 / 4),  # ban, ana; nan and the second ana lack
+        ("Сэм Альтман", ["Sam Altman"], 0.0),
+        ("Sam Oltman", ["Sam Altman"], 4 / 5),  # sam; ltm tma man of four
+        ("samoltman", ["Sam Altman"], 4 / 5),
+        ("of x", ["of"], 1.0),  # a short word is one by itself
+        ("offer", ["of"], 0.0),  # and of a spaced script a whole word
+        ("他在北京工作", ["北京"], 1.0),  # of an unspaced one it is found within
+        ("서울에서 열린", ["서울"], 1.0),
+        ("東京都知事", ["東京 大阪"], 1 / 2),
+        ("アダム・ディアンジェロ氏", ["ディアンジェロ"], 1.0),
+        ("アダム・デアンジェロ氏", ["ディアンジェロ"], 3 / 5),  # ディア ィアン lack; アンジ ンジェ ジェロ
+        ("U.S.A", ["usa"], 0.0),  # punctuation parts words
+        ("ＯｐｅｎＡＩ", ["OpenAI"], 1.0),
+        ("x", ["zzz", "x"], 1.0),
+        ("x", [""], 0.0),
+        ("x", ["?!"], 0.0),
+        ("x", [], 0.0),
+        ("", ["x"], 0.0),
+    ],
+)
+def test_the_3_gram_recall_is(answer: str, expected: list[str], value: float) -> None:
+    assert ngram_recall(answer, expected) == pytest.approx(value)
+
+
+spaced = st.text(st.sampled_from("abcABCñé  ,.-!'"), max_size=25)
+
+
+@settings(deadline=None)
+@given(spaced, spaced)
+def test_the_3_gram_recall_of_spaced_text_is_that_of_its_authors(answer: str, expected: str) -> None:
+    def grams(text: str) -> list[str]:
+        words = re.split(r"[^a-zñé]+", text.lower())
+        return [w if len(w) < 3 else w[i : i + 3] for w in words if w for i in range(max(1, len(w) - 2))]
+
+    held, wanted = grams(answer), grams(expected)
+    n_found = sum(min(held.count(gram), wanted.count(gram)) for gram in set(wanted))
+    assert ngram_recall(answer, [expected]) == pytest.approx(n_found / len(wanted) if wanted else 0.0)
+
+
 # --- citations ----------------------------------------------------------------------------------------------
 
 
@@ -283,6 +513,51 @@ def test_citations_are_measured_as_by_sets_of_characters(
     assert citation(cited, evidence) == pytest.approx(expected)
 
 
+@settings(deadline=None)
+@given(st.lists(spans, max_size=5), st.lists(st.lists(spans, max_size=3), max_size=4))
+def test_the_f1_of_citations_is_the_harmonic_mean(
+    cited: list[tuple[str, int, int]], evidence: list[list[tuple[str, int, int]]]
+) -> None:
+    both = citation(cited, evidence)
+    assert citation_f1(cited, evidence) == pytest.approx(statistics.harmonic_mean(both))
+
+
+def test_the_f1_of_no_citations_and_of_no_evidence_is_0() -> None:
+    assert citation_f1([], [[("d", 0, 1)]]) == 0.0
+    assert citation_f1([("d", 0, 1)], []) == 0.0
+    assert citation_f1([], []) == 0.0
+    assert (f_measure(0.0, 0.0), f_measure(1.0, 0.5)) == (0.0, pytest.approx(2 / 3))
+
+
+# --- support ------------------------------------------------------------------------------------------------
+
+YES, PARTLY, NO, NO_SOURCE = Verdict.SUPPORTED, Verdict.PARTLY, Verdict.UNSUPPORTED, Verdict.NO_SOURCE
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "share"),
+    [([YES, YES], 0.0), ([YES, PARTLY, NO], 2 / 3), ([NO_SOURCE], 1.0), ([YES, NO_SOURCE, YES, YES], 1 / 4)],
+)
+def test_the_unsupported_share_counts_every_verdict_but_supported(verdicts: list[Verdict], share: float) -> None:
+    assert unsupported_share(verdicts) == pytest.approx(share)
+
+
+def test_verifier_and_gold_agree_where_both_hold_the_answer_right_or_both_wrong() -> None:
+    verdicts = [[YES, YES], [YES, PARTLY], [NO], [YES], [NO_SOURCE, YES], []]
+    right = [True, True, False, False, False, True]
+    # right and right; doubted but right; wrong and wrong; passed but wrong; wrong and wrong; nothing said, left out
+    assert agreement(verdicts, right) == pytest.approx(3 / 5)
+    assert agreement([[YES]], [True]) == 1.0
+
+
+def test_without_sentences_support_is_not_defined() -> None:
+    assert math.isnan(unsupported_share([]))
+    assert math.isnan(agreement([], []))
+    assert math.isnan(agreement([[], []], [True, False]))
+    with pytest.raises(ValueError, match="shorter"):
+        agreement([[YES]], [])
+
+
 # --- abstention ---------------------------------------------------------------------------------------------
 
 
@@ -308,3 +583,161 @@ def test_abstention_is_measured_as_a_classifier_of_the_unanswerable(
 def test_abstentions_and_questions_must_be_as_many() -> None:
     with pytest.raises(ValueError, match="longer"):
         abstention([True], [True, False])
+
+
+# --- the trade-off of abstention ----------------------------------------------------------------------------
+
+
+def test_the_trade_off_of_five_questions_by_hand() -> None:
+    # relevance 0.2 0.4 0.4 0.6 0.9, of which 0.2, one 0.4 and 0.6 have no answer
+    points = trade_off([0.9, 0.4, 0.2, 0.4, 0.6], [True, True, False, False, False])
+    shown = [(p.threshold, p.answerable_answered, p.unanswerable_answered, p.precision, p.recall, p.f1) for p in points]
+    assert [row[:1] + tuple(Fraction(value).limit_denominator(100) for value in row[1:]) for row in shown] == [
+        (0.2, 1, 1, 0, 0, 0),
+        (0.4, 1, Fraction(2, 3), 1, Fraction(1, 3), Fraction(1, 2)),
+        (0.6, Fraction(1, 2), Fraction(1, 3), Fraction(2, 3), Fraction(2, 3), Fraction(2, 3)),
+        (0.9, Fraction(1, 2), 0, Fraction(3, 4), 1, Fraction(6, 7)),
+        (math.nextafter(0.9, 1), 0, 0, Fraction(3, 5), 1, Fraction(3, 4)),
+    ]
+    assert best_threshold(points).threshold == 0.9
+    # 0.9 over all three; 0.4 over 0.2, as 0.4, under 0.6: 4.5 of 6
+    assert roc_auc([0.9, 0.4], [0.2, 0.4, 0.6]) == 4.5 / 6
+
+
+questions = st.lists(st.tuples(st.integers(0, 6), st.booleans()), max_size=14)
+
+
+@settings(deadline=None)
+@given(questions)
+def test_each_point_is_what_answering_from_there_on_gives(asked: list[tuple[int, bool]]) -> None:
+    relevance, answerable = [number / 10 for number, _ in asked], [has_answer for _, has_answer in asked]
+    points = trade_off(relevance, answerable)
+    assert [p.threshold for p in points[:-1]] == sorted(set(relevance))
+    for point in points:
+        abstained = [value < point.threshold for value in relevance]
+        expected = abstention(abstained, answerable)
+        assert {"precision": point.precision, "recall": point.recall, "f1": point.f1} == pytest.approx(expected)
+        for share, kind in ((point.answerable_answered, True), (point.unanswerable_answered, False)):
+            own = [not out for out, has_answer in zip(abstained, answerable, strict=True) if has_answer is kind]
+            assert share == pytest.approx(sum(own) / len(own) if own else 0.0)
+    if points:
+        scores = [exact_f1(relevance, answerable, p.threshold) for p in points]
+        assert best_threshold(points) is points[scores.index(max(scores))]  # of equal ones the first
+
+
+def exact_f1(relevance: list[float], answerable: list[bool], threshold: float) -> Fraction:
+    below = [has_answer for value, has_answer in zip(relevance, answerable, strict=True) if value < threshold]
+    total = len(below) + answerable.count(False)
+    return Fraction(2 * below.count(False), total) if total else Fraction(0)
+
+
+@settings(deadline=None)
+@given(questions)
+def test_the_roc_auc_counts_pairs_and_is_the_area_under_the_points(asked: list[tuple[int, bool]]) -> None:
+    right = [number / 10 for number, has_answer in asked if has_answer]
+    wrong = [number / 10 for number, has_answer in asked if not has_answer]
+    value = roc_auc(right, wrong)
+    if not (right and wrong):
+        assert math.isnan(value)
+        return
+    pairs = [Fraction(1) if a > b else Fraction(int(a == b), 2) for a in right for b in wrong]
+    assert value == pytest.approx(float(sum(pairs) / len(pairs)))
+    points = trade_off([number / 10 for number, _ in asked], [has_answer for _, has_answer in asked])
+    area = sum(
+        (a.unanswerable_answered - b.unanswerable_answered) * (a.answerable_answered + b.answerable_answered) / 2
+        for a, b in itertools.pairwise(points)
+    )
+    assert value == pytest.approx(area)
+
+
+def test_a_trade_off_needs_finite_relevances_as_many_as_questions() -> None:
+    assert trade_off([], []) == []
+    with pytest.raises(ValueError, match="no point to choose from"):
+        best_threshold([])
+    with pytest.raises(ValueError, match="not finite"):
+        trade_off([math.nan], [True])
+    with pytest.raises(ValueError, match="shorter"):
+        trade_off([0.1], [])
+    with pytest.raises(ValueError, match="not a number"):
+        roc_auc([0.1], [math.nan])
+
+
+# --- the answer's language ----------------------------------------------------------------------------------
+
+ENGLISH = "The company dismissed its chief executive after the board lost confidence in him."
+TRADITIONAL = "董事會對執行長失去信心，因此將他解僱。"
+SIMPLIFIED = "董事会对首席执行官失去信心，因此将他解雇。"
+KOREAN = "이사회는 최고경영자에 대한 신뢰를 잃었다."
+JAPANESE = "取締役会は最高経営責任者への信頼を失った。"
+ARABIC = "فقد مجلس الإدارة ثقته في الرئيس التنفيذي للشركة"
+TURKISH = "Yönetim kurulu genel müdüre olan güvenini kaybettiği için onu görevden aldı."
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted", "value"),
+    [
+        (ENGLISH, "en", 1.0),
+        (ENGLISH, "ko", 0.0),
+        (KOREAN, "ko", 1.0),
+        (KOREAN + " OpenAI, Sam Altman", "ko", 1.0),
+        (JAPANESE, "ja", 1.0),
+        (JAPANESE, "zh-Hant", 0.0),
+        (TRADITIONAL, "zh-Hant", 1.0),
+        (TRADITIONAL, "zh-Hans", 0.0),
+        (SIMPLIFIED, "zh-Hans", 1.0),
+        (SIMPLIFIED, "zh-Hant", 0.0),
+        (SIMPLIFIED, "zh", 1.0),
+        (SIMPLIFIED, "ja", 0.0),
+        ("人工智能公司在北京", "zh-Hant", 1.0),  # none of these is written otherwise
+        (ARABIC, "ar", 1.0),
+        (TURKISH, "tr", 1.0),
+        (TURKISH, "en", 0.0),
+        ("서울", "ko", 1.0),  # the script of one language tells at once
+        ("서울", "en", 0.0),
+        ("Sam Altman", "ko", math.nan),  # a name
+        ("Die Zeit", "en", math.nan),  # a name that is surely German
+        ("Sam Altman, Mira Murati, Greg Brockman", "en", math.nan),  # long enough, but of no language
+        ("約860億美元", "zh-Hant", math.nan),  # too short
+        ("東京都", "ja", math.nan),
+        ("1984", "en", math.nan),
+        ("", "en", math.nan),
+        (ENGLISH, "", math.nan),
+    ],
+)
+def test_an_answer_is_in_the_wanted_language(text: str, wanted: str, value: float) -> None:
+    assert in_language(text, wanted) == pytest.approx(value, nan_ok=True)
+
+
+def test_the_right_language_rate_leaves_out_what_does_not_tell() -> None:
+    texts = [ENGLISH, TRADITIONAL, KOREAN, "OpenAI", ""]
+    assert right_language_rate(texts, ["en", "zh-Hans", "ko", "ko", "ko"]) == LanguageRate(2 / 3, 3, 2)
+    nothing = right_language_rate([""], ["en"])
+    assert (math.isnan(nothing.rate), nothing.n, nothing.n_unknown) == (True, 0, 1)
+    assert right_language_rate([], []).n == 0
+    with pytest.raises(ValueError, match="shorter"):
+        right_language_rate([ENGLISH], [])
+
+
+# --- percentiles --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([1, 2, 3, 4], (2.5, 3.85, 3.97)),  # places 1.5, 2.85 and 2.97 from 0
+        ([4, 1, 3, 2], (2.5, 3.85, 3.97)),
+        ([7.5], (7.5, 7.5, 7.5)),
+        ([0, 100], (50, 95, 99)),
+        ([], (0, 0, 0)),
+    ],
+)
+def test_percentiles_lie_between_the_values(values: list[float], expected: tuple[float, float, float]) -> None:
+    assert tuple(percentiles(values).values()) == pytest.approx(expected)
+    assert list(percentiles(values)) == ["p50", "p95", "p99"]
+
+
+@settings(deadline=None)
+@given(st.lists(st.floats(0, 1e4), min_size=2, max_size=50))
+def test_percentiles_are_those_of_the_standard_library(values: list[float]) -> None:
+    cuts = statistics.quantiles(values, n=100, method="inclusive")
+    assert percentiles(values) == pytest.approx({"p50": cuts[49], "p95": cuts[94], "p99": cuts[98]})

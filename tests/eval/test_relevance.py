@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
+from eval.measures.roc_auc import roc_auc
 from eval.relevance.__main__ import main
 from eval.relevance.logistic import Bin, calibration_error, fit, probabilities, reliability
 from eval.relevance.plot import reliability_svg
-from eval.retrieval.measure import roc_auc
 from index.relevance import USUAL, Weights, above_usual, probability
 
 

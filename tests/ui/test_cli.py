@@ -14,10 +14,8 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import docx
 import numpy as np
@@ -31,59 +29,14 @@ from index.encoders.base import Encoder
 from index.encoders.static import EMBEDDED
 from index.search import MAX_QUESTION_CHARS
 from rag.phrases import phrase
-from ui.cli import main
+from tests.ui.running import Ran, assert_one_line_error, shell
 
 ROOT = Path(__file__).parent.parent.parent
 QUESTION = "When did the Webb telescope leave Earth?"
 
 
-@dataclass(frozen=True)
-class Ran:
-    """What a command did."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """The one JSON document that stdout holds."""
-        return json.loads(self.out)
-
-
 Dragoman = Callable[..., Ran]
 pytestmark = pytest.mark.usefixtures("here")
-
-
-@pytest.fixture
-def dragoman(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Dragoman:
-    """The command, run in this process."""
-
-    def run(*arguments: object) -> Ran:
-        monkeypatch.setattr(sys, "argv", ["dragoman", *map(str, arguments)])
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main()
-        captured = capsys.readouterr()
-        return Ran(int(ended.value.code or 0), captured.out, captured.err)
-
-    return run
-
-
-def shell(*arguments: object, **options: Any) -> Ran:
-    """The command, run in a process of its own."""
-    command = [sys.executable, "-m", "ui.cli", *map(str, arguments)]
-    ran = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120, check=False, **options)
-    return Ran(ran.returncode, ran.stdout, ran.stderr)
-
-
-def assert_one_line_error(ran: Ran, *words: str) -> None:
-    assert ran.code == 1
-    assert ran.out == ""
-    (line,) = ran.err.splitlines()
-    assert line.startswith("error: ")
-    for word in words:
-        assert word in line
 
 
 @pytest.fixture
@@ -98,7 +51,7 @@ PASSAGE = {"doc_id", "source", "title", "language", "start", "end", "text", "sco
 SEARCH = {"question", "language", "results", "warnings"}
 ASK = {
     "question", "language", "abstained", "reason", "answer", "answer_language", "sentences", "citations", "retrieved",
-    "warnings", "timings_ms",
+    "warnings", "timings_ms", "usage",
 }  # fmt: skip
 CITATION = {"n", "doc_id", "source", "title", "language", "start", "end", "quote", "url"}
 

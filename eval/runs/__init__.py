@@ -1,0 +1,1 @@
+"""Runs of a gold set through a chain: rows, their summary, the folder that keeps them, comparisons."""
