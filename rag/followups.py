@@ -108,7 +108,8 @@ def _content(text: str) -> str:
 @functools.cache
 def _pointers(language: str) -> _Pointers:
     table = _tables().get(language.split("-")[0], {})
-    return _Pointers(frozenset(table.get("pointing", "").split()), tuple(table.get("opening", ())))
+    pointing = frozenset(word.casefold() for word in table.get("pointing", "").split())
+    return _Pointers(pointing, tuple(word.casefold() for word in table.get("opening", ())))
 
 
 @functools.cache

@@ -110,7 +110,7 @@ def written(items: Sequence[GoldItem], delimiter: str) -> str:
     graded = any(evidence.grade != 1 for item in items for evidence in item.evidence)
     out = io.StringIO(newline="")
     # The writer quotes a cell with \n or \r only where they are its line end.
-    rows = csv.writer(out, delimiter=delimiter, lineterminator="\n")
+    rows = csv.writer(out, delimiter=delimiter, lineterminator="\r\n")
     rows.writerow((*_COLUMNS, _GRADE) if graded else _COLUMNS)
     for item in items:
         cells = (item.answers, [e.doc for e in item.evidence], [e.text for e in item.evidence], item.tags)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import tomllib
+import unicodedata
 from enum import StrEnum
 from importlib.resources import files
 from typing import Any, NamedTuple
@@ -34,13 +35,13 @@ _YEAR = regex.compile(r"(?<!\d)(?:1\d|20)\d\d(?!\d)")
 
 def kind_of(question: str, language: str) -> Kind:
     """The kind of the longest of the language's phrases that `question` has; OTHER where it has none."""
-    pattern = _patterns(language.split("-")[0]).asks
-    found = (
-        [(len(match.group()), str(match.lastgroup)) for match in pattern.finditer(_folded(question), overlapped=True)]
-        if pattern
-        else []
-    )
-    return Kind(max(found, key=lambda one: one[0])[1]) if found else Kind.OTHER
+    folded = _folded(question)
+    found = [
+        (len(match.group()), kind)
+        for kind, pattern in _patterns(language.split("-")[0]).asks
+        for match in pattern.finditer(folded, overlapped=True)
+    ]
+    return max(found, key=lambda one: one[0])[1] if found else Kind.OTHER
 
 
 class Holds(NamedTuple):
@@ -71,11 +72,11 @@ def _shows_names(language: str) -> bool:
 
 
 def _folded(text: str) -> str:
-    return fold_traditional(text).casefold()
+    return fold_traditional(unicodedata.normalize("NFC", text)).casefold()
 
 
 class _Patterns(NamedTuple):
-    asks: regex.Pattern[str] | None
+    asks: tuple[tuple[Kind, regex.Pattern[str]], ...]
     tells: regex.Pattern[str] | None
 
 
@@ -83,7 +84,7 @@ class _Patterns(NamedTuple):
 def _patterns(language: str) -> _Patterns:
     table = _tables().get(language)
     if table is None:
-        return _Patterns(None, None)
+        return _Patterns((), None)
     before = "" if language in _UNSPACED else r"(?<![\p{L}\p{M}])"
     after = "" if language in (*_UNSPACED, *_JOINED) else r"(?![\p{L}\p{M}])"
 
@@ -92,10 +93,11 @@ def _patterns(language: str) -> _Patterns:
         escaped = ((phrase[:1] == "^", regex.escape(phrase.removeprefix("^"), special_only=True)) for phrase in phrases)
         return "|".join(rf"(?<=^\W*){phrase}" if opens else phrase for opens, phrase in escaped)
 
-    kinds = [kind for kind in Kind if kind is not Kind.OTHER]
-    groups = "|".join(f"(?P<{kind}>{before}(?:{any_of(kind)}){after})" for kind in kinds)
+    def pattern(kind: str) -> regex.Pattern[str]:
+        return regex.compile(f"{before}(?:{any_of(kind)}){after}")
 
-    return _Patterns(regex.compile(groups), regex.compile(f"{before}(?:{any_of('reason')}){after}"))
+    # Each kind by itself: of two that begin at one place, the longer phrase is to be seen.
+    return _Patterns(tuple((kind, pattern(kind)) for kind in Kind if kind is not Kind.OTHER), pattern("reason"))
 
 
 @functools.cache

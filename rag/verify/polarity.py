@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import tomllib
+import unicodedata
 from importlib.resources import files
 
 import regex
@@ -16,7 +17,7 @@ _JOINED = ("zh", "ja", "th", "ko")  # a negation is a part of a word, or stands 
 def negates(text: str, language: str) -> bool | None:
     """Whether `text` has a word that negates; None in a language whose words are not known."""
     pattern = _patterns().get(language.split("-")[0])
-    return None if pattern is None else pattern.search(fold_traditional(text)) is not None
+    return None if pattern is None else pattern.search(_folded(text)) is not None
 
 
 def opposed(text: str, language: str, other: str, other_language: str) -> bool:
@@ -25,11 +26,16 @@ def opposed(text: str, language: str, other: str, other_language: str) -> bool:
     return one is not None and two is not None and one != two
 
 
+def _folded(text: str) -> str:
+    return fold_traditional(unicodedata.normalize("NFC", text))
+
+
 @functools.cache
 def _patterns() -> dict[str, regex.Pattern[str]]:
     table = tomllib.loads(files("rag.verify").joinpath("negation.toml").read_text("utf-8"))
     found = {}
-    for language, words in table.items():
+    for language, listed in table.items():
+        words = _folded(listed)
         whole = rf"(?<![\p{{L}}\p{{M}}])(?:{words})(?![\p{{L}}\p{{M}}])"
         found[language] = regex.compile(words if language in _JOINED else whole, regex.IGNORECASE)
     return found

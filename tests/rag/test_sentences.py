@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tomllib
+import unicodedata
 from collections.abc import Callable
 from importlib.resources import files
 
@@ -66,6 +67,27 @@ def test_the_longer_phrase_decides_and_words_are_whole() -> None:
     assert kind_of("How many years ago?", "en") is Kind.NUMBER  # not "how"
     assert kind_of("Whoever shows it", "en") is Kind.OTHER
     assert kind_of("Nowhere", "en") is Kind.OTHER
+
+
+@pytest.mark.parametrize(
+    ("language", "question", "kind"),
+    [
+        # Each begins with a phrase of another kind.
+        ("da", "Hvor mange kom der?", Kind.NUMBER),
+        ("nb", "Hvor mye kostet det?", Kind.NUMBER),
+        ("bg", "В коя година?", Kind.WHEN),
+        ("fi", "Mistä syystä se kaatui?", Kind.WHY),
+    ],
+)
+def test_of_two_phrases_that_begin_at_one_place_the_longer_decides(language: str, question: str, kind: Kind) -> None:
+    assert kind_of(question, language) is kind
+
+
+def test_a_phrase_is_known_however_its_letters_are_composed() -> None:
+    for form in ("NFC", "NFD"):
+        assert kind_of(unicodedata.normalize(form, "¿Cuándo fue?"), "es") is Kind.WHEN
+        assert kind_of(unicodedata.normalize(form, "কোথায়?"), "bn") is Kind.WHERE
+    assert kind_of("কোথা\u09df?", "bn") is Kind.WHERE  # a letter that NFC takes apart
 
 
 def test_every_language_has_every_kind() -> None:

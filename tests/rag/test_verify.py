@@ -230,6 +230,12 @@ def test_your_own_names_are_held_too(encoder: Encoder) -> None:
         ("Gelmedi, hiç gelmeyecek", "tr", True),
         ("Geldi", "tr", False),
         ("Suluk mba", "xx", None),
+        ("問題は無い。", "ja", True),  # an old form of its sign, which is folded
+        ("他没有去。", "zh-Hans", True),
+        ("他沒有去。", "zh-Hant", True),
+        ("Il n\u2019est pas parti.", "fr", True),
+        ("It wasn\u2019t there.", "en", True),
+        ("Gate No. 5 opened.", "en", False),
     ],
 )
 def test_whether_a_text_negates(text: str, language: str, answer: bool | None) -> None:
