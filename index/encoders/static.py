@@ -20,16 +20,15 @@ from numpy.typing import NDArray
 
 from index.encoders.base import FloatArray, unit_rows
 from index.encoders.tokenize import TokenIds
+from index.encoders.words import PassageWords, Word
 from index.errors import EncoderUnavailable
 from index.settings import Parts
 
 EMBEDDED = Path(__file__).parent / "embedded"
-_NO_WORD: tuple[int, ...] = ()
 _FILES = ("config.json", "model.safetensors", "tokenizer.json")
 _MAX_CHARS = 100_000  # of one text given to the tokenizer; passages are far shorter
 _TOKENS_AT_ONCE = 16_384  # bounds the float32 rows held while summing to 16 MiB
 _MAX_RECENT = 50_000  # texts whose token ids are kept between counting and encoding
-_MAX_PASSAGES = 10_000  # whose distinct words are kept for the next question; about 60 MB
 _ROWS_AT_ONCE = 256  # of the similarities of tokens
 
 
@@ -77,7 +76,7 @@ class StaticEncoder:
         self._rows: NDArray[np.integer] | None = tensors.get("mapping")  # of the table, by token
         self._unk = self._token_ids.unk_id
         self._recent: dict[str, list[int]] = {}
-        self._passages: dict[str, list[tuple[int, ...]]] = {}
+        self._passage_words = PassageWords(self._words, self._word_vectors, self.dim)
 
     @property
     def path(self) -> Path:
@@ -149,19 +148,15 @@ class StaticEncoder:
         # Words are compared, each the sum of its tokens: half a word is met by too much. A word weighs by
         # the square of its length, which training made long where it matters.
         asked = [self._words(text) for text in queries]
-        held = [self._distinct_words(text) for text in passages]
-        rows = _numbered(asked)
-        columns = _numbered(held)
+        rows = {word: number for number, word in enumerate(dict.fromkeys(chain.from_iterable(asked)))}
         vectors = self._word_vectors(list(rows))
-        starts = np.cumsum([0, *(max(1, len(words)) for words in held)])[:-1]
-        # A passage without words has the last column, which is that of no word: its cosines are 0.
-        flat = [columns[word] for words in held for word in (words or [_NO_WORD])]
-        others = unit_rows(self._word_vectors(list(columns))).T
         best = np.zeros((len(rows), len(passages)), dtype=np.float32)
         units = unit_rows(vectors)
-        for start in range(0, len(rows) if passages else 0, _ROWS_AT_ONCE):
-            similarity = units[start : start + _ROWS_AT_ONCE] @ others
-            best[start : start + _ROWS_AT_ONCE] = np.maximum.reduceat(similarity[:, flat], starts, axis=1)
+        if passages:
+            others, places, starts = self._passage_words.of(passages)
+            for start in range(0, len(rows), _ROWS_AT_ONCE):
+                similarity = units[start : start + _ROWS_AT_ONCE] @ others.T
+                best[start : start + _ROWS_AT_ONCE] = np.maximum.reduceat(similarity[:, places], starts, axis=1)
         weights = np.square(vectors).sum(axis=1)
         out = np.zeros((len(queries), len(passages)), dtype=np.float32)
         for i, words in enumerate(asked):
@@ -171,23 +166,14 @@ class StaticEncoder:
                 out[i] = weights[own] @ best[own] / total
         return out
 
-    def _words(self, text: str) -> list[tuple[int, ...]]:
+    def _words(self, text: str) -> list[Word]:
         words = self._token_ids.words(text[:_MAX_CHARS])
         if self._unk is None:
             return words
         known = (tuple(i for i in word if i != self._unk) for word in words)
         return [word for word in known if word]
 
-    def _distinct_words(self, text: str) -> list[tuple[int, ...]]:
-        """The distinct words of a passage, kept for the next question."""
-        found = self._passages.get(text)
-        if found is None:
-            if len(self._passages) >= _MAX_PASSAGES:
-                self._passages.clear()
-            found = self._passages[text] = list(dict.fromkeys(self._words(text)))
-        return found
-
-    def _word_vectors(self, words: Sequence[tuple[int, ...]]) -> FloatArray:
+    def _word_vectors(self, words: Sequence[Word]) -> FloatArray:
         """Sum of the token vectors of each word, (n, dim)."""
         out = np.zeros((len(words), self.dim), dtype=np.float32)
         by_size: dict[int, list[int]] = {}
@@ -233,12 +219,6 @@ class StaticEncoder:
         """The vector of each token, (n, dim)."""
         rows: FloatArray = self._table[ids if self._rows is None else self._rows[ids]].astype(np.float32)
         return rows if self._weights is None else rows * self._weights[ids][:, None]
-
-
-def _numbered(texts: Sequence[Sequence[tuple[int, ...]]]) -> dict[tuple[int, ...], int]:
-    """Each distinct word of all texts with its number; last that of no word."""
-    words = dict.fromkeys(chain.from_iterable(texts))
-    return {word: number for number, word in enumerate([*words, _NO_WORD])}
 
 
 def _library(path: Path) -> Any:

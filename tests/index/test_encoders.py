@@ -6,6 +6,7 @@ import subprocess
 import sys
 import unicodedata
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -236,6 +237,35 @@ def test_max_sim_is_the_mean_of_the_best_cosines_weighted_by_squared_length(tmp_
         ),
         abs=1e-6,
     )
+
+
+def test_max_sim_stays_the_same_whatever_has_been_asked_before_and_by_whom(
+    encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert isinstance(encoder, StaticEncoder)
+    passages = [f"The lighthouse number {i} 등대 灯台 was opened in {1800 + i}." for i in range(60)]
+    questions = ["Which lighthouse was opened in 1843?", "등대는 언제?", "灯台"]
+
+    def by_hand(question: str, passage: str) -> float:
+        """One word at a time, from the encoder's own vectors of words."""
+        asked, held = encoder._words(question), encoder._words(passage)
+        vectors = [encoder._word_vectors([word])[0] for word in asked]
+        others = [encoder._word_vectors([word])[0] for word in held]
+        best = [
+            max(float(a @ b) / (float(np.linalg.norm(a)) * float(np.linalg.norm(b))) for b in others) for a in vectors
+        ]
+        weights = [float(vector @ vector) for vector in vectors]
+        return sum(w * b for w, b in zip(weights, best, strict=True)) / sum(weights)
+
+    expected = np.array([[by_hand(question, passage) for passage in passages[:5]] for question in questions])
+    monkeypatch.setattr("index.encoders.words._MAX_WORDS", 50)  # so that words are forgotten all the time
+    monkeypatch.setattr("index.encoders.words._MAX_PASSAGES", 10)
+    fresh = StaticEncoder(encoder.path, "fresh")
+    shuffled = [passages[i * 7 % 60] for i in range(60)]
+    with ThreadPoolExecutor(4) as pool:
+        some = list(pool.map(lambda i: fresh.max_sim(questions, [*passages[:5], *shuffled[i : i + 20]]), range(40)))
+    for found in some:
+        np.testing.assert_allclose(found[:, :5], expected, atol=1e-5)
 
 
 def test_max_sim_is_not_diluted_by_what_else_a_passage_says(tmp_path: Path) -> None:
