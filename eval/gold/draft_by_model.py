@@ -96,10 +96,10 @@ def draft_with_model(model: Model, documents: Sequence[SourceText], n: int, lang
 
 
 def prompt(document: SourceText, span: tuple[int, int], language: str) -> tuple[str, str]:
-    """The instructions, and the passage between two lines that it cannot contain on purpose."""
+    """The instructions, and the passage between two random lines, which it cannot contain on purpose."""
     fence = new_fence()
     title = " ".join(document.title.split())[:200]
-    passage = f"{title}\n\n{document.text[slice(*span)]}".strip().replace(fence, " ")
+    passage = f"{title}\n\n{document.text[slice(*span)]}".strip()
     return _template().format(fence=fence, language_name=language_name(language)), f"{fence}\n{passage}\n{fence}"
 
 

@@ -95,7 +95,7 @@ def _one_evidence(value: Any) -> Iterator[Found]:
         yield error(f"the text of evidence is {short(text)}", "copy it from the document")
     elif text and not text.strip():
         yield error("the text of evidence is white space", "leave it out to mean the whole document")
-    if isinstance(grade, bool) or not regex.fullmatch(r"[1-9]\d{0,8}", str(grade)):
+    if not regex.fullmatch(r"[1-9]\d{0,8}", str(grade)):
         yield error(f"grade is {short(grade)}", "write 1, 2, 3 ... or leave it out")
 
 
@@ -130,7 +130,7 @@ def check_language(lang: str) -> Iterator[Found]:
     remedy = f"write {meant}" if meant else 'write a tag like "ko", "zh-Hant" or "pt-BR"'
     if not _TAG.fullmatch(lang):
         yield error(f"lang {lang!r} is no BCP 47 tag", remedy)
-    elif False:
+    elif not script_of(lang):
         yield warning(f"lang {lang!r} is no language known here", remedy)
 
 

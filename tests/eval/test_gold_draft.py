@@ -103,6 +103,7 @@ def test_what_is_blank_is_the_date_the_number_or_the_name(document: SourceText, 
         "The ferry took 77 crates of tea. The ferry took 77 crates of tea.",  # stands twice
         "The ferry took 77 crates" + " of tea" * 80 + ".",
         "12345 67890 !!!",
+        "1. The old ferries left the quiet harbour at dawn.",  # the mark of a list
     ],
 )
 def test_an_article_that_gives_no_good_sentence_gives_no_draft(text: str) -> None:

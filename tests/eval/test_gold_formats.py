@@ -259,3 +259,10 @@ def test_what_cannot_be_written_is_said_and_leaves_the_file_that_was(
         write_gold(items, tmp_path / name)
     assert before is None or before.read_text() == "as it was"
     assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_what_cannot_be_put_in_place_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "gold.csv").mkdir()
+    with pytest.raises(GoldError, match=r"gold\.csv cannot be written"):
+        write_gold(ITEMS, tmp_path / "gold.csv")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["gold.csv"]

@@ -297,10 +297,10 @@ def test_an_index_of_the_documents_holds_the_evidence_and_a_run_finds_it(tmp_pat
 
 
 SETS = [
-    ("drcd/DRCD_dev.json", "zh-Hant", 3524, 1000, {}),
+    pytest.param("drcd/DRCD_dev.json", "zh-Hant", 3524, 1000, {}, marks=pytest.mark.slow),
     # Of CMRC two questions are empty; five offsets are one too high, in a text with a character beyond the first plane.
     ("cmrc2018/cmrc2018_trial.json", "zh-Hans", 1000, 256, {NoteKind.REPAIRED: 5, NoteKind.DROPPED: 2}),
-    ("jsquad/valid-v1.3.json", "ja", 4442, 1145, {}),
+    pytest.param("jsquad/valid-v1.3.json", "ja", 4442, 1145, {}, marks=pytest.mark.slow),
     *(
         (f"xquad/xquad.{code}.json", lang, 612, 120, {})
         for code, lang in [("ar", "ar"), ("th", "th"), ("zh", "zh-Hans"), ("hi", "hi"), ("en", "en")]

@@ -1,0 +1,795 @@
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import shutil
+import subprocess
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lxml import html as lxml_html
+
+from eval.gold import Evidence, GoldItem
+from eval.report import as_html, as_markdown, as_table
+from eval.report.answers import answer_markup
+from eval.report.excerpts import Piece, evidence_in, pieces
+from eval.report.figures import figure, funnel, operating_point, refusals, worst_first
+from eval.report.markdown import cell
+from eval.report.markup import Markup, el, joined, link, shown
+from eval.report.table import columns_of, fitted, wrapped
+from eval.runs.compare import Comparison, Difference, QuestionChange
+from eval.runs.folder import FinishedRun
+from eval.runs.rows import Outcome, Row
+from eval.runs.summary import summarise
+
+DOCUMENT = "港口有七台起重機。 " * 60 + "塔樓掛著一口金鐘，重 2 噸。" + " 每天中午敲響一次。" * 60
+GOLD = "塔樓掛著一口金鐘"
+AT = DOCUMENT.index(GOLD)
+PLACE = ("d1", AT, AT + len(GOLD))
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "</script><script>alert(2)</script>",
+    "</style><img src=x onerror=alert(3)>",
+    '" onmouseover="alert(4)',
+    "' autofocus onfocus='alert(5)",
+    "]]><svg onload=alert(6)>",
+    "<!-- -->--!>",
+    "${title} {{7*7}} {0} $script %s",
+    "&lt;b&gt; &amp;amp;",
+    "javascript:alert(7)",
+    "\u202egnirts desrever\u202c \u2066x\u2069",
+    "nul\x00 esc\x1b[31m c1\x9b31m del\x7f",
+    "lone \ud800 surrogate",
+    "- # > 1. `code` | pipe @team #12 GH-12 https://evil.example www.evil.example *b* ~~s~~ [x](y) ![i](u)",
+]
+
+
+def gold(
+    id: str = "bell",
+    question: str = "What hangs in the tower?",
+    lang: str = "en",
+    *,
+    answerable: bool = True,
+    **values: Any,
+) -> GoldItem:
+    own = {"answers": ("金鐘", "a golden bell"), "evidence": (Evidence("tower.txt", GOLD),)} if answerable else {}
+    return GoldItem(id, question, lang, answerable, **{"answers": (), "evidence": (), "tags": (), **own, **values})
+
+
+def passage(start: int = 0, end: int = len(DOCUMENT), holds: Sequence[int] = (0,), **values: Any) -> dict[str, Any]:
+    return {
+        "doc_id": "d1",
+        "source": "/articles/tower.txt",
+        "title": "塔樓",
+        "language": "zh-Hant",
+        "start": start,
+        "end": end,
+        "text": DOCUMENT[start:end],
+        "score": 0.5,
+        "relevance": 0.875,
+        "holds": list(holds),
+        **values,
+    }
+
+
+def said(text: str = "A golden bell hangs there. [1]", *, abstained: bool = False, **values: Any) -> dict[str, Any]:
+    citation = {
+        "n": 1,
+        "doc_id": "d1",
+        "source": "/articles/tower.txt",
+        "title": "塔樓",
+        "language": "zh-Hant",
+        "start": AT,
+        "end": AT + 4,
+        "quote": DOCUMENT[AT : AT + 4],
+        "url": "https://example.org/tower",
+    }
+    sentence = {"text": "A golden bell hangs there.", "supported": True, "verdict": "supported", "citations": [1]}
+    return {
+        "abstained": abstained,
+        "reason": "not_found" if abstained else "",
+        "answer": "The articles do not answer this." if abstained else text,
+        "answer_language": "en",
+        "sentences": [] if abstained else [sentence],
+        "citations": [] if abstained else [citation],
+        "warnings": [],
+        "usage": {"input_tokens": 0, "output_tokens": 0, "n_calls": 0},
+        **values,
+    }
+
+
+def row(item: GoldItem, outcome: Outcome, values: Mapping[str, float], **fields: Any) -> Row:
+    own: dict[str, Any] = {
+        "document": "/articles/tower.txt" if item.answerable else "",
+        "document_language": "zh-Hant" if item.answerable else "",
+        "places": ((PLACE,),) if item.answerable else (),
+        "passages": (passage(),),
+        "answer": said(abstained=outcome in (Outcome.REFUSED, Outcome.ABSTAINED)),
+        "relevance": 0.9,
+        "timings_ms": {"first_event": 1.0, "first_text": 80.0, "total": 100.0, "retrieval": 60.0},
+        **fields,
+    }
+    return Row(item=item, outcome=outcome, values=values, **own)
+
+
+def ranked(recall: float, contains: float, cited: float, *, abstained: bool = False) -> dict[str, float]:
+    return {
+        **{f"recall@{k}": recall for k in (1, 5, 10)},
+        "ndcg@10": recall,
+        "answer.contains": contains,
+        "citation.recall": cited,
+        "abstention.right": float(not abstained),
+    }
+
+
+ROWS = [
+    row(
+        gold("right", lang="ko", question="탑에는 무엇이 걸려 있나요?", tags=("tower",)), Outcome.RIGHT, ranked(1, 1, 1)
+    ),
+    row(gold("wrong", lang="ko"), Outcome.WRONG, ranked(1, 0, 1)),
+    row(gold("unused", lang="ar", question="ماذا يوجد في البرج؟"), Outcome.NOT_USED, ranked(1, 0, 0)),
+    row(
+        gold("refused", lang="ja", question="塔には何がありますか。"), Outcome.REFUSED, ranked(1, 0, 0, abstained=True)
+    ),
+    row(
+        gold("unfound", lang="zh-Hant", question="塔樓裡有什麼？", tags=("塔", "tower")),
+        Outcome.NOT_RETRIEVED,
+        ranked(0, 0, 0),
+    ),
+    row(
+        gold("broken"),
+        Outcome.FAILED,
+        ranked(0, 0, 0, abstained=True),
+        problem="TimeoutError: no answer <b>",
+        answer={},
+        timings_ms={},
+    ),
+    row(gold("cup", "Who won the cup?", answerable=False), Outcome.ABSTAINED, {"abstention.right": 1.0}, relevance=0.1),
+    row(
+        gold("boat", "Who owns the boat?", answerable=False), Outcome.ANSWERED, {"abstention.right": 0.0}, relevance=0.6
+    ),
+]
+
+
+def finished(rows: Sequence[Row] = ROWS, name: str = "2026-11-25-tower", **about: Any) -> FinishedRun:
+    shape = {"gold": "tower.jsonl", "gold_sha256": "0" * 64, "encoder": "embedded", "k": 10, "search": {"dense": 0.7}}
+    told = {"shape": shape, "versions": {"python": "3.11.2"}, "started": "2026-11-25T21:26:50+00:00", **about}
+    return FinishedRun(Path("/runs") / name, told, rows, summarise(rows))
+
+
+def compared(**values: Any) -> Comparison:
+    found = (
+        Difference("recall@5", 6, 0.5, 0.6667, 0.2, 0.4, 2, 1),
+        Difference("support.unsupported", 6, 0.3, 0.1, 0.001, 0.0004, 3, 0),
+        Difference("answer.contains", 6, 0.4, 0.4, 1.0, 1.0, 0, 0),
+        Difference("ndcg@10", 6, 0.7, 0.5, 0.01, 0.03, 0, 4),
+    )
+    changed = (QuestionChange("unfound", "塔樓裡有什麼？", "right", "not retrieved", -0.5),)
+    own: dict[str, Any] = {
+        "before": "2026-11-20-tower",
+        "after": "2026-11-25-tower",
+        "n": 8,
+        "only_before": ("gone",),
+        "only_after": (),
+        "settings": {"k": (5, 10)},
+        "differences": found,
+        "questions": changed,
+    }
+    return Comparison(**(own | values))
+
+
+def tree(page: str) -> Any:
+    # The bytes, as a browser reads them: what cannot be written as UTF-8 must not be in the page.
+    return lxml_html.document_fromstring(page.encode("utf-8"), parser=lxml_html.HTMLParser(encoding="utf-8"))
+
+
+def text_of(element: Any) -> str:
+    return " ".join(element.text_content().split())
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    return as_html(finished(), compared())
+
+
+@pytest.fixture(scope="module")
+def parsed(page: str) -> Any:
+    return tree(page)
+
+
+# The page: numbers
+
+
+def test_a_tile_shows_the_value_the_interval_and_the_n_of_the_summary(parsed: Any) -> None:
+    summary = finished().summary
+    tiles = {tile.get("data-measure"): tile.getparent() for tile in parsed.xpath("//p[@data-measure]")}
+    assert {"recall@5", "ndcg@10", "answer.contains", "citation.recall", "abstention.f1"} <= set(tiles)
+    for measure, tile in tiles.items():
+        found = figure(summary, measure)
+        assert found is not None and found.interval is not None
+        (sure,) = tile.find_class("sure")
+        low, high = summary["intervals"][measure]
+        assert text_of(tile.find_class("value")[0]) == f"{found.value:.3f}"
+        assert text_of(sure) == f"95 % interval {low:.2f}–{high:.2f}, n = {found.n}"
+    # recall@5 by hand: 1 + 1 + 1 + 1 + 0, and 0 of the failed one, over 6.
+    assert text_of(tiles["recall@5"].find_class("value")[0]) == "0.667"
+
+
+def rows_of(parsed: Any, caption: str) -> list[list[str]]:
+    (found,) = [table for table in parsed.iter("table") if text_of(table.find("caption")).startswith(caption)]
+    return [[text_of(one) for one in line.iterchildren()] for line in found.iter("tr")]
+
+
+def test_the_tables_by_group_hold_what_the_summary_holds(parsed: Any) -> None:
+    table = rows_of(parsed, "By language of the question")
+    assert table[0][:3] == ["group", "n", "Evidence found first"]
+    assert [line[:2] for line in table[1:]] == [
+        ["Arabic (ar)", "1"], ["English (en)", "3"], ["Japanese (ja)", "1"], ["Korean (ko)", "2"],
+        ["Traditional Chinese (zh-Hant)", "1"],
+    ]  # fmt: skip
+    assert table[4][2] == "1.000n = 2"  # two questions: their n instead of an interval
+    assert [line[0] for line in rows_of(parsed, "By tag")[1:]] == ["tower", "塔"]
+    assert rows_of(parsed, "By document")[1][:2] == ["/articles/tower.txt", "6"]
+
+
+def test_the_map_of_languages_has_a_table_a_measure_with_the_number_in_each_cell_and_its_n_in_the_title(
+    parsed: Any,
+) -> None:
+    maps = parsed.find_class("heat")
+    assert len(maps) == len(parsed.xpath("//input[@name='heat']")) == 7
+    cells = {cell.get("title"): text_of(cell) for cell in maps[1].iter("td")}
+    assert text_of(maps[1].find(".//caption")) == "Evidence in the first 5 (recall@5)"
+    assert cells["Korean (ko) to Traditional Chinese (zh-Hant): 1.000, n = 2, 95 % interval 1.00–1.00"] == "1.00"
+    assert {text_of(cell) for cell in maps[6].iter("td")} == {"1", "2"}
+    (checked,) = parsed.xpath("//input[@name='heat'][@checked]")
+    assert checked.get("id") == "heat1"
+
+
+def test_the_funnel_counts_every_question_once(parsed: Any) -> None:
+    steps = [(step.n, [(str(outcome), n) for outcome, n in step.lost]) for step in funnel(ROWS)]
+    assert steps == [
+        (6, []), (4, [("failed", 1), ("not retrieved", 1)]), (3, [("refused", 1)]), (2, [("not used", 1)]),
+        (1, [("used, but wrong", 1)]),
+    ]  # fmt: skip
+    assert [(step.n, len(step.lost)) for step in refusals(ROWS)] == [(2, 0), (1, 1)]
+    shown_steps = rows_of(parsed, "Questions that have an answer")
+    assert [line[1:3] + line[4:] for line in shown_steps[1:]] == [
+        ["6", "100%", "–"], ["4", "67%", "1 failed, 1 not retrieved"], ["3", "50%", "1 refused"],
+        ["2", "33%", "1 not used"], ["1", "17%", "1 used, but wrong"],
+    ]  # fmt: skip
+
+
+def test_a_run_of_retrieval_only_ends_its_funnel_at_what_was_found() -> None:
+    rows = [
+        replace(ROWS[0], outcome=Outcome.RETRIEVED, answer={}),
+        replace(ROWS[4], answer={}),
+        replace(ROWS[6], outcome=Outcome.UNJUDGED, answer={}),
+    ]
+    assert [step.n for step in funnel(rows)] == [2, 1]
+    assert refusals(rows) == []
+    parsed = tree(as_html(finished(rows)))
+    assert not parsed.xpath("//section[@id='abstention']")
+    assert text_of(parsed.xpath("//article")[0]).startswith("✗ not retrieved unfound")
+
+
+def test_the_operating_point_is_what_the_run_answered(parsed: Any) -> None:
+    # Of two unanswerable one was answered; of five answerable that were not failed, one was refused.
+    assert operating_point(ROWS) == (0.5, 0.8)
+    said_of_it = parsed.xpath("//desc[@id='trade-off-desc']")[0].text
+    assert said_of_it.endswith("This run answered 80% of the questions that have an answer and 50% of the others.")
+    (plot,) = parsed.xpath("//section[@id='abstention']//svg")
+    assert plot.get("role") == "img" and plot.get("aria-labelledby") == "trade-off-title trade-off-desc"
+
+
+def test_the_histogram_of_latency_counts_every_question_that_did_not_fail() -> None:
+    rows = [replace(ROWS[0], timings_ms={"total": time}) for time in (100.0, 110.0, 120.0, 5000.0)]
+    (plot,) = tree(as_html(finished(rows))).xpath("//section[@id='latency']//svg")
+    counts = [int(title.text.split()[0]) for title in plot.xpath(".//rect/title")]
+    assert sum(counts) == 4
+    assert "half took at most 115 ms" in plot.find("desc").text  # between 110 and 120
+    zero = [replace(ROWS[0], timings_ms={"total": 0.0})]
+    assert "Of 1 questions" in as_html(finished(zero))
+
+
+def test_a_comparison_shows_what_is_more_than_chance_first(parsed: Any) -> None:
+    table = rows_of(parsed, "Measures")
+    assert [line[0] for line in table[1:]] == [
+        "Sentences not borne out support.unsupported", "Order of the passages ndcg@10",
+        "Evidence in the first 5 recall@5", "Answer as expected answer.contains",
+    ]  # fmt: skip
+    # Less is better of unsupported sentences.
+    assert table[1][1:] == ["0.300", "0.100", "▲ better -0.200", "yes", "under 0.001", "3 / 0", "6"]
+    assert table[2][1:] == ["0.700", "0.500", "▼ worse -0.200", "yes", "0.030", "0 / 4", "6"]
+    assert table[4][3] == "= same +0.000"
+    assert rows_of(parsed, "Settings that differ")[1] == ["k", "5", "10"]
+    changed = rows_of(parsed, "Questions that changed (1)")
+    assert changed[1] == ["unfound", "塔樓裡有什麼？", "right", "not retrieved", "▼ worse -0.500"]
+    place = parsed.xpath("//section[@id='differences']//a")[0].get("href").removeprefix("#")
+    assert "unfound" in text_of(parsed.get_element_by_id(place).find(".//summary"))
+
+
+def test_what_was_run_is_told(parsed: Any) -> None:
+    table = dict(rows_of(parsed, "What was run"))
+    assert table["gold"] == "tower.jsonl" and table["started"] == "2026-11-25T21:26:50+00:00"
+    assert (table["encoder"], table["k"], table["search.dense"]) == ("embedded", "10", "0.7")
+    assert dict(rows_of(parsed, "Versions"))["python"] == "3.11.2"
+
+
+# The page: questions
+
+
+def test_the_worst_questions_come_first(parsed: Any) -> None:
+    order = ["broken", "boat", "unfound", "refused", "unused", "wrong", "cup", "right"]
+    assert [one.item.id for one in worst_first(ROWS)] == order
+    assert [text_of(article.find(".//code")) for article in parsed.xpath("//article")] == order
+    assert [article.get("data-outcome") for article in parsed.xpath("//article")][:3] == [
+        "failed", "answered without an answer", "not retrieved",
+    ]  # fmt: skip
+
+
+def test_within_an_outcome_the_lower_measures_come_first() -> None:
+    rows = [
+        replace(ROWS[0], item=gold("a"), values={"answer.f1": 0.5, "support.unsupported": 0.0}),
+        replace(ROWS[0], item=gold("b"), values={"answer.f1": 0.5, "support.unsupported": 1.0}),
+    ]
+    assert [one.item.id for one in worst_first(rows)] == ["b", "a"]  # less is better of unsupported
+
+
+def test_exactly_the_gold_span_is_highlighted(parsed: Any) -> None:
+    marks = {article.find(".//code").text: article.findall(".//mark") for article in parsed.xpath("//article")}
+    assert [mark.text_content() for mark in marks["right"]] == [GOLD]
+    assert marks["cup"] == []
+    (passage_text,) = parsed.xpath("//article[.//code='right']//p[@class='text']")
+    before, behind = text_of(passage_text).split(GOLD)
+    assert before.startswith("[…") and behind.endswith("…]")
+    assert "✓ holds evidence 1" in text_of(passage_text.getparent())
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "marked", "notes"),
+    [
+        (0, AT + 3, "塔樓掛", ["the evidence goes on behind this passage"]),
+        (AT + 3, AT + 20, "著一口金鐘", ["the evidence begins before this passage"]),
+        (AT + 2, AT + 5, "掛著一", ["begins before", "goes on behind"]),
+    ],
+)
+def test_evidence_over_the_edge_of_a_passage_is_marked_as_far_as_it_goes(
+    start: int, end: int, marked: str, notes: list[str]
+) -> None:
+    one = replace(ROWS[0], passages=(passage(start, end),))
+    parsed = tree(as_html(finished([one])))
+    assert [mark.text_content() for mark in parsed.iter("mark")] == [marked]
+    told = " ".join(text_of(note) for note in parsed.find_class("note"))
+    assert all(note in told for note in notes)
+
+
+def test_evidence_of_another_document_is_not_marked() -> None:
+    one = replace(ROWS[0], passages=(passage(doc_id="d2", holds=[]),))
+    assert not list(tree(as_html(finished([one]))).iter("mark"))
+
+
+def test_evidence_that_overlaps_is_marked_once() -> None:
+    found, before, behind = evidence_in(("d", 10, 50), [("d", 5, 20), ("d", 18, 25), ("d", 30, 90), ("e", 10, 50)])
+    assert (found, before, behind) == ([(0, 15), (20, 40)], True, True)
+    told = list(pieces("abcdefghij", [(2, 4), (4, 6)]))
+    assert "".join(piece.text for piece in told if piece.evidence) == "cdef"
+
+
+def test_of_a_long_passage_the_beginning_is_shown_or_what_stands_around_evidence() -> None:
+    text = "".join(f"word{i:04} " for i in range(400))  # 3,600 characters
+    first = list(pieces(text, []))
+    assert [len(piece.text) for piece in first] == [594, 0] and first[1] == Piece("", n_left_out=3006)
+    around = list(pieces(text, [(1800, 1850)]))
+    assert [piece.text for piece in around if piece.evidence] == [text[1800:1850]]
+    assert sum(len(piece.text) + piece.n_left_out for piece in around) == len(text)
+    assert 50 < sum(len(piece.text) for piece in around) < 600
+    whole = list(pieces(text, [(0, len(text))]))
+    assert (len(whole[0].text), whole[0].evidence, whole[1].n_left_out) == (594, True, 3006)
+
+
+def test_a_cut_parts_no_sign_from_its_marks() -> None:
+    text = "กี่" * 400
+    assert unicodedata.category(text[601]) == "Mn"
+    shown_text = next(pieces(text, [])).text
+    assert len(shown_text) in range(590, 601) and text[len(shown_text)] == "ก"
+
+
+def test_an_answer_has_its_markers_as_links_and_its_verdicts_in_words(parsed: Any) -> None:
+    (article,) = parsed.xpath("//article[.//code='right']")
+    (text,) = article.find_class("answer")
+    assert text_of(text) == "A golden bell hangs there. [1] ✓ supported"
+    assert text.find(".//a").get("href") == f"#{article.get('id')}c1"
+    cited = parsed.get_element_by_id(f"{article.get('id')}c1")
+    assert "✓ expected evidence" in text_of(cited)
+    assert cited.find("blockquote").text == DOCUMENT[AT : AT + 4]
+    assert cited.find("blockquote").get("lang") == "zh-Hant"
+    assert f"characters {AT}–{AT + 4}" in text_of(cited)
+
+
+def test_a_sentence_quoted_from_an_article_is_in_the_language_of_the_article() -> None:
+    quoted = said("記事には: 塔樓掛著 [1]", answer_language="ja")
+    quoted["sentences"] = [{"text": "塔樓掛著", "verdict": "partly", "citations": [1]}]
+    parsed = lxml_html.fragment_fromstring(answer_markup(replace(ROWS[0], answer=quoted), "q1"), create_parent=True)
+    (text,) = parsed.find_class("answer")
+    assert text.get("lang") == "ja" and text.find("span").get("lang") == "zh-Hant"
+    assert text_of(text) == "記事には: 塔樓掛著 [1] ◐ partly supported"
+
+
+def test_a_refusal_says_why_and_a_failure_what_went_wrong(parsed: Any) -> None:
+    assert "no passage bears on the question" in text_of(parsed.xpath("//article[.//code='cup']")[0])
+    assert "What went wrong: TimeoutError: no answer <b>" in text_of(parsed.xpath("//article[.//code='broken']")[0])
+
+
+def test_texts_carry_their_language_and_run_in_their_own_direction(parsed: Any) -> None:
+    (asked,) = parsed.xpath("//article[.//code='unused']//bdi[contains(@class, 'asked')]")
+    assert (asked.get("lang"), asked.get("dir")) == ("ar", "auto")
+    evil = tree(as_html(finished([replace(ROWS[0], item=gold("x", lang='en" onclick="x'))])))
+    assert evil.xpath("//bdi[contains(@class, 'asked')]")[0].get("lang") is None
+
+
+def test_at_most_ten_passages_are_shown() -> None:
+    one = replace(ROWS[0], passages=tuple(passage(holds=[]) for _ in range(12)))
+    parsed = tree(as_html(finished([one])))
+    assert len(parsed.xpath("//ol[@class='passages']/li")) == 10
+    assert "2 more passages are not shown." in text_of(parsed.xpath("//article")[0])
+
+
+# The page: what it is made of
+
+
+def test_the_page_names_its_parts_for_those_who_do_not_see_it(parsed: Any) -> None:
+    assert parsed.get("lang") == "en"
+    assert [len(parsed.findall(f".//{name}")) for name in ("main", "header", "nav", "footer", "h1")] == [1] * 5
+    ids = parsed.xpath("//@id")
+    assert len(ids) == len(set(ids))
+    assert all(target in ids for links in parsed.xpath("//@aria-labelledby") for target in links.split())
+    assert all(link.get("href")[1:] in ids for link in parsed.xpath("//nav//a | //a[@class='skip']"))
+    assert all(head.get("scope") in ("col", "row") for head in parsed.iter("th"))
+    assert all(len(table.findall("caption")) == 1 for table in parsed.iter("table"))
+    assert parsed.xpath("//form[@role='search'][@hidden]//output[@aria-live='polite']")
+    assert all(field.getparent().tag == "label" for field in parsed.xpath("//form//select | //form//input"))
+    plots = parsed.xpath("//svg[not(@aria-hidden)]")
+    assert len(plots) == 2 and all(plot.find("title") is not None for plot in plots)
+
+
+def test_the_filter_offers_what_the_questions_have(parsed: Any) -> None:
+    options = {
+        select.get("name"): [option.get("value") for option in select.iter("option")]
+        for select in parsed.iter("select")
+    }
+    assert options["outcome"][:3] == ["", "failed", "answered without an answer"]
+    assert options["language"] == ["", "ar", "en", "ja", "ko", "zh-Hant"]
+    assert options["pair"] == ["", "ar->zh-Hant", "en->zh-Hant", "ja->zh-Hant", "ko->zh-Hant", "zh-Hant->zh-Hant"]
+    assert options["tag"] == ["", "tower", "塔"]
+    (article,) = parsed.xpath("//article[.//code='unfound']")
+    assert (article.get("data-pair"), article.get("data-tag")) == ("zh-Hant->zh-Hant", '["塔", "tower"]')
+    assert "#pair=ko-%3Ezh-Hant" in parsed.xpath("//section[@id='pairs']//a/@href")
+    assert "#outcome=used%2C%20but%20wrong" in parsed.xpath("//section[@id='funnel']//a/@href")
+
+
+def test_the_policy_allows_the_own_style_and_script_and_nothing_else(page: str) -> None:
+    (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', page)
+    rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
+    assert rules["default-src"] == rules["base-uri"] == rules["form-action"] == "'none'"
+    assert rules["img-src"] == "data:"
+    for name in ("style", "script"):
+        (inside,) = re.findall(rf"<{name}>(.*?)</{name}>", page, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(inside.encode()).digest()).decode()
+        assert rules[f"{name}-src"] == f"'sha256-{digest}'"
+    assert "unsafe" not in policy
+
+
+def test_the_page_refers_to_nothing_outside(page: str, parsed: Any) -> None:
+    outside = [link for link in parsed.xpath("//@href") if not link.startswith("#")]
+    assert set(outside) == {"https://example.org/tower"}  # the address of a cited document, which only a click opens
+    assert all(
+        link.get("rel") == "noopener noreferrer nofollow" for link in parsed.xpath("//a[starts-with(@href, 'http')]")
+    )
+    assert not parsed.xpath("//@src | //@srcset | //link | //iframe | //object | //embed | //img | //base | //@action")
+    assert not parsed.xpath("//@style | //@*[starts-with(name(), 'on')]")
+    assert re.findall(r"url\(|@import|xlink|fetch\(|XMLHttpRequest|sendBeacon|WebSocket|importScripts", page) == []
+
+
+def test_the_script_writes_no_markup() -> None:
+    script = (Path(__file__).parent.parent.parent / "eval/report/page.js").read_text("utf-8")
+    assert re.findall(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(|Function\(|</", script) == []
+
+
+def test_the_same_run_gives_the_same_page() -> None:
+    assert as_html(finished(), compared()) == as_html(finished(), compared())
+    assert as_markdown(finished(), compared()) == as_markdown(finished(), compared())
+
+
+def test_a_run_without_questions_has_a_page() -> None:
+    for run in (finished([]), FinishedRun(Path("x"), {}, [], {"n": 0, "failed": 0, "failures": []})):
+        assert "0 questions" in as_html(run)
+        assert "Evaluation" in as_markdown(run)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("fragment", "wanted"),
+    [
+        ("", ["broken", "boat", "unfound", "refused", "unused", "wrong", "cup", "right"]),
+        ("#outcome=used%2C%20but%20wrong", ["wrong"]),
+        ("#language=ko", ["wrong", "right"]),
+        ("#pair=ko-%3Ezh-Hant&outcome=right", ["right"]),
+        ("#tag=%E5%A1%94", ["unfound"]),
+        ("#find=GOLD%C3%88N+b%C3%A9ll", ["boat", "unfound", "unused", "wrong", "right"]),  # accents and case
+        ("#find=%EF%BC%A3%EF%BC%B5%EF%BC%B0", ["cup"]),  # of full width
+        ("#find=%E5%A1%94%E6%A8%93%E8%A3%A1", ["unfound"]),  # within Chinese
+        ("#find=%D8%A7%D9%84%D8%A8%D9%8F%D8%B1%D8%AC", ["unused"]),  # with a vowel point that the question lacks
+        ("#find=supported", []),  # signs of the page are not searched
+        ("#tag=none+such", ["broken", "boat", "unfound", "refused", "unused", "wrong", "cup", "right"]),
+    ],
+)
+def test_the_filter_of_a_link_chooses_the_questions(
+    page: str, tmp_path: Path, fragment: str, wanted: list[str]
+) -> None:
+    browser = shutil.which("chromium")
+    if browser is None:
+        pytest.skip("there is no chromium")
+    (tmp_path / "page.html").write_text(page, "utf-8")
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom"]
+    command = [browser, *flags, f"file://{tmp_path}/page.html{fragment}"]
+    done = subprocess.run(command, capture_output=True, timeout=60, check=True)
+    parsed = tree(done.stdout.decode("utf-8"))
+    seen = [article.find(".//code").text for article in parsed.xpath("//article[not(@hidden)]")]
+    assert seen == wanted
+    n = f"{len(wanted)} of 8 questions shown" if len(wanted) < 8 else "8 questions"
+    assert text_of(parsed.get_element_by_id("shown")) == n
+
+
+# Hostile text
+
+
+def poisoned(text: str) -> tuple[FinishedRun, Comparison]:
+    """A run in which every text is `text`."""
+    item = GoldItem(text, text, text, True, (text,), (Evidence(text, text),), (text,))
+    answer = said(text + " [1]", answer_language=text, reason=text, warnings=[text])
+    answer["citations"] = [
+        {**answer["citations"][0], "source": text, "title": text, "language": text, "quote": text, "url": text}
+    ]
+    answer["sentences"] = [{"text": text, "verdict": text, "citations": [1]}]
+    found = passage(text=text, source=text, title=text, language=text, start=0, end=len(text), url=text)
+    one = Row(
+        item=item,
+        outcome=Outcome.FAILED,
+        document=text,
+        document_language=text,
+        places=((("d1", 1, 4),),),
+        passages=(found,),
+        answer=answer,
+        values={"recall@5": 0.5},
+        timings_ms={"total": 1.0},
+        problem=text,
+    )
+    about = {"shape": {text: text, "gold": text}, "versions": {text: text}, "started": text}
+    run = FinishedRun(Path(f"/runs/{text.replace('/', '').replace(chr(0), '')}"), about, [one], summarise([one]))
+    changes = (QuestionChange(text, text, text, text, -1.0),)
+    return run, compared(before=text, after=text, settings={text: (text, [text])}, questions=changes)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_text_stays_text(text: str) -> None:
+    page = as_html(*poisoned(text))
+    parsed = tree(page)
+    plain = tree(as_html(*poisoned("plain")))
+    # The same elements with the same attributes as of a run of plain words, but for `lang`, which only tags get,
+    # and sentences, whose own language is that of no article then.
+    assert elements(parsed) == elements(plain)
+    assert not parsed.xpath("//@*[starts-with(name(), 'on')]")
+    assert len(parsed.xpath("//script")) == 1
+    wanted = " ".join(shown(text).split())
+    (asked,) = parsed.xpath("//bdi[contains(@class, 'asked')]")
+    assert text_of(asked) == wanted
+    assert parsed.xpath("//article/@data-language")[0] == shown(text)
+    assert not [link for link in parsed.xpath("//@href") if not link.startswith("#")]
+
+
+def elements(parsed: Any) -> list[tuple[str, list[str]]]:
+    """Every element and the names of its attributes, in order; what depends on a language is left out."""
+    return [
+        (str(one.tag), sorted(set(one.attrib) - {"lang", "rel"}))
+        for one in parsed.iter()
+        if one.tag not in ("span", "a", "small", "mark") and one.get("class") != "interval"
+    ]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_no_character_that_drives_a_reader_is_left(text: str) -> None:
+    for made in (as_html(*poisoned(text)), as_markdown(*poisoned(text))):
+        assert (
+            re.findall(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", made)
+            == []
+        )
+
+
+def test_what_turns_text_around_is_named() -> None:
+    assert shown("a\u202eb\u2066c\u200fd\x1b[0m\r\ne\ud800") == "a⟨U+202E⟩b⟨U+2066⟩cd⟨U+001B⟩[0m\ne⟨U+D800⟩"
+    assert shown("نعم\u200cها 👩‍🚀 กี่") == "نعم\u200cها 👩‍🚀 กี่"  # joiners are part of words
+
+
+@pytest.mark.parametrize(
+    ("address", "linked"),
+    [
+        ("https://example.org/a?b=c&d", True),
+        ("http://example.org", True),
+        ("javascript:alert(1)", False),
+        ("JavaScript:alert(1)", False),
+        ("java\nscript:alert(1)", False),
+        ("https://exa\tmple.org", False),
+        (" https://example.org", False),
+        ("data:text/html,x", False),
+        ("file:///etc/passwd", False),
+        ("//example.org", False),
+        ("https:///x", False),
+        ("http://[", False),
+        ("", False),
+    ],
+)
+def test_only_addresses_of_the_web_are_links(address: str, linked: bool) -> None:
+    made = lxml_html.fragment_fromstring(link("title <b>", address), create_parent=True)
+    assert text_of(made) == "title <b>"
+    assert [one.get("href") for one in made.iter("a")] == ([address] if linked else [])
+
+
+def test_text_is_escaped_wherever_it_enters_markup() -> None:
+    made = el("p", "<b>", el("i", "&"), class_='"x', title="<", data_n=0, hidden=True, id=None)
+    assert made == '<p class="&quot;x" title="&lt;" data-n="0" hidden>&lt;b&gt;<i>&amp;</i></p>'
+    # What is put together by other means is plain text again.
+    assert joined([made + "<b>"]).startswith("&lt;p") and isinstance(joined([]), Markup)
+
+
+# Size
+
+
+def test_a_thousand_questions_stay_under_fifteen_megabytes() -> None:
+    text = "漢字" * 400
+    many = [
+        replace(
+            ROWS[i % len(ROWS)],
+            item=replace(ROWS[i % len(ROWS)].item, id=f"q{i}"),
+            passages=tuple(passage(holds=[], text=text, start=10_000 * n) for n in range(10)),
+        )
+        for i in range(1000)
+    ]
+    page = as_html(FinishedRun(Path("big"), {}, many, finished().summary))
+    assert len(page.encode()) < 15_000_000
+    assert page.count("<article") == 1000
+    assert len(as_markdown(FinishedRun(Path("big"), {}, many, finished().summary))) < 60_000
+
+
+def test_of_very_many_questions_the_worst_are_shown() -> None:
+    many = [replace(ROWS[0], item=gold(f"q{i:04}"), passages=()) for i in range(2000)]
+    page = as_html(FinishedRun(Path("big"), {}, [*many, ROWS[4]], finished().summary))
+    assert page.count("<article") == 2000
+    assert "Of 2,001 questions the worst 2,000 are shown." in page
+    assert tree(page).xpath("//article")[0].get("data-outcome") == "not retrieved"
+
+
+# Markdown
+
+
+def test_the_comment_has_the_numbers_of_the_summary() -> None:
+    text = as_markdown(finished(), compared())
+    low, high = finished().summary["intervals"]["recall@5"]
+    assert f"| **Evidence in the first 5** `recall@5` | 0.667 | {low:.2f}–{high:.2f} | 6 |" in text
+    assert "| Korean (ko) | 2 | 1.000 (n = 2) |" in text
+    assert "| a passage with the evidence was found | 4 | 1 failed, 1 not retrieved |" in text
+    assert "| rightly refused | 1 | 1 answered without an answer |" in text
+    better = "| 0.300 | 0.100 | **▲ better -0.200** | **yes** | under 0.001 | 3 / 0 | 6 |"
+    worse = "| 0.700 | 0.500 | **▼ worse -0.200** | **yes** | 0.030 | 0 / 4 | 6 |"
+    assert 0 < text.index(better) < text.index(worse) < text.index("▲ better +0.167")
+    assert "| ▼ worse -0.500 | unfound | 塔樓裡有什麼？ | right → not retrieved |" in text
+    assert "What changed" not in as_markdown(finished())
+
+
+def test_every_row_of_a_table_has_the_cells_of_its_head() -> None:
+    for text in ("plain", *HOSTILE):
+        widths: list[int] = []
+        for line in as_markdown(*poisoned(text)).split("\n"):
+            if line.startswith("| "):
+                widths.append(line.count("|"))
+            else:
+                assert len(set(widths)) <= 1
+                widths = []
+            # Nothing that begins a line is from the run, so none of it can begin a heading, a list or a quotation.
+            assert re.match(r"[-+>]|\d+[.)]\s|<|`{3}|~{3}| {4}", line) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "made"),
+    [
+        ("a|b", "a&#124;b"),
+        ("`code`", "&#96;code&#96;"),
+        ("<b>&amp;", "&#60;b&#62;&#38;&#8203;amp;"),
+        ("@team", "@&#8203;team"),
+        ("see #12", "see &#35;&#8203;12"),
+        ("GH-12", "GH-&#8203;12"),
+        ("https://evil.example", "https:&#8203;//evil.example"),
+        ("www.evil.example", "www.&#8203;evil.example"),
+        ("[x](y) ![i](u)", "&#91;x&#93;(y) !&#91;i&#93;(u)"),
+        ("**b** __u__ ~~s~~ \\", "&#42;&#42;b&#42;&#42; &#95;&#95;u&#95;&#95; &#126;&#126;&#8203;s&#126;&#126; &#92;"),
+        ("two\nlines\r\n\tmore", "two lines more"),
+        ("\u202eevil", "⟨U+202E⟩evil"),
+        ("한국어 العربية", "한국어 العربية"),
+    ],
+)
+def test_a_cell_is_words_only(text: str, made: str) -> None:
+    assert cell(text) == made
+
+
+def test_a_cell_is_never_longer_than_asked_and_cut_between_entities() -> None:
+    for n in range(1, 60):
+        made = cell("@|" * 40, n)
+        assert len(made) <= n + 1  # and the sign that something is missing
+        assert re.fullmatch(r"(@(&#8203;)?|&#124;)*…", made)
+
+
+def test_a_comment_is_short_enough_whatever_comes() -> None:
+    evil = "|@a#1`<" * 5_000
+    changes = tuple(QuestionChange(evil, evil, evil, evil, 1.0) for _ in range(500))
+    settings = {f"{i}{evil}": (evil, evil) for i in range(500)}
+    differences = tuple(Difference(evil, 1, 0.0, 1.0, 0.0, 0.0, 1, 0) for _ in range(500))
+    items = [replace(ROWS[0], item=replace(gold(f"{i}"), lang=f"{i}{evil}")) for i in range(50)]
+    run = finished(items, name="x" * 5_000)
+    text = as_markdown(run, compared(before=evil, questions=changes, settings=settings, differences=differences))
+    assert len(text) < 60_000
+    assert "Questions that changed" in text or "too long for a comment" in text
+
+
+# Terminal
+
+
+def test_the_table_shows_intervals_counts_and_what_else_was_measured() -> None:
+    summary = summarise(ROWS, price=(1.0, 2.0))
+    lines = as_table(summary).split("\n")
+    assert lines[0].split() == ["n", "recall@1", "recall@5", "recall@10", "ndcg@10", "answer", "cited"]
+    assert lines[1].split() == ["all", "6", "0.667", "0.667", "0.667", "0.667", "0.167", "0.333"]
+    low, high = summary["intervals"]["recall@5"]
+    assert lines[2].split()[4] == f"{low:.2f}-{high:.2f}"
+    text = "\n".join(lines)
+    assert re.search(r"^ko +2 +1\.000", text, re.MULTILINE)
+    assert re.search(r"^ko->zh-Hant +2 +1\.000", text, re.MULTILINE)
+    assert re.search(r"^abstention +precision 0\.500  recall 0\.500  f1 0\.500 \(", text, re.MULTILINE)
+    counts = "right 1  rightly refused 1  used, but wrong 1  not used 1  refused 1  not retrieved 1"
+    assert re.search(rf"^outcomes +{counts}", text, re.MULTILINE)
+    assert re.search(r"^failed +1 of 8$", text, re.MULTILINE)
+    assert "  broken: TimeoutError: no answer <b>" in lines
+
+
+def test_no_line_of_the_table_is_wider_than_a_terminal_and_wide_signs_are_two_columns() -> None:
+    rows = [
+        replace(
+            one,
+            item=replace(one.item, id=f"{one.item.id}漢字" * 9, tags=("漢字とかな交じりの長い札", "kurz")),
+            problem="長い問題" * 60,
+        )
+        for one in ROWS
+    ]
+    lines = as_table(summarise(rows)).split("\n")
+    assert max(map(columns_of, lines)) <= 100
+    tags = [line for line in lines if line.startswith(("漢字とかな", "kurz"))]
+    assert len(tags) == 2
+    # The numbers of both stand in the same columns.
+    assert len({columns_of(line[: line.rindex("0.")]) for line in tags}) == 1
+
+
+def test_columns_are_those_of_a_terminal() -> None:
+    assert [columns_of(text) for text in ("abc", "漢字", "한국", "e\u0301", "กี่", "ﾊﾝ")] == [3, 4, 4, 1, 1, 2]
+    assert fitted("漢字漢字", 6) == "漢字… " and fitted("ab", 4) == "ab  "
+    assert list(wrapped("漢" * 60, "  ")) == ["  " + "漢" * 49, "    " + "漢" * 11]
+
+
+def test_a_table_of_a_summary_without_intervals_is_made_too() -> None:
+    bare = {
+        "n": 2, "n_answerable": 1, "recall@1": 0.5, "by_language": {}, "by_language_pair": {},
+        "latency_ms": {"p50": 1.0, "p95": 2.0}, "failed": 0, "failures": [],
+    }  # fmt: skip
+    assert as_table(bare).split("\n")[:2] == [f"{'':22}      n  recall@1", f"{'all':22}      1     0.500"]
