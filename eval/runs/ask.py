@@ -7,7 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any
 
@@ -31,6 +31,7 @@ from rag.as_json import answer_json, passage_json
 from rag.chain import Chain
 from rag.citations import without_markers
 from rag.events import Delta, Done, Failed
+from rag.verify.judges import AnswerGrader
 
 K = 10  # passages a question that the ranking measures look at
 
@@ -41,6 +42,7 @@ def ask_all(
     *,
     retrieval_only: bool = False,
     n_workers: int = 1,
+    grader: AnswerGrader | None = None,
     on_row: Callable[[Row], None] | None = None,
 ) -> list[Row]:
     """A row of each question, in order.
@@ -50,13 +52,15 @@ def ask_all(
         items: The questions.
         retrieval_only: Look for passages only, and answer nothing.
         n_workers: Questions that are asked at once, each in a thread: worth it for a model that runs elsewhere.
+        grader: Also grades the answers, as `judge.correct`; needs a model and is apart from what is computed.
         on_row: Given each row when it is there, in any order, one at a time.
     """
     corpus = Corpus(chain.backend)
     ask = _retrieve if retrieval_only else _answer
 
     def row(item: GoldItem) -> Row:
-        return _row(item, corpus, lambda: ask(chain, item), retrieval_only=retrieval_only)
+        found = _row(item, corpus, lambda: ask(chain, item), retrieval_only=retrieval_only)
+        return found if grader is None else _graded(found, grader)
 
     rows: list[Row] = []
     with ThreadPoolExecutor(max(1, n_workers)) as pool:
@@ -65,6 +69,15 @@ def ask_all(
             if on_row is not None:
                 on_row(one)
     return rows
+
+
+def _graded(row: Row, grader: AnswerGrader) -> Row:
+    """`row` with the grade of its answer, where it has one to be graded; a refusal is no answer, and graded 0."""
+    if row.problem or not row.answer or not (row.item.answerable and row.item.answers):
+        return row
+    refused = row.abstained
+    grade = 0.0 if refused else grader.grade(row.item.question, row.item.answers, row.answer["answer"])
+    return row if math.isnan(grade) else replace(row, values={**row.values, "judge.correct": grade})
 
 
 class Corpus:

@@ -15,6 +15,7 @@ from eval.runs.folder import FinishedRun, RunFolder, finished_runs, is_unfinishe
 from eval.runs.rows import Row
 from eval.runs.summary import summarise
 from rag.chain import Chain
+from rag.verify.judges import AnswerGrader
 
 RUNS = "runs"  # the folder of runs, in the folder of their index
 
@@ -27,6 +28,7 @@ def run_gold(
     *,
     retrieval_only: bool = False,
     n_workers: int = 1,
+    grader: AnswerGrader | None = None,
     price: tuple[float, float] | None = None,
     on_row: Callable[[Row], None] | None = None,
 ) -> FinishedRun:
@@ -39,6 +41,7 @@ def run_gold(
         folder: Where the run is kept; nowhere by default.
         retrieval_only: Look for passages only.
         n_workers: Questions that are asked at once.
+        grader: Also grades the answers.
         price: Of a million tokens read and written.
         on_row: Told of each row, those that are there already among them.
 
@@ -59,7 +62,7 @@ def run_gold(
         if on_row is not None:
             on_row(row)
     missing = [item for item in items if item.id not in there]
-    asked = ask_all(chain, missing, retrieval_only=retrieval_only, n_workers=n_workers, on_row=add)
+    asked = ask_all(chain, missing, retrieval_only=retrieval_only, n_workers=n_workers, grader=grader, on_row=add)
     rows = {**there, **{row.item.id: row for row in asked}}
     ordered = [rows[item.id] for item in items]
     summary = summarise(ordered, price)

@@ -19,7 +19,7 @@ from eval.runs.rows import ANSWER, CITATION, RANKING, Row
 
 Floats = NDArray[np.float64]
 
-OTHERS = ("support.unsupported", "language.right", "abstention.right")
+OTHERS = ("support.unsupported", "language.right", "abstention.right", "judge.correct")
 MEASURES = (*RANKING, *ANSWER, *CITATION, *OTHERS)
 LOWER_IS_BETTER = frozenset({"support.unsupported"})
 
@@ -129,6 +129,8 @@ def flat(group: Mapping[str, Any]) -> dict[str, float]:
     for name, value in group.items():
         if name in RANKING:
             found[name] = value
-        elif name in ("answer", "citation", "support", "language", "abstention") and isinstance(value, Mapping):
+        elif name in ("answer", "citation", "support", "language", "abstention", "judge") and isinstance(
+            value, Mapping
+        ):
             found |= {f"{name}.{key}": number for key, number in value.items() if isinstance(number, float | int)}
     return found

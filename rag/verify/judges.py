@@ -6,6 +6,8 @@ a yes gains nothing by it, and a judge that is wrong costs a mark, never a false
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
@@ -15,7 +17,7 @@ import regex
 from index.backends.base import StoredPassage
 from rag.answerers.models import Completer, ModelLimits, load_chat_model
 from rag.errors import ModelFailed
-from rag.prompts import judge_prompts
+from rag.prompts import grade_prompts, judge_prompts
 from rag.verify.support import Support, Verdict
 
 if TYPE_CHECKING:
@@ -68,11 +70,34 @@ class ModelJudge:
             said = self._model.complete(*judge_prompts(statement, premise))
         except ModelFailed:
             return Judgement.NONE
-        word = regex.search(r"\p{L}+", said)
-        return _WORDS.get(word.group().upper() if word else "", Judgement.NONE)
+        return _first_word(said)
+
+
+def _first_word(said: str) -> Judgement:
+    """What the first word of a reply says."""
+    word = regex.search(r"\p{L}+", said)
+    return _WORDS.get(word.group().upper() if word else "", Judgement.NONE)
 
 
 _WORDS = {"YES": Judgement.ENTAILED, "PARTLY": Judgement.NEUTRAL, "NO": Judgement.CONTRADICTED}
+
+
+class AnswerGrader:
+    """Any LangChain chat model as a grader of answers, for measuring; not part of an answer's verdicts."""
+
+    def __init__(self, model: BaseChatModel, limits: ModelLimits | None = None) -> None:
+        self._model = Completer(model, limits)
+
+    def grade(self, question: str, expected: Sequence[str], answer: str) -> float:
+        """1 where the answer gives an expected one, 0.5 in part, 0 where not; NaN where the model does not say."""
+        try:
+            said = self._model.complete(*grade_prompts(question, expected, answer))
+        except ModelFailed:
+            return math.nan
+        return _GRADES.get(_first_word(said), math.nan)
+
+
+_GRADES = {Judgement.ENTAILED: 1.0, Judgement.NEUTRAL: 0.5, Judgement.CONTRADICTED: 0.0}
 
 
 def load_judge(name: str) -> Judge:

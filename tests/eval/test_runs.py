@@ -20,8 +20,9 @@ from rag.answer import AnswerSentence
 from rag.answerers.base import Draft, Task, close_sentence, finish, say
 from rag.chain import Chain, ChainSettings
 from rag.events import Event
-from rag.testing import HashEncoder
+from rag.testing import HashEncoder, ScriptedChatModel
 from rag.verify import Verdict
+from rag.verify.judges import AnswerGrader
 
 ROOT = Path(__file__).parent.parent.parent
 ALWAYS = ChainSettings(min_relevance=0.0)
@@ -337,6 +338,21 @@ def test_the_tokens_and_what_they_cost_are_summed_up(chain: Chain) -> None:
         "input_tokens": 3_000, "output_tokens": 200, "n_calls": 2, "cost": 0.0019, "cost_per_question": 0.00095,
     }  # fmt: skip
     assert "cost" not in summarise(rows)["usage"]
+
+
+def test_answers_are_graded_where_that_is_asked_for_and_refusals_are_none(chain: Chain) -> None:
+    model = ScriptedChatModel(script=["YES"])
+    rows = {row.item.id: row for row in ask_all(chain, GOLD, grader=AnswerGrader(model))}
+    grades = {id: row.values.get("judge.correct") for id, row in rows.items()}
+    # cup and arrived have no answer to be graded; station and long failed.
+    assert grades == {"cranes": 1.0, "bell": 1.0, "station": None, "cup": None, "arrived": None, "long": None}
+    assert len(model.calls) == 2
+    silent = Chain(chain.backend, chain.encoder, settings=ChainSettings(min_relevance=1.0))
+    (refused,) = ask_all(silent, GOLD[:1], grader=AnswerGrader(model))
+    assert (refused.values["judge.correct"], len(model.calls)) == (0.0, 2)
+    assert summarise(list(rows.values()))["judge"] == {"correct": 1.0}
+    (unsaid,) = ask_all(chain, GOLD[:1], grader=AnswerGrader(ScriptedChatModel(script=["?"])))
+    assert "judge.correct" not in unsaid.values
 
 
 def test_the_curve_of_abstention_is_of_the_relevances(chain: Chain) -> None:

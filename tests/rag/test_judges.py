@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from rag.errors import ModelUnavailable
 from rag.events import Done
 from rag.testing import Piece, ScriptedChatModel
 from rag.verify import Support, Verdict
-from rag.verify.judges import EntailmentJudge, Judgement, ModelJudge, judged, load_judge
+from rag.verify.judges import AnswerGrader, EntailmentJudge, Judgement, ModelJudge, judged, load_judge
 
 MakePassage = Callable[..., ScoredPassage]
 MakeResult = Callable[..., SearchResult]
@@ -148,6 +149,21 @@ def test_a_judge_is_told_what_is_quotation_and_what_is_not() -> None:
     assert fence in system
     assert asked.splitlines()[0] == fence == asked.splitlines()[4]
     assert asked.endswith("\n\nStatement: One statement.")
+
+
+@pytest.mark.parametrize(
+    ("reply", "grade"),
+    [(["YES"], 1.0), (["partly."], 0.5), (["No"], 0.0), (["Well"], None), ([RuntimeError("x")], None)],
+)
+def test_a_chat_model_grades_an_answer_by_one_word(reply: list[Piece], grade: float | None) -> None:
+    model = ScriptedChatModel(script=reply)
+    found = AnswerGrader(model, ModelLimits(n_retries=0)).grade("When?", ["1861", "in 1861"], "It was\n1861. [1]")
+    assert math.isnan(found) if grade is None else found == grade
+    system, asked = (str(message.content) for message in model.calls[0])
+    fence, question, *expected, answer, last = asked.splitlines()
+    assert fence == last and fence in system
+    assert (question, answer) == ("Question: When?", "Answer: It was 1861. [1]")
+    assert expected == ["Expected answer: 1861", "Expected answer: in 1861"]
 
 
 FOUND = Support(0, 10, 0.8, ())

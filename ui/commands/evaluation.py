@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from eval.runs.compare import Comparison
     from eval.runs.folder import FinishedRun
     from eval.runs.sweep import Variant
+    from rag.verify.judges import AnswerGrader
 
 ReportOption = Annotated[
     Path | None, typer.Option("--report", metavar="FILE.html", help="Also write a report: one page, self-contained.")
@@ -74,6 +75,10 @@ def run(
     price: Annotated[
         str | None, typer.Option(metavar="IN,OUT", help="What a million tokens read and written cost, for the summary.")
     ] = None,
+    grade_with: Annotated[
+        str | None,
+        typer.Option(metavar="PROVIDER:NAME", help="A chat model that also grades the answers, as judge.correct."),
+    ] = None,
     workers: WorkersOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -94,7 +99,8 @@ def run(
     for path in held_against:
         _read(path)  # before the work, not after it
     chain = open_chain(config, None if no_cache or no_keep else runs / "answers.sqlite")
-    shape = shape_of(chain, gold, items, _named(config, retrieval_only=retrieval_only))
+    named = _named(config, retrieval_only=retrieval_only) | ({"grader": grade_with} if grade_with else {})
+    shape = shape_of(chain, gold, items, named)
     folder = None if no_keep else to or _folder(runs, gold, shape)
     with counter(len(items), "questions") as tick:
         done = run_gold(
@@ -104,6 +110,7 @@ def run(
             folder,
             retrieval_only=retrieval_only,
             n_workers=workers or (4 if config.model else 1),
+            grader=_grader(grade_with),
             price=prices,
             on_row=lambda row: tick(),
         )
@@ -246,6 +253,15 @@ def _folder(runs: Path, gold: Path, shape: dict[str, Any]) -> Path | None:
     except OSError as error:
         say(f"warning: nothing of the run is kept: {runs} ({error.strerror}); to mend: name a folder with --run DIR")
         return None
+
+
+def _grader(spec: str | None) -> AnswerGrader | None:
+    if spec is None:
+        return None
+    from rag.answerers.models import load_chat_model
+    from rag.verify.judges import AnswerGrader
+
+    return AnswerGrader(load_chat_model(spec))
 
 
 def _prices(text: str | None) -> tuple[float, float] | None:
