@@ -60,7 +60,8 @@ def sure(found: Figure) -> str:
 
 def number(value: float) -> str:
     """A measure as it is shown everywhere."""
-    return f"{value:.3f}"
+    # A summary holds four decimals: what is not rounded yet must not differ from it by being rounded only once.
+    return f"{round(value, 4):.3f}"
 
 
 def between(interval: tuple[float, float]) -> str:

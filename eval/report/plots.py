@@ -11,6 +11,7 @@ from eval.report.markup import Markup, el
 _SIDE, _LEFT, _RIGHT, _TOP, _BOTTOM = 260, 64, 24, 14, 44
 _WIDE, _HIGH = 420, 200
 _N_BINS = 24
+_LABEL = 130  # as wide as a label may be
 
 
 def trade_off_svg(curve: Sequence[Mapping[str, Any]], here: tuple[float, float] | None) -> Markup:
@@ -97,12 +98,16 @@ def latency_svg(times_ms: Sequence[float], p50: float, p95: float) -> Markup:
         *axis,
         _text("time of an answer; bars count questions", _LEFT + _WIDE / 2, y(0) + 36, "middle"),
     ]
-    for name, time, down in (("half within", p50, 14), ("95 % within", p95, 0)):
-        anchor, aside = ("end", -4) if x(time) > _LEFT + _WIDE / 2 else ("start", 4)
-        parts += [
-            el("path", class_="line", d=f"M{x(time):.1f} {y(0):.1f}V{_TOP + down - 8}"),
-            _text(f"{name} {_ms(time)}", x(time) + aside, _TOP + down, anchor, "strong"),
-        ]
+    # Each label on the side away from the other, if there is room; the labels over the lines.
+    sides = ("end" if x(p50) > _LEFT + _LABEL else "start", "start" if x(p95) < _LEFT + _WIDE - _LABEL else "end")
+    marked = (("half within", p50, 14, sides[0]), ("95 % within", p95, 0, sides[1]))
+    parts += [
+        el("path", class_="line", d=f"M{x(time):.1f} {y(0):.1f}V{_TOP + down - 8}") for _, time, down, _ in marked
+    ]
+    parts += [
+        _text(f"{name} {_ms(time)}", x(time) + (4 if side == "start" else -4), _TOP + down, side, "strong")
+        for name, time, down, side in marked
+    ]
     said = f"Of {len(times_ms)} questions, half took at most {_ms(p50)}, and 95 % at most {_ms(p95)}."
     return _svg("latency", "How long an answer took", said, _LEFT + _WIDE + _RIGHT, _TOP + 20 + _HIGH + _BOTTOM, *parts)
 

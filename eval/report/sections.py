@@ -39,8 +39,9 @@ def headline(run: FinishedRun) -> Markup:
     n = f"of {summary.get('n', len(run.rows)):,} questions"
     tiles.append(_plain_tile("Failed", f"{summary.get('failed', 0):,}", n, meaning))
     said = (
-        "Measures are between 0 and 1, and n questions were measured. Other questions of the kind would give a number"
-        " within the 95 % interval, 95 times of 100. Where all came out alike it has no width, which is no certainty."
+        "Measures are between 0 and 1, and n questions were measured. Within the 95 % interval the number could as well"
+        " lie if other questions of the kind had been asked. Where all came out alike it has no width, which is no"
+        " certainty."
     )
     return section("summary", "In short", said, el("ul", *tiles, class_="tiles"))
 
