@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from ui.commands import asking, corpus, evaluation, gold
+from ui.commands import asking, corpus, evaluation, gold, settings
 from ui.terminal import out, say, use_utf8
 
 app = typer.Typer(
@@ -38,6 +38,7 @@ app.command()(asking.search)
 app.command()(asking.ask)
 app.command()(asking.serve)
 app.add_typer(evaluating, name="eval")
+app.command()(settings.config)
 app.command()(asking.demo)
 
 evaluating.command()(evaluation.run)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import tomllib
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, get_type_hints
 
 from index.encoders import DEFAULT_ENCODER
+from ui.server.settings import ServerSettings, Site
 
 CONFIG_FILE = "dragoman.toml"
 ALIASES_FILE = "aliases.toml"
 _GREATEST = {"k": 1_000, "port": 65_535, "max_file_mb": 2**20}  # of the settings that are numbers
+_TABLES = ("server", "sites")  # of dragoman.toml
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,11 +33,20 @@ class Config:
     host: str = "127.0.0.1"
     port: int = 7860
     max_file_mb: int = 64
+    server: ServerSettings = field(default_factory=ServerSettings)
 
     @property
     def new_encoder(self) -> str:
         """Name of the encoder for a new index."""
         return self.encoder or DEFAULT_ENCODER
+
+
+class Setting(NamedTuple):
+    """A setting as it holds, and who said so."""
+
+    name: str
+    value: Any
+    source: str  # a flag, a variable of the environment, dragoman.toml, or "default"
 
 
 def load_config(**flags: Any) -> Config:
@@ -43,19 +55,55 @@ def load_config(**flags: Any) -> Config:
     Raises:
         ValueError: dragoman.toml or a DRAGOMAN_ variable cannot be used; the message names it.
     """
-    known = {field.name for field in fields(Config)}
-    values = _from_file(known)
+    return _read(flags)[0]
+
+
+def explained_config(**flags: Any) -> list[Setting]:
+    """Every setting of the session, its value, and where that comes from.
+
+    Raises:
+        ValueError: As `load_config` does.
+    """
+    config, sources = _read(flags)
+    shown = [
+        Setting(one.name, getattr(config, one.name), sources.get(one.name, "default"))
+        for one in fields(Config)
+        if one.name != "server"
+    ]
+    for one in fields(ServerSettings):
+        if one.name != "sites":
+            name = f"server.{one.name}"
+            shown.append(Setting(name, getattr(config.server, one.name), sources.get(name, "default")))
+    for key, site in config.server.sites.items():
+        shown += [
+            Setting(f"sites.{key}.{one.name}", getattr(site, one.name), CONFIG_FILE)
+            for one in fields(Site)
+            if one.name != "key"
+        ]
+    return shown
+
+
+def _read(flags: Mapping[str, Any]) -> tuple[Config, dict[str, str]]:
+    """The settings, and the source of each that is not the default."""
+    content = _content()
+    known = [one.name for one in fields(Config) if one.name != "server"]
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
     for name in known:
-        text = os.environ.get(f"DRAGOMAN_{name.upper()}")
-        if text:
-            values[name] = _convert(name, text, f"DRAGOMAN_{name.upper()}")
-    values |= {name: value for name, value in flags.items() if value is not None}
+        if name in content:
+            values[name], sources[name] = _convert(name, content[name], CONFIG_FILE), CONFIG_FILE
+        variable = f"DRAGOMAN_{name.upper()}"
+        if os.environ.get(variable):
+            values[name], sources[name] = _convert(name, os.environ[variable], variable), variable
+        if flags.get(name) is not None:
+            values[name], sources[name] = flags[name], f"--{name.replace('_', '-')}"
     if "aliases" not in values and Path(ALIASES_FILE).is_file():
-        values["aliases"] = Path(ALIASES_FILE)
-    return Config(**values)
+        values["aliases"], sources["aliases"] = Path(ALIASES_FILE), f"{ALIASES_FILE} is here"
+    values["server"] = _server(content, sources)
+    return Config(**values), sources
 
 
-def _from_file(known: set[str]) -> dict[str, Any]:
+def _content() -> dict[str, Any]:
     path = Path(CONFIG_FILE)
     if not path.is_file():
         return {}
@@ -63,10 +111,72 @@ def _from_file(known: set[str]) -> dict[str, Any]:
         content = tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not valid TOML ({error}); to mend: correct or remove it") from error
-    unknown = sorted(key for key in content if key not in known)
+    known = {one.name for one in fields(Config)} | set(_TABLES)
+    _check_known(content, known, CONFIG_FILE)
+    for table in _TABLES:
+        if not isinstance(content.get(table, {}), dict):
+            raise ValueError(f"{path}: {table} is {content[table]!r}; expected: a table, as [{table}]")
+    return content
+
+
+def _server(content: Mapping[str, Any], sources: dict[str, str]) -> ServerSettings:
+    """The table [server], its variables DRAGOMAN_SERVER_..., and the tables [sites.KEY]."""
+    table = content.get("server", {})
+    hints = get_type_hints(ServerSettings)
+    own = [one for one in fields(ServerSettings) if one.name != "sites"]
+    _check_known(table, {one.name for one in own}, f"{CONFIG_FILE}, [server]")
+    values: dict[str, Any] = {}
+    for one in own:
+        name, variable = f"server.{one.name}", f"DRAGOMAN_SERVER_{one.name.upper()}"
+        if one.name in table:
+            values[one.name] = _of_kind(one, hints, table[one.name], f"{CONFIG_FILE}, [server]")
+            sources[name] = CONFIG_FILE
+        if os.environ.get(variable):
+            values[one.name] = _of_kind(one, hints, _split(os.environ[variable], hints[one.name]), variable)
+            sources[name] = variable
+    sites = {key: _site(key, table) for key, table in content.get("sites", {}).items()}
+    return ServerSettings(**values, sites=sites)
+
+
+def _site(key: str, table: Any) -> Site:
+    where = f"{CONFIG_FILE}, [sites.{key}]"
+    if not isinstance(table, dict):
+        raise ValueError(f"{where} is {table!r}; expected: a table")
+    own = [one for one in fields(Site) if one.name != "key"]
+    _check_known(table, {one.name for one in own}, where)
+    missing = [one.name for one in own if one.default is MISSING and one.name not in table]
+    if missing:
+        raise ValueError(f"{where} lacks {', '.join(missing)}")
+    hints = get_type_hints(Site)
+    return Site(key=key, **{one.name: _of_kind(one, hints, table[one.name], where) for one in own if one.name in table})
+
+
+def _check_known(table: Mapping[str, Any], known: set[str], where: str) -> None:
+    unknown = sorted(key for key in table if key not in known)
     if unknown:
-        raise ValueError(f"{path} has unknown keys {', '.join(unknown)}; expected: {', '.join(sorted(known))}")
-    return {name: _convert(name, value, str(path)) for name, value in content.items()}
+        raise ValueError(f"{where} has unknown keys {', '.join(unknown)}; expected: {', '.join(sorted(known))}")
+
+
+def _split(text: str, kind: Any) -> Any:
+    """A variable's text as TOML would have it."""
+    if kind is bool:
+        return {"true": True, "1": True, "false": False, "0": False}.get(text.strip().lower(), text)
+    if kind is int:
+        return int(text) if text.strip().isdecimal() else text
+    return [part.strip() for part in text.split(",") if part.strip()] if kind == tuple[str, ...] else text
+
+
+def _of_kind(one: Field[Any], hints: Mapping[str, Any], value: Any, where: str) -> Any:
+    """`value` where it is of the field's kind."""
+    kind = hints[one.name]
+    if kind == tuple[str, ...]:
+        if isinstance(value, list) and all(isinstance(part, str) for part in value):
+            return tuple(value)
+        raise ValueError(f"{where}: {one.name} is {value!r}; expected: a list of texts")
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        expected = {int: "a whole number", bool: "true or false", str: "a text"}[kind]
+        raise ValueError(f"{where}: {one.name} is {value!r}; expected: {expected}")
+    return value
 
 
 def _convert(name: str, value: Any, where: str) -> Any:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from ui.config import CONFIG_FILE, Config, load_config
+from tests.ui.running import Ran
+from ui.config import CONFIG_FILE, Config, explained_config, load_config
+from ui.server.settings import ServerSettings, Site
 
 pytestmark = pytest.mark.usefixtures("here")
 
@@ -93,7 +97,7 @@ def test_a_flag_goes_before_the_environment_that_before_the_file_that_before_the
     monkeypatch.setenv(f"DRAGOMAN_{name.upper()}", "")  # set to nothing is not set
     assert getattr(load_config(), name) == FROM_FILE[name]
     # The other settings are not touched by any of this.
-    assert dataclasses.asdict(load_config()) == FROM_FILE
+    assert dataclasses.asdict(load_config()) == {**FROM_FILE, "server": dataclasses.asdict(ServerSettings())}
 
 
 def test_the_encoder_of_a_new_index_is_the_one_named() -> None:
@@ -164,3 +168,79 @@ def test_the_file_may_say_anything_in_any_language() -> None:
 def test_a_folder_called_like_the_file_is_passed_over() -> None:
     Path(CONFIG_FILE).mkdir()
     assert load_config() == Config()
+
+
+# --- the server's tables ----------------------------------------------------------------------------------------
+
+TABLES = """
+port = 8001
+
+[server]
+per_minute = 10
+allow_upload = true
+allowed_hosts = ["answers.example.org", "localhost"]
+
+[sites.pk_news]
+origins = ["https://news.example.org"]
+title = "Fragen?"
+languages = ["de", "fr"]
+
+[sites.pk_old]
+origins = []
+enabled = false
+"""
+
+
+def test_the_tables_of_the_server_and_its_sites_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    file(TABLES)
+    found = load_config().server
+    assert (found.per_minute, found.allow_upload, found.max_concurrent) == (10, True, ServerSettings().max_concurrent)
+    assert found.allowed_hosts == ("answers.example.org", "localhost")
+    news = Site(key="pk_news", origins=("https://news.example.org",), title="Fragen?", languages=("de", "fr"))
+    assert found.sites == {"pk_news": news, "pk_old": Site(key="pk_old", origins=(), enabled=False)}
+    monkeypatch.setenv("DRAGOMAN_SERVER_PER_MINUTE", "99")
+    monkeypatch.setenv("DRAGOMAN_SERVER_ALLOW_UPLOAD", "false")
+    monkeypatch.setenv("DRAGOMAN_SERVER_ALLOWED_HOSTS", "a.example, b.example")
+    found = load_config().server
+    assert (found.per_minute, found.allow_upload, found.allowed_hosts) == (99, False, ("a.example", "b.example"))
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("server = 3", "server is 3; expected: a table, as [server]"),
+        ("[server]\ncolour = 1", "dragoman.toml, [server] has unknown keys colour; expected: allow_upload"),
+        ("[server]\nper_minute = 'many'", "[server]: per_minute is 'many'; expected: a whole number"),
+        ("[server]\nper_minute = true", "[server]: per_minute is True; expected: a whole number"),
+        ("[server]\nper_minute = 0", "per_minute is 0; expected: 1 or more"),
+        ("[server]\nallow_upload = 1", "[server]: allow_upload is 1; expected: true or false"),
+        ("[server]\nallowed_hosts = 'a'", "[server]: allowed_hosts is 'a'; expected: a list of texts"),
+        ("[sites.x]\ntitle = 'a'", "dragoman.toml, [sites.x] lacks origins"),
+        ("[sites.x]\norigins = ['a']\ncolor = 1", "[sites.x] has unknown keys color"),
+        ("[sites]\nx = 1", "[sites.x] is 1; expected: a table"),
+    ],
+)
+def test_a_table_that_cannot_be_used_is_named(text: str, complaint: str) -> None:
+    file(text)
+    with pytest.raises(ValueError, match=re.escape(complaint)):
+        load_config()
+
+
+def test_every_setting_is_shown_with_its_source(dragoman: Callable[..., Ran], monkeypatch: pytest.MonkeyPatch) -> None:
+    file(TABLES)
+    monkeypatch.setenv("DRAGOMAN_K", "7")
+    shown = dragoman("config", "--index", "mine", "--json").json
+    told = {name: (shown[name]["value"], shown[name]["source"]) for name in ("index", "k", "port", "encoder")}
+    assert told == {
+        "index": ("mine", "--index"),
+        "k": (7, "DRAGOMAN_K"),
+        "port": (8001, "dragoman.toml"),
+        "encoder": (None, "default"),
+    }
+    assert shown["server.per_minute"] == {"value": 10, "source": "dragoman.toml"}
+    assert shown["server.max_concurrent"]["source"] == "default"
+    assert shown["sites.pk_news.languages"] == {"value": ["de", "fr"], "source": "dragoman.toml"}
+    names = {one.name for one in explained_config()}
+    assert {one.name for one in dataclasses.fields(Config)} - {"server"} <= names
+    lines = dragoman("config").out.splitlines()
+    assert any(line.split() == ["port", "8001", "dragoman.toml"] for line in lines)

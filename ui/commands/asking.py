@@ -146,7 +146,7 @@ def serve(
         host=host,
         port=port,
     )
-    run(open_chain(config), config.host, config.port, with_page=not no_ui)
+    run(open_chain(config), config.host, config.port, with_page=not no_ui, settings=config.server)
 
 
 def demo(

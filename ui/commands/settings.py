@@ -1,0 +1,28 @@
+"""The command `config`: what holds, and who said so."""
+
+from __future__ import annotations
+
+from ui.config import explained_config
+from ui.options import IndexOption, JsonOption
+from ui.terminal import out
+
+
+def config(index: IndexOption = None, as_json: JsonOption = False) -> None:
+    """Show every setting, its value, and where that comes from."""
+    found = explained_config(index=index)
+    payload = {one.name: {"value": _plain(one.value), "source": one.source} for one in found}
+    width = max(len(one.name) for one in found)
+    lines = [f"{one.name:{width}}  {_shown(one.value):24}  {one.source}" for one in found]
+    out(payload, as_json, "\n".join(lines))
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, tuple):
+        return list(value)
+    return value if isinstance(value, str | int | bool | None) else str(value)
+
+
+def _shown(value: object) -> str:
+    if value is None or value in ("", ()):
+        return "-"
+    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
