@@ -137,6 +137,8 @@ def _alike(name: str, bare: Sequence[str], forms: dict[str, int]) -> list[tuple[
 _NUMBER = regex.compile(r"(?<![\p{L}\p{N}.,-])\p{N}[\p{N}.,]*")
 _CASED = r"\p{Latin}\p{Cyrillic}\p{Greek}\p{Armenian}"
 _NAME = regex.compile(rf"(?<![{_CASED}\p{{M}}])\p{{Lu}}[{_CASED}\p{{M}}\p{{N}}-]+|[\p{{Katakana}}ー]{{2,}}")
+_SYLLABLES = ("vi",)  # written syllable by syllable: a name is a row of them, each with a capital
+_NAME_OF_SYLLABLES = regex.compile(rf"(?:{_NAME.pattern})(?: (?:{_NAME.pattern}))*")
 _WORD = regex.compile(r"[\p{L}\p{M}\p{N}]+")
 
 
@@ -145,7 +147,8 @@ def shown_names(text: str, language: str) -> list[str]:
     common = function_words(language)
     first = _WORD.search(text)
     found: dict[str, None] = {}
-    for match in _NAME.finditer(text):
+    pattern = _NAME_OF_SYLLABLES if language.split("-")[0] in _SYLLABLES else _NAME
+    for match in pattern.finditer(text):
         name = match.group()
         opens = first is not None and match.start() == first.start()  # every question begins with a capital
         if name.casefold() not in common and (not opens or name.isupper() or not name[0].isupper()):

@@ -475,6 +475,9 @@ def test_names_that_were_lost_are_found_to_be_and_mended(articles: Path, tmp_pat
         ("Кто уволил Альтмана?", "ru", ["Альтмана"]),
         ("누가 OpenAI를 세웠나요?", "ko", ["OpenAI"]),
         ("what is it?", "en", []),
+        ("Nhật Bản và thành phố Hồ Chí Minh", "vi", ["Hồ Chí Minh"]),  # written in syllables; the first word is none
+        ("Ông Hồ Chí Minh, Nguyễn Du", "vi", ["Nguyễn Du"]),
+        ("Mr Ban Ki Moon", "en", ["Ban", "Ki", "Moon"]),
     ],
 )
 def test_names_that_a_script_shows(text: str, language: str, names: list[str]) -> None:
