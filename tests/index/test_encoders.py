@@ -258,8 +258,9 @@ def test_max_sim_stays_the_same_whatever_has_been_asked_before_and_by_whom(
         return sum(w * b for w, b in zip(weights, best, strict=True)) / sum(weights)
 
     expected = np.array([[by_hand(question, passage) for passage in passages[:5]] for question in questions])
-    monkeypatch.setattr("index.encoders.words._MAX_WORDS", 50)  # so that words are forgotten all the time
-    monkeypatch.setattr("index.encoders.words._MAX_PASSAGES", 10)
+    monkeypatch.setattr("index.encoders.words._MAX_VECTORS", 40)  # so that much is forgotten all the time
+    monkeypatch.setattr("index.encoders.words._MAX_WORDS", 150)
+    monkeypatch.setattr("index.encoders.words._MAX_PASSAGES", 35)
     fresh = StaticEncoder(encoder.path, "fresh")
     shuffled = [passages[i * 7 % 60] for i in range(60)]
     with ThreadPoolExecutor(4) as pool:
