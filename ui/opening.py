@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 from ui.config import Config
 
 if TYPE_CHECKING:
-    from langchain_core.language_models import BaseChatModel
-
     from rag.answerers.base import Answerer
     from rag.chain import Chain, ChainSettings
 
@@ -52,7 +50,7 @@ def open_chain(config: Config, remember: Path | None = None) -> Chain:
         from rag.followups import ModelRewriter
         from rag.verify.judges import load_judge
 
-        model = _remembering(load_chat_model(config.model), config.model, remember)
+        model = load_chat_model(config.model, remember=remember)
         other = load_chat_model(config.fallback_model) if config.fallback_model else None
         judge = load_judge(config.judge) if config.judge else None
         answerer, rewriter = GenerativeAnswerer(model, fallback=other, judge=judge), ModelRewriter(model)
@@ -106,14 +104,6 @@ def _encoded_anew(config: Config, name: str, folder: Path) -> Path:
     shutil.copytree(config.index, copied, ignore=shutil.ignore_patterns("runs", "*.lock"))
     refresh(copied, encoder, settings)
     return copied
-
-
-def _remembering(model: BaseChatModel, spec: str, path: Path | None) -> BaseChatModel:
-    if path is None:
-        return model
-    from rag.answerers.caching import CachingChatModel
-
-    return CachingChatModel(model=model, spec=spec, path=path)
 
 
 def encoder_for(config: Config) -> Any:

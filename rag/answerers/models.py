@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rag.answer import Usage
@@ -18,17 +19,25 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
 
-def load_chat_model(spec: str, *, timeout_s: float = 60.0, max_retries: int = 0) -> BaseChatModel:
+def load_chat_model(
+    spec: str, *, timeout_s: float = 60.0, max_retries: int = 0, remember: Path | None = None
+) -> BaseChatModel:
     """The chat model `PROVIDER:NAME` names: of this machine, or by LangChain's `init_chat_model`.
 
     Args:
         spec: PROVIDER:NAME, as in `openai:gpt-5-mini`; `transformers:NAME` is a model of the transformers library.
         timeout_s: For one request, and between two pieces of its answer.
         max_retries: Repeats by the provider's own package, besides those of `ModelLimits`.
+        remember: A file in which its answers are kept, and looked up before it is asked.
 
     Raises:
         ModelUnavailable: The provider's package or its key is missing, or the name is unknown.
     """
+    if remember is not None:
+        from rag.answerers.caching import CachingChatModel
+
+        model = load_chat_model(spec, timeout_s=timeout_s, max_retries=max_retries)
+        return CachingChatModel(model=model, spec=spec, path=remember)
     provider = spec.split(":")[0] if ":" in spec else ""
     if provider == "transformers" and spec.partition(":")[2].strip():
         from rag.answerers.local import TransformersChatModel
@@ -39,7 +48,7 @@ def load_chat_model(spec: str, *, timeout_s: float = 60.0, max_retries: int = 0)
 
         if not spec.split(":")[-1].strip():
             raise ValueError("no name of a model")
-        model: BaseChatModel = init_chat_model(spec, temperature=0, timeout=timeout_s, max_retries=max_retries)
+        model = init_chat_model(spec, temperature=0, timeout=timeout_s, max_retries=max_retries)
     except Exception as error:
         raise ModelUnavailable(
             f"the model {spec!r} cannot be set up ({type(error).__name__}: {str(error)[:300]})",
