@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections import defaultdict
@@ -55,13 +56,7 @@ def ask_all(
         grader: Also grades the answers, as `judge.correct`; needs a model and is apart from what is computed.
         on_row: Given each row when it is there, in any order, one at a time.
     """
-    corpus = Corpus(chain.backend)
-    ask = _retrieve if retrieval_only else _answer
-
-    def row(item: GoldItem) -> Row:
-        found = _row(item, corpus, lambda: ask(chain, item), retrieval_only=retrieval_only)
-        return found if grader is None else _graded(found, grader)
-
+    row = functools.partial(ask_one, chain, Corpus(chain.backend), retrieval_only=retrieval_only, grader=grader)
     rows: list[Row] = []
     with ThreadPoolExecutor(max(1, n_workers)) as pool:
         for one in pool.map(row, items) if n_workers > 1 else map(row, items):
@@ -69,6 +64,15 @@ def ask_all(
             if on_row is not None:
                 on_row(one)
     return rows
+
+
+def ask_one(
+    chain: Chain, corpus: Corpus, item: GoldItem, *, retrieval_only: bool = False, grader: AnswerGrader | None = None
+) -> Row:
+    """The row of one question; as `ask_all` has it."""
+    ask = _retrieve if retrieval_only else _answer
+    found = _row(item, corpus, lambda: ask(chain, item), retrieval_only=retrieval_only)
+    return found if grader is None else _graded(found, grader)
 
 
 def _graded(row: Row, grader: AnswerGrader) -> Row:

@@ -7,41 +7,39 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from eval.gold import GoldItem
-from eval.runs.ask import ask_all
 from eval.runs.folder import FinishedRun, RunFolder, finished_runs, is_unfinished, read_about, read_run, versions
 from eval.runs.rows import Row
 from eval.runs.summary import summarise
 from rag.chain import Chain
-from rag.verify.judges import AnswerGrader
 
 RUNS = "runs"  # the folder of runs, in the folder of their index
 
 
+class Ask(Protocol):
+    """Puts questions to a chain and tells of each row when it is there: `ask_all` or `ask_in_processes`, bound."""
+
+    def __call__(self, items: Sequence[GoldItem], *, on_row: Callable[[Row], None]) -> list[Row]: ...
+
+
 def run_gold(
-    chain: Chain,
+    ask: Ask,
     items: Sequence[GoldItem],
     shape: Mapping[str, Any],
     folder: Path | None = None,
     *,
-    retrieval_only: bool = False,
-    n_workers: int = 1,
-    grader: AnswerGrader | None = None,
     price: tuple[float, float] | None = None,
     on_row: Callable[[Row], None] | None = None,
 ) -> FinishedRun:
     """The run of `items`; questions that an unfinished run in `folder` has answered are not asked again.
 
     Args:
-        chain: Asked.
+        ask: Puts them to a chain.
         items: The questions.
         shape: All that the rows depend on, as `shape_of` gives it.
         folder: Where the run is kept; nowhere by default.
-        retrieval_only: Look for passages only.
-        n_workers: Questions that are asked at once.
-        grader: Also grades the answers.
         price: Of a million tokens read and written.
         on_row: Told of each row, those that are there already among them.
 
@@ -62,7 +60,7 @@ def run_gold(
         if on_row is not None:
             on_row(row)
     missing = [item for item in items if item.id not in there]
-    asked = ask_all(chain, missing, retrieval_only=retrieval_only, n_workers=n_workers, grader=grader, on_row=add)
+    asked = ask(missing, on_row=add)
     rows = {**there, **{row.item.id: row for row in asked}}
     ordered = [rows[item.id] for item in items]
     summary = summarise(ordered, price)

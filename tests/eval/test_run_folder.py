@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from eval.errors import RunUnusable
 from eval.gold import Evidence, GoldItem
+from eval.runs.ask import ask_all
 from eval.runs.compare import Comparison, compare, differences
 from eval.runs.folder import FinishedRun, RunFolder, finished_runs, is_unfinished, read_run
 from eval.runs.gate import Threshold, missed, parse_threshold, worse
@@ -143,7 +145,7 @@ def test_a_run_that_was_stopped_asks_only_what_is_missing(tmp_path: Path) -> Non
             raise StoppedError
 
     with pytest.raises(StoppedError):
-        run_gold(chain, items, shape, tmp_path / "run", on_row=stop)
+        run_gold(partial(ask_all, chain), items, shape, tmp_path / "run", on_row=stop)
     asked: list[str] = []
     stream = chain.stream
 
@@ -152,13 +154,13 @@ def test_a_run_that_was_stopped_asks_only_what_is_missing(tmp_path: Path) -> Non
         return stream(question)
 
     chain.stream = counted  # type: ignore[method-assign, assignment]
-    done = run_gold(chain, items, shape, tmp_path / "run", on_row=stop)
+    done = run_gold(partial(ask_all, chain), items, shape, tmp_path / "run", on_row=stop)
     assert len(asked) == 3
     assert [one.item for one in done.rows] == items
     assert done.summary["n"] == 5
     assert told[2:] == ["0", "1", "2", "3", "4"]  # those that were there are told of too
     # Kept nowhere, the run says the same.
-    loose = run_gold(chain, items, shape)
+    loose = run_gold(partial(ask_all, chain), items, shape)
     assert loose.summary["answer"] == done.summary["answer"]
 
 

@@ -64,6 +64,13 @@ def test_a_run_is_kept_and_the_next_is_held_against_it(dragoman: Dragoman, index
     assert dragoman("eval", "report", one["name"], "--index", index).out == first.out
 
 
+def test_several_processes_give_what_one_gives(dragoman: Dragoman, index: Path) -> None:
+    flags = ["gold.jsonl", "--index", index, "--no-keep", "--json"]
+    one, many = (dragoman("eval", *flags, "--workers", n).json for n in (1, 2))
+    times = [name for name in one if name.endswith("_ms")]
+    assert {**one, **dict.fromkeys(times)} == {**many, **dict.fromkeys(times)}
+
+
 def test_nothing_is_kept_where_that_is_not_wished(dragoman: Dragoman, index: Path) -> None:
     assert dragoman("eval", "gold.jsonl", "--index", index, "--no-keep", "--json").json["run"] == ""
     assert not (index / "runs").exists()

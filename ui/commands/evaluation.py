@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,7 +26,9 @@ from ui.terminal import counter, out, say
 if TYPE_CHECKING:
     from eval.runs.compare import Comparison
     from eval.runs.folder import FinishedRun
+    from eval.runs.session import Ask
     from eval.runs.sweep import Variant
+    from rag.chain import Chain
     from rag.verify.judges import AnswerGrader
 
 ReportOption = Annotated[
@@ -35,7 +39,7 @@ MarkdownOption = Annotated[
 ]
 WorkersOption = Annotated[
     int | None,
-    typer.Option(min=1, max=64, help="Questions asked at once; 1 by default, 4 with --model."),
+    typer.Option(min=1, max=64, help="Questions asked at once; by default 4 with --model, else one a core if many."),
 ]
 
 
@@ -103,17 +107,8 @@ def run(
     shape = shape_of(chain, gold, items, named)
     folder = None if no_keep else to or _folder(runs, gold, shape)
     with counter(len(items), "questions") as tick:
-        done = run_gold(
-            chain,
-            items,
-            shape,
-            folder,
-            retrieval_only=retrieval_only,
-            n_workers=workers or (4 if config.model else 1),
-            grader=_grader(grade_with),
-            price=prices,
-            on_row=lambda row: tick(),
-        )
+        ask = _asker(config, chain, len(items), workers, grade_with, retrieval_only=retrieval_only)
+        done = run_gold(ask, items, shape, folder, price=prices, on_row=lambda row: tick())
     comparison = _comparison(done, held_against[0] if compare else _last(runs, gold, done))
     out({**done.summary, "run": str(done.path) if folder else ""}, as_json, "" if as_json else as_table(done.summary))
     if comparison is not None and not as_json:
@@ -253,6 +248,27 @@ def _folder(runs: Path, gold: Path, shape: dict[str, Any]) -> Path | None:
     except OSError as error:
         say(f"warning: nothing of the run is kept: {runs} ({error.strerror}); to mend: name a folder with --run DIR")
         return None
+
+
+def _asker(
+    config: Config, chain: Chain, n: int, workers: int | None, grade_with: str | None, *, retrieval_only: bool
+) -> Ask:
+    """How the questions are asked: in threads where they wait for a model, else, where they are many, in processes."""
+    from eval.runs.ask import ask_all
+    from eval.runs.parallel import ask_in_processes
+
+    if config.model or config.reranker or grade_with:
+        n_workers = workers or (4 if config.model or grade_with else 1)
+        grader = _grader(grade_with)
+        return partial(ask_all, chain, retrieval_only=retrieval_only, n_workers=n_workers, grader=grader)
+    n_processes = workers or (min(os.cpu_count() or 1, 8) if n >= _MANY else 1)
+    if n_processes == 1:
+        return partial(ask_all, chain, retrieval_only=retrieval_only)
+    opener = partial(open_chain, config)
+    return partial(ask_in_processes, opener, n_processes=n_processes, retrieval_only=retrieval_only)
+
+
+_MANY = 200  # questions for which it pays to start processes
 
 
 def _grader(spec: str | None) -> AnswerGrader | None:
