@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from ui.commands import asking, corpus, evaluation, gold, settings
+from ui.commands import asking, corpus, evaluation, gold, keys, mcp, settings
 from ui.terminal import out, say, use_utf8
 
 app = typer.Typer(
@@ -30,6 +30,7 @@ class _RunByDefault(TyperGroup):
 evaluating = typer.Typer(
     cls=_RunByDefault, no_args_is_help=True, help="Measure an index against gold questions: eval GOLD [OPTIONS]."
 )
+key_commands = typer.Typer(no_args_is_help=True, help="Keys for a server that others can reach: add, list, remove.")
 app.command("index")(corpus.index)
 app.command()(corpus.remove)
 app.command("list")(corpus.list_documents)
@@ -39,8 +40,13 @@ app.command()(asking.ask)
 app.command()(asking.serve)
 app.add_typer(evaluating, name="eval")
 app.command()(settings.config)
+app.command("mcp")(mcp.serve_mcp)
+app.add_typer(key_commands, name="key")
 app.command()(asking.demo)
 
+key_commands.command()(keys.add)
+key_commands.command("list")(keys.list_keys)
+key_commands.command()(keys.remove)
 evaluating.command()(evaluation.run)
 evaluating.command()(evaluation.compare)
 evaluating.command()(evaluation.report)

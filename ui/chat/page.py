@@ -6,168 +6,266 @@ import os
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before the import: no call leaves this machine
 
-from collections.abc import Iterator, Sequence
-from html import escape
+from dataclasses import dataclass
+from importlib.resources import files
 from typing import Any
 
 import gradio as gr
-import regex
 from fastapi import FastAPI
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
 
-from index.errors import IndexProblem
-from rag.answer import Answer, Citation
-from rag.answerers.base import Turn
+from index.read import SUFFIXES
+from index.search import MAX_QUESTION_CHARS
 from rag.chain import Chain
-from rag.citations import without_markers
-from rag.errors import AnswerProblem
-from rag.events import Delta, Done, Failed, Warned
-from rag.phrases import phrase
+from ui.chat.feedback import Store
+from ui.chat.handlers import Handlers, feedback_options
+from ui.chat.shell import Shell
+from ui.chat.texts import BROWSER_TAGS, languages, texts
+from ui.chat.uploads import ingest_into
+from ui.server.feedback import FeedbackFile
+from ui.server.settings import ServerSettings
 
-_CSS = (
-    ".message, .prose p, .prose li, article { unicode-bidi: plaintext; text-align: start }"
-    " article { border-inline-start: 3px solid var(--color-accent); padding-inline-start: .8em; margin-block: 1em }"
-    " article mark { background: #fde68a; color: #111; padding: 0 .15em }"
-)
-_CONTEXT_CHARS = 300  # of a passage around its cited sentence
-_MARKER = regex.compile(r"\[(\d{1,3})\]")
-_SHOWN_MARKER = regex.compile(r"\s?\[\\\[\d+\\\]\]\(#source-\d+\)")
-_ESCAPED = regex.compile(r"\\(\p{P}|\p{S})")
-_WEB_ADDRESS = regex.compile(r"https?://\S+", regex.IGNORECASE)
-_MARKDOWN = regex.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$&:/=\"'^])")
+_HISTORY = "dragoman_conversations_1"  # of the browser's storage; another name forgets all conversations
+# Not for secrecy, the page carries it: without one of its own gradio makes another at each start, and all is lost.
+_HISTORY_KEY = "dragoman-conversations"
 
 
-def mount(app: FastAPI, chain: Chain) -> FastAPI:
-    """Mount the page at `/` of `app`."""
-    page = build(chain)
+def mount(
+    app: FastAPI,
+    chain: Chain,
+    settings: ServerSettings | None = None,
+    *,
+    on_feedback: Store | None = None,
+    allow_upload: bool = False,
+) -> FastAPI:
+    """Mount the page at `/` of `app`, behind all that is there already.
+
+    Args:
+        app: It has a CORSMiddleware of its own: else gradio reflects any origin.
+        chain: Answers the questions.
+        settings: The server's limits.
+        on_feedback: Stores a reader's opinion; by default a file in the index folder does.
+        allow_upload: Whether every visitor of the page may add articles.
+    """
+    settings = settings or ServerSettings()
+    handlers = Handlers(
+        chain,
+        on_feedback or FeedbackFile(chain.backend.folder).add,
+        ingest_into(chain.backend.folder, chain.encoder, settings.max_upload_bytes) if allow_upload else None,
+        settings.max_upload_bytes,
+    )
+    page = build(handlers, settings)
+    app.mount("/page", StaticFiles(directory=str(files("ui").joinpath("chat", "static"))), name="page")
     mounted: FastAPI = gr.mount_gradio_app(
         app,
         page,
         path="/",
         theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
-        css=_CSS,
+        i18n=_translations(),
+        root_path=settings.root_path or None,
         allowed_paths=[],
         show_error=False,
         run_history=False,
         footer_links=[],
-        max_file_size="1mb",
+        ssr_mode=False,
+        max_file_size=settings.max_upload_bytes if allow_upload else "1kb",
     )
     # gradio checks the file paths that a client names only in an app that counts as launched.
     page.has_launched = True
+    for route in mounted.routes:
+        if isinstance(route, Mount) and getattr(route.app, "blocks", None) is page:
+            route.app = Shell(route.app, with_upload=allow_upload)
     return mounted
 
 
-def build(chain: Chain) -> Any:
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What on the page is read or changed by events."""
+
+    saved: Any
+    own_id: Any
+    sections: Any
+    chatbot: Any
+    textbox: Any
+    panel: Any
+    languages: Any
+    since: Any
+    until: Any
+    conversations: Any
+    new: Any
+    delete_all: Any
+    overview: Any
+    files: Any
+    uploaded: Any
+
+
+def build(handlers: Handlers, settings: ServerSettings) -> Any:
     """The page as gradio blocks."""
-
-    # A generator function by its own right: gradio looks at the function, not at what it returns.
-    def respond(message: str, history: list[Any]) -> Iterator[tuple[str, str]]:
-        yield from _reply(chain, message, turns(history))
-
-    with gr.Blocks(title="Dragoman", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
-        gr.Markdown("# Dragoman")
-        with gr.Row():
-            with gr.Column(scale=3):
-                panel = gr.Markdown(render=False, sanitize_html=True, latex_delimiters=[])
-                gr.ChatInterface(
-                    respond,
-                    chatbot=gr.Chatbot(
-                        height="70vh", buttons=["copy"], sanitize_html=True, latex_delimiters=[], allow_tags=False
-                    ),
-                    textbox=gr.Textbox(placeholder="…", max_length=2000, show_label=False),
-                    additional_outputs=[panel],
-                    concurrency_limit=16,
-                    api_visibility="private",
-                )
-            with gr.Column(scale=2):
-                panel.render()
-    page.queue(max_size=64)
+    with gr.Blocks(title="Dragoman", analytics_enabled=False, delete_cache=(3600, 86400), fill_width=True) as page:
+        parts = _layout(can_upload=handlers.ingest_one is not None)
+        _wire(page, parts, handlers, settings.max_concurrent)
+    page.queue(max_size=settings.max_waiting)
     return page
 
 
-def turns(history: Sequence[Any]) -> list[Turn]:
-    """Gradio's messages as the questions and answers of the conversation, oldest first, markers left out."""
-    found: list[Turn] = []
-    for message in history:
-        content = message.get("content", "")
-        parts = content if isinstance(content, list) else [content]
-        text = " ".join(part.get("text", "") if isinstance(part, dict) else str(part) for part in parts)
-        if message.get("role") == "user":
-            found.append(Turn(text, ""))
-        elif found:
-            found[-1] = Turn(found[-1].question, _plain_answer(text))
-    return found
+def _layout(*, can_upload: bool) -> _Parts:
+    saved = gr.BrowserState([], storage_key=_HISTORY, secret=_HISTORY_KEY)
+    own_id, sections = gr.State(""), gr.State([])
+    with gr.Column(elem_id="head"):
+        gr.Markdown("# Dragoman")
+        gr.Markdown(_word("subtitle"))
+        gr.Markdown(" ".join(f"[{name}](?lang={lang})" for lang, name in languages().items()), elem_id="langs")
+    with gr.Row():
+        with gr.Column(scale=3, min_width=320):
+            chatbot, textbox = _chat()
+            with gr.Accordion(_word("filters"), open=False):
+                # Custom values: a page that was open before a restart has choices that this process has not told it.
+                chosen = gr.Dropdown([], multiselect=True, allow_custom_value=True, label=_word("languages"))
+                with gr.Row():
+                    since, until = (
+                        gr.Textbox(label=_word(name), placeholder=_word("date_hint"), max_length=10, min_width=140)
+                        for name in ("since", "until")
+                    )
+        with gr.Column(scale=2, min_width=320):
+            panel = _markdown(elem_id="panel")
+            with gr.Accordion(_word("history"), open=False):
+                conversations = gr.Radio([], show_label=False, label=_word("history"), container=False)
+                with gr.Row():
+                    new = gr.Button(_word("new"), size="sm", variant="primary", min_width=120)
+                    delete_all = gr.Button(_word("delete_all"), size="sm", variant="stop", min_width=120)
+            with gr.Accordion(_word("overview"), open=False):
+                about = _markdown(elem_id="overview")
+            files_, uploaded = _upload() if can_upload else (None, None)
+    return _Parts(
+        saved, own_id, sections, chatbot, textbox, panel, chosen, since, until, conversations, new, delete_all, about,
+        files_, uploaded,
+    )  # fmt: skip
 
 
-def _plain_answer(shown: str) -> str:
-    """What `answer_markdown` was made of, without its markers, and without the warnings behind it."""
-    text = _SHOWN_MARKER.sub("", shown.partition("\n\n⚠ ")[0])
-    return without_markers(_ESCAPED.sub(r"\1", text)).replace("\n\n", "\n")
+def _chat() -> tuple[Any, Any]:
+    chatbot = gr.Chatbot(
+        label="Dragoman",
+        show_label=False,
+        elem_id="chat",
+        height="62vh",
+        buttons=["copy"],
+        editable="user",
+        feedback_options=feedback_options("en"),
+        sanitize_html=True,
+        latex_delimiters=[],
+        allow_tags=False,
+        allow_file_downloads=False,
+    )
+    textbox = gr.Textbox(
+        placeholder=_word("placeholder"),
+        label=_word("placeholder"),
+        show_label=False,
+        max_length=MAX_QUESTION_CHARS,
+        lines=1,
+        max_lines=8,
+        submit_btn=True,
+        autofocus=True,
+        elem_id="question",
+    )
+    return chatbot, textbox
 
 
-def _reply(chain: Chain, message: str, history: Sequence[Turn] = ()) -> Iterator[tuple[str, str]]:
-    """(answer so far, cited passages) as gradio wants them."""
-    text, warnings = "", ""
-    try:
-        for event in chain.stream(str(message), history):
-            if isinstance(event, Delta):
-                text += event.text
-                yield answer_markdown(text), ""
-            elif isinstance(event, Warned):
-                warnings += f"\n\n⚠ {inert(event.message)}"
-            elif isinstance(event, Done):
-                yield answer_markdown(event.answer.text) + warnings, panel_markdown(event.answer)
-            elif isinstance(event, Failed):
-                raise event.error  # what the asker can be told is told below, what is our own fault is logged
-    except (ValueError, IndexProblem, AnswerProblem) as error:
-        yield f"⚠ {inert(str(error))}", ""
+def _upload() -> tuple[Any, Any]:
+    with gr.Accordion(_word("add"), open=False):
+        files_ = gr.File(label=_word("add_files"), file_count="multiple", file_types=sorted(SUFFIXES), height=140)
+        return files_, _markdown(elem_id="uploaded")
 
 
-def answer_markdown(text: str) -> str:
-    """An answer as Markdown in which only our own markers are markup."""
-    pieces, position = [], 0
-    for match in _MARKER.finditer(text):
-        pieces += [inert(text[position : match.start()]), f"[\\[{match.group(1)}\\]](#source-{match.group(1)})"]
-        position = match.end()
-    pieces.append(inert(text[position:]))
-    return "".join(pieces).replace("\n", "\n\n")
+def _markdown(elem_id: str) -> Any:
+    """For our own escaped HTML; never gr.HTML, which runs its templates."""
+    return gr.Markdown(sanitize_html=True, latex_delimiters=[], elem_id=elem_id)
 
 
-def panel_markdown(answer: Answer) -> str:
-    """The cited sentences, each in its context, as escaped HTML that Markdown passes through."""
-    if not answer.citations:
-        return ""
-    cards = [_card(citation, answer) for citation in answer.citations]
-    return f"### {inert(phrase('sources', answer.answer_language))}\n\n" + "\n\n".join(cards)
+def _wire(page: Any, parts: _Parts, handlers: Handlers, max_concurrent: int) -> None:
+    where = [parts.sections, parts.languages, parts.since, parts.until]
+    shown = [parts.chatbot, parts.panel, parts.sections, parts.textbox]
+    keeping = [parts.saved, parts.own_id, parts.chatbot, parts.sections]
+    asking = [
+        on(
+            function,
+            inputs,
+            shown,
+            api_visibility="private",
+            concurrency_limit=max_concurrent,
+            concurrency_id="ask",
+            show_progress="hidden",
+            trigger_mode="once",
+        )
+        for on, function, inputs in (
+            (parts.textbox.submit, handlers.ask, [parts.textbox, parts.chatbot, *where]),
+            (parts.chatbot.example_select, handlers.ask_example, where),
+            (parts.chatbot.retry, handlers.ask_again, [parts.chatbot, *where]),
+            (parts.chatbot.edit, handlers.ask_edited, [parts.chatbot, *where]),
+        )
+    ]
+    for asked in asking:
+        asked.then(handlers.ready, None, parts.textbox, api_visibility="private", queue=False).then(
+            handlers.keep,
+            keeping,
+            [parts.saved, parts.own_id, parts.conversations],
+            api_visibility="private",
+            queue=False,
+            show_progress="hidden",
+        )
+    parts.textbox.stop(None, None, None, cancels=asking, api_visibility="private")
+    parts.chatbot.undo(
+        handlers.undo, [parts.chatbot, parts.sections], shown, api_visibility="private", queue=False
+    ).then(
+        handlers.keep, keeping, [parts.saved, parts.own_id, parts.conversations], api_visibility="private", queue=False
+    )
+    parts.chatbot.like(handlers.like, [parts.chatbot], None, api_visibility="private", show_progress="hidden")
+    _wire_conversations(parts, handlers)
+    page.load(
+        handlers.greet,
+        [parts.saved],
+        [parts.chatbot, parts.panel, parts.languages, parts.conversations, parts.overview],
+        api_visibility="private",
+        show_progress="hidden",
+    )
+    if parts.files is not None:
+        parts.files.upload(
+            handlers.upload,
+            [parts.files],
+            [parts.uploaded, parts.overview],
+            api_visibility="private",
+            concurrency_limit=1,
+            show_progress="minimal",
+        )
 
 
-def _card(citation: Citation, answer: Answer) -> str:
-    before, after = _context(citation, answer)
-    about = " · ".join(filter(None, (citation.language, citation.date)))
-    title = _flat(citation.title or citation.source)
-    if _WEB_ADDRESS.fullmatch(citation.url):  # javascript: must not become a link, nor a line break end the block
-        title = f'<a href="{escape(citation.url)}" rel="noopener noreferrer nofollow" target="_blank">{title}</a>'
-    return (
-        f'<article id="source-{citation.n}" lang="{_flat(citation.language)}" dir="auto">'
-        f"<b>[{citation.n}] {title}</b><br><small>{_flat(about)} · {_flat(citation.source)}</small><br>"
-        f"{_flat(before)}<mark>{_flat(citation.quote)}</mark>{_flat(after)}</article>"
+def _wire_conversations(parts: _Parts, handlers: Handlers) -> None:
+    one = [parts.chatbot, parts.panel, parts.sections, parts.own_id]
+    parts.conversations.input(
+        handlers.open, [parts.conversations, parts.saved], one, api_visibility="private", queue=False
+    )
+    parts.new.click(handlers.begin_anew, None, [*one, parts.conversations], api_visibility="private", queue=False)
+    parts.chatbot.clear(
+        handlers.drop,
+        [parts.saved, parts.own_id],
+        [parts.saved, parts.panel, parts.sections, parts.own_id, parts.conversations],
+        api_visibility="private",
+        queue=False,
+    )
+    parts.delete_all.click(
+        handlers.drop_all, None, [parts.saved, *one, parts.conversations], api_visibility="private", queue=False
     )
 
 
-def _context(citation: Citation, answer: Answer) -> tuple[str, str]:
-    """What stands before and after the cited span in its passage, cut to a readable length."""
-    for item in answer.retrieved:
-        passage = item.passage
-        if passage.doc_id == citation.doc_id and passage.start <= citation.start and citation.end <= passage.end:
-            before = passage.text[: citation.start - passage.start][-_CONTEXT_CHARS:]
-            return before, passage.text[citation.end - passage.start :][:_CONTEXT_CHARS]
-    return "", ""
+def _word(name: str) -> Any:
+    """A text that the browser shows in the page's language."""
+    return gr.I18n()(f"dragoman_{name}")
 
 
-def inert(text: str) -> str:
-    """Text that Markdown and HTML show as it is: every sign of either is escaped."""
-    return _MARKDOWN.sub(r"\\\1", text)
-
-
-def _flat(text: str) -> str:
-    """Text for inside an HTML block: escaped, on one line, so that no Markdown begins in it."""
-    return escape(regex.sub(r"\s+", " ", text))
+def _translations() -> Any:
+    return gr.I18n(
+        **{
+            BROWSER_TAGS.get(lang, lang): {f"dragoman_{name}": shown for name, shown in words.items()}
+            for lang, words in texts().items()
+        }
+    )

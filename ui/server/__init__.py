@@ -22,5 +22,6 @@ def __getattr__(name: str) -> Any:
     if name == "run":
         from ui.server.run import run
 
+        globals()[name] = run  # importing a module of that name has put it here
         return run
     raise AttributeError(name)

@@ -1,28 +1,68 @@
-"""The JSON API: /api/v1."""
+"""The HTTP API: /api/v1."""
 
 from __future__ import annotations
 
+import asyncio
+import json
+from collections.abc import Sequence
+from itertools import islice
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body
+from fastapi import APIRouter, Body, Depends, File, HTTPException, Path, Query, Request, Response, UploadFile
+from fastapi.security import HTTPBearer
 
+from index.backends.base import Filter
+from rag.answerers.base import Turn
 from rag.as_json import answer_json
-from ui.server.bodies import NO_FILTER, NO_HISTORY, History, Question, Where, checked, turns_of
+from rag.chain import Chain
+from rag.events import Done, Failed
+from ui.server import docs
+from ui.server.bodies import NO_FILTER, NO_HISTORY, FeedbackBody, History, Question, Where, checked, turns_of
+from ui.server.documents import Documents, Upload
+from ui.server.feedback import Feedback, FeedbackFile, FeedbackFull, gold_drafts
 from ui.server.service import Service
+from ui.server.sse import EventStream, close
 from ui.show import search_json
+
+_MAX_FILES = 20  # of one request
+_Streamed = Annotated[bool, Body(description="Events as they come; so does `Accept: text/event-stream`.")]
+_Offset = Annotated[int, Query(ge=0, le=2**31)]
+_DocId = Annotated[str, Path(pattern="^[0-9a-f]{16}$", examples=["5c9d3f0a8b7e6142"])]
 
 
 def router(service: Service) -> APIRouter:
-    """The routes of the API."""
-    routes = APIRouter(prefix="/api/v1")
+    """The routes of the API. Keys are looked at by the gate; here they are only described."""
+    bearer = HTTPBearer(auto_error=False, description="A key of `dragoman key add`, where the server asks for one.")
+    routes = APIRouter(prefix="/api/v1", dependencies=[Depends(bearer)])
+    _add_questions(routes, service)
+    if service.chain is not None:
+        _add_documents(routes, service)
+        _add_feedback(routes, FeedbackFile(service.chain.backend.folder))
+    return routes
+
+
+def _add_questions(routes: APIRouter, service: Service) -> None:
     chain = service.chain
 
-    @routes.post("/ask")
-    def ask(question: Question, where: Where = NO_FILTER, history: History = NO_HISTORY) -> dict[str, Any]:
-        """One cited answer, in the shape of `dragoman ask --json`; `history` is oldest first."""
-        return answer_json(chain.invoke(checked(question), turns_of(history), where.as_filter()))
+    @routes.post("/ask", tags=["questions"], response_model=None, responses=docs.ASKED, openapi_extra=docs.ASK)
+    async def ask(
+        request: Request,
+        question: Question,
+        where: Where = NO_FILTER,
+        history: History = NO_HISTORY,
+        stream: _Streamed = False,
+    ) -> Response | dict[str, Any]:
+        """One cited answer, in the shape of `dragoman ask --json`; `history` is oldest first.
 
-    @routes.post("/search")
+        As a stream: `question`, `passages`, then `delta`, `sentence` and `warnings` as they come, `citations` and
+        `done` with the whole answer; or it ends early with `error`.
+        """
+        asked = checked(question), turns_of(history), where.as_filter()
+        if stream or "text/event-stream" in request.headers.get("accept", ""):
+            return EventStream(chain.astream(*asked))
+        return await _answer(request, chain, *asked)
+
+    @routes.post("/search", tags=["questions"], response_model=None, responses=docs.FOUND, openapi_extra=docs.SEARCH)
     def search(
         question: Question,
         k: Annotated[int, Body(ge=1, le=100)] = 10,
@@ -32,4 +72,87 @@ def router(service: Service) -> APIRouter:
         """Passages, in the shape of `dragoman search --json`."""
         return search_json(chain.retrieve(checked(question), k, where.as_filter()), explain=explain)
 
-    return routes
+
+async def _answer(
+    request: Request, chain: Chain, question: str, history: Sequence[Turn], where: Filter
+) -> Response | dict[str, Any]:
+    """The answer as a whole; nobody goes on with it when the client has gone."""
+    events = chain.astream(question, history, where)
+    try:
+        async for event in events:
+            if isinstance(event, Done):
+                return answer_json(event.answer)
+            if isinstance(event, Failed):
+                raise event.error
+            if await request.is_disconnected():
+                break
+    finally:
+        await close(events)
+    return Response(status_code=499)
+
+
+def _add_documents(routes: APIRouter, service: Service) -> None:
+    settings = service.settings
+    documents = Documents(service.chain.backend, service.chain.encoder, settings.max_upload_bytes)
+
+    def check_changes_allowed() -> None:
+        if not settings.allow_upload:
+            raise HTTPException(403, "documents are not changed over HTTP here; to mend: allow_upload = true")
+
+    @routes.get("/documents", tags=["documents"], response_model=None, responses=docs.LISTED)
+    def list_documents(offset: _Offset = 0, limit: Annotated[int, Query(ge=1, le=200)] = 50) -> dict[str, Any]:
+        """The documents, in the order of ingest."""
+        return documents.page(offset, limit)
+
+    @routes.post(
+        "/documents",
+        tags=["documents"],
+        response_model=None,
+        responses=docs.ADDED,
+        dependencies=[Depends(check_changes_allowed)],
+        max_body_size=settings.max_upload_bytes + settings.max_body_bytes,
+        form_limits={"max_files": _MAX_FILES, "max_fields": 0},
+    )
+    async def add_documents(
+        files: Annotated[list[UploadFile], File(min_length=1, max_length=_MAX_FILES)],
+    ) -> dict[str, Any]:
+        """Add files, or bring them up to date; scope `ingest`. Each is read, and judged by what is in it."""
+        uploads = [Upload(file.filename or "", file.file, file.size or 0) for file in files]
+        if any(upload.size > settings.max_upload_bytes for upload in uploads):
+            raise HTTPException(413, f"a file is over {settings.max_upload_bytes:,} bytes")
+        return {"files": await asyncio.to_thread(documents.add, uploads)}
+
+    @routes.delete(
+        "/documents/{doc_id}",
+        tags=["documents"],
+        status_code=204,
+        responses=docs.REMOVED,
+        dependencies=[Depends(check_changes_allowed)],
+    )
+    def remove_document(doc_id: _DocId) -> None:
+        """Remove a document for good; scope `ingest`."""
+        if not documents.remove(doc_id):
+            raise HTTPException(404, "there is no such document")
+
+
+def _add_feedback(routes: APIRouter, file: FeedbackFile) -> None:
+    @routes.post("/feedback", tags=["feedback"], status_code=204, responses=docs.problems(507))
+    def say(body: FeedbackBody) -> None:
+        """What you hold of an answer."""
+        try:
+            file.add(
+                Feedback(opinion=body.kind, question=body.question, answer=body.answer, comment=body.comment or "")
+            )
+        except FeedbackFull:
+            raise HTTPException(507, "there is no room for more feedback") from None
+
+    @routes.get("/feedback", tags=["feedback"], response_model=None, responses=docs.SAID)
+    def said(offset: _Offset = 0, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> dict[str, Any]:
+        """What was said, oldest first; scope `admin`."""
+        return {"feedback": [one.as_dict() for one in islice(file.all(), offset, offset + limit)]}
+
+    @routes.get("/feedback/gold", tags=["feedback"], response_class=Response, responses=docs.GOLD)
+    def gold() -> Response:
+        """Gold drafts of what was said, as lines of JSON that `dragoman eval` reads; scope `admin`."""
+        lines = [json.dumps(item, ensure_ascii=False) + "\n" for item in gold_drafts(file.all())]
+        return Response("".join(lines).encode("utf-8", "replace"), media_type="application/x-ndjson")

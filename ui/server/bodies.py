@@ -12,10 +12,12 @@ from index.backends.base import Filter
 from index.search import MAX_QUESTION_CHARS
 from rag.answerers.base import Turn
 from rag.citations import without_markers
+from ui.server.feedback import Opinion
 
 _MAX_TURNS = 4  # of a conversation that are looked at
 _MAX_CHOICES = 50  # of one field of a filter
 _Name = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+_Date = Annotated[str, StringConstraints(max_length=10)]
 Question = Annotated[str, Body(min_length=1, max_length=MAX_QUESTION_CHARS)]
 
 
@@ -34,8 +36,8 @@ class FilterBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     languages: Annotated[list[_Name], Field(max_length=_MAX_CHOICES)] = []
-    since: str = ""
-    until: str = ""
+    since: _Date = ""
+    until: _Date = ""
     sources: Annotated[list[_Name], Field(max_length=_MAX_CHOICES)] = []
     tags: Annotated[list[_Name], Field(max_length=_MAX_CHOICES)] = []
 
@@ -55,6 +57,22 @@ class FilterBody(BaseModel):
             )
         except ValueError as error:
             raise HTTPException(422, str(error)) from error
+
+
+class FeedbackBody(BaseModel):
+    """What a reader holds of an answer."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"question": "Who led NASA?", "answer": "Nobody. [1]", "kind": "wrong", "comment": "See [2]."}]
+        },
+    )
+
+    question: Annotated[str, Field(min_length=1, max_length=MAX_QUESTION_CHARS)]
+    answer: Annotated[str, Field(max_length=20_000)]
+    kind: Opinion
+    comment: Annotated[str | None, Field(max_length=2_000)] = None
 
 
 NO_FILTER = FilterBody()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +26,7 @@ class ServerSettings:
     """How one server is open to whom.
 
     Raises:
-        ValueError: A limit is not positive.
+        ValueError: A limit is not positive, or a proxy is no address.
     """
 
     max_body_bytes: int = 2**20
@@ -37,6 +38,8 @@ class ServerSettings:
     cors_origins: tuple[str, ...] = ()  # whose pages may call the API from a browser
     allowed_hosts: tuple[str, ...] = ()  # names that the server answers to; by default what it listens on
     root_path: str = ""  # under which a proxy serves it, as in /answers
+    trusted_proxies: tuple[str, ...] = ()  # addresses or networks whose X-Forwarded-For is believed
+    public_anonymous: bool = False  # everyone who reaches the server may ask, without a key
     log_questions: bool = False
     sites: dict[str, Site] = field(default_factory=dict)  # by key
 
@@ -44,3 +47,10 @@ class ServerSettings:
         for name in ("max_body_bytes", "max_upload_bytes", "max_concurrent", "max_waiting", "per_minute"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; expected: 1 or more")
+        for proxy in self.trusted_proxies:
+            try:
+                ip_network(proxy, strict=False)
+            except ValueError as error:
+                raise ValueError(
+                    f"trusted_proxies has {proxy!r}; expected: an address or a network, as 10.0.0.0/8"
+                ) from error

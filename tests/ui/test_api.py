@@ -1,0 +1,677 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from prometheus_client.parser import text_string_to_metric_families
+from starlette.testclient import TestClient
+
+from eval.gold import as_item, find_evidence
+from index.backends.embedded import EmbeddedBackend, Writer
+from index.build import ingest
+from rag.answerers.base import Task
+from rag.answerers.generative import GenerativeAnswerer
+from rag.as_json import answer_json
+from rag.chain import Chain, ChainSettings
+from rag.errors import ModelFailed
+from rag.events import Delta, Event, Failed, Warned
+from rag.testing import HashEncoder, ScriptedChatModel
+from ui.server import make_app
+from ui.server.documents import _safe
+from ui.server.feedback import Feedback, FeedbackFile, FeedbackFull, Opinion, gold_drafts
+from ui.server.keys import KeyFile, Scope
+from ui.server.metrics import bounded
+from ui.server.settings import ServerSettings
+from ui.server.sse import UNKNOWN, EventStream, frame
+
+QUESTION = "How many cranes has the harbour?"
+TEXTS = {
+    "harbour.txt": "The harbour has seven cranes. The oldest crane was built in 1931.",
+    "항구.txt": "부산 항구에는 크레인이 일곱 대 있다. 가장 오래된 크레인은 1931년에 세워졌다.",
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An index of two articles that a test may change."""
+    for name, text in TEXTS.items():
+        (tmp_path / name).write_text(text, "utf-8")
+    ingest(tmp_path / "index", [str(tmp_path / name) for name in TEXTS], HashEncoder(), n_workers=1)
+    return tmp_path / "index"
+
+
+@pytest.fixture
+def make_client(folder: Path) -> Iterator[Callable[..., TestClient]]:
+    """A function that serves that index, with what is given of an answerer and of settings."""
+    opened: list[Any] = []
+
+    def client(answerer: Any = None, **settings: Any) -> TestClient:
+        backend = EmbeddedBackend(folder)
+        chain = Chain(backend, HashEncoder(), answerer, ChainSettings(min_relevance=0.0))
+        made = TestClient(make_app(chain, ServerSettings(**settings), with_page=False), raise_server_exceptions=False)
+        made.__enter__()
+        opened.append((made, backend))
+        return made
+
+    yield client
+    for made, backend in opened:
+        made.__exit__(None, None, None)
+        backend.close()
+
+
+@pytest.fixture
+def client(make_client: Callable[..., TestClient]) -> TestClient:
+    return make_client()
+
+
+def with_key(folder: Path, *scopes: Scope) -> dict[str, str]:
+    """The header with a new key."""
+    name = "-".join(scopes)
+    return {"Authorization": f"Bearer {KeyFile(folder).add(name, scopes)}"}
+
+
+def events(text: str) -> list[tuple[str, Any]]:
+    """Name and data of each event of a stream, read as its specification says."""
+    found = []
+    for block in text.split("\n\n"):
+        lines = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
+        if lines:
+            found.append((lines["event"], json.loads(lines["data"])))
+    return found
+
+
+class Saying:
+    """An answerer that gives what it was given."""
+
+    def __init__(self, *said: Event | Exception) -> None:
+        self._said = said
+
+    def answer(self, task: Task) -> Iterator[Event]:
+        for one in self._said:
+            if isinstance(one, Exception):
+                raise one
+            yield one
+
+
+# --- /ask as a stream ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["accept", "body"])
+def test_a_stream_has_every_event_of_the_chain_and_ends_with_the_same_answer(client: TestClient, way: str) -> None:
+    whole = client.post("/api/v1/ask", json={"question": QUESTION}).json()
+    if way == "accept":
+        got = client.post("/api/v1/ask", json={"question": QUESTION}, headers={"Accept": "text/event-stream"})
+    else:
+        got = client.post("/api/v1/ask", json={"question": QUESTION, "stream": True})
+    assert got.status_code == 200
+    assert got.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert got.headers["cache-control"] == "no-store"
+    read = events(got.text)
+    names = [name for name, _ in read]
+    assert names[:2] == ["question", "passages"]
+    assert names[-2:] == ["citations", "done"]
+    assert set(names[2:-2]) == {"delta", "sentence"}
+    assert read[0][1] == {"question": QUESTION, "language": "en", "query": QUESTION}
+    assert read[1][1]["passages"] == whole["retrieved"]
+    assert "".join(data["text"] for name, data in read if name == "delta") == whole["answer"]
+    assert [data for name, data in read if name == "sentence"] == whole["sentences"]
+    assert read[-2][1] == {"citations": whole["citations"]}
+    timed = {"timings_ms": None}
+    assert read[-1][1] | timed == whole | timed
+
+
+def test_a_stream_is_utf_8_without_escapes(client: TestClient) -> None:
+    got = client.post("/api/v1/ask", json={"question": "항구에 크레인이 몇 대 있나요?", "stream": True})
+    assert "크레인이 일곱 대 있다" in got.content.decode("utf-8")
+    assert "\\u" not in got.text
+
+
+def test_what_ends_a_line_for_some_readers_does_not_end_one() -> None:
+    text = "a\nb\rc\u2028d\u2029e\x85f"
+    sent = frame(Delta(text)).decode("utf-8")
+    assert sent.count("\n") == 3  # after the event, after the data, and the empty line
+    assert len(sent.splitlines()) == 3
+    assert events(sent) == [("delta", {"text": text})]
+
+
+@pytest.mark.parametrize(
+    ("error", "data"),
+    [
+        (
+            ModelFailed("it is down", remedy="wait"),
+            {"code": "model_failed", "detail": "it is down; to mend: wait"},
+        ),
+        (KeyError("secret"), {"code": "internal", "detail": UNKNOWN}),
+    ],
+)
+def test_a_failure_ends_the_stream_with_what_may_be_known_of_it(
+    make_client: Callable[..., TestClient], error: Exception, data: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = make_client(Saying(Delta("The "), Warned("slow"), error))
+    got = client.post("/api/v1/ask", json={"question": QUESTION, "stream": True})
+    assert [name for name, _ in events(got.text)] == ["question", "passages", "delta", "warnings", "error"]
+    assert events(got.text)[-1][1] == data
+    assert "secret" not in got.text + caplog.text
+    assert ("KeyError at" in caplog.text) == (data["code"] == "internal")
+
+
+@pytest.mark.parametrize(("error", "status"), [(ModelFailed("it is down"), 502), (KeyError("secret"), 500)])
+def test_a_failure_without_a_stream_has_its_status(
+    make_client: Callable[..., TestClient], error: Exception, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    got = make_client(Saying(error)).post("/api/v1/ask", json={"question": QUESTION})
+    assert (got.status_code, got.json()) == (status, {"detail": UNKNOWN if status == 500 else "it is down"})
+    assert got.headers["x-content-type-options"] == "nosniff"
+    assert "secret" not in caplog.text
+    assert "cranes" not in caplog.text
+
+
+class Listener:
+    """What an ASGI application sends, as a server would take it."""
+
+    def __init__(self) -> None:
+        self.body = b""
+
+    async def __call__(self, message: Any) -> None:
+        self.body += message.get("body", b"")
+
+
+async def _forever() -> Any:
+    await asyncio.Event().wait()
+
+
+def test_a_silent_stream_is_kept_alive_by_comments() -> None:
+    async def slow() -> AsyncIterator[Event]:
+        await asyncio.sleep(0.2)
+        yield Delta("late")
+
+    async def run() -> bytes:
+        listener = Listener()
+        scope = {"type": "http", "asgi": {"spec_version": "2.3"}}
+        await EventStream(slow(), keep_alive_s=0.05)(scope, _forever, listener)
+        return listener.body
+
+    body = asyncio.run(run()).decode()
+    assert body.startswith(": still here\n\n: still here\n\n")
+    assert events(body) == [("delta", {"text": "late"})]
+
+
+@pytest.mark.parametrize("waits_for", ["an event", "the client"])
+def test_the_events_are_closed_at_once_when_the_response_is_cancelled(waits_for: str) -> None:
+    closed: list[bool] = []
+
+    async def endless() -> AsyncIterator[Event]:
+        try:
+            while True:
+                yield Delta("and ")
+                if waits_for == "an event":
+                    await asyncio.sleep(60)
+        finally:
+            closed.append(True)
+
+    async def run() -> None:
+        got = asyncio.Event()
+
+        async def send(message: Any) -> None:
+            if message.get("body"):
+                got.set()
+                if waits_for == "the client":
+                    await asyncio.sleep(60)
+
+        events = endless()  # held here, or the garbage collector would do the work
+        response = EventStream(events)
+        task = asyncio.create_task(response.stream_response(send))
+        await got.wait()
+        await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert closed == [True]
+
+    asyncio.run(run())
+
+
+@contextmanager
+def served(app: Any, root_path: str = "") -> Iterator[str]:
+    """The application behind a real server; its address."""
+    config = uvicorn.Config(
+        app, port=0, log_level="critical", lifespan="on", timeout_graceful_shutdown=2, root_path=root_path
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(10)
+
+
+class Endless:
+    """An answerer that goes on until its stream is closed, as a model that writes and writes."""
+
+    def __init__(self) -> None:
+        self.n, self.closed = 0, threading.Event()
+
+    def answer(self, task: Task) -> Iterator[Event]:
+        try:
+            while True:
+                self.n += 1
+                time.sleep(0.01)
+                yield Delta("and ")
+        finally:
+            self.closed.set()
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_the_model_is_freed_when_the_client_goes_away(folder: Path, stream: bool) -> None:
+    endless = Endless()
+    backend = EmbeddedBackend(folder)
+    app = make_app(Chain(backend, HashEncoder(), endless, ChainSettings(min_relevance=0.0)), with_page=False)
+    with served(app) as address:
+        if stream:
+            body = {"question": QUESTION, "stream": True}
+            with httpx.stream("POST", f"{address}/api/v1/ask", json=body, trust_env=False) as got:
+                assert next(line for line in got.iter_lines() if line == "event: delta")
+                assert not endless.closed.is_set()
+        else:
+            with pytest.raises(httpx.ReadTimeout):
+                httpx.post(f"{address}/api/v1/ask", json={"question": QUESTION}, timeout=0.5, trust_env=False)
+        assert endless.closed.wait(3)
+        n = endless.n
+        time.sleep(0.1)
+        assert endless.n == n
+        # Its place is free again: the server answers on.
+        assert httpx.get(f"{address}/readyz", trust_env=False).json()["status"] == "ready"
+        text = httpx.get(f"{address}/metrics", trust_env=False).text
+    assert "dragoman_questions_in_flight 0.0" in text
+    backend.close()
+
+
+def test_a_stream_comes_piece_by_piece(folder: Path) -> None:
+    backend, endless = EmbeddedBackend(folder), Endless()
+    app = make_app(Chain(backend, HashEncoder(), endless, ChainSettings(min_relevance=0.0)), with_page=False)
+    with (
+        served(app) as address,
+        httpx.stream(
+            "POST", f"{address}/api/v1/ask", json={"question": QUESTION, "stream": True}, trust_env=False
+        ) as got,
+    ):
+        lines = got.iter_lines()
+        assert [next(lines) for _ in range(1)] == ["event: question"]  # while the answer has no end
+    backend.close()
+
+
+# --- /documents ------------------------------------------------------------------------------------------------
+
+
+def test_documents_are_listed_page_by_page_without_their_place_on_the_disk(client: TestClient, folder: Path) -> None:
+    whole = client.get("/api/v1/documents").json()
+    assert (whole["total"], whole["next_offset"]) == (2, None)
+    stored = list(EmbeddedBackend(folder).documents())
+    assert [one["doc_id"] for one in whole["documents"]] == [one.doc_id for one in stored]
+    assert [one["n_chars"] for one in whole["documents"]] == [len(text) for text in TEXTS.values()]
+    assert "location" not in whole["documents"][0]
+    first = client.get("/api/v1/documents", params={"limit": 1}).json()
+    assert (first["documents"], first["next_offset"]) == (whole["documents"][:1], 1)
+    second = client.get("/api/v1/documents", params={"limit": 1, "offset": 1}).json()
+    assert (second["documents"], second["next_offset"]) == (whole["documents"][1:], None)
+    assert client.get("/api/v1/documents", params={"offset": 9}).json()["documents"] == []
+    for wrong in ({"limit": 0}, {"limit": 201}, {"offset": -1}, {"offset": 2**64}, {"limit": "x"}):
+        assert client.get("/api/v1/documents", params=wrong).status_code == 422
+
+
+Files = Sequence[tuple[str, bytes]]
+
+
+def post(client: TestClient, headers: dict[str, str], files: Files) -> Any:
+    return client.post(
+        "/api/v1/documents", headers=headers, files=[("files", (name, BytesIO(data))) for name, data in files]
+    )
+
+
+def test_a_file_that_was_added_is_answered_from_and_one_that_was_removed_is_not(
+    make_client: Callable[..., TestClient], folder: Path
+) -> None:
+    client, key = make_client(allow_upload=True), with_key(folder, Scope.INGEST)
+    text = "The lighthouse keeper is called Ingeborg. She has kept it since 1987."
+    got = post(client, key, [("lighthouse.txt", text.encode())])
+    assert got.status_code == 200, got.text
+    (result,) = got.json()["files"]
+    assert (result["name"], result["status"], result["reason"]) == ("lighthouse.txt", "added", "")
+    (doc_id,) = result["documents"]
+    asked = {"question": "Who is the lighthouse keeper?"}
+    answer = client.post("/api/v1/ask", json=asked).json()
+    assert answer["citations"][0]["doc_id"] == doc_id
+    assert "Ingeborg" in answer["answer"]
+    assert post(client, key, [("lighthouse.txt", text.encode())]).json()["files"][0]["status"] == "unchanged"
+    assert len(list((folder / "uploads").rglob("*.txt"))) == 1
+    removed = client.delete(f"/api/v1/documents/{doc_id}", headers=key)
+    assert (removed.status_code, removed.content) == (204, b"")
+    assert "Ingeborg" not in client.post("/api/v1/ask", json=asked).text
+    assert client.delete(f"/api/v1/documents/{doc_id}", headers=key).status_code == 404
+    assert list((folder / "uploads").rglob("*.txt")) == []
+
+
+def test_removing_a_document_leaves_the_file_that_it_came_from(
+    make_client: Callable[..., TestClient], folder: Path
+) -> None:
+    client, key = make_client(allow_upload=True), with_key(folder, Scope.INGEST)
+    doc_id = client.get("/api/v1/documents").json()["documents"][0]["doc_id"]
+    assert client.delete(f"/api/v1/documents/{doc_id}", headers=key).status_code == 204
+    assert (folder.parent / "harbour.txt").is_file()
+
+
+def test_each_file_has_its_own_result_by_what_is_in_it(make_client: Callable[..., TestClient], folder: Path) -> None:
+    client, key = make_client(allow_upload=True), with_key(folder, Scope.INGEST)
+    sent = [
+        ("good.md", b"# Tides\n\nThe tide turns twice a day in this bay."),
+        ("picture.txt", b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20),
+        ("fake.pdf", b"this is no PDF at all"),
+        ("program.exe", b"MZ"),
+        ("empty.txt", b""),
+        ("lines.jsonl", b'{"id": "1", "text": "A first article on the sea."}\nno json\n'),
+    ]
+    results = post(client, key, sent).json()["files"]
+    assert [(one["name"], one["status"]) for one in results] == [
+        ("good.md", "added"),
+        ("picture.txt", "failed"),
+        ("fake.pdf", "failed"),
+        ("program.exe", "failed"),
+        ("empty.txt", "failed"),
+        ("lines.jsonl", "partial"),
+    ]
+    assert all(bool(one["reason"]) == (one["status"] != "added") for one in results)
+    assert [len(one["documents"]) for one in results] == [1, 0, 0, 0, 0, 1]
+    assert str(folder) not in json.dumps(results)  # where the server keeps them is nobody's business
+    assert len(list((folder / "uploads").rglob("*.*"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("../../etc/passwd.txt", "passwd.txt"),
+        ("..\\..\\boot.txt", "boot.txt"),
+        ("/etc/cron.d/x.md", "x.md"),
+        ("...", "file"),
+        ("", "file"),
+        ("부산 항구.txt", "부산 항구.txt"),
+        ("a\x1b[2J\n.txt", "a__2J_.txt"),
+        (".htaccess", "htaccess"),
+    ],
+)
+def test_the_name_of_a_file_is_never_a_path(sent: str, kept: str) -> None:
+    assert _safe(sent) == kept
+
+
+def test_adding_and_removing_need_the_scope_and_the_server_s_leave(
+    make_client: Callable[..., TestClient], folder: Path
+) -> None:
+    file = [("a.txt", b"Some words about the sea.")]
+    doc = "/api/v1/documents/0123456789abcdef"
+    allowing, refusing = make_client(allow_upload=True), make_client()
+    ask, ingest_key = with_key(folder, Scope.ASK, Scope.ADMIN), with_key(folder, Scope.INGEST)
+    assert post(allowing, {}, file).status_code == 401
+    assert post(allowing, ask, file).status_code == 403
+    assert allowing.delete(doc).status_code == 401
+    assert allowing.delete(doc, headers=ask).status_code == 403
+    assert allowing.delete(doc, headers=ingest_key).status_code == 404
+    assert post(refusing, ingest_key, file).status_code == 403
+    assert refusing.delete(doc, headers=ingest_key).status_code == 403
+    assert not (folder / "uploads").exists()
+
+
+def test_a_file_or_a_request_over_the_limit_is_refused(make_client: Callable[..., TestClient], folder: Path) -> None:
+    client, key = (
+        make_client(allow_upload=True, max_upload_bytes=5_000, max_body_bytes=5_000),
+        with_key(folder, Scope.INGEST),
+    )
+    assert post(client, key, [("a.txt", b"x" * 5_001)]).status_code == 413
+    assert (
+        post(client, key, [("a.txt", b"x " * 2_400), ("b.txt", b"y " * 2_400), ("c.txt", b"z " * 400)]).status_code
+        == 413
+    )
+    assert not (folder / "uploads").exists()
+    many = [(f"{n}.txt", b"word") for n in range(21)]
+    assert post(client, key, many).status_code in (400, 422)
+    assert client.post("/api/v1/documents", headers=key, files=[("others", ("a.txt", b"x"))]).status_code == 422
+
+
+def test_an_index_that_another_process_writes_to_says_so(make_client: Callable[..., TestClient], folder: Path) -> None:
+    client, key = make_client(allow_upload=True), with_key(folder, Scope.INGEST)
+    with Writer(folder, HashEncoder()):
+        got = post(client, key, [("a.txt", b"Some words about the sea.")])
+        assert got.status_code == 409
+        assert "is writing" in got.json()["detail"]
+    assert post(client, key, [("a.txt", b"Some words about the sea.")]).json()["files"][0]["status"] == "added"
+
+
+# --- /feedback -------------------------------------------------------------------------------------------------
+
+
+def test_feedback_is_kept_and_shown_to_an_admin(client: TestClient, folder: Path) -> None:
+    said = {"question": QUESTION, "answer": "Seven. [1]", "kind": "right", "comment": "아주 좋아요"}
+    assert client.post("/api/v1/feedback", json=said).status_code == 204
+    assert client.get("/api/v1/feedback").status_code == 401
+    admin = with_key(folder, Scope.ADMIN)
+    (kept,) = client.get("/api/v1/feedback", headers=admin).json()["feedback"]
+    assert (kept["question"], kept["answer"], kept["opinion"], kept["comment"]) == tuple(said.values())
+    assert kept["time"] > "2026"
+    assert (folder / "feedback.jsonl").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"kind": "good"}, {"question": ""}, {"answer": None}, {"comment": "x" * 2_001}, {"more": 1}]
+)
+def test_feedback_that_is_none_is_refused(client: TestClient, wrong: dict[str, Any], folder: Path) -> None:
+    said = {"question": QUESTION, "answer": "Seven.", "kind": "right"}
+    assert client.post("/api/v1/feedback", json=said | wrong).status_code == 422
+    assert not (folder / "feedback.jsonl").exists()
+
+
+def test_many_writers_of_feedback_do_not_mix_and_a_full_file_takes_no_more(tmp_path: Path) -> None:
+    files = [FeedbackFile(tmp_path) for _ in range(8)]
+
+    def write(n: int) -> None:
+        for i in range(50):
+            files[n].add(Feedback(opinion=Opinion.WRONG, question=f"{n}.{i}", answer="가" * 3_000))
+
+    threads = [threading.Thread(target=write, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(one.question for one in files[0].all()) == sorted(f"{n}.{i}" for n in range(8) for i in range(50))
+    full = FeedbackFile(tmp_path, max_bytes=10)
+    with pytest.raises(FeedbackFull):
+        full.add(Feedback(opinion=Opinion.RIGHT, question="?", answer="!"))
+
+
+def test_a_torn_line_of_feedback_is_passed_over(tmp_path: Path) -> None:
+    file = FeedbackFile(tmp_path)
+    (tmp_path / "feedback.jsonl").write_bytes(b'{"opinion": "right", "quest\n[]\n\xff\n' + b"[" * 100_000 + b"\n")
+    file.add(Feedback(opinion=Opinion.RIGHT, question="?", answer="!"))
+    assert [one.question for one in file.all()] == ["?"]
+
+
+def test_feedback_becomes_gold_drafts_that_can_be_read(client: TestClient, folder: Path, tmp_path: Path) -> None:
+    text = TEXTS["harbour.txt"]
+    span = {"source": "harbour.txt", "quote": "The harbour has seven cranes."}
+    said = [
+        Feedback(opinion=Opinion.WRONG, question=QUESTION, answer="Nine."),
+        Feedback(opinion=Opinion.RIGHT, question=QUESTION, answer="Seven. [1]", spans=(span,)),
+        Feedback(opinion=Opinion.NOT_IN_ARTICLES, question="달은 얼마나 멀어요?", answer="모름"),
+    ]
+    right, absent = (as_item(values, "") for values in gold_drafts(iter(said)))
+    assert (right.question, right.answers, right.answerable, right.lang) == (QUESTION, ("Seven.",), True, "en")
+    assert right.tags == ("draft", "feedback", "right")
+    assert find_evidence(text, right.evidence[0].text)  # type: ignore[arg-type]
+    assert (absent.answerable, absent.answers, absent.lang) == (False, (), "ko")
+    for one in said:
+        FeedbackFile(folder).add(one)
+    got = client.get("/api/v1/feedback/gold", headers=with_key(folder, Scope.ADMIN))
+    assert got.headers["content-type"] == "application/x-ndjson"
+    assert [json.loads(line)["id"] for line in got.text.splitlines()] == [right.id, absent.id]
+
+
+# --- health and metrics ----------------------------------------------------------------------------------------
+
+
+def test_readyz_says_what_is_missing_and_nothing_of_where(folder: Path) -> None:
+    class Broken(HashEncoder):
+        def encode_queries(self, texts: Any) -> Any:
+            raise RuntimeError("secret")
+
+    backend = EmbeddedBackend(folder)
+    with TestClient(make_app(Chain(backend, Broken()), with_page=False)) as client:
+        got = client.get("/readyz")
+        assert (got.status_code, got.json()) == (503, {"status": "not ready", "missing": ["encoder"]})
+        assert client.get("/healthz").status_code == 200
+    backend.close()
+    with TestClient(make_app(Chain(backend, HashEncoder()), with_page=False)) as client:
+        assert client.get("/readyz").json() == {"status": "ready", "missing": []}
+        for file in folder.glob("store.sqlite*"):
+            file.write_bytes(b"not a database" * 1_000)
+        backend.close()
+    with TestClient(make_app(Chain(backend, HashEncoder()), with_page=False)) as client:
+        assert client.get("/readyz").json()["missing"] == ["index"]
+
+
+def samples(text: str) -> dict[tuple[str, ...], float]:
+    """Value by name and labels, as Prometheus reads the text."""
+    return {
+        (sample.name, *(f"{k}={v}" for k, v in sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_metrics_count_what_happened(make_client: Callable[..., TestClient], folder: Path) -> None:
+    client, admin = make_client(), with_key(folder, Scope.ADMIN)
+    client.post("/api/v1/ask", json={"question": QUESTION})
+    client.post("/api/v1/ask", json={"question": QUESTION, "stream": True})
+    client.post("/api/v1/ask", json={"question": "항구에 크레인이 몇 대 있나요?"})
+    client.post("/api/v1/search", json={"question": QUESTION})
+    client.post("/api/v1/ask", json={"question": QUESTION, "filter": {"tags": ["none"]}})
+    client.post("/api/v1/ask", json={})
+    client.get("/one/of/a/million/paths")
+    client.delete("/api/v1/documents/0123456789abcdef", headers=admin)
+    got = client.get("/metrics", headers=admin)
+    assert got.headers["content-type"].startswith("text/plain; version=")
+    counts = samples(got.text)
+    assert counts["dragoman_questions_total", "language=en"] == 3
+    assert counts["dragoman_questions_total", "language=ko"] == 1
+    assert counts["dragoman_abstentions_total", "reason=empty"] == 1
+    assert counts["dragoman_retrieval_seconds_count",] == 5
+    assert counts["dragoman_first_event_seconds_count",] == 4
+    assert counts["dragoman_total_seconds_count",] == 4
+    assert 0 < counts["dragoman_total_seconds_sum",] < 60
+    assert counts["dragoman_requests_total", "route=/api/v1/ask", "status=200"] == 4
+    assert counts["dragoman_requests_total", "route=/api/v1/ask", "status=422"] == 1
+    assert counts["dragoman_requests_total", "route=other", "status=404"] == 1
+    assert counts["dragoman_requests_total", "route=other", "status=403"] == 1  # the gate let it to no route
+    assert "million" not in got.text
+
+
+def test_errors_are_counted_by_kind_and_two_servers_count_apart(
+    make_client: Callable[..., TestClient], folder: Path
+) -> None:
+    failing, other, admin = make_client(Saying(ModelFailed("down"))), make_client(), with_key(folder, Scope.ADMIN)
+    failing.post("/api/v1/ask", json={"question": QUESTION})
+    assert samples(failing.get("/metrics", headers=admin).text)["dragoman_errors_total", "code=model_failed"] == 1
+    assert "model_failed" not in other.get("/metrics", headers=admin).text
+
+
+@pytest.mark.parametrize(
+    ("language", "label"), [("en", "en"), ("zh-Hant", "zh"), ("", "other"), ("qxx", "other"), ("x\n", "other")]
+)
+def test_the_languages_of_the_metrics_are_a_bounded_set(language: str, label: str) -> None:
+    assert bounded(language) == label
+
+
+def test_a_model_s_answer_is_the_same_by_json_and_by_the_chain(
+    make_client: Callable[..., TestClient], folder: Path
+) -> None:
+    model = ScriptedChatModel(script=lambda keys: ["The harbour has ", f"seven cranes. [{keys[0]}]"])
+    got = make_client(GenerativeAnswerer(model)).post("/api/v1/ask", json={"question": QUESTION}).json()
+    backend = EmbeddedBackend(folder)
+    chain = Chain(backend, HashEncoder(), GenerativeAnswerer(model), ChainSettings(min_relevance=0.0))
+    expected = answer_json(chain.invoke(QUESTION))
+    backend.close()
+    assert got["answer"] == "The harbour has seven cranes. [1]"
+    assert got | {"timings_ms": None} == expected | {"timings_ms": None}
+
+
+# --- documentation ---------------------------------------------------------------------------------------------
+
+
+def test_every_route_has_an_example_of_what_is_sent_and_of_what_comes_back(client: TestClient) -> None:
+    schema = client.get("/openapi.json").json()
+    own = {path: methods for path, methods in schema["paths"].items() if not path.startswith("/v1/")}  # OpenAI's shape
+    for path, methods in own.items():
+        for method, route in methods.items():
+            assert route["description"], (path, method)
+            responses = route["responses"]
+            good = responses.get("200") or responses["204"]
+            for kind, content in good.get("content", {}).items():
+                assert "example" in content, (path, method, kind)
+            body = route.get("requestBody", {}).get("content", {}).get("application/json")
+            if body:
+                named = body["schema"].get("$ref", "").rpartition("/")[2]
+                assert body.get("examples") or schema["components"]["schemas"][named]["examples"], (path, method)
+
+
+def test_the_examples_of_requests_are_requests(client: TestClient) -> None:
+    for path, methods in client.get("/openapi.json").json()["paths"].items():
+        content = methods.get("post", {}).get("requestBody", {}).get("content", {}).get("application/json", {})
+        for name, example in content.get("examples", {}).items():
+            assert client.post(path, json=example["value"]).status_code == 200, (path, name)
+
+
+def test_the_documentation_loads_only_what_the_server_has_and_no_script_stands_in_it(client: TestClient) -> None:
+    got = client.get("/docs")
+    assert got.status_code == 200
+    policy = got.headers["content-security-policy"]
+    assert "default-src 'none'; script-src 'self'; style-src 'self'" in policy
+    assert "unsafe" not in policy
+    loaded = [part.split('"')[0] for part in got.text.replace('src="', 'href="').split('href="')[1:]]
+    assert len(loaded) == 4
+    for address in loaded:
+        assert address.startswith("/docs/static/")
+        assert client.get(address).status_code == 200
+    assert re.findall(r"<script[^>]*>([^<]*)</script>", got.text) == ["", ""]
+    assert " style=" not in got.text
+    assert "Apache License" in client.get("/docs/static/LICENSE").text
+    assert client.get("/docs/static/../../settings.py").status_code == 404
+    assert client.get("/docs/static/..%2f..%2fsettings.py").status_code == 404
+
+
+def test_the_api_and_its_documentation_are_found_below_a_proxy_s_path(folder: Path) -> None:
+    backend = EmbeddedBackend(folder)
+    app = make_app(Chain(backend, HashEncoder()), with_page=False)
+    with served(app, root_path="/answers") as address, httpx.Client(base_url=address, trust_env=False) as client:
+        # The proxy has taken the path off; the server puts it on again.
+        assert 'data-schema="/answers/openapi.json"' in client.get("/docs").text
+        assert client.get("/docs/static/start.js").status_code == 200
+        assert client.get("/openapi.json").json()["servers"] == [{"url": "/answers"}]
+        assert client.get("/healthz").headers["content-security-policy"].startswith("default-src 'none'")
+        assert client.post("/api/v1/ask", json={"question": QUESTION}).status_code == 200
+        assert client.post("/api/v1/documents").status_code == 401
+    backend.close()
+
+
+def test_failed_is_the_only_event_whose_data_is_not_its_own(folder: Path) -> None:
+    assert events(frame(Failed(ValueError("x"))).decode()) == [("error", {"code": "internal", "detail": UNKNOWN})]

@@ -1,0 +1,591 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import openai
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from openai import AsyncOpenAI, OpenAI
+from starlette.requests import ClientDisconnect
+
+from index.backends.embedded import EmbeddedBackend
+from index.build import ingest
+from index.encoders.base import Encoder
+from index.search import MAX_QUESTION_CHARS
+from rag.answer import Usage
+from rag.answerers.base import Draft, Task, finish, say
+from rag.chain import Chain, ChainSettings
+from rag.errors import ModelFailed
+from rag.events import Event
+from rag.testing import HashEncoder
+from ui.server.openai import MAX_MESSAGES, router
+from ui.server.service import Service
+from ui.server.settings import ServerSettings
+
+QUESTION = "¿Cuántos documentos revisaron los abogados?"
+ANYTHING = ChainSettings(min_relevance=0.0)
+PAGES = {
+    "harbour": ("The harbour's [new] <b>cranes", "https://news.example/harbour?a=1", "The harbour has seven cranes."),
+    "bridge": ("The bridge", "", "The bridge over the harbour has two towers."),
+}
+
+
+@contextlib.contextmanager
+def serving(chain: Chain) -> Iterator[str]:
+    """The address of a real server with this interface alone."""
+    app = FastAPI(max_body_size=2**20)
+    app.include_router(router(Service(chain, ServerSettings())))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="critical"))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+        finally:
+            server.should_exit = True
+            thread.join(20)
+
+
+@contextlib.contextmanager
+def asking(address: str, key: str = "sk-any") -> Iterator[OpenAI]:
+    with OpenAI(base_url=address, api_key=key, max_retries=0, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def samples(sample_index: Path, encoder: Encoder) -> Iterator[Chain]:
+    backend = EmbeddedBackend(sample_index)
+    yield Chain(backend, encoder, settings=ANYTHING)
+    backend.close()
+
+
+@pytest.fixture(scope="module")
+def address(samples: Chain) -> Iterator[str]:
+    with serving(samples) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def client(address: str) -> Iterator[OpenAI]:
+    with asking(address) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def web_chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
+    """Two articles, one of them a web page."""
+    folder = tmp_path_factory.mktemp("pages")
+    for name, (title, url, text) in PAGES.items():
+        head = f'---\ntitle: "{title}"\nlang: en\n' + (f"url: {url}\n" if url else "") + "---\n\n"
+        (folder / f"{name}.md").write_text(head + text + "\n", "utf-8")
+    ingest(folder / "index", [str(folder)], HashEncoder(), n_workers=1)
+    backend = EmbeddedBackend(folder / "index")
+    yield Chain(backend, HashEncoder(), settings=ANYTHING)
+    backend.close()
+
+
+@pytest.fixture(scope="module")
+def web_client(web_chain: Chain) -> Iterator[OpenAI]:
+    with serving(web_chain) as address, asking(address) as client:
+        yield client
+
+
+def user(text: Any) -> list[Any]:
+    return [{"role": "user", "content": text}]
+
+
+def ask(client: OpenAI, messages: list[Any], **body: Any) -> Any:
+    return client.chat.completions.create(model="dragoman", messages=messages, extra_body=body)
+
+
+# --- answers ------------------------------------------------------------------------------------------------
+
+
+def test_an_answer_is_a_chat_completion_with_its_citations_beside_it(client: OpenAI, samples: Chain) -> None:
+    expected = samples.invoke(QUESTION)
+    got = ask(client, user(QUESTION))
+    (choice,) = got.choices
+    assert (got.object, got.model, got.id[:9]) == ("chat.completion", "dragoman", "chatcmpl-")
+    assert abs(got.created - time.time()) < 60
+    assert (choice.message.content, choice.message.role, choice.finish_reason) == (expected.text, "assistant", "stop")
+    assert got.usage.model_dump(include={"prompt_tokens", "completion_tokens", "total_tokens"}) == {
+        "prompt_tokens": 0,
+        "completion_tokens": 0,
+        "total_tokens": 0,
+    }
+    first = got.citations[0]
+    text = samples.backend.text(first["doc_id"])
+    assert text is not None
+    assert text[first["start"] : first["end"]] == first["quote"] == expected.citations[0].quote
+    assert [item["text"] for item in got.retrieved] == [item.passage.text for item in expected.retrieved]
+    assert (got.abstained, got.warnings) == (False, [])
+    assert choice.message.annotations == []  # the samples are no web pages
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "誰被OpenAI董事會解職？",
+        "오픈AI 직원 몇 명이 서한에 서명했나?",
+        "متى أُطلق تلسكوب جيمس ويب؟",
+        "Altman氏はいつ復帰した\u2028のか？",
+    ],
+)
+def test_a_stream_says_what_the_whole_answer_says_in_every_script(
+    client: OpenAI, samples: Chain, question: str
+) -> None:
+    expected = samples.invoke(question)
+    chunks = list(client.chat.completions.create(model="dragoman", messages=user(question), stream=True))
+    assert len({chunk.id for chunk in chunks}) == 1
+    assert {chunk.object for chunk in chunks} == {"chat.completion.chunk"}
+    assert chunks[0].choices[0].delta.role == "assistant"
+    pieces = [chunk.choices[0].delta.content or "" for chunk in chunks]
+    assert "".join(pieces) == expected.text == ask(client, user(question)).choices[0].message.content
+    assert sum(bool(piece) for piece in pieces) == 1 + len(expected.sentences)
+    assert [chunk.choices[0].finish_reason for chunk in chunks] == [None] * (len(chunks) - 1) + ["stop"]
+    last: Any = chunks[-1]
+    assert [item["quote"] for item in last.citations] == [citation.quote for citation in expected.citations]
+    assert (last.abstained, len(last.retrieved)) == (False, len(expected.retrieved))
+    assert all(chunk.usage is None for chunk in chunks)
+
+
+def test_a_stream_on_the_wire_is_lines_of_data_up_to_done(address: str) -> None:
+    body = {"model": "dragoman", "messages": user(QUESTION), "stream": True, "stream_options": {"include_usage": True}}
+    with httpx.Client(trust_env=False) as plain:
+        response = plain.post(f"{address}/chat/completions", json=body)
+    assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert response.headers["cache-control"] == "no-cache"
+    *events, end = response.text.split("\n\n")
+    assert end == ""
+    assert all(event.startswith("data: ") and len(event.splitlines()) == 1 for event in events)
+    assert events.pop() == "data: [DONE]"
+    parsed = [json.loads(event.removeprefix("data: ")) for event in events]
+    assert (parsed[-1]["choices"], parsed[-1]["usage"]["total_tokens"]) == ([], 0)
+    assert [chunk["usage"] for chunk in parsed[:-1]] == [None] * (len(parsed) - 1)
+    assert "más de 30.000" in response.text  # not escaped: that would double the bytes of most scripts
+
+
+def test_the_async_client_is_answered_at_the_same_time(address: str, samples: Chain) -> None:
+    questions = [QUESTION, "متى أُطلق تلسكوب جيمس ويب؟", "誰被OpenAI董事會解職？"] * 3
+
+    async def all_of_them() -> list[str]:
+        async with AsyncOpenAI(base_url=address, api_key="any", max_retries=0) as client:
+
+            async def one(question: str) -> str:
+                stream = await client.chat.completions.create(model="dragoman", messages=user(question), stream=True)
+                return "".join([chunk.choices[0].delta.content or "" async for chunk in stream])
+
+            return await asyncio.gather(*map(one, questions))
+
+    assert asyncio.run(all_of_them()) == [samples.invoke(question).text for question in questions]
+
+
+def test_there_is_one_model(client: OpenAI) -> None:
+    (model,) = client.models.list().data
+    assert (model.id, model.object, model.owned_by) == ("dragoman", "model", "dragoman")
+    assert client.models.retrieve("dragoman") == model
+    with pytest.raises(openai.NotFoundError) as caught:
+        client.models.retrieve("gpt-5")
+    assert (caught.value.code, caught.value.param) == ("model_not_found", "model")
+
+
+# --- what is asked ------------------------------------------------------------------------------------------
+
+
+def test_the_last_user_message_is_the_question_and_the_earlier_ones_the_conversation(client: OpenAI) -> None:
+    conversation = [
+        {"role": "system", "content": "Answer as a pirate."},
+        {"role": "user", "content": "When did the Webb telescope leave Earth?"},
+        {"role": "assistant", "content": "In 2021. [1]\n\nSources:\n[1] Webb, https://news.example/webb"},
+        {"role": "developer", "content": "Be brief."},
+        {"role": "user", "content": [{"type": "text", "text": "Why did"}, {"type": "text", "text": "it leave?"}]},
+    ]
+    followed = ask(client, conversation)
+    assert "webb" in followed.retrieved[0]["source"]
+    assert followed.retrieved != ask(client, user("Why did\nit leave?")).retrieved
+    assert followed.retrieved == ask(client, conversation[1:3] + conversation[4:]).retrieved
+    # What stands behind the last question is no part of it.
+    assert followed.retrieved == ask(client, [*conversation, {"role": "assistant", "content": "Because"}]).retrieved
+
+
+def test_markers_and_sources_of_earlier_answers_are_left_out(web_chain: Chain) -> None:
+    seen: list[Any] = []
+
+    def rewriter(question: str, history: Any) -> str:
+        seen.extend((turn.question, turn.answer) for turn in history)
+        return question
+
+    chain = Chain(web_chain.backend, HashEncoder(), settings=ANYTHING, rewriter=rewriter)
+    said = "Seven. [1]\n\nSources:\n[1] The harbour, https://news.example/harbour\n[2] The bridge"
+    with serving(chain) as address, asking(address) as client:
+        ask(client, [*user("x" * 3_000), *user("How many?"), {"role": "assistant", "content": said}, *user("Where?")])
+        assert seen == [("x" * MAX_QUESTION_CHARS, ""), ("How many?", "Seven.")]
+
+
+def test_unknown_fields_and_those_of_sampling_are_taken(client: OpenAI) -> None:
+    got = client.chat.completions.create(
+        model="dragoman",
+        messages=user(QUESTION),
+        temperature=0,
+        max_tokens=5,
+        seed=1,
+        n=1,
+        tool_choice="none",
+        response_format={"type": "text"},
+        user="me",
+        extra_body={"never_heard_of": {"a": 1}, "dragoman": {"neither": 1}},
+    )
+    assert "30.000" in (got.choices[0].message.content or "")
+
+
+def test_half_a_surrogate_pair_harms_nothing(address: str) -> None:
+    messages = [
+        *user("tea \ud83d"),
+        {"role": "assistant", "content": "a \ude00"},
+        *user([{"type": "text", "text": "\ud83d?"}]),
+    ]
+    content = json.dumps({"model": "dragoman", "messages": messages})
+    with httpx.Client(trust_env=False, headers={"Content-Type": "application/json"}) as plain:
+        assert plain.post(f"{address}/chat/completions", content=content).status_code == 200
+
+
+def test_a_filter_may_be_given(client: OpenAI) -> None:
+    got = ask(client, user(QUESTION), dragoman={"filter": {"languages": ["fr"]}})
+    assert {item["language"] for item in got.retrieved} == {"fr"}
+
+
+# --- sources ------------------------------------------------------------------------------------------------
+
+
+class EachOnce:
+    """An answerer that cites every passage, the web page last."""
+
+    def answer(self, task: Task) -> Iterator[Event]:
+        draft = Draft()
+        for item in sorted(task.found.passages, key=lambda item: item.passage.url):
+            number = draft.cite(item.passage, item.passage.start, item.passage.end)
+            yield say(draft, f"𝒜 [{number}] ")
+        yield from finish(task, draft, answer_language="en")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_markers_of_web_pages_are_annotated_where_they_stand(web_chain: Chain, stream: bool) -> None:
+    chain = Chain(web_chain.backend, HashEncoder(), EachOnce(), ANYTHING)
+    with serving(chain) as address, asking(address) as client:
+        got: Any = client.chat.completions.create(model="dragoman", messages=user("How many cranes?"), stream=stream)
+        if stream:
+            *before, last = list(got)
+            content = "".join(chunk.choices[0].delta.content or "" for chunk in before)
+            citations, annotations = last.citations, last.choices[0].delta.annotations
+        else:
+            content, citations = got.choices[0].message.content, got.citations
+            annotations = [annotation.model_dump() for annotation in got.choices[0].message.annotations]
+    assert content == "𝒜 [1] 𝒜 [2] "
+    assert [citation["url"] for citation in citations] == ["", PAGES["harbour"][1]]
+    # In code points: "𝒜 [1] 𝒜 " has 8, and the marker 3.
+    title, url, _ = PAGES["harbour"]
+    cited = {"start_index": 8, "end_index": 11, "title": title, "url": url}
+    assert annotations == [{"type": "url_citation", "url_citation": cited}]
+
+
+def test_an_address_that_is_not_of_the_web_is_neither_annotated_nor_named(web_chain: Chain) -> None:
+    class Hostile:
+        def answer(self, task: Task) -> Iterator[Event]:
+            from dataclasses import replace
+
+            draft = Draft()
+            for url in ("javascript:alert(1)", "file:///etc/passwd", "https://a.example/ x", "HTTPS://ok.example/"):
+                passage = replace(task.found.passages[0].passage, doc_id=url, url=url, title="T\n![i](https://evil)")
+                yield say(draft, f"A[{draft.cite(passage, passage.start, passage.start + 3)}] ")
+            yield from finish(task, draft, answer_language="en")
+
+    chain = Chain(web_chain.backend, HashEncoder(), Hostile(), ANYTHING)
+    with serving(chain) as address, asking(address) as client:
+        got = ask(client, user("How many cranes?"), dragoman={"footer": True})
+    content = got.choices[0].message.content
+    (annotation,) = got.choices[0].message.annotations
+    assert annotation.url_citation.url == "HTTPS://ok.example/"
+    assert content[annotation.url_citation.start_index : annotation.url_citation.end_index] == "[4]"
+    title = "T !(i)(https://evil)"
+    assert content.partition("\n\n")[2] == (
+        f"Sources:\n[1] {title}\n[2] {title}\n[3] {title}\n[4] {title}, HTTPS://ok.example/"
+    )
+
+
+def test_the_sources_stand_below_the_answer_where_that_is_asked_for(web_client: OpenAI, client: OpenAI) -> None:
+    question = user("How many cranes at the harbour?")
+    plain = ask(web_client, question).choices[0].message.content
+    by_field = ask(web_client, question, dragoman={"footer": True}).choices[0].message.content
+    by_query = web_client.chat.completions.create(
+        model="dragoman", messages=question, extra_query={"footer": 1}, stream=True
+    )
+    footer = "\n\nSources:\n[1] The harbour's (new) ‹b›cranes, https://news.example/harbour?a=1"
+    assert by_field.startswith(plain + footer)
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in by_query) == by_field
+    spanish = ask(client, user(QUESTION), dragoman={"footer": True}).choices[0].message.content
+    assert "\n\nFuentes:\n[1] OpenAI: una investigación" in spanish
+
+
+def test_an_abstention_says_so_and_has_no_sources(web_chain: Chain) -> None:
+    with (
+        serving(web_chain.with_settings(ChainSettings(min_relevance=1.1))) as address,
+        asking(address) as client,
+    ):
+        got = ask(client, user("How many cranes?"), dragoman={"footer": True})
+    assert (got.abstained, got.citations) == (True, [])
+    assert got.choices[0].message.content == "The articles do not answer this question."
+
+
+# --- models -------------------------------------------------------------------------------------------------
+
+
+class Model:
+    """An answerer that counts tokens, begins again, or fails in the middle."""
+
+    def __init__(self, *, fails: Exception | None = None, begins_again: bool = False) -> None:
+        self._fails, self._begins_again = fails, begins_again
+
+    def answer(self, task: Task) -> Iterator[Event]:
+        draft = Draft()
+        passage = task.found.passages[0].passage
+        if self._begins_again:
+            yield say(draft, f"No, [{draft.cite(passage, passage.start, passage.start + 3)}]")
+            yield say(draft, "\n\n")
+            draft.clear()
+        yield say(draft, f"Seven [{draft.cite(passage, passage.start, passage.start + 5)}].")
+        if self._fails:
+            raise self._fails
+        draft.count(Usage(120, 7, 1))
+        yield from finish(task, draft, answer_language="en")
+
+
+def test_the_usage_is_what_the_model_tells(web_chain: Chain) -> None:
+    with serving(Chain(web_chain.backend, HashEncoder(), Model(), ANYTHING)) as address, asking(address) as client:
+        usage = ask(client, user("How many cranes?")).usage
+        assert (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens) == (120, 7, 127)
+        stream = client.chat.completions.create(
+            model="dragoman", messages=user("How many cranes?"), stream=True, stream_options={"include_usage": True}
+        )
+        *chunks, last = list(stream)
+        assert (last.choices, last.usage and last.usage.total_tokens) == ([], 127)
+        assert all(chunk.usage is None for chunk in chunks)
+
+
+def test_annotations_point_into_the_text_that_was_streamed(web_chain: Chain) -> None:
+    chain = Chain(web_chain.backend, HashEncoder(), Model(begins_again=True), ANYTHING)
+    question = "The harbour has seven cranes."
+    with serving(chain) as address, asking(address) as client:
+        *before, last = list(client.chat.completions.create(model="dragoman", messages=user(question), stream=True))
+    content = "".join(chunk.choices[0].delta.content or "" for chunk in before)
+    assert content == "No, [1]\n\nSeven [1]."
+    (annotation,) = last.choices[0].delta.annotations  # type: ignore[attr-defined]
+    # "No, [1]" has 7 characters, the gap 2, "Seven " 6: 15; the marker is 3 long.
+    assert (annotation["url_citation"]["start_index"], annotation["url_citation"]["end_index"]) == (15, 18)
+
+
+def test_a_model_that_fails_is_told_in_the_stream_and_by_status(web_chain: Chain) -> None:
+    failing = Model(fails=ModelFailed("the model is gone", "an answer", "start it"))
+    question = user("How many cranes?")
+    with serving(Chain(web_chain.backend, HashEncoder(), failing, ANYTHING)) as address, asking(address) as client:
+        with pytest.raises(openai.InternalServerError) as caught:
+            ask(client, question)
+        assert (caught.value.status_code, caught.value.type, caught.value.code) == (502, "server_error", "model_failed")
+        assert "the model is gone; expected: an answer; to mend: start it" in str(caught.value)
+        got = []
+        with pytest.raises(openai.APIError, match="the model is gone"):
+            for chunk in client.chat.completions.create(model="dragoman", messages=question, stream=True):
+                got.append(chunk.choices[0].delta.content)
+        assert got == ["", "Seven [1]."]
+
+
+def test_a_fault_of_our_own_is_logged_and_not_told(web_chain: Chain, caplog: pytest.LogCaptureFixture) -> None:
+    failing = Model(fails=ValueError("/secret/path"))
+    with (
+        caplog.at_level(logging.ERROR),
+        serving(Chain(web_chain.backend, HashEncoder(), failing, ANYTHING)) as address,
+        asking(address) as client,
+        pytest.raises(openai.InternalServerError) as caught,
+    ):
+        ask(client, user("How many cranes?"))
+    assert (caught.value.status_code, caught.value.code) == (500, "internal")
+    assert "secret" not in str(caught.value)
+    assert "ValueError at" in caplog.text
+
+
+def test_a_line_of_the_stream_has_no_other_end_of_line_in_it(web_chain: Chain) -> None:
+    text = "a\u2028b\u2029c\x85d\x7fe\nf\rg"
+
+    class Lines:
+        def answer(self, task: Task) -> Iterator[Event]:
+            draft = Draft()
+            yield say(draft, text)
+            yield from finish(task, draft, answer_language="en")
+
+    chain = Chain(web_chain.backend, HashEncoder(), Lines(), ANYTHING)
+    with serving(chain) as address, httpx.Client(trust_env=False) as plain:
+        body = {"model": "dragoman", "messages": user("How many cranes?"), "stream": True}
+        lines = [line for line in plain.post(f"{address}/chat/completions", json=body).text.splitlines() if line]
+    assert all(line.startswith("data: ") for line in lines)
+    assert json.loads(lines[1].removeprefix("data: "))["choices"][0]["delta"]["content"] == text
+
+
+class Endless:
+    """An answerer that goes on until its stream is closed."""
+
+    def __init__(self) -> None:
+        self.closed = threading.Event()
+
+    def answer(self, task: Task) -> Iterator[Event]:
+        draft = Draft()
+        try:
+            while True:
+                yield say(draft, "word ")
+                time.sleep(0.02)
+        finally:
+            self.closed.set()
+
+
+def test_a_client_that_goes_away_ends_the_answer(web_chain: Chain) -> None:
+    endless = Endless()
+    with serving(Chain(web_chain.backend, HashEncoder(), endless, ANYTHING)) as address, asking(address) as client:
+        stream = client.chat.completions.create(model="dragoman", messages=user("How many cranes?"), stream=True)
+        got = [chunk for chunk, _ in zip(stream, range(4), strict=False)]
+        assert (len(got), endless.closed.is_set()) == (4, False)
+        stream.close()
+        assert endless.closed.wait(5)
+
+
+def test_a_server_that_only_finds_out_by_sending_ends_the_answer_too(web_chain: Chain) -> None:
+    endless = Endless()
+    app = FastAPI()
+    app.include_router(router(Service(Chain(web_chain.backend, HashEncoder(), endless, ANYTHING), ServerSettings())))
+    body = json.dumps({"model": "dragoman", "messages": user("How many cranes?"), "stream": True}).encode()
+    scope = {
+        "type": "http", "asgi": {"version": "3.0", "spec_version": "2.4"}, "http_version": "1.1", "method": "POST",
+        "path": "/v1/chat/completions", "raw_path": b"", "root_path": "", "scheme": "http", "query_string": b"",
+        "headers": [(b"content-type", b"application/json")], "client": None, "server": None,
+    }  # fmt: skip
+    n_sent = 0
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: Any) -> None:
+        nonlocal n_sent
+        n_sent += 1
+        if n_sent > 3:
+            raise OSError("the client is gone")
+
+    async def serve() -> None:
+        with contextlib.suppress(ClientDisconnect):
+            await app(scope, receive, send)
+        assert await asyncio.to_thread(endless.closed.wait, 5)
+
+    asyncio.run(serve())
+
+
+# --- refusals -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "param", "words"),
+    [
+        ({"messages": user("x" * (MAX_QUESTION_CHARS + 1))}, "messages", "2001 characters; expected: at most 2000"),
+        ({"messages": user(" \n\u3000")}, "messages", "the question is empty"),
+        ({"messages": user(None)}, "messages", "the question is empty"),
+        ({"messages": []}, "messages", "at least 1 item"),
+        ({"messages": user("a") * (MAX_MESSAGES + 1)}, "messages", "at most 1000 items"),
+        ({"messages": [{"role": "system", "content": "Hello"}]}, "messages", "there is no user message"),
+        ({"messages": [*user("a"), {"role": "tool", "content": "b"}]}, "messages", "role tool are not supported"),
+        ({"messages": [{"role": "king", "content": "a"}]}, "messages[0].role", "Input should be 'system'"),
+        ({"messages": user(7)}, "messages[0].content", "valid string"),
+        ({"messages": user([{"type": "image_url", "image_url": {"url": "https://x"}}])}, "", "content"),
+        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools", "tools are not supported"),
+        ({"functions": [{"name": "f"}]}, "functions", "functions are not supported"),
+        ({"tool_choice": "required"}, "tool_choice", "there are no tools"),
+        ({"function_call": {"name": "f"}}, "function_call", "there are no tools"),
+        ({"n": 2}, "n", "n is 2; expected: 1"),
+        ({"response_format": {"type": "json_object"}}, "response_format", "expected: text"),
+        ({"model": None}, "model", "valid string"),
+        ({"dragoman": {"footer": "perhaps"}}, "dragoman.footer", "valid boolean"),
+        ({"dragoman": {"filter": {"since": "May"}}}, None, "since is 'May'"),
+        ({"stream": "perhaps"}, "stream", "valid boolean"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_in_the_shape_of_openai(
+    address: str, body: dict[str, Any], param: str | None, words: str
+) -> None:
+    whole = {"model": "dragoman", "messages": user(QUESTION), **body}
+    with httpx.Client(trust_env=False) as plain:
+        response = plain.post(
+            f"{address}/chat/completions", content=json.dumps(whole), headers={"Content-Type": "application/json"}
+        )
+    assert response.status_code == 400
+    assert list(response.json()) == ["error"]
+    error = response.json()["error"]
+    assert list(error) == ["message", "type", "param", "code"]
+    assert error["type"] == "invalid_request_error"
+    assert words in error["message"]
+    if param != "":
+        assert error["param"] == param
+    assert "xxx" not in response.text
+    assert QUESTION not in response.text
+
+
+def test_the_official_client_sees_its_own_errors(client: OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError) as refused:
+        ask(client, user("x" * (MAX_QUESTION_CHARS + 1)))
+    assert (refused.value.code, refused.value.type) == ("string_above_max_length", "invalid_request_error")
+    with pytest.raises(openai.NotFoundError) as unknown:
+        client.chat.completions.create(model="gpt-5", messages=user(QUESTION))
+    assert (unknown.value.code, unknown.value.param) == ("model_not_found", "model")
+    assert "expected: dragoman" in unknown.value.message
+
+
+def test_the_interface_is_described_with_its_own_errors(web_chain: Chain) -> None:
+    app = FastAPI()
+    app.include_router(router(Service(web_chain, ServerSettings())))
+    paths = app.openapi()["paths"]
+    assert set(paths) == {"/v1/models", "/v1/models/{model}", "/v1/chat/completions"}
+    responses = paths["/v1/chat/completions"]["post"]["responses"]
+    assert set(responses) == {"200", "4XX", "5XX"}
+    assert set(responses["200"]["content"]) == {"application/json", "text/event-stream"}
+    assert responses["4XX"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/ErrorBody"}
+
+
+def test_a_question_at_the_limit_is_answered(web_client: OpenAI) -> None:
+    assert ask(web_client, user("가" * MAX_QUESTION_CHARS)).choices[0].message.content
+
+
+def test_what_is_no_json_and_what_is_too_large_are_refused(address: str) -> None:
+    with httpx.Client(trust_env=False, headers={"Content-Type": "application/json"}) as plain:
+        broken = plain.post(f"{address}/chat/completions", content=b'{"messages": "swordfish')
+        large = plain.post(f"{address}/chat/completions", content=b'{"model": "%s"}' % (b"x" * 2**20))
+    assert (broken.status_code, broken.json()["error"]["code"]) == (400, "json_invalid")
+    assert "swordfish" not in broken.text
+    assert large.status_code == 413
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_index_that_breaks_under_the_server_is_said_with_a_status(tmp_path: Path, stream: bool) -> None:
+    (tmp_path / "a.txt").write_text("The harbour has seven cranes.", "utf-8")
+    ingest(tmp_path / "index", [str(tmp_path / "a.txt")], HashEncoder(), n_workers=1)
+    backend = EmbeddedBackend(tmp_path / "index")
+    with serving(Chain(backend, HashEncoder())) as address, asking(address) as client:
+        for file in (tmp_path / "index").glob("store.sqlite*"):
+            file.write_bytes(b"not a database" * 1_000)
+        with pytest.raises(openai.InternalServerError, match="is damaged") as caught:
+            client.chat.completions.create(model="dragoman", messages=user("How many cranes?"), stream=stream)
+        assert (caught.value.status_code, caught.value.code) == (503, "store_damaged")
+    backend.close()

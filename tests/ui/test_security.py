@@ -1,0 +1,747 @@
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import stat
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from starlette.responses import Response
+from starlette.testclient import TestClient
+
+from index.backends.embedded import EmbeddedBackend
+from index.build import ingest
+from rag.answerers.base import Task
+from rag.chain import Chain, ChainSettings
+from rag.events import Delta, Event
+from rag.testing import HashEncoder
+from tests.ui.running import Ran
+from ui.commands import keys as commands
+from ui.server import make_app, run
+from ui.server.keys import KeyFile, Scope
+from ui.server.limits import Addresses, Busy, Places, Rate, group_of, rule_for
+from ui.server.settings import ServerSettings
+
+QUESTION = "How many cranes has the harbour?"
+ASK = {"question": QUESTION}
+EVIL = "https://evil.example"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A small index that a test may change."""
+    (tmp_path / "harbour.txt").write_text("The harbour has seven cranes. They are painted red.", "utf-8")
+    ingest(tmp_path / "index", [str(tmp_path / "harbour.txt")], HashEncoder(), n_workers=1)
+    return tmp_path / "index"
+
+
+@pytest.fixture
+def make_client(folder: Path) -> Iterator[Callable[..., TestClient]]:
+    """A function that serves that index as if it listened on a host."""
+    opened: list[Any] = []
+
+    def client(
+        host: str = "", answerer: Any = None, peer: str = "192.0.2.7", encoder: Any = None, **given: Any
+    ) -> TestClient:
+        backend = EmbeddedBackend(folder)
+        chain = Chain(backend, encoder or HashEncoder(), answerer, ChainSettings(min_relevance=0.0))
+        app = make_app(chain, ServerSettings(**given), with_page=False, host=host)
+        made = TestClient(
+            app,
+            base_url=f"http://{host or 'testserver'}",
+            raise_server_exceptions=False,
+            client=(peer, 5000),
+        )
+        made.__enter__()
+        opened.append((made, backend))
+        return made
+
+    yield client
+    for made, backend in opened:
+        made.__exit__(None, None, None)
+        backend.close()
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+# --- keys ------------------------------------------------------------------------------------------------------
+
+
+def test_a_key_is_random_and_only_its_digest_is_kept(tmp_path: Path) -> None:
+    keys = KeyFile(tmp_path)
+    one, two = keys.add("one", [Scope.ASK]), keys.add("two", [Scope.ASK, Scope.ADMIN])
+    assert one != two
+    assert one.startswith("dk_")
+    assert len(base64.urlsafe_b64decode(one.removeprefix("dk_") + "=")) == 32
+    stored = (tmp_path / "keys.json").read_text()
+    assert one.removeprefix("dk_") not in stored
+    assert stat.S_IMODE((tmp_path / "keys.json").stat().st_mode) == 0o600
+    found = keys.find(two)
+    assert found is not None
+    assert (found.name, found.scopes) == ("two", (Scope.ADMIN, Scope.ASK))
+    for wrong in ("", "dk_", one[:-1], one + "x", one.upper(), "é\ud83d", "x" * 10_000):
+        assert keys.find(wrong) is None
+
+
+def test_a_key_that_another_process_makes_or_takes_is_seen_at_once(tmp_path: Path) -> None:
+    serving, command = KeyFile(tmp_path), KeyFile(tmp_path)
+    assert not serving.any_may(Scope.ASK)
+    token = command.add("web", [Scope.ASK])
+    assert serving.find(token) is not None
+    command.disable("web")
+    disabled = serving.find(token)
+    assert disabled is not None
+    assert not disabled.may(Scope.ASK)
+    assert not serving.any_may(Scope.ASK)
+    command.remove("web")
+    assert serving.find(token) is None
+
+
+@pytest.mark.parametrize("name", ["", "a b", "x" * 65, "a\n", "../x", "a/b"])
+def test_a_name_that_would_not_be_one_in_a_log_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ValueError, match="is no name of a key"):
+        KeyFile(tmp_path).add(name, [Scope.ASK])
+
+
+def test_what_cannot_be_done_with_keys_is_said(tmp_path: Path) -> None:
+    keys = KeyFile(tmp_path)
+    keys.add("web", [Scope.ASK])
+    with pytest.raises(ValueError, match="there is a key web already"):
+        keys.add("web", [Scope.ASK])
+    with pytest.raises(ValueError, match="without a scope"):
+        keys.add("other", [])
+    with pytest.raises(ValueError, match="there is no key other; to mend: dragoman key list"):
+        keys.remove("other")
+    with pytest.raises(ValueError, match="there is no index in"):
+        KeyFile(tmp_path / "nowhere").add("web", [Scope.ASK])
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"keys": [{}]}', '{"keys": [{"sha256": "x"}]}', "\x00"])
+def test_a_broken_file_of_keys_lets_nobody_in(
+    make_client: Callable[..., TestClient], folder: Path, content: str
+) -> None:
+    client = make_client("0.0.0.0")
+    (folder / "keys.json").write_text(content)
+    got = client.post("/api/v1/ask", json=ASK, headers=bearer("dk_x"))
+    assert got.status_code == 500
+    assert "keys.json" not in got.text
+
+
+def test_many_processes_that_make_keys_lose_none(tmp_path: Path) -> None:
+    threads = [threading.Thread(target=KeyFile(tmp_path).add, args=(f"k{n}", [Scope.ASK])) for n in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {key.name for key in KeyFile(tmp_path).all()} == {f"k{n}" for n in range(16)}
+
+
+def test_the_commands_make_show_and_remove_keys(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    commands.add("web", [Scope.ASK, Scope.INGEST], folder)
+    made = capsys.readouterr()
+    token = made.out.strip()
+    assert token.startswith("dk_")
+    assert token not in made.err
+    commands.list_keys(folder, as_json=True)
+    (shown,) = Ran(0, capsys.readouterr().out, "").json["keys"]
+    assert (shown["name"], shown["scopes"], shown["disabled"]) == ("web", ["ask", "ingest"], False)
+    assert "sha256" not in shown
+    commands.list_keys(folder)
+    assert "ask,ingest" in capsys.readouterr().out
+    commands.remove("web", folder)
+    assert KeyFile(folder).all() == ()
+
+
+# --- who may what ----------------------------------------------------------------------------------------------
+
+
+def test_without_keys_this_machine_may_ask_and_nothing_else(make_client: Callable[..., TestClient]) -> None:
+    client = make_client("127.0.0.1", allow_upload=True)
+    assert client.post("/api/v1/ask", json=ASK).status_code == 200
+    assert client.post("/api/v1/search", json=ASK).status_code == 200
+    assert client.post("/api/v1/ask", json=ASK, headers=bearer("sk-any")).status_code == 200
+    for method, path in (
+        ("POST", "/api/v1/documents"),
+        ("DELETE", "/api/v1/documents/0123456789abcdef"),
+        ("GET", "/api/v1/feedback"),
+        ("GET", "/api/v1/feedback/gold"),
+        ("GET", "/metrics"),
+    ):
+        got = client.request(method, path)
+        assert (got.status_code, got.headers["www-authenticate"]) == (401, "Bearer"), path
+
+
+def test_a_key_for_asking_closes_asking_to_all_others(make_client: Callable[..., TestClient], folder: Path) -> None:
+    client = make_client("127.0.0.1")
+    KeyFile(folder).add("loader", [Scope.INGEST])
+    assert client.post("/api/v1/ask", json=ASK).status_code == 200
+    token = KeyFile(folder).add("web", [Scope.ASK])
+    assert client.post("/api/v1/ask", json=ASK).status_code == 401
+    assert client.post("/api/v1/ask", json=ASK, headers=bearer(token)).status_code == 200
+    assert client.get("/healthz").status_code == 200
+
+
+SCOPED = [
+    ("POST", "/api/v1/ask", Scope.ASK),
+    ("POST", "/api/v1/search", Scope.ASK),
+    ("GET", "/api/v1/documents", Scope.ASK),
+    ("POST", "/api/v1/documents", Scope.INGEST),
+    ("DELETE", "/api/v1/documents/0123456789abcdef", Scope.INGEST),
+    ("POST", "/api/v1/feedback", Scope.ASK),
+    ("GET", "/api/v1/feedback", Scope.ADMIN),
+    ("GET", "/api/v1/feedback/gold", Scope.ADMIN),
+    ("GET", "/metrics", Scope.ADMIN),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "scope"), SCOPED)
+def test_each_route_takes_its_scope_and_no_other(
+    make_client: Callable[..., TestClient], folder: Path, method: str, path: str, scope: Scope
+) -> None:
+    client = make_client("0.0.0.0", allow_upload=True)
+    tokens = {one: KeyFile(folder).add(one, [one]) for one in Scope}
+    assert client.request(method, path).status_code == 401
+    for one, token in tokens.items():
+        status = client.request(method, path, headers=bearer(token)).status_code
+        assert (status not in (401, 403)) == (one is scope), (one, status)
+
+
+def test_no_route_is_without_a_rule(make_client: Callable[..., TestClient]) -> None:
+    named = {(method, path.replace("0123456789abcdef", "{doc_id}")) for method, path, _ in SCOPED}
+    paths = make_client().get("/openapi.json").json()["paths"]
+    all_routes = {(method.upper(), path) for path, methods in paths.items() for method in methods}
+    assert {one for one in all_routes if not one[1].startswith("/v1/")} - named == {
+        ("GET", "/healthz"),
+        ("GET", "/readyz"),
+    }
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/mcp", "/v1/chat/completions", "/v1/x", "/api/v2/ask", "/", "/gradio_api/queue/join", "/healthz2", "/widgets"],
+)
+def test_a_face_and_a_path_that_nobody_thought_of_are_closed_too(
+    make_client: Callable[..., TestClient], path: str
+) -> None:
+    client = make_client("0.0.0.0")
+    assert client.post(path).status_code == 401
+    assert client.get(path).status_code == 401
+    assert rule_for("POST", path).scope is Scope.ASK
+
+
+def test_questions_of_every_face_take_a_place() -> None:
+    for path in ("/api/v1/ask", "/api/v1/search", "/v1/chat/completions", "/mcp", "/widget/ask"):
+        assert rule_for("POST", path).takes_place, path
+    for path in ("/widget.js", "/widget.v1.js", "/widget/frame", "/embed", "/embed/check"):
+        assert rule_for("GET", path).scope is None, path
+
+
+def test_a_browser_may_send_the_key_as_a_password_to_the_page_alone(
+    make_client: Callable[..., TestClient], folder: Path
+) -> None:
+    client = make_client("0.0.0.0", allow_upload=True)
+    token = KeyFile(folder).add("web", list(Scope))
+    password = {"Authorization": "Basic " + base64.b64encode(f"me:{token}".encode()).decode()}
+    closed = client.get("/")
+    assert (closed.status_code, closed.headers["www-authenticate"][:5]) == (401, "Basic")
+    assert client.get("/", headers=password).status_code == 404  # there is no page here, but it was let through
+    # Else any web page could have a visitor's browser do these.
+    for method, path, _ in SCOPED:
+        assert client.request(method, path, headers=password).status_code == 401, path
+    crossing = password | {"Sec-Fetch-Site": "cross-site"}
+    assert client.post("/gradio_api/queue/join", headers=crossing).status_code == 403
+    for broken in ("Basic", "Basic !!!", "Basic " + base64.b64encode(b"\xff\xfe").decode(), "Digest x", "Bearer"):
+        assert client.get("/", headers={"Authorization": broken}).status_code == 401
+
+
+def test_a_public_bind_without_a_key_refuses_to_start_and_says_how(folder: Path) -> None:
+    backend = EmbeddedBackend(folder)
+    chain = Chain(backend, HashEncoder())
+    for host, options in (("0.0.0.0", {}), ("192.0.2.1", {}), ("127.0.0.1", {"trusted_proxies": ("127.0.0.1",)})):
+        with pytest.raises(ValueError, match="dragoman key add --name web --scope ask"):
+            run(chain, host, 1, with_page=False, settings=ServerSettings(**options))
+    KeyFile(folder).add("loader", [Scope.INGEST])
+    with pytest.raises(ValueError, match="no key with the scope ask"):
+        run(chain, "0.0.0.0", 1, with_page=False)
+    # Past that, the next thing to fail is the address, which is nobody's here.
+    with pytest.raises(ValueError, match="cannot be listened on"):
+        run(chain, "192.0.2.1", 1, with_page=False, settings=ServerSettings(public_anonymous=True))
+    KeyFile(folder).add("web", [Scope.ASK])
+    with pytest.raises(ValueError, match="cannot be listened on"):
+        run(chain, "192.0.2.1", 1, with_page=False)
+    backend.close()
+
+
+def test_everybody_may_ask_where_that_was_wished_for(make_client: Callable[..., TestClient], folder: Path) -> None:
+    client = make_client("0.0.0.0", public_anonymous=True)
+    KeyFile(folder).add("web", [Scope.ASK])
+    assert client.post("/api/v1/ask", json=ASK).status_code == 200
+    assert client.get("/api/v1/feedback").status_code == 401
+
+
+def test_metrics_are_for_this_machine_but_not_for_a_proxy_on_it(make_client: Callable[..., TestClient]) -> None:
+    assert make_client("127.0.0.1", peer="127.0.0.1").get("/metrics").status_code == 200
+    assert make_client("127.0.0.1", peer="::1").get("/metrics").status_code == 200
+    local = make_client("127.0.0.1", peer="127.0.0.1")
+    for header in ("X-Forwarded-For", "Forwarded", "X-Real-IP"):
+        assert local.get("/metrics", headers={header: "127.0.0.1"}).status_code == 401
+    assert local.get("/api/v1/feedback").status_code == 401
+    assert make_client("127.0.0.1", peer="192.0.2.9").get("/metrics").status_code == 401
+
+
+# --- rates and places ------------------------------------------------------------------------------------------
+
+
+def test_a_bucket_gives_what_it_holds_and_fills_evenly() -> None:
+    now = 0.0
+    rate = Rate(6, clock=lambda: now)  # one every ten seconds
+    assert [rate.take("a") for _ in range(7)] == [0, 0, 0, 0, 0, 0, 10]
+    assert rate.take("b") == 0
+    now = 9.0
+    assert rate.take("a") == 1
+    now = 10.0
+    assert [rate.take("a"), rate.take("a")] == [0, 10]
+    now = 10_000.0
+    assert [rate.take("a") for _ in range(7)] == [0, 0, 0, 0, 0, 0, 10]  # it never holds more than it is big
+    assert Rate(1).take("a", 0.25) == 0
+
+
+def test_no_number_of_addresses_takes_more_than_bounded_memory() -> None:
+    rate = Rate(60)
+    for n in range(30_000):
+        rate.take(str(n))
+    assert len(rate._buckets) == 20_000
+
+
+def test_too_many_requests_are_told_when_to_come_again(make_client: Callable[..., TestClient], folder: Path) -> None:
+    client = make_client("127.0.0.1", per_minute=3)
+    statuses = [client.post("/api/v1/ask", json=ASK).status_code for _ in range(4)]
+    assert statuses == [200, 200, 200, 429]
+    refused = client.post("/api/v1/ask", json=ASK)
+    assert 1 <= int(refused.headers["retry-after"]) <= 20
+    assert refused.headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
+    assert client.get("/healthz").status_code == 200
+    # A key has a rate of its own, whatever the address.
+    token = KeyFile(folder).add("web", [Scope.ASK])
+    assert [client.post("/api/v1/ask", json=ASK, headers=bearer(token)).status_code for _ in range(4)] == statuses
+
+
+def test_keys_cannot_be_guessed_at_leisure(make_client: Callable[..., TestClient]) -> None:
+    client = make_client("0.0.0.0", per_minute=5)
+    statuses = [client.get("/metrics", headers=bearer(f"dk_{n}")).status_code for n in range(7)]
+    assert statuses == [401] * 5 + [429] * 2
+
+
+def test_an_address_is_believed_of_trusted_proxies_only() -> None:
+    def of(peer: str, *forwarded: str, trusted: tuple[str, ...] = ()) -> str:
+        headers = [(b"x-forwarded-for", value.encode()) for value in forwarded]
+        return Addresses(trusted).of({"type": "http", "client": (peer, 1), "headers": headers})
+
+    assert of("192.0.2.7", "198.51.100.1") == "192.0.2.7"
+    proxies = ("10.0.0.0/8", "::1")
+    assert of("10.1.1.1", "198.51.100.1", trusted=proxies) == "198.51.100.1"
+    assert of("::1", "198.51.100.1", trusted=proxies) == "198.51.100.1"
+    # What the client wrote itself stands on the left of what the proxy saw.
+    assert of("10.1.1.1", "203.0.113.9, 198.51.100.1", trusted=proxies) == "198.51.100.1"
+    assert of("10.1.1.1", "203.0.113.9", "198.51.100.1, 10.2.2.2", trusted=proxies) == "198.51.100.1"
+    assert of("10.1.1.1", "203.0.113.9, junk", trusted=proxies) == "10.1.1.1"
+    assert of("10.1.1.1", trusted=proxies) == "10.1.1.1"
+    assert of("192.0.2.7", "198.51.100.1", trusted=proxies) == "192.0.2.7"
+    assert of("::ffff:10.1.1.1", "198.51.100.1", trusted=proxies) == "198.51.100.1"
+    with pytest.raises(ValueError, match=r"trusted_proxies has 'proxy'; expected: an address or a network"):
+        ServerSettings(trusted_proxies=("proxy",))
+
+
+def test_a_new_x_forwarded_for_is_no_new_rate(make_client: Callable[..., TestClient]) -> None:
+    client = make_client("127.0.0.1", per_minute=2)
+    statuses = [
+        client.post("/api/v1/ask", json=ASK, headers={"X-Forwarded-For": f"198.51.100.{n}"}).status_code
+        for n in range(4)
+    ]
+    assert statuses == [200, 200, 429, 429]
+
+
+def test_all_addresses_of_an_ipv6_network_are_one_client() -> None:
+    assert group_of("2001:db8:1:2:aaaa::1") == group_of("2001:db8:1:2::ffff") == "2001:db8:1:2::/64"
+    assert group_of("2001:db8:1:3::1") != group_of("2001:db8:1:2::1")
+    assert group_of("192.0.2.1") == "192.0.2.1"
+    assert group_of("testclient") == "testclient"
+
+
+def test_places_are_given_in_turn_and_a_full_queue_is_said() -> None:
+    async def go() -> list[str]:
+        places, order = Places(1, 2), []
+        leave = asyncio.Event()
+
+        async def one(name: str) -> None:
+            async with places.place():
+                order.append(name)
+                await leave.wait()
+
+        tasks = []
+        for name in "abc":
+            tasks.append(asyncio.create_task(one(name)))
+            await asyncio.sleep(0)
+        with pytest.raises(Busy):
+            await one("d")
+        tasks[1].cancel()  # who goes away while waiting gives up the turn
+        await asyncio.sleep(0.01)
+        tasks.append(asyncio.create_task(one("e")))
+        await asyncio.sleep(0)
+        leave.set()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        async with places.place():
+            order.append("f")
+        return order
+
+    assert asyncio.run(go()) == ["a", "c", "e", "f"]
+
+
+def test_who_waits_too_long_is_told_and_a_place_given_in_that_moment_is_not_lost() -> None:
+    async def go() -> None:
+        places = Places(1, 5, max_wait_s=0.01)
+        async with places.place():
+            with pytest.raises(Busy):
+                await places._enter()
+        # Given and cancelled in the same turn of the loop.
+        await places._enter()
+        waiting = asyncio.create_task(places._enter())
+        await asyncio.sleep(0)
+        places._leave()
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        await asyncio.wait_for(places._enter(), 1)
+
+    asyncio.run(go())
+
+
+class Held:
+    """An answerer that waits until it may go on."""
+
+    def __init__(self) -> None:
+        self.n, self.go_on = 0, threading.Event()
+
+    def answer(self, task: Task) -> Iterator[Event]:
+        self.n += 1
+        self.go_on.wait(10)
+        yield Delta("done")
+        raise ValueError("end")
+
+
+def test_more_questions_than_places_wait_and_more_than_may_wait_get_503(
+    make_client: Callable[..., TestClient],
+) -> None:
+    held = Held()
+    client = make_client("127.0.0.1", answerer=held, max_concurrent=1, max_waiting=1)
+    statuses: list[int] = []
+    threads = [
+        threading.Thread(target=lambda: statuses.append(client.post("/api/v1/ask", json=ASK).status_code))
+        for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+        time.sleep(0.3)
+    refused = client.post("/api/v1/search", json=ASK)
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+    assert refused.headers["x-content-type-options"] == "nosniff"
+    assert client.get("/healthz").status_code == 200  # it needs no place
+    assert client.get("/api/v1/documents").status_code == 200
+    assert held.n == 1
+    held.go_on.set()
+    for thread in threads:
+        thread.join(10)
+    assert len(statuses) == 2
+    assert held.n == 2
+    assert client.post("/api/v1/search", json=ASK).status_code == 200
+
+
+def test_who_sends_slowly_holds_no_place(make_client: Callable[..., TestClient]) -> None:
+    client = make_client("127.0.0.1", max_concurrent=1, max_waiting=1)
+    release = threading.Event()
+
+    def slowly() -> Iterator[bytes]:
+        yield b'{"question": "How '
+        release.wait(5)
+        yield b'many cranes?"}'
+
+    json_type = {"Content-Type": "application/json"}
+    got: list[httpx.Response] = []
+    thread = threading.Thread(
+        target=lambda: got.append(client.post("/api/v1/ask", content=slowly(), headers=json_type))
+    )
+    thread.start()
+    time.sleep(0.2)
+    assert client.post("/api/v1/ask", json=ASK).status_code == 200
+    release.set()
+    thread.join(5)
+    assert got[0].status_code == 200
+
+
+# --- headers, hosts, bodies ------------------------------------------------------------------------------------
+
+HEADERS = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+}
+
+
+@pytest.mark.parametrize(
+    ("status", "method", "path", "options"),
+    [
+        (200, "GET", "/healthz", {}),
+        (200, "POST", "/api/v1/ask", {"json": ASK}),
+        (200, "GET", "/docs/static/start.js", {}),
+        (404, "GET", "/nowhere", {}),
+        (404, "GET", "/api/v1/nowhere", {}),
+        (405, "GET", "/api/v1/ask", {}),
+        (401, "GET", "/api/v1/feedback", {}),
+        (413, "POST", "/api/v1/ask", {"content": "x" * 2**21}),
+        (413, "POST", "/api/v1/feedback", {"content": "x" * 2**21}),
+        (421, "GET", "/healthz", {"headers": {"Host": "evil.example"}}),
+        (422, "POST", "/api/v1/ask", {"json": {}}),
+        (400, "OPTIONS", "/api/v1/ask", {"headers": {"Origin": EVIL, "Access-Control-Request-Method": "POST"}}),
+    ],
+)
+def test_every_response_has_the_headers_once(
+    make_client: Callable[..., TestClient], status: int, method: str, path: str, options: dict[str, Any]
+) -> None:
+    got = make_client("127.0.0.1").request(method, path, **options)
+    assert got.status_code == status
+    for name, value in HEADERS.items():
+        assert got.headers.get_list(name) == [value]
+    (policy,) = got.headers.get_list("content-security-policy")
+    if path.startswith(("/api", "/healthz")):
+        assert policy == "default-src 'none'; frame-ancestors 'none'"
+    assert "http" not in policy
+    assert "access-control-allow-origin" not in got.headers
+
+
+def test_a_face_may_have_a_policy_of_its_own(make_client: Callable[..., TestClient]) -> None:
+    client = make_client("127.0.0.1")
+    policy = "frame-ancestors https://ours.example"
+
+    @client.app.get("/own-face")  # type: ignore[attr-defined,untyped-decorator]
+    def mine() -> Response:
+        return Response("", headers={"Content-Security-Policy": policy})
+
+    got = client.get("/own-face")
+    assert got.headers.get_list("content-security-policy") == [policy]
+    assert got.headers.get_list("x-content-type-options") == ["nosniff"]
+
+
+def test_a_failure_that_nobody_foresaw_has_the_headers_and_says_nothing(
+    make_client: Callable[..., TestClient], caplog: pytest.LogCaptureFixture
+) -> None:
+    encoder = HashEncoder()
+
+    def encode(texts: Any) -> Any:
+        raise RuntimeError(f"cannot encode {texts}")
+
+    encoder.encode_queries = encode  # type: ignore[method-assign]
+    client = make_client("127.0.0.1", encoder=encoder)
+    got = client.post("/api/v1/search", json=ASK)
+    assert (got.status_code, set(got.json())) == (500, {"detail"})
+    assert "cranes" not in got.text + caplog.text
+    assert "RuntimeError at" in caplog.text
+    assert "test_security.py" in caplog.text
+    for name, value in HEADERS.items():
+        assert got.headers.get_list(name) == [value]
+
+
+@pytest.mark.parametrize(
+    ("host", "sent", "status"),
+    [
+        ("127.0.0.1", "127.0.0.1:7860", 200),
+        ("127.0.0.1", "localhost", 200),
+        ("127.0.0.1", "LOCALHOST.", 200),
+        ("127.0.0.1", "[::1]:7860", 200),
+        ("127.0.0.1", "evil.example", 421),
+        ("127.0.0.1", "127.0.0.1.evil.example", 421),
+        ("127.0.0.1", "", 421),
+        ("0.0.0.0", "anything.example", 200),
+    ],
+)
+def test_a_server_answers_to_its_own_names(
+    make_client: Callable[..., TestClient], host: str, sent: str, status: int
+) -> None:
+    assert make_client(host).get("/healthz", headers={"Host": sent}).status_code == status
+
+
+def test_the_names_that_are_configured_are_the_only_ones(make_client: Callable[..., TestClient]) -> None:
+    client = make_client("127.0.0.1", allowed_hosts=("answers.example", "*.inner.example"))
+    for sent, status in (
+        ("answers.example", 200),
+        ("a.inner.example:443", 200),
+        ("inner.example", 421),
+        ("xinner.example", 421),
+        ("127.0.0.1", 421),
+    ):
+        assert client.get("/healthz", headers={"Host": sent}).status_code == status, sent
+
+
+def test_pages_of_named_origins_alone_may_call(make_client: Callable[..., TestClient]) -> None:
+    client = make_client("127.0.0.1", cors_origins=("https://ours.example",))
+    asking = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization,content-type"}
+    allowed = client.options("/api/v1/ask", headers={"Origin": "https://ours.example", **asking})
+    assert (allowed.status_code, allowed.headers["access-control-allow-origin"]) == (200, "https://ours.example")
+    assert "access-control-allow-credentials" not in allowed.headers
+    assert client.options("/api/v1/ask", headers={"Origin": EVIL, **asking}).status_code == 400
+    refused = client.get("/api/v1/feedback", headers={"Origin": "https://ours.example"})
+    assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (401, "https://ours.example")
+
+
+_JSON = {"Content-Type": "application/json"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"question": NaN}',
+        b'{"question": "x", "k": NaN}',
+        b'{"question": "x", "k": 1e999}',
+        b'{"question": "x", "k": ' + b"9" * 5_000 + b"}",
+        b"[" * 100_000,
+        b'{"question": ' * 50_000,
+        b'{"question": "\xff\xfe"}',
+        b"\xff\xfe\x00\x00",
+        b'{"question": "x", "filter": {"\\ud83d": 1}}',
+        b'{"question": "x", "filter": {"swordfish swordfish": 1}}',
+        b'{"question": "x", "filter": {"since": "swordfish swordfish"}}',
+        b'{"question": "x", "history": [{"question": "x", "swordfish swordfish": 2}]}',
+        b'{"question": ["swordfish"]}',
+        b"",
+        b"null",
+        b'"swordfish"',
+        b"question=swordfish",
+    ],
+)
+@pytest.mark.parametrize("path", ["/api/v1/ask", "/api/v1/search", "/api/v1/feedback"])
+def test_a_hostile_body_is_refused_shortly_and_not_sent_back(
+    make_client: Callable[..., TestClient], path: str, body: bytes
+) -> None:
+    got = make_client("127.0.0.1").post(path, content=body, headers=_JSON)
+    assert "swordfish" not in got.text
+    if got.status_code == 200:  # what it does not know, it does not look at
+        assert (b'"k"' in body) == (path == "/api/v1/ask")
+        return
+    assert got.status_code in (400, 422)
+    assert isinstance(got.json()["detail"], str | list)
+    assert len(got.content) < 1_000
+
+
+def test_a_body_of_another_kind_is_no_question(make_client: Callable[..., TestClient]) -> None:
+    # A form or plain text is what a page of another site may send without asking first.
+    client = make_client("127.0.0.1")
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
+        body = json.dumps(ASK).encode()
+        assert client.post("/api/v1/ask", content=body, headers={"Content-Type": kind}).status_code == 422
+
+
+@pytest.mark.parametrize(
+    "doc_id",
+    ["..", "../keys.json", "..%2Fkeys.json", "%2e%2e%2f%2e%2e%2fkeys.json", "0123456789ABCDEF", "x" * 5_000, "%00",
+     "0123456789abcdef%0a", "*", "' OR 1=1 --"],
+)  # fmt: skip
+def test_an_id_of_a_document_is_never_a_path(make_client: Callable[..., TestClient], folder: Path, doc_id: str) -> None:
+    client = make_client("127.0.0.1", allow_upload=True)
+    key = bearer(KeyFile(folder).add("loader", [Scope.INGEST]))
+    before = sorted(folder.iterdir())
+    assert client.delete(f"/api/v1/documents/{doc_id}", headers=key).status_code in (404, 405, 422)
+    assert sorted(folder.iterdir()) == before
+    assert client.get("/api/v1/documents").json()["total"] == 1
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/api/v1/ask", "/api/v1/documents", "/docs", "/metrics", "/x"])
+@pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "TRACE", "PUT", "PATCH", "MADEUP"])
+def test_other_methods_are_refused_in_peace(make_client: Callable[..., TestClient], path: str, method: str) -> None:
+    got = make_client("127.0.0.1").request(method, path)
+    assert 400 <= got.status_code < 500
+    assert got.headers["x-content-type-options"] == "nosniff"
+
+
+def test_no_face_speaks_websocket(make_client: Callable[..., TestClient]) -> None:
+    from starlette.websockets import WebSocketDisconnect
+
+    with pytest.raises(WebSocketDisconnect), make_client("127.0.0.1").websocket_connect("/api/v1/ask"):
+        pass
+
+
+@pytest.mark.parametrize("log_questions", [False, True])
+def test_the_question_is_in_the_log_only_where_that_was_asked_for(
+    make_client: Callable[..., TestClient], caplog: pytest.LogCaptureFixture, log_questions: bool
+) -> None:
+    caplog.set_level("DEBUG")
+    client = make_client("127.0.0.1", log_questions=log_questions)
+    client.post("/api/v1/ask", json=ASK)
+    client.post("/api/v1/ask", json=ASK | {"stream": True})
+    client.post("/api/v1/search", json=ASK)
+    client.post("/api/v1/ask", json=ASK | {"k": "x", "filter": {"since": "cranes"}})
+    told = [record.getMessage() for record in caplog.records if record.name == "dragoman.questions"]
+    assert len(told) == 2
+    assert all(line.startswith("question in en, ") and ": answered in 0." in line for line in told)
+    assert ("cranes" in caplog.text) == log_questions
+
+
+def test_a_key_is_never_in_the_log(
+    make_client: Callable[..., TestClient], folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    token = KeyFile(folder).add("web", list(Scope))
+    make_client("0.0.0.0").post("/api/v1/ask", json=ASK, headers=bearer(token))
+    assert token not in caplog.text
+
+
+# --- what the schema says, and what comes ----------------------------------------------------------------------
+
+
+def test_the_api_keeps_to_its_own_schema(make_client: Callable[..., TestClient], folder: Path) -> None:
+    client = make_client("127.0.0.1", allow_upload=True, per_minute=10**6)
+    token = KeyFile(folder).add("all", list(Scope))
+    schema = schemathesis.openapi.from_asgi("/openapi.json", client.app, headers={"Host": "127.0.0.1"})
+    seen: set[str] = set()
+    for result in schema.exclude(path_regex="^/v1/").get_all_operations():  # OpenAI's shape has tests of its own
+        operation = result.ok()
+        cases = st.one_of(
+            operation.as_strategy(),
+            operation.as_strategy(generation_mode=schemathesis.GenerationMode.NEGATIVE),
+        )
+
+        @settings(
+            max_examples=15,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            phases=[Phase.explicit, Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(case=cases)
+        def check(case: schemathesis.Case) -> None:
+            response = case.call(headers={"Host": "127.0.0.1", **bearer(token)})
+            assert response.status_code < 500, (case.as_curl_command(), response.text)
+            case.validate_response(
+                response,
+                checks=[
+                    schemathesis.checks.not_a_server_error,
+                    schemathesis.checks.status_code_conformance,
+                    schemathesis.checks.content_type_conformance,
+                    schemathesis.checks.response_schema_conformance,
+                ],
+            )
+
+        check()
+        seen.add(operation.label)
+    assert len(seen) >= 10

@@ -1,0 +1,971 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import threading
+import tomllib
+import unicodedata
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from html import escape
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from index.backends.embedded import EmbeddedBackend
+from index.build import ingest
+from index.encoders.base import Encoder
+from rag.answer import AnswerSentence, Citation
+from rag.answerers.base import Answerer, Draft, Task, close_sentence, finish, say
+from rag.chain import Chain, ChainSettings
+from rag.events import Delta, Event, Failed
+from rag.testing import HashEncoder
+from rag.verify import Verdict
+from tests.ui.browser import OtherSite, chromium, other_site, served
+from ui.server import make_app
+from ui.server.feedback import FeedbackFile
+from ui.server.settings import ServerSettings, Site
+from ui.server.widget.sites import check, frame_ancestors, read_origin
+from ui.server.widget.stream import AnswerStream
+from ui.server.widget.words import accepted, best_language, languages, words
+
+STATIC = Path(__file__).parent.parent.parent / "ui" / "server" / "widget" / "static"
+QUESTION = "¿Cuántos documentos revisaron los abogados?"
+KEY = "pk_test"
+SITE = Site(key=KEY, origins=("https://www.example.org",))
+OFF = Site(key="pk_off", origins=("https://www.example.org",), enabled=False)
+
+
+def widget_app(chain: Chain, *sites: Site, **limits: Any) -> FastAPI:
+    """The whole server, with these sites."""
+    settings = ServerSettings(sites={site.key: site for site in sites}, **{"per_minute": 1_000, **limits})
+    return make_app(chain, settings, with_page=False)
+
+
+@pytest.fixture
+def chain(sample_backend: EmbeddedBackend, encoder: Encoder) -> Chain:
+    return Chain(sample_backend, encoder, settings=ChainSettings(min_relevance=0.0))
+
+
+@pytest.fixture
+def client(chain: Chain) -> Iterator[TestClient]:
+    with TestClient(widget_app(chain, SITE, OFF)) as client:
+        yield client
+
+
+def events_of(text: str) -> list[tuple[str, dict[str, Any]]]:
+    """The events of a stream, in order."""
+    blocks = [block.splitlines() for block in text.split("\n\n") if block.startswith("event: ")]
+    return [(name.removeprefix("event: "), json.loads(data.removeprefix("data: "))) for name, data in blocks]
+
+
+class Config(HTMLParser):
+    """What a page is told by its server."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.config: dict[str, Any] = {}
+        self.root: dict[str, str | None] = {}
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        if tag == "html":
+            self.root = found
+        if tag == "body" and found.get("data-config"):
+            self.config = json.loads(found["data-config"] or "")
+
+
+def policy_of(headers: Any) -> dict[str, str]:
+    parts = [part.strip().partition(" ") for part in headers["content-security-policy"].split(";")]
+    return {name: value for name, _, value in parts}
+
+
+# --- files ------------------------------------------------------------------------------------------------
+
+
+def test_the_loader_is_small_and_may_be_loaded_by_any_page(client: TestClient) -> None:
+    response = client.get("/widget.js", headers={"Origin": "https://www.example.org"})
+    assert response.status_code == 200
+    assert len(response.content) < 10 * 1024
+    assert response.headers["content-type"] == "text/javascript; charset=utf-8"
+    assert response.headers["cross-origin-resource-policy"] == "cross-origin"
+    assert response.headers["access-control-allow-origin"] == "*"
+    assert response.headers["cache-control"] == "public, max-age=300"
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert client.get("/widget.v1.js").content == response.content
+    assert "질문하기" in response.text
+    again = client.get("/widget.js", headers={"If-None-Match": response.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+
+
+def test_the_page_and_its_files_weigh_little(client: TestClient) -> None:
+    sizes = [len(client.get(f"/widget/{name}").content) for name in ("frame.js", "frame.css")]
+    sizes.append(len(client.get(f"/widget/frame?site={KEY}").content))
+    assert sum(sizes) < 30_000
+
+
+def test_only_the_widgets_own_files_are_served(client: TestClient) -> None:
+    for path in ("/widget/frame.html", "/widget/..%2Fwords.toml", "/widget/widget.js", "/embed/words.toml"):
+        assert client.get(path).status_code == 404
+    assert "max-age=31536000" in client.get("/widget/frame.js").headers["cache-control"]
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in STATIC.iterdir()))
+def test_no_file_makes_markup_of_text_or_names_another_host(name: str) -> None:
+    text = (STATIC / name).read_text("utf-8")
+    for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", "cdn."):
+        assert word not in text
+    assert " style=" not in text
+    assert "<script>" not in text
+    assert 'src="/' not in text  # it is served below a path, too
+    assert 'href="/' not in text
+
+
+def test_every_language_has_every_word_in_normal_form() -> None:
+    tables = tomllib.loads((STATIC.parent / "words.toml").read_text("utf-8"))
+    assert len(tables) == 16
+    assert {"ar", "he", "ja", "ko", "th", "zh-Hans", "zh-Hant"} <= set(tables)
+    for tag, table in tables.items():
+        assert set(table) == set(tables["en"]), tag
+        assert all(unicodedata.is_normalized("NFC", text) and text.strip() == text for text in table.values())
+        assert "{s}" in table["busy"]
+        assert "{n}" in table["show_source"]
+        assert words(tag)["sources"]
+
+
+# --- the page in the frame ----------------------------------------------------------------------------------
+
+
+def test_the_page_is_sealed_and_only_the_sites_own_pages_may_frame_it(client: TestClient) -> None:
+    response = client.get("/widget/frame", params={"site": KEY})
+    assert response.status_code == 200
+    assert policy_of(response.headers) == {
+        "default-src": "'none'",
+        "script-src": "'self'",
+        "style-src": "'self'",
+        "connect-src": "'self'",
+        "img-src": "'self'",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+        "frame-ancestors": "'self' https://www.example.org",
+    }
+    assert len(response.headers.get_list("content-security-policy")) == 1
+    assert response.headers["cache-control"] == "no-store"
+    assert response.headers["referrer-policy"] == "no-referrer"
+    assert "camera=()" in response.headers["permissions-policy"]
+
+
+@pytest.mark.parametrize(
+    ("key", "status"), [("pk_off", 403), ("nobody", 404), ("", 404), ('"><script>x</script>', 404)]
+)
+def test_the_page_of_no_site_says_so_and_may_be_framed_by_nobody(client: TestClient, key: str, status: int) -> None:
+    response = client.get("/widget/frame", params={"site": key, "lang": "de"})
+    assert response.status_code == status
+    assert policy_of(response.headers)["frame-ancestors"] == "'none'"
+    assert "Für diese Website sind keine Antworten eingerichtet." in response.text
+    assert "<script>" not in response.text
+
+
+def test_what_a_site_is_called_stays_text(chain: Chain) -> None:
+    evil = "</title><script>alert(1)</script>\"'><img src=x onerror=alert(1)> $config ${words}"
+    site = Site(key=KEY, origins=(), title=evil, greeting=evil)
+    html = TestClient(widget_app(chain, site)).get("/widget/frame", params={"site": KEY}).text
+    assert "<script>alert" not in html
+    assert "<img" not in html
+    assert Config(html).config["title"] == Config(html).config["greeting"] == evil
+
+
+def test_an_origin_that_would_break_out_of_its_directive_is_left_out() -> None:
+    origins = (
+        "https://a.example", "https://b.example; script-src *", "https://c.example 'unsafe-inline'", "*", "null",
+        "https://*.d.example:8443", "javascript://e.example", "https://bücher.example/", "http://f.example:80",
+    )  # fmt: skip
+    assert frame_ancestors(Site(key="k", origins=origins)) == (
+        "'self' https://a.example https://*.d.example:8443 https://xn--bcher-kva.example http://f.example"
+    )
+    assert frame_ancestors(OFF) == frame_ancestors(None) == "'none'"
+
+
+@pytest.mark.parametrize(
+    ("query", "header", "expected"),
+    [
+        ({"lang": "ar"}, "de", ("ar", "rtl")),
+        ({"lang": "he-IL"}, "", ("he", "rtl")),
+        ({"lang": "iw"}, "", ("he", "rtl")),
+        ({"page": "ko-KR"}, "fr", ("ko", "ltr")),
+        ({"lang": "xx", "page": "ko"}, "", ("ko", "ltr")),
+        ({}, "xx, pt-BR;q=0.9, de;q=0.95", ("de", "ltr")),
+        ({"lang": "zh-TW"}, "", ("zh-Hant", "ltr")),
+        ({"lang": "zh"}, "", ("zh-Hans", "ltr")),
+        ({"lang": "zh-Hant-HK"}, "", ("zh-Hant", "ltr")),
+        ({}, "", ("en", "ltr")),
+    ],
+)
+def test_the_language_is_the_hosts_choice_then_the_pages_then_the_browsers(
+    client: TestClient, query: dict[str, str], header: str, expected: tuple[str, str]
+) -> None:
+    page = Config(client.get("/widget/frame", params={"site": KEY, **query}, headers={"Accept-Language": header}).text)
+    assert (page.root["lang"], page.root["dir"]) == expected
+    assert page.config["words"] == words(expected[0])
+
+
+def test_a_sites_own_language_comes_before_its_pages(chain: Chain) -> None:
+    client = TestClient(widget_app(chain, Site(key=KEY, origins=(), language="ja")))
+    page = client.get("/widget/frame", params={"site": KEY, "page": "fr"})
+    assert Config(page.text).root["lang"] == "ja"
+    chosen = client.get("/widget/frame", params={"site": KEY, "lang": "fr"})
+    assert Config(chosen.text).root["lang"] == "fr"
+
+
+def test_accept_language_is_read_by_weight() -> None:
+    assert accepted("de;q=0.5, fr, en;q=0, x;q=y") == ["fr", "de"]
+    assert best_language([]) == "en"
+
+
+def test_the_page_speaks_only_with_pages_of_the_site(client: TestClient) -> None:
+    def host(origin: str) -> Any:
+        return Config(client.get("/widget/frame", params={"site": KEY, "origin": origin}).text).config["host"]
+
+    assert host("https://www.example.org") == "https://www.example.org"
+    assert host("http://testserver") == "http://testserver"
+    for other in ("https://evil.example", "http://www.example.org", "null", "*", "https://*.example.org", ""):
+        assert host(other) == ""
+
+
+# --- questions ----------------------------------------------------------------------------------------------
+
+
+def ask(client: TestClient, question: str = QUESTION, site: str = KEY, **more: Any) -> Any:
+    return client.post("/widget/ask", json={"site": site, "question": question, **more})
+
+
+def test_an_answer_comes_as_events_with_its_passages_in_context(client: TestClient, chain: Chain) -> None:
+    response = ask(client)
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("text/event-stream")
+    assert (response.headers["cache-control"], response.headers["x-accel-buffering"]) == ("no-store", "no")
+    events = events_of(response.text)
+    names = [name for name, _ in events]
+    assert names[:2] == ["question", "passages"]
+    assert names[-2:] == ["citations", "done"]
+    assert set(names) == {"question", "passages", "delta", "sentence", "citations", "done"}
+    expected = chain.invoke(QUESTION)
+    assert "".join(data["text"] for name, data in events if name == "delta") == expected.text
+    done, (first, *_) = events[-1][1], events[-2][1]["citations"]
+    assert (done["text"], done["abstained"], done["closest"]) == (expected.text, False, None)
+    text = chain.backend.text(first["doc_id"])
+    assert text is not None
+    assert text[first["start"] : first["end"]] == first["quote"]
+    before, after = first["before"].removeprefix("…"), first["after"].removesuffix("…")
+    assert before + first["quote"] + after in text
+    assert 0 < len(before) + len(after) <= 520
+
+
+def test_a_visitor_is_not_told_what_is_the_servers_own(client: TestClient) -> None:
+    text = ask(client).text
+    for word in ("timings_ms", "usage", "score", "warnings", "retrieved", "relevance", "/ui/samples"):
+        assert word not in text
+    sources = {citation["source"] for citation in dict(events_of(text))["citations"]["citations"]}
+    assert "04-openai-es.md" in sources
+
+
+def test_a_sites_passages_are_the_only_ones_that_answer(chain: Chain) -> None:
+    site = Site(key=KEY, origins=(), languages=("fr", "zh"))
+    events = dict(events_of(ask(TestClient(widget_app(chain, site))).text))
+    assert {citation["language"] for citation in events["citations"]["citations"]} <= {"fr", "zh-Hans", "zh-Hant"}
+    none = Site(key=KEY, origins=(), tags=("no such tag",))
+    events = dict(events_of(ask(TestClient(widget_app(chain, none))).text))
+    assert (events["passages"]["n"], events["done"]["reason"]) == (0, "empty")
+
+
+def test_an_abstention_offers_the_closest_passage(sample_backend: EmbeddedBackend, encoder: Encoder) -> None:
+    chain = Chain(sample_backend, encoder, settings=ChainSettings(min_relevance=1.0))
+    done = events_of(ask(TestClient(widget_app(chain, SITE))).text)[-1][1]
+    assert (done["abstained"], done["closest"]["quote"]) == (True, "")
+    text = chain.backend.text(done["closest"]["doc_id"])
+    assert text is not None
+    assert done["closest"]["before"].removesuffix("…") in text
+
+
+@pytest.mark.parametrize("site", ["pk_off", "nobody", ""])
+def test_no_other_site_may_ask(client: TestClient, site: str) -> None:
+    assert ask(client, site=site).status_code == 403
+
+
+def test_questions_that_another_origins_page_sends_are_refused(client: TestClient) -> None:
+    body = {"site": KEY, "question": QUESTION}
+    for where, status in (("cross-site", 403), ("same-site", 403), ("same-origin", 200), ("none", 200)):
+        assert client.post("/widget/ask", json=body, headers={"Sec-Fetch-Site": where}).status_code == status
+    simple = client.post("/widget/ask", content=json.dumps(body), headers={"Content-Type": "text/plain"})
+    assert simple.status_code == 422
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"question": ""}, {"question": "  "}, {"question": "x" * 2001}, {"question": 7}, {"question": "?", "history": 1}],
+)
+def test_a_question_that_cannot_be_asked_is_refused(client: TestClient, body: dict[str, Any]) -> None:
+    assert client.post("/widget/ask", json={"site": KEY, **body}).status_code == 422
+
+
+def test_a_follow_up_is_searched_for_with_what_it_points_to(client: TestClient) -> None:
+    history = [{"question": "When did the Webb telescope leave Earth?", "answer": "In 2021. [1]"}]
+    alone, with_history = (
+        dict(events_of(ask(client, "Why did it leave?", history=told).text))["citations"] for told in ([], history)
+    )
+    assert "webb" in with_history["citations"][0]["source"]
+    assert alone != with_history
+
+
+def test_each_site_has_its_own_quota(chain: Chain) -> None:
+    few, many = Site(key="few", origins=(), per_minute=2), Site(key="many", origins=())
+    client = TestClient(widget_app(chain, few, many))
+    assert [ask(client, site="few").status_code for _ in range(3)] == [200, 200, 429]
+    refused = ask(client, site="few")
+    assert 1 <= int(refused.headers["retry-after"]) <= 60
+    assert ask(client, site="many").status_code == 200
+
+
+class Broken:
+    """An answerer that fails with words that are nobody's business."""
+
+    def answer(self, task: Task) -> Iterator[Event]:
+        yield Failed(RuntimeError("http://10.0.0.7/v1 said: key sk-secret"))
+
+
+def test_a_failure_is_told_without_its_words(sample_backend: EmbeddedBackend, encoder: Encoder) -> None:
+    chain = Chain(sample_backend, encoder, Broken(), ChainSettings(min_relevance=0.0))
+    text = ask(TestClient(widget_app(chain, SITE))).text
+    assert events_of(text)[-1] == ("error", {"code": "internal"})
+    assert "secret" not in text
+
+
+def test_a_silent_stream_says_that_it_is_there_and_one_that_nobody_reads_is_closed() -> None:
+    closed = []
+
+    async def events() -> AsyncIterator[Event]:
+        try:
+            yield Delta("First.")
+            await asyncio.sleep(60)
+        finally:
+            closed.append(True)
+
+    async def read(n: int) -> list[str]:
+        body: Any = AnswerStream(events(), keep_alive_s=0.02).body_iterator
+        read = [await anext(body) for _ in range(n)]
+        await body.aclose()
+        assert closed.pop()  # at once, not when the loop ends
+        return read
+
+    sent = ['event: delta\ndata: {"text": "First."}\n\n', ": still here\n\n"]
+    assert asyncio.run(read(1)) == sent[:1]  # left between two events
+    assert asyncio.run(read(2)) == sent  # left while one is waited for
+
+
+def test_feedback_is_kept_beside_the_index(sample_index: Path, encoder: Encoder, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("The harbour has seven cranes.", "utf-8")
+    ingest(tmp_path / "index", [str(tmp_path / "a.txt")], HashEncoder(), n_workers=1)
+    chain = Chain(EmbeddedBackend(tmp_path / "index"), HashEncoder())
+    client = TestClient(widget_app(chain, SITE, OFF))
+    said = {
+        "site": KEY,
+        "kind": "wrong_citation",
+        "question": "How many cranes?",
+        "answer": "Seven. [1]",
+        "citations": [{"doc_id": "0" * 16, "start": 0, "end": 29}],
+    }
+    assert client.post("/widget/feedback", json=said).status_code == 204
+    (kept,) = FeedbackFile(tmp_path / "index").all()
+    assert (kept.opinion, kept.question, kept.answer) == ("wrong_citation", "How many cranes?", "Seven. [1]")
+    assert [dict(span) for span in kept.spans] == said["citations"]
+    assert client.post("/widget/feedback", json={**said, "kind": "rude"}).status_code == 422
+    assert client.post("/widget/feedback", json={**said, "site": "pk_off"}).status_code == 403
+    assert client.post("/widget/feedback", json=said, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
+    assert len(list(FeedbackFile(tmp_path / "index").all())) == 1
+    chain.backend.close()
+
+
+# --- /embed -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("origins", "asked", "scheme", "codes", "word"),
+    [
+        (("https://a.example",), "https://a.example", "https", [], ""),
+        (("https://a.example",), "HTTPS://A.EXAMPLE:443/", "https", [], ""),
+        (("https://*.a.example",), "https://www.a.example", "https", [], ""),
+        (("https://*.a.example",), "https://a.example", "https", ["not_listed"], ""),
+        (("http://a.example",), "https://a.example", "https", [], ""),  # browsers take the safer scheme, too
+        (("https://a.example",), "http://a.example", "https", ["not_listed"], "another scheme"),
+        (("https://a.example",), "https://a.example:8443", "https", ["not_listed"], "another port"),
+        (("https://a.example:*",), "https://a.example:8443", "https", [], ""),
+        (("https://a.example",), "https://www.a.example", "https", ["not_listed"], "www."),
+        (("https://a.example",), "https://evil-a.example", "https", ["not_listed"], ""),
+        (("a.example",), "https://a.example", "https", ["not_listed", "unreadable"], ""),
+        (("https://a.example",), "https://a.example/page", "https", ["no_origin"], "no origin"),
+        (("https://a.example",), "https://a.example", "http", ["mixed_content"], "https"),
+    ],
+)
+def test_the_check_says_whether_an_origin_may_and_what_to_change(
+    origins: tuple[str, ...], asked: str, scheme: str, codes: list[str], word: str
+) -> None:
+    found = check({"k": Site(key="k", origins=origins)}, "k", asked, scheme)
+    assert [problem.code for problem in found.problems] == codes
+    assert found.allowed == (not codes)
+    assert word in " ".join(problem.found for problem in found.problems)
+    assert all(problem.remedy for problem in found.problems)
+
+
+def test_the_check_is_json_for_programs_and_a_page_for_browsers(client: TestClient) -> None:
+    asked = {"site": "pk_off", "origin": "https://<b>.example"}
+    told = client.get("/embed/check", params=asked).json()
+    assert (told["allowed"], told["problems"][0]["code"]) == (False, "disabled")
+    page = client.get("/embed/check", params=asked, headers={"Accept": "text/html,*/*"})
+    assert "may not embed" in page.text
+    assert "set enabled = true under [sites.pk_off]" in page.text
+    assert "<b>" not in page.text
+    assert policy_of(page.headers)["frame-ancestors"] == "'none'"
+    assert client.get("/embed/check", params={"site": "x"}).json()["problems"][0]["code"] == "unknown_site"
+
+
+def test_sites_are_listed_to_who_sits_at_the_server_alone(chain: Chain) -> None:
+    app = widget_app(chain, SITE)
+    here = TestClient(app, client=("127.0.0.1", 1)).get("/embed")
+    assert [site["key"] for site in Config(here.text).config["sites"]] == [KEY]
+    proxied = TestClient(app, client=("127.0.0.1", 1)).get("/embed", headers={"X-Forwarded-For": "203.0.113.9"})
+    for other in (proxied, TestClient(app, client=("203.0.113.9", 1)).get("/embed")):
+        assert Config(other.text).config["sites"] == []
+    assert policy_of(here.headers)["frame-ancestors"] == "'none'"
+
+
+def test_an_origin_is_read_as_browsers_tell_it() -> None:
+    assert str(read_origin("https://EXAMPLE.org:443")) == "https://example.org"
+    for text in (
+        "example.org",
+        "https://",
+        "https://a b",
+        "https://a:99999",
+        "ftp://a",
+        "https://a@b",
+        "https://..",
+        "",
+    ):
+        assert read_origin(text) is None, text
+
+
+# --- in a browser -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as browser:
+        yield browser
+
+
+@dataclass
+class Stage:
+    """Our server, a host's pages, and a browser before them."""
+
+    browser: Any
+    host: OtherSite
+    beacon: OtherSite
+    server: str
+    page: Any
+    problems: list[str]
+
+    def visit(
+        self, *, site: str = KEY, lang: str = "en", path: str = "/", policy: str | None = None, **options: str
+    ) -> Any:
+        """A page of the host with the widget on it, as strict as a page can be."""
+        data = "".join(f' data-{name.replace("_", "-")}="{escape(value)}"' for name, value in options.items())
+        html = (
+            f'<!doctype html><html lang="{lang}"><meta charset="utf-8">'
+            '<meta name="viewport" content="width=device-width, initial-scale=1"><title>Host</title>'
+            f'<h1>Host</h1><button id="mine">Mine</button>'
+            f'<script src="{self.server}/widget.js" data-site="{site}"{data} async></script>'
+        )
+        strict = f"default-src 'none'; script-src {self.server}; frame-src {self.server}; style-src 'none'"
+        self.host.pages[path] = html, {"Content-Security-Policy": policy or strict}
+        self.page.goto(self.host.origin + path)
+        return self.page
+
+    @property
+    def frame(self) -> Any:
+        return self.page.frame_locator("iframe")
+
+    @property
+    def bubble(self) -> Any:
+        return self.page.locator("button.bubble")
+
+    def events(self) -> list[list[Any]]:
+        found: list[list[Any]] = self.page.evaluate("window.seen")
+        return found
+
+    def ask(self, question: str) -> None:
+        box = self.frame.locator("#box[placeholder]")  # which it has when its script has run
+        box.fill(question)
+        box.press("Enter")
+
+
+def _is_problem(message: Any) -> bool:
+    """Whether the browser complains; that a page has no icon is none."""
+    return message.type == "error" and "favicon.ico" not in message.location["url"]
+
+
+_WATCH = """
+window.seen = [];
+for (const name of ["ready", "open", "close", "question", "answer", "citation", "feedback", "error"])
+  document.addEventListener("dragoman:" + name, (event) => window.seen.push([name, event.detail]));
+"""
+
+
+@pytest.fixture
+def stage(browser: Any, sample_backend: EmbeddedBackend, encoder: Encoder) -> Iterator[Callable[..., Stage]]:
+    """A function that sets the stage, with an answerer and the options of a browser's context."""
+    with ExitStack() as stack:
+
+        def set_up(
+            answerer: Answerer | None = None, chain: Chain | None = None, site: Any = None, **options: Any
+        ) -> Stage:
+            host, beacon = stack.enter_context(other_site()), stack.enter_context(other_site())
+            chain = chain or Chain(sample_backend, encoder, answerer, ChainSettings(min_relevance=0.0))
+            allowed = Site(key=KEY, origins=(host.origin,), **(site or {}))
+            stranger = Site(key="pk_stranger", origins=("https://www.example.org",))
+            server = stack.enter_context(served(widget_app(chain, allowed, stranger)))
+            context = browser.new_context(**{"locale": "en-GB", "viewport": {"width": 1000, "height": 800}, **options})
+            stack.callback(context.close)
+            page = context.new_page()
+            page.set_default_timeout(15_000)
+            problems: list[str] = []
+            page.on("console", lambda message: _is_problem(message) and problems.append(message.text))
+            page.on("pageerror", lambda error: problems.append(str(error)))
+            page.add_init_script(_WATCH)
+            return Stage(browser, host, beacon, server, page, problems)
+
+        yield set_up
+
+
+def _wait(stage: Stage, true: Callable[[], bool], timeout_s: float = 10.0) -> None:
+    # A host's policy forbids the eval that playwright's own waiting needs.
+    for _ in range(int(timeout_s / 0.05)):
+        if true():
+            return
+        stage.page.wait_for_timeout(50)
+    raise AssertionError(f"it did not come to be; events: {stage.events()}; problems: {stage.problems}")
+
+
+def _shot(stage: Stage, name: str) -> None:
+    """Keep a picture where one is asked for, to be looked at."""
+    folder = os.environ.get("DRAGOMAN_SCREENSHOTS")
+    if folder:
+        stage.page.wait_for_timeout(250)
+        stage.page.screenshot(path=f"{folder}/widget-{name}.png")
+
+
+def test_a_visitor_of_a_strict_page_asks_and_sees_the_cited_passages(stage: Callable[..., Stage]) -> None:
+    on = stage()
+    page = on.visit(color="#facc15")
+    on.bubble.wait_for()
+    assert on.bubble.get_attribute("aria-label") == "Ask a question"
+    assert on.bubble.evaluate("e => getComputedStyle(e).color") == "rgb(0, 0, 0)"  # black on yellow
+    page.locator("#mine").focus()
+    on.bubble.press("Enter")
+    frame = on.frame
+    frame.locator("#box").wait_for()
+    _wait(on, lambda: page.evaluate("document.activeElement.shadowRoot?.activeElement?.tagName") == "IFRAME")
+    on.ask(QUESTION)
+    frame.locator(".said-of").wait_for()
+    assert "más de 30.000 documentos" in frame.locator(".said").inner_text()
+    cards = frame.locator("details")
+    assert cards.count() >= 1
+    assert "más de 30.000 documentos" in cards.first.locator("mark").inner_text()
+    about = cards.first.locator(".about").inner_text()
+    assert "Spanish" in about
+    assert "2024" in about
+    quoted = cards.first.locator("blockquote")
+    assert len(quoted.inner_text()) > len(cards.first.locator("mark").inner_text())
+    assert quoted.get_attribute("lang") == "es"
+    _shot(on, "desktop-light")
+    frame.locator("details > summary").first.click()  # closes it
+    assert not cards.first.evaluate("e => e.open")
+    frame.locator(".cite").first.click()
+    assert cards.first.evaluate("e => e.open && e.classList.contains('lit')")
+    assert frame.locator("details.lit summary").evaluate("e => e === document.activeElement")
+    page.keyboard.press("Escape")
+    _wait(on, lambda: not page.evaluate("Dragoman.isOpen()"))
+    assert page.evaluate("document.activeElement.shadowRoot.activeElement.className") == "bubble"
+    names = [name for name, _ in on.events()]
+    assert names == ["ready", "open", "question", "answer", "citation", "close"]
+    assert QUESTION not in json.dumps(on.events(), ensure_ascii=False)
+    answer = dict(on.events())["answer"]
+    assert (answer["citations"], answer["abstained"]) == (cards.count(), False)
+    assert on.problems == []
+
+
+def test_the_page_is_there_soon_after_the_click(stage: Callable[..., Stage]) -> None:
+    on = stage()
+    page = on.visit()
+    on.bubble.wait_for()
+    took = page.evaluate(
+        """async () => {
+            const began = performance.now();
+            Dragoman.open();
+            await new Promise((done) => addEventListener("message", (e) => e.data.type === "ready" && done()));
+            return performance.now() - began;
+        }"""
+    )
+    print(f"\nready after {took:.0f} ms")
+    assert took < 3_000  # 100 to 300 ms on an idle machine
+
+
+def test_a_question_asked_before_the_script_was_there_is_not_lost(stage: Callable[..., Stage]) -> None:
+    on = stage()
+    on.page.add_init_script(f"window.dragomanQueue = [['ask', {json.dumps(QUESTION)}], ['version'], ['constructor']]")
+    on.visit()
+    on.frame.locator(".said-of").wait_for()
+    assert on.frame.locator(".asked").inner_text() == QUESTION
+    assert on.page.evaluate("Dragoman.isOpen()")
+    assert [name for name, _ in on.events()] == ["ready", "open", "question", "answer"]
+    assert on.problems == []
+
+
+def test_the_interface_opens_asks_translates_and_goes_away(stage: Callable[..., Stage]) -> None:
+    on = stage()
+    page = on.visit(hide_launcher="true", title="Ask <b>us</b>", greeting="Hello", position="left", z_index="7")
+    _wait(on, lambda: page.evaluate("!!window.Dragoman && window.seen.length > 0"))
+    assert not on.bubble.is_visible()
+    page.evaluate("window.heard = 0; window.off = Dragoman.on('open', () => window.heard++); 0")
+    page.locator("#mine").focus()
+    page.evaluate("Dragoman.open()")
+    on.frame.locator("#title", has_text="Ask <b>us</b>").wait_for()
+    assert on.frame.locator("#greeting").inner_text() == "Hello"
+    box = page.locator(".panel").bounding_box()
+    assert box["x"] == 20
+    assert page.locator(".panel").evaluate("e => getComputedStyle(e).zIndex") == "7"
+    page.evaluate("Dragoman.setLocale('he')")
+    on.frame.locator("html[lang=he][dir=rtl]").wait_for()
+    page.evaluate("Dragoman.setTheme('dark')")
+    on.frame.locator("html[data-theme=dark]").wait_for()
+    page.evaluate("Dragoman.ask('Who led NASA?')")
+    on.frame.locator(".turn").wait_for()
+    page.evaluate("Dragoman.reset()")
+    on.frame.locator(".turn").wait_for(state="detached")
+    page.evaluate("off(); Dragoman.close(); Dragoman.open(); Dragoman.close()")
+    _wait(on, lambda: page.evaluate("window.heard") == 1)
+    assert page.evaluate("document.activeElement.id") == "mine"
+    page.evaluate("Dragoman.destroy()")
+    assert page.evaluate("window.Dragoman === undefined && !document.querySelector('body > div')")
+
+
+@pytest.mark.parametrize("site", ["pk_stranger", "nobody"])
+def test_on_a_site_that_is_not_allowed_the_bubble_says_so(stage: Callable[..., Stage], site: str) -> None:
+    on = stage()
+    on.visit(site=site, lang="fr")
+    on.bubble.click()
+    notice = on.page.get_by_role("alert")
+    notice.wait_for()
+    assert "Les réponses ne peuvent pas être affichées sur cette page." in notice.inner_text()
+    assert ["error", {"code": "unavailable"}] in on.events()
+    _shot(on, f"not-allowed-{site}")
+    notice.get_by_role("button").click()
+    assert not on.page.evaluate("Dragoman.isOpen()")
+    on.visit(site=site, error_text="Call us: 555")
+    on.bubble.click()
+    on.page.get_by_text("Call us: 555").wait_for()
+
+
+class Hostile:
+    """An answerer whose words, passages and titles all try to be more than text."""
+
+    def __init__(self) -> None:
+        self.beacon = ""
+
+    def answer(self, task: Task) -> Iterator[Event]:
+        evil = (
+            f"<script>fetch('{self.beacon}/script')</script> <img src={self.beacon}/img onerror=alert(1)> "
+            f"<svg onload=alert(1)><image href={self.beacon}/svg /></svg> ![x]({self.beacon}/markdown) "
+            f"[click](javascript:alert(1)) <iframe src={self.beacon}/frame></iframe> "
+            f"<style>@import '{self.beacon}/style';</style> <a href='javascript:alert(1)'>link</a> {self.beacon}/plain "
+            "**<b onclick=alert(1)>bold</b>** \u202egnp.exe [1][2][99] &lt;script&gt;"
+        )
+        draft = Draft()
+        yield say(draft, evil)
+        yield say(draft, "\n" + evil)
+        passage = task.found.passages[0].passage
+        for n, url in ((1, "javascript:alert(document.domain)"), (2, f"{self.beacon}/linked?<script>")):
+            end = passage.start + 40
+            draft.citations.append(
+                Citation(
+                    n=n,
+                    doc_id=passage.doc_id,
+                    source=evil,
+                    title=evil,
+                    language='"><img src=x>',
+                    start=passage.start,
+                    end=end,
+                    quote=passage.text[:40],
+                    url=url,
+                    date="<img src=x onerror=alert(1)>",
+                )
+            )
+        yield close_sentence(draft, AnswerSentence(evil, Verdict.UNSUPPORTED, (1, 2)))
+        yield from finish(task, draft, answer_language="en")
+
+
+def test_hostile_answers_passages_and_titles_stay_inert_text(stage: Callable[..., Stage], tmp_path: Path) -> None:
+    answerer = Hostile()
+    hostile = "cranes <img src=x onerror=alert(1)> <script>alert(1)</script> \u202eevil <svg onload=alert(1)> " * 8
+    (tmp_path / "a.txt").write_text(f"How many cranes? {hostile}", "utf-8")
+    ingest(tmp_path / "index", [str(tmp_path / "a.txt")], HashEncoder(), n_workers=1)
+    backend = EmbeddedBackend(tmp_path / "index")
+    on = stage(chain=Chain(backend, HashEncoder(), answerer, ChainSettings(min_relevance=0.0)))
+    answerer.beacon = on.beacon.origin
+    dialogs: list[str] = []
+    on.page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+    on.visit()
+    on.bubble.click()
+    on.ask("How many cranes? <img src=x onerror=alert(1)>")
+    on.frame.locator(".said-of").wait_for()
+    for card in on.frame.locator("details").all():
+        card.evaluate("e => e.open = true")
+    _shot(on, "hostile")
+    assert on.frame.locator("img, iframe, style, svg image, #log script, #log svg, [onclick], [onerror]").count() == 0
+    assert "<script>fetch(" in on.frame.locator(".said").inner_text()
+    assert "![x](" in on.frame.locator(".said").inner_text()
+    links = on.frame.locator("#log a")
+    assert links.count() == 1  # of the second citation; javascript: is none
+    assert links.first.get_attribute("href").startswith(on.beacon.origin)
+    assert set(links.first.get_attribute("rel").split()) == {"noopener", "noreferrer", "nofollow"}
+    assert on.frame.locator(".said p").first.locator(".cite").all_inner_texts() == ["[1]", "[2]"]
+    assert "[99]" in on.frame.locator(".said").inner_text()
+    assert "\u202e" not in on.frame.locator("#log").evaluate("e => e.textContent")
+    assert "<script>alert(1)</script>" in on.frame.locator("blockquote").first.inner_text()
+    on.page.wait_for_timeout(500)
+    assert (on.beacon.asked, dialogs, on.problems) == ([], [], [])
+    backend.close()
+
+
+def test_enter_that_chooses_a_syllable_does_not_send(stage: Callable[..., Stage]) -> None:
+    on = stage()
+    on.visit(lang="ko")
+    on.bubble.click()
+    box = on.frame.locator("#box[placeholder]")
+    box.fill("한국 철도")
+    press = """(e, init) => e.dispatchEvent(
+        new KeyboardEvent("keydown", {key: "Enter", bubbles: true, cancelable: true, ...init}))"""
+    assert box.evaluate(press, {"isComposing": True})  # nobody prevented it
+    assert box.evaluate(press, {"keyCode": 229})
+    assert box.evaluate(press, {"shiftKey": True})
+    assert on.frame.locator(".turn").count() == 0
+    assert box.input_value() == "한국 철도"
+    assert not box.evaluate(press, {"keyCode": 13})
+    on.frame.locator(".turn").wait_for()
+    assert on.frame.locator(".asked").inner_text() == "한국 철도"
+
+
+def test_an_arabic_page_runs_from_right_to_left_and_each_text_in_its_own_direction(stage: Callable[..., Stage]) -> None:
+    on = stage(locale="ar")
+    on.visit(lang="ar")
+    on.bubble.click()
+    on.frame.locator("html[lang=ar][dir=rtl]").wait_for()
+    on.ask("كم يبلغ قطر مرآة تلسكوب جيمس ويب؟")
+    on.frame.locator(".said-of").wait_for()
+    direction = "e => getComputedStyle(e).direction"
+    assert on.frame.locator(".asked").evaluate(direction) == "rtl"
+    assert on.frame.locator("textarea").get_attribute("placeholder") == "سؤالك"
+    new, title = on.frame.locator("#new").bounding_box(), on.frame.locator("#title").bounding_box()
+    assert new["x"] < title["x"]
+    _shot(on, "arabic")
+    on.ask("Which mirror has the Webb telescope?")
+    on.frame.locator(".turn:nth-of-type(2) .said-of").wait_for()
+    assert on.frame.locator(".asked").nth(1).evaluate(direction) == "ltr"
+    assert on.problems == []
+
+
+def test_on_a_phone_it_takes_the_whole_screen(stage: Callable[..., Stage]) -> None:
+    on = stage(viewport={"width": 390, "height": 780}, is_mobile=True, has_touch=True, device_scale_factor=2)
+    on.visit(lang="ja")
+    on.bubble.tap()
+    on.frame.locator("#close").wait_for()
+    box = on.page.locator(".panel").bounding_box()
+    assert (box["x"], box["y"], box["width"], box["height"]) == (0, 0, 390, 780)
+    assert not on.bubble.is_visible()
+    on.ask("日本の鉄道で最も速い列車はどれですか。")
+    on.frame.locator(".said-of").wait_for()
+    assert on.frame.locator("body").evaluate("e => e.scrollWidth <= innerWidth")
+    _shot(on, "phone")
+    cross = on.frame.locator("#close").bounding_box()
+    on.page.touchscreen.tap(cross["x"] + cross["width"] / 2, cross["y"] + cross["height"] / 2)
+    on.bubble.wait_for()
+    assert on.problems == []
+
+
+def test_dark_follows_the_system_and_the_host_may_choose(stage: Callable[..., Stage]) -> None:
+    on = stage(color_scheme="dark")
+    on.visit(lang="zh-TW")
+    on.bubble.click()
+    ground = "e => getComputedStyle(e).backgroundColor"
+    on.frame.locator("html[lang=zh-Hant]").wait_for()
+    assert on.frame.locator("body").evaluate(ground) == "rgb(17, 24, 39)"
+    on.ask("誰接替了蘇茨克維擔任首席科學家？")
+    on.frame.locator(".said-of").wait_for()
+    _shot(on, "desktop-dark")
+    on.visit(theme="light")
+    on.bubble.click()
+    on.frame.locator("#box").wait_for()
+    assert on.frame.locator("body").evaluate(ground) == "rgb(255, 255, 255)"
+
+
+class Slow:
+    """An answerer that says a first sentence, and the next when it is let."""
+
+    def __init__(self) -> None:
+        self.go_on, self.histories = threading.Event(), []  # type: ignore[var-annotated]
+
+    def answer(self, task: Task) -> Iterator[Event]:
+        self.histories.append(list(task.history))
+        draft = Draft()
+        yield say(draft, "First sentence. (not supported by the cited passage)")
+        yield close_sentence(draft, AnswerSentence("First sentence.", Verdict.UNSUPPORTED, ()))
+        self.go_on.wait(10)
+        yield say(draft, " Second sentence.")
+        yield from finish(task, draft, answer_language="en")
+
+
+def test_an_answer_is_seen_as_it_comes_can_be_stopped_and_asked_for_again(stage: Callable[..., Stage]) -> None:
+    answerer = Slow()
+    on = stage(answerer)
+    on.visit()
+    on.bubble.click()
+    on.ask("Who led NASA in 1969?")
+    said = on.frame.locator(".said")
+    on.frame.get_by_text("First sentence.").wait_for()
+    assert said.get_attribute("aria-busy") == "true"
+    assert on.frame.locator(".verdict.unsupported").inner_text() == "(not supported by the cited passage)"
+    assert not on.frame.locator("#send").is_visible()
+    on.frame.locator("#stop").click()
+    on.frame.get_by_text("Stopped.").wait_for()
+    assert "First sentence." in said.inner_text()
+    answerer.go_on.set()
+    on.frame.get_by_role("button", name="Ask again").click()
+    on.frame.get_by_text("Second sentence.").wait_for()
+    on.frame.locator(".said-of").wait_for()
+    assert on.frame.locator(".turn").count() == 1
+    on.ask("And who in 1970?")
+    on.frame.locator(".turn:nth-of-type(2) .said-of").wait_for()
+    assert [len(history) for history in answerer.histories] == [0, 0, 1]
+    assert answerer.histories[2][0].question == "Who led NASA in 1969?"
+
+
+def test_what_a_visitor_says_of_an_answer_is_sent_and_thanked_for(stage: Callable[..., Stage]) -> None:
+    answerer = Slow()
+    answerer.go_on.set()
+    on = stage(answerer)
+    sent: list[Any] = []
+
+    def keep(route: Any) -> None:  # the index of the samples is shared by all tests: nothing is written to it
+        sent.append(route.request.post_data_json)
+        route.fulfill(status=204)
+
+    on.page.route("**/widget/feedback", keep)
+    on.visit()
+    on.bubble.click()
+    on.ask("Who led NASA?")
+    on.frame.locator('[data-kind="not_in_articles"]').click()
+    on.frame.get_by_text("Thank you.").wait_for()
+    assert (sent[0]["site"], sent[0]["kind"], sent[0]["question"]) == (KEY, "not_in_articles", "Who led NASA?")
+    assert ["feedback", {"id": "t1", "kind": "not_in_articles"}] in on.events()
+
+
+def test_a_site_that_asks_too_much_is_told_when_to_come_again(stage: Callable[..., Stage]) -> None:
+    on = stage(site={"per_minute": 1})
+    on.visit(lang="de")
+    on.bubble.click()
+    on.ask(QUESTION)
+    on.frame.locator(".said-of").wait_for()
+    on.ask(QUESTION)
+    alert = on.frame.get_by_role("alert")
+    alert.wait_for()
+    assert "Zurzeit gibt es zu viele Fragen. Bitte fragen Sie in " in alert.inner_text()
+    assert on.events()[-1] == ["error", {"id": "t2", "code": "busy"}]
+
+
+def test_messages_of_others_are_not_heeded(stage: Callable[..., Stage]) -> None:
+    on = stage()
+    page = on.visit()
+    on.bubble.click()
+    on.frame.locator("#box").wait_for()
+    _wait(on, lambda: on.frame.locator("#close").is_visible())
+    forged = {"p": "dragoman:1", "type": "answer", "detail": {"forged": True}}
+    page.evaluate("(m) => postMessage(m, '*')", forged)
+    inner = page.frames[1]
+    inner.evaluate("(m) => parent.postMessage({...m, p: 'other:1'}, '*')", forged)
+    inner.evaluate("(m) => postMessage(m, '*')", {"p": "dragoman:1", "type": "ask", "question": "forged"})
+    inner.evaluate("() => parent.postMessage({p: 'dragoman:1', type: 'constructor'}, '*')")
+    page.wait_for_timeout(300)
+    assert [name for name, _ in on.events()] == ["ready", "open"]
+    assert on.frame.locator(".turn").count() == 0
+
+
+def test_the_page_of_a_plain_iframe_answers_without_the_script(stage: Callable[..., Stage]) -> None:
+    on = stage()
+    on.host.pages["/plain"] = f'<!doctype html><iframe src="{on.server}/widget/frame?site={KEY}&lang=it"></iframe>', {}
+    on.page.goto(on.host.origin + "/plain")
+    on.ask(QUESTION)
+    on.frame.locator(".said-of").wait_for()
+    assert on.frame.locator("#box").get_attribute("placeholder") == "La tua domanda"
+    assert not on.frame.locator("#close").is_visible()
+    assert on.problems == []
+
+
+def test_the_builder_shows_the_snippet_and_a_preview(stage: Callable[..., Stage]) -> None:
+    on = stage()
+    page = on.page
+    page.goto(f"{on.server}/embed")
+    page.locator("#position").select_option("left")
+    page.locator("#lang").select_option("ko")
+    page.locator("#title").fill('A "title" & <b>')
+    snippet = page.locator("#script").inner_text()
+    assert snippet == (
+        f'<script src="{on.server}/widget.js" data-site="{KEY}" data-lang="ko" data-position="left"'
+        ' data-title="A &quot;title&quot; &amp; &lt;b&gt;" async></script>'
+    )
+    assert f"{on.server}/widget/frame?site={KEY}&amp;lang=ko" in page.locator("#frame").inner_text()
+    preview = page.frame_locator("#preview").frame_locator("iframe")
+    preview.locator("#title", has_text='A "title" & <b>').wait_for()
+    assert preview.locator("html").get_attribute("lang") == "ko"
+    _shot(on, "embed")
+    page.locator("#origin").fill(on.host.origin)
+    page.get_by_role("button", name="Check").click()
+    page.get_by_text("may embed the widget").wait_for()
+    assert on.problems == []
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("lang", ["en", "ar", "ko"])
+def test_axe_finds_nothing_to_mend(stage: Callable[..., Stage], lang: str, theme: str) -> None:
+    script = Path(os.environ.get("DRAGOMAN_AXE", "/nonexistent"))
+    if not script.is_file():
+        pytest.skip("DRAGOMAN_AXE does not name axe.min.js: npm pack axe-core")
+    on = stage()
+    on.visit(lang=lang, theme=theme)
+    on.bubble.click()
+    on.ask(QUESTION)
+    on.frame.locator(".said-of").wait_for()
+    for frame in on.page.frames:
+        frame.evaluate(script.read_text("utf-8"))
+        # Rules of whole pages say nothing of the host's, which is this test's own.
+        found = frame.evaluate("async () => (await axe.run(document)).violations.map((v) => [v.id, v.nodes[0].html])")
+        own = [one for one in found if frame != on.page.main_frame or one[0] not in ("region", "landmark-one-main")]
+        assert own == []
+
+
+def test_languages_of_the_builder_are_those_there_are_words_in(client: TestClient) -> None:
+    assert Config(client.get("/embed").text).config["languages"] == list(languages())
