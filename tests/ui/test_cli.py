@@ -437,7 +437,7 @@ def test_an_encoder_that_is_not_there_is_named_with_the_way_to_it(here: Path, sa
         ((gold_line() + "\n{half").encode(), ["gold.jsonl, line 2"]),
         ((gold_line() + "\n\n[1]").encode(), ["gold.jsonl, line 3"]),
         (gold_line(answerable="yes").encode(), ["gold.jsonl, line 1", "answerable is 'yes'"]),
-        (gold_line(evidence=[]).encode(), ["line 1", "without evidence"]),
+        (gold_line(evidence=[], answers=[]).encode(), ["line 1", "without evidence and answers"]),
         (f"{gold_line()}\n{gold_line()}".encode(), ["line 2", "'1' occurs twice"]),
     ],
 )

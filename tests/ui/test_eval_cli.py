@@ -37,7 +37,7 @@ GOLD: list[dict[str, Any]] = [
 def index(sample_index: Path, here: Path) -> Path:
     """A copy of the index of the sample articles, and gold.jsonl where we are."""
     write(here / "gold.jsonl", GOLD)
-    return Path(shutil.copytree(sample_index, here / "index"))
+    return Path(shutil.copytree(sample_index, here / "index", ignore=shutil.ignore_patterns("runs")))
 
 
 def write(path: Path, items: list[dict[str, Any]]) -> Path:
@@ -62,6 +62,14 @@ def test_a_run_is_kept_and_the_next_is_held_against_it(dragoman: Dragoman, index
     shown = dragoman("eval", "report", one["name"], "--index", index, "--json").json
     assert shown["recall@5"] == one["recall@5"]
     assert dragoman("eval", "report", one["name"], "--index", index).out == first.out
+
+
+def test_an_earlier_run_of_other_questions_is_passed_over(dragoman: Dragoman, index: Path, here: Path) -> None:
+    assert dragoman("eval", "gold.jsonl", "--index", index).code == 0
+    write(here / "gold.jsonl", [{**LEFT, "id": "another"}])
+    other = dragoman("eval", "gold.jsonl", "--index", index)
+    assert other.code == 0
+    assert "against" not in other.err
 
 
 def test_several_processes_give_what_one_gives(dragoman: Dragoman, index: Path) -> None:

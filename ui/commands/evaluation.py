@@ -109,7 +109,7 @@ def run(
     with counter(len(items), "questions") as tick:
         ask = _asker(config, chain, len(items), workers, grade_with, retrieval_only=retrieval_only)
         done = run_gold(ask, items, shape, folder, price=prices, on_row=lambda row: tick())
-    comparison = _comparison(done, held_against[0] if compare else _last(runs, gold, done))
+    comparison = _compared(_read(held_against[0]), done) if compare else _with_last(runs, gold, done)
     out({**done.summary, "run": str(done.path) if folder else ""}, as_json, "" if as_json else as_table(done.summary))
     if comparison is not None and not as_json:
         _say_changes(comparison)
@@ -296,18 +296,18 @@ def _read(path: Path) -> FinishedRun:
     return read_run(path)
 
 
-def _last(runs: Path, gold: Path, done: FinishedRun) -> Path | None:
+def _with_last(runs: Path, gold: Path, done: FinishedRun) -> Comparison | None:
+    """With the last run of a gold file of this name; None where there is none, or it asked other questions."""
+    from eval.errors import RunUnusable
     from eval.runs.session import last_run
 
-    return last_run(runs, gold.name, but=done.path)
-
-
-def _comparison(done: FinishedRun, before: Path | None) -> Comparison | None:
-    """With an earlier run; None where there is none, or none that measured the same kind of thing."""
+    before = last_run(runs, gold.name, but=done.path)
     if before is None:
         return None
-    earlier = _read(before)
-    return _compared(earlier, done)
+    try:
+        return _compared(_read(before), done)
+    except RunUnusable:
+        return None
 
 
 def _compared(before: FinishedRun, after: FinishedRun) -> Comparison:
