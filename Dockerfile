@@ -6,8 +6,9 @@ COPY rag rag
 COPY index index
 COPY eval eval
 COPY ui ui
+# As a variable the constraints hold for what builds the package, too.
 RUN python -m venv /opt/dragoman \
- && /opt/dragoman/bin/pip install --no-cache-dir --disable-pip-version-check -c constraints.txt .
+ && PIP_CONSTRAINT=/src/constraints.txt /opt/dragoman/bin/pip install --no-cache-dir --disable-pip-version-check .
 
 FROM python:3.11-slim
 COPY --from=build /opt/dragoman /opt/dragoman
@@ -25,8 +26,9 @@ WORKDIR /data
 USER 10001:10001
 VOLUME /data
 EXPOSE 7860
+# With allowed_hosts it answers 421 to this name, which is an answer, too.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=20s \
-    CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:7860/healthz', timeout=3)"]
+    CMD ["python", "-c", "import http.client as h; c = h.HTTPConnection('127.0.0.1', 7860, timeout=3); c.request('GET', '/healthz'); exit(c.getresponse().status >= 500)"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["dragoman"]
 CMD ["serve", "--host", "0.0.0.0"]

@@ -17,3 +17,7 @@ class RunUnusable(ValueError):
 
 class BelowThreshold(ValueError):
     """A run does not reach what was asked of it."""
+
+
+class ServerFailed(ValueError):
+    """A server that is measured did not start; the message says how it ended."""

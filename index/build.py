@@ -7,21 +7,30 @@ what is gone is removed, and what fails leaves its reason and stops nothing else
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import stat
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from index.backends.base import FileRecord
-from index.backends.embedded import EmbeddedBackend, Writer
-from index.documents import Article, Document, Metadata, Removed, Span
+from index.backends import open_backend, open_writer
+from index.backends.base import FileRecord, IndexPlace, Writer
+from index.documents import Cleaned, Document, Removed
 from index.encoders.base import Encoder
 from index.errors import ReadError
-from index.read import Found, clean, digest, discover, is_url, passed_over, read_path, read_url
+from index.read import (
+    Found,
+    cleaned,
+    digest,
+    discover,
+    is_url,
+    passed_over,
+    read_documents,
+    read_untrusted,
+    read_url,
+)
 from index.read.sandbox import ParserProcess
 from index.settings import IndexSettings, Limits
 from index.workers import Pending, Workers
@@ -69,10 +78,11 @@ class IngestReport:
 
 
 OnProgress = Callable[[Progress], None]
+Read = Callable[[Found, ParserProcess, Limits], Iterator[Cleaned | ReadError]]
 
 
 def ingest(
-    folder: Path,
+    place: IndexPlace,
     sources: Sequence[str],
     encoder: Encoder,
     settings: IndexSettings | None = None,
@@ -83,10 +93,13 @@ def ingest(
     batch_documents: int = BATCH_DOCUMENTS,
     on_progress: OnProgress | None = None,
 ) -> IngestReport:
-    """Bring the index in `folder` up to date with `sources`.
+    """Bring the index at `place` up to date with `sources`.
+
+    They are held to be one's own: all but PDF and DOCX is read in this process, which is faster.
+    What others have sent goes through `ingest_untrusted`.
 
     Args:
-        folder: The index; made where there is none.
+        place: The index; made where there is none.
         sources: Files, folders and, with `allow_url`, web addresses, as typed.
         encoder: The index's own (another is refused).
         settings: For a new index.
@@ -102,7 +115,7 @@ def ingest(
     """
     limits = limits or Limits()
     with (
-        Writer(folder, encoder, settings) as writer,
+        open_writer(place, encoder, settings) as writer,
         ParserProcess(limits) as parser,
         Workers(encoder, writer.settings, n_workers) as workers,
     ):
@@ -113,8 +126,29 @@ def ingest(
         return run.report
 
 
+def ingest_untrusted(
+    place: IndexPlace, found: Found, encoder: Encoder, parser: ParserProcess, limits: Limits
+) -> tuple[IngestReport, tuple[str, ...]]:
+    """Bring one file that anybody may have made into the index; what was done, and the ids of its documents there.
+
+    It is checked, read and cleaned by `parser`. A file of which nothing is stored leaves no trace in the log.
+
+    Raises:
+        IndexLocked, StoreFull, StoreDamaged, FormatTooNew: As they say.
+    """
+    with open_writer(place, encoder) as writer, Workers(encoder, writer.settings, 1) as workers:
+        run = _Run(writer, workers, limits, parser, BATCH_DOCUMENTS, None, read_untrusted)
+        run.take_found([found])
+        doc_ids = tuple(writer.documents_of(found.location).values())
+        if not doc_ids:
+            writer.forget_files([found.location])
+        writer.write_vectors()
+        run.report.seconds = time.monotonic() - run.started
+        return run.report, doc_ids
+
+
 def refresh(
-    folder: Path,
+    place: IndexPlace,
     encoder: Encoder,
     settings: IndexSettings,
     *,
@@ -130,35 +164,23 @@ def refresh(
         IndexMissing: There is nothing to re-do.
         IndexLocked, StoreFull, StoreDamaged, FormatTooNew: As they say.
     """
-    EmbeddedBackend(folder).close()
+    open_backend(place).close()
     with (
-        Writer(folder, encoder, settings, adopt=True) as writer,
+        open_writer(place, encoder, settings, adopt=True) as writer,
         ParserProcess(Limits()) as parser,
         Workers(encoder, writer.settings, n_workers) as workers,
     ):
         run = _Run(writer, workers, Limits(), parser, BATCH_DOCUMENTS, on_progress)
-        (run.n_files,) = writer.connection.execute(
-            "SELECT count(*) FROM documents WHERE settings_key != ?", (writer.settings_key,)
-        ).fetchone()
+        run.n_files = writer.n_stale()
         while stale := writer.stale_documents(100):
-            for _, file, doc_id in stale:
-                run.add(_stored_document(writer, doc_id), file)
+            for document, file in stale:
+                run.add(document, file)
                 run.n_files_done += 1
                 run.report.replaced += 1
             run.flush()
         writer.write_vectors()
         run.report.seconds = time.monotonic() - run.started
         return run.report
-
-
-def _stored_document(writer: Writer, doc_id: str) -> Document:
-    row = writer.connection.execute(
-        "SELECT location, source, text, title, url, author, date, language, headings FROM documents WHERE doc_id = ?",
-        (doc_id,),
-    ).fetchone()
-    headings = tuple(Span(*pair) for pair in json.loads(row[8]))
-    metadata = replace(Metadata(*row[3:8]), tags=writer.tags_of(doc_id))
-    return Document(row[0], row[1], row[2], metadata, headings)
 
 
 class _Run:
@@ -172,12 +194,13 @@ class _Run:
         parser: ParserProcess,
         batch_documents: int,
         on_progress: OnProgress | None,
+        read: Read = read_documents,
     ) -> None:
         self.report = IngestReport()
         self.started = time.monotonic()
         self.n_files = self.n_files_done = 0
         self._n_documents = 0
-        self._writer, self._limits, self._parser = writer, limits, parser
+        self._writer, self._limits, self._parser, self._read = writer, limits, parser, read
         self._batch_documents = batch_documents
         self._on_progress = on_progress
         self._key = writer.settings_key
@@ -197,6 +220,14 @@ class _Run:
                 if key not in seen:
                     seen.add(key)
                     found.append(item)
+        self.take_found(found, allow_url)
+        for source in sources:
+            if not is_url(source) and Path(source).is_dir():
+                self._remove_gone(source, seen)
+                self.report.passed_over.update(passed_over(source))
+
+    def take_found(self, found: Sequence[Found | str], allow_url: bool = False) -> None:
+        """Ingest files and web addresses."""
         self.n_files = len(found)
         for item in found:
             if isinstance(item, str):
@@ -206,10 +237,6 @@ class _Run:
             self.n_files_done += 1
             self._tell(item if isinstance(item, str) else item.source)
         self.flush()
-        for source in sources:
-            if not is_url(source) and Path(source).is_dir():
-                self._remove_gone(source, seen)
-                self.report.passed_over.update(passed_over(source))
 
     def add(self, document: Document, file: str) -> None:
         """Put a document into the batch, writing it when it is full."""
@@ -243,10 +270,10 @@ class _Run:
 
     def _take_file(self, found: Found) -> None:
         location = found.location
-        if location != _printable(location):
+        if location != printable(location):
             # The store's text is UTF-8: such a file cannot even be logged.
             reason = "a file name that is not UTF-8; expected: one that is; to mend: rename it"
-            self.report.failed.append((_printable(found.source), reason))
+            self.report.failed.append((printable(found.source), reason))
             return
         try:
             if found.error is not None:
@@ -256,7 +283,7 @@ class _Run:
             if record and (record.digest, record.settings_key, record.status) == (content, self._key, "ok"):
                 self.report.unchanged += len(self._writer.documents_of(location))
                 return
-            self._store_articles(read_path(found.path, self._parser, self._limits), found, content)
+            self._store_documents(self._read(found, self._parser, self._limits), found.location, found.source, content)
         except ReadError as error:
             self._fail(location, found.source, error)
 
@@ -265,31 +292,26 @@ class _Run:
             if not allow_url:
                 raise ReadError("fetching from the web is off", "a file or folder", "add --allow-url")
             article = read_url(url, self._parser, self._limits)
-            self._store_articles(
-                [article], Found(Path(url), url), hashlib.sha256(repr(article).encode()).hexdigest(), url
-            )
+            content = hashlib.sha256(repr(article).encode()).hexdigest()
+            self._store_documents([cleaned(article, url, url)], url, url, content)
         except ReadError as error:
             self._fail(url, url, error)
 
-    def _store_articles(
-        self, articles: Iterable[Article | ReadError], found: Found, content: str, url: str = ""
-    ) -> None:
-        """Put a file's articles into the batch, and its record once all of them are in."""
-        file = url or found.location
+    def _store_documents(self, documents: Iterable[Cleaned | ReadError], file: str, source: str, content: str) -> None:
+        """Put a file's documents into the batch, and its record once all of them are in."""
         before = self._writer.documents_of(file)
         kept: set[str] = set()
         failures: list[str] = []
-        for article in articles:
-            if isinstance(article, ReadError):
-                failures.append(str(article))
+        for one in documents:
+            if isinstance(one, ReadError):
+                failures.append(str(one))
                 continue
-            part = f"#{article.part}" if article.part else ""
-            document = clean(article, file + part, found.source + part)
+            document = one.document
             self.report.removed.extend((document.source, entry) for entry in document.removed)
-            self.report.notes.extend((document.source, note) for note in article.notes)
-            problem = self._problem(document)
+            self.report.notes.extend((document.source, note) for note in one.notes)
+            problem = problem_of(document, self._limits)
             if problem:
-                failures.append(_printable(f"{part} {problem}".strip()))
+                failures.append(printable(f"{one.part} {problem}".strip()))
                 continue
             kept.add(document.location)
             if self._writer.is_current(document.location, document.sha256):
@@ -310,22 +332,9 @@ class _Run:
             self.report.deleted += self._writer.delete(gone)
         reason = f"{len(failures)} articles failed; first: {failures[0]}" if failures else ""
         if failures:
-            self.report.failed.append((found.source, reason))
+            self.report.failed.append((source, reason))
         status = "partial" if failures else "ok"
-        self._files.append(FileRecord(file, found.source, content, self._key, status, reason))
-
-    def _problem(self, document: Document) -> str:
-        try:
-            document.doc_id  # noqa: B018 - made from everything that the store keeps as UTF-8
-        except UnicodeEncodeError:
-            return "a lone surrogate in its id or metadata: no UTF-8 can hold it"
-        if not document.text:
-            return "no text is left after cleaning"
-        if len(document.text) > self._limits.max_document_chars:
-            return (
-                f"{len(document.text):,} characters in one document, over {self._limits.max_document_chars:,}: split it"
-            )
-        return ""
+        self._files.append(FileRecord(file, source, content, self._key, status, reason))
 
     def _fail(self, location: str, source: str, error: ReadError) -> None:
         """Log a failure; what was stored of this source before stays as it is."""
@@ -338,11 +347,7 @@ class _Run:
         self._files.append(FileRecord(location, source, "", self._key, "failed", str(error)))
 
     def _remove_gone(self, folder: str, seen: set[str]) -> None:
-        top = os.path.realpath(folder)
-        under = self._writer.files_under(top)
-        if self._writer.file_record(top):  # it could not be listed the last time
-            under.append(top)
-        gone = [location for location in under if location not in seen and _is_gone(location)]
+        gone = gone_files(self._writer, folder, seen)
         if gone:
             self.report.deleted += self._writer.forget_files(gone)
 
@@ -354,7 +359,29 @@ class _Run:
             )
 
 
-def _printable(text: str) -> str:
+def problem_of(document: Document, limits: Limits) -> str:
+    """Why a document cannot be stored; empty where it can."""
+    try:
+        document.doc_id  # noqa: B018 - made from everything that the store keeps as UTF-8
+    except UnicodeEncodeError:
+        return "a lone surrogate in its id or metadata: no UTF-8 can hold it"
+    if not document.text:
+        return "no text is left after cleaning"
+    if len(document.text) > limits.max_document_chars:
+        return f"{len(document.text):,} characters in one document, over {limits.max_document_chars:,}: split it"
+    return ""
+
+
+def gone_files(writer: Writer, folder: str, seen: Set[str]) -> list[str]:
+    """Locations of what is logged of a folder, was not `seen` in it now, and certainly is not there."""
+    top = os.path.realpath(folder)
+    under = writer.files_under(top)
+    if writer.file_record(top):  # it could not be listed the last time
+        under.append(top)
+    return [location for location in under if location not in seen and _is_gone(location)]
+
+
+def printable(text: str) -> str:
     """`text` with lone surrogates (of file names and JSON that are no UTF-8) written as escapes."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 

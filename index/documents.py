@@ -101,6 +101,15 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
+class Cleaned:
+    """A document as it is to be stored, which part of its file it is, and what its reader noted."""
+
+    document: Document
+    part: str = ""  # `#` and the part's name; empty for a file that is one article
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Passage:
     """A run of whole sentences, verbatim: the unit embedded, retrieved and cited.
 

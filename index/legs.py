@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import regex
 
 from index.backends.base import Filter, Snapshot
-from index.encoders.base import Encoder, FloatArray, LateInteraction
+from index.encoders.base import Encoder, LateInteraction
 from index.fusion import language_group, levels
 from index.language import function_words, same_language
 from index.names.known import name_key
@@ -60,13 +59,12 @@ class Lexical(NamedTuple):
 WITHOUT_WORDS = Lexical(0.0, 0)
 
 
-def lexical_leg(snapshot: Snapshot, wanted: Sequence[str], n: int, where: Filter) -> dict[int, Lexical]:
-    """The `n` best passages by BM25, each with its score as a share of the greatest that the question allows.
+def lexical_leg(snapshot: Snapshot, wanted: Sequence[str], most: float, n: int, where: Filter) -> dict[int, Lexical]:
+    """The `n` best passages by BM25, each with its score as a share of `most`, the greatest that the question allows.
 
     Of a question in another language hardly a word stands in the passages, and what does is a
     small share of it: so words that are shared by chance count for little.
     """
-    most = bm25_bound(snapshot, wanted)
     hits = snapshot.lexical(wanted, n, where)
     return {pid: Lexical(min(1.0, score / most), rank) for rank, (pid, score) in enumerate(hits, 1)}
 
@@ -109,10 +107,11 @@ def names_leg(
         hits = [hit for hit in snapshot.lexical([form.phrase], n, where) if hit[0] not in as_asked[form.name]]
         if form.origin is Origin.SOUND and not form.other_script:
             languages = snapshot.passage_languages([pid for pid, _ in hits])
-            hits = [(pid, score) for pid, score in hits if not same_language(language, languages[pid])]
+            own = {tag for tag in set(languages.values()) if same_language(language, tag)}
+            hits = [(pid, score) for pid, score in hits if languages[pid] not in own]
         if is_acronym(form.form):  # the terms have no case, and WHO is no "who"
-            texts = snapshot.passages([pid for pid, _ in hits])
-            hits = [(pid, score) for pid, score in hits if pid in texts and written(form.form, texts[pid].text)]
+            texts = snapshot.texts([pid for pid, _ in hits])
+            hits = [(pid, score) for pid, score in hits if pid in texts and written(form.form, texts[pid])]
         for pid, score in hits:
             scores[pid][form.name] = max(form.confidence * score, scores[pid].get(form.name, 0.0))
             held[pid].append(form)
@@ -142,26 +141,21 @@ def dense_leg(
 ) -> dict[int, Dense]:
     """The passages that are nearest for their language, about `n`, and `others`, scored and ranked together."""
     query = encoder.encode_queries([question])[0]
-    tags: dict[str, list[str]] = defaultdict(list)
-    for tag in snapshot.languages(where):
-        tags[language_group(tag)].append(tag)
-    n_each = max(_MIN_EACH, -(-2 * n // max(1, len(tags))))
-    near: list[int] = []
-    for own in tags.values():
-        # A passage has up to a dozen vectors: so many are fetched that the language's share of passages is there.
-        hits = snapshot.dense(query, 8 * n_each, replace(where, languages=tuple(own)))
-        near += [pid for pid, _ in hits[:n_each]]
-    cosines = _cosines(snapshot.vectors([*near, *others]), query)
-    group = {pid: language_group(tag) for pid, tag in snapshot.passage_languages(list(cosines)).items()}
-    scores = {pid: cosines[pid][0] for pid in cosines if pid in group}
+    n_each = max(_MIN_EACH, -(-2 * n // max(1, len({language_group(tag) for tag in snapshot.languages(where)}))))
+    near = snapshot.nearest(query, n_each, where)
+    cosines = snapshot.cosines(query, list(dict.fromkeys([*near, *others])))
+    languages = snapshot.passage_languages(list(cosines))
+    groups = {tag: language_group(tag) for tag in set(languages.values())}
+    group = {pid: groups[tag] for pid, tag in languages.items()}
+    scores = {pid: (whole + part) / 2 for pid, (whole, part, _) in cosines.items() if pid in group}
     share = settings.max_sim_weight
     if share > 0 and scores and isinstance(encoder, LateInteraction):
         kept = _kept({pid: scores[pid] for pid in near if pid in scores}, group, sizes, n, settings)
-        texts = snapshot.passages([*kept, *(pid for pid in others if pid in scores and pid not in kept)])
-        matches = encoder.max_sim([question], [passage.text for passage in texts.values()])[0]
-        scores = {pid: (1 - share) * scores[pid] + share * float(m) for pid, m in zip(texts, matches, strict=True)}
-    order = sorted(scores, key=lambda pid: (-scores[pid], pid))
-    return {pid: Dense(scores[pid], cosines[pid][1], rank) for rank, pid in enumerate(order, 1)}
+        compared = list(dict.fromkeys([*kept, *(pid for pid in others if pid in scores)]))
+        matches = encoder.max_sim_by_id(question, snapshot.store, compared, snapshot.texts).tolist()
+        scores = {pid: (1 - share) * scores[pid] + share * m for pid, m in zip(compared, matches, strict=True)}
+    order = sorted((-score, pid) for pid, score in scores.items())
+    return {pid: Dense(-score, cosines[pid][2], rank) for rank, (score, pid) in enumerate(order, 1)}
 
 
 _MIN_EACH = 24  # passages of a language that are looked at, however many languages there are
@@ -173,7 +167,8 @@ def _kept(
 ) -> list[int]:
     """The `n` passages that are most above their language's level, and the best of each language."""
     level = levels(scores, group, sizes)
-    order = sorted(scores, key=lambda pid: (settings.level_weight * level[group[pid]] - scores[pid], pid))
+    off = {name: settings.level_weight * own for name, own in level.items()}
+    order = [pid for _, pid in sorted((off[group[pid]] - score, pid) for pid, score in scores.items())]
     n_seen: Counter[str] = Counter()
     kept = []
     for place, pid in enumerate(order):
@@ -181,13 +176,3 @@ def _kept(
         if place < n or n_seen[group[pid]] <= _MIN_MATCHED:
             kept.append(pid)
     return kept
-
-
-def _cosines(vectors: Mapping[int, FloatArray], query: FloatArray) -> dict[int, tuple[float, int]]:
-    """Mean of the cosines of each passage's whole and best part, and the row of that part."""
-    scored: dict[int, tuple[float, int]] = {}
-    for pid, matrix in vectors.items():
-        cosines = matrix @ query
-        best = int(cosines[1:].argmax()) + 1 if len(cosines) > 1 else 0
-        scored[pid] = (float(cosines[0] + cosines[best]) / 2, best)
-    return scored

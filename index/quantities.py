@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import tomllib
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,8 @@ from itertools import pairwise, zip_longest
 from typing import Any
 
 import regex
+
+from index.script import compatible
 
 _SUPERSCRIPT = regex.compile(r"[⁰¹²³⁴-⁹]+")  # an exponent or a note; NFKC would make 10² a 102
 _FOREIGN_DIGIT = regex.compile(r"(?![0-9])\p{Nd}")
@@ -34,7 +37,8 @@ _MYRIADS = {
     "万": 10**4, "萬": 10**4, "만": 10**4, "亿": 10**8, "億": 10**8, "억": 10**8, "兆": 10**12, "조": 10**12
 }  # fmt: skip
 _DIGITS, _UNITS = "".join(_HAN_DIGITS), "".join([*_SMALL, *_MYRIADS])
-_HAN_NUMBER = regex.compile(f"[{_DIGITS}{''.join(char for char in _UNITS if char < '가')}]{{2,}}")
+_HAS_UNIT = re.compile(f"[{_UNITS}]")
+_HAN_NUMBER = re.compile(f"[{_DIGITS}{''.join(char for char in _UNITS if char < '가')}]{{2,}}")
 _VAGUE = frozenset("数數几幾何")
 _EAST_ASIAN = regex.compile(rf"(?<![\d.,]){_NUMBER}\s?[{_UNITS}]+(?:\s?{_NUMBER}\s?[{_UNITS}]+|\s?\d+(?![\d.,]))*")
 _EAST_ASIAN_PART = regex.compile(rf"(?P<number>{_NUMBER})|(?P<unit>[{_UNITS}])")
@@ -61,7 +65,9 @@ class Date:
 
 def plain(text: str) -> str:
     """`text` in NFKC with the digits of every script as ASCII ones; superscripts are no digits."""
-    normal = unicodedata.normalize("NFKC", _SUPERSCRIPT.sub(" ", text))
+    if text.isascii():
+        return text
+    normal = compatible(_SUPERSCRIPT.sub(" ", text))
     return _FOREIGN_DIGIT.sub(lambda match: str(unicodedata.decimal(match.group(), match.group())), normal)
 
 
@@ -80,16 +86,16 @@ def quantities(text: str, language: str = "") -> list[Quantity]:
         percent = end < len(text) and text[end] in _BEFORE_PERCENT and _PERCENT.match(text, end) is not None
         found[start] = Quantity(start, end, value, percent)
 
-    for match in _EAST_ASIAN.finditer(text):
+    for match in _EAST_ASIAN.finditer(text) if _HAS_UNIT.search(text) else ():
         value = _east_asian(match.group()) if len(match.group()) <= _MAX_CHARS else None
         if value is not None:
             add(match.start(), match.end(), _written(value))
-    for match in _HAN_NUMBER.finditer(text):
+    for numeral in () if text.isascii() else _HAN_NUMBER.finditer(text):
         # 數百萬 and 幾十 are no number, but "some millions" and "a few tens".
-        number = None if text[match.start() - 1 : match.start()] in _VAGUE else han_number(match.group())
+        number = None if text[numeral.start() - 1 : numeral.start()] in _VAGUE else han_number(numeral.group())
         if number is not None:
-            add(match.start(), match.end(), str(number))
-    for match in _scaled(language).finditer(text):
+            add(numeral.start(), numeral.end(), str(number))
+    for match in _at_digits(_scaled(language), text):
         if len(match.group("number")) > _MAX_CHARS:
             continue
         number_value = ungrouped(match.group("number"))
@@ -100,6 +106,19 @@ def quantities(text: str, language: str = "") -> list[Quantity]:
         else:
             add(match.start("number"), match.end("number"), _without_zeros(number_value))
     return [found[start] for start in sorted(found)]
+
+
+def _at_digits(pattern: regex.Pattern[str], text: str) -> Iterator[regex.Match[str]]:
+    """The matches of a pattern that begins with a digit, and behind none: only digits are looked at."""
+    end = 0
+    for digits in _SHOWN.finditer(text):
+        match = pattern.match(text, digits.start()) if digits.start() >= end else None
+        if match:
+            end = match.end()
+            yield match
+
+
+_SHOWN = regex.compile(r"\d+")
 
 
 def _written(value: Decimal) -> str:
@@ -240,13 +259,18 @@ def _months() -> dict[str, int]:
     return {name.lower(): int(number) for number, names in table.items() for name in names.split("|")}
 
 
+# Each with signs of which it holds one at least.
 _FIGURES = tuple(
-    regex.compile(pattern)
-    for pattern in (
-        r"(?<!\d)(?P<year>\d{4})\s?[年년]\s?(?P<month>\d{1,2})\s?[月월](?:\s?(?P<day>\d{1,2})\s?[日일号號])?",
-        r"(?<!\d)(?P<month>\d{1,2})\s?[月월](?:\s?(?P<day>\d{1,2})\s?[日일号號])?",
-        r"(?<![\d-])(?P<year>\d{4})[-/.](?P<month>\d{2})[-/.](?P<day>\d{2})(?![\d-])",
-        r"(?:[Nn]gày\s)?(?:(?P<day>\d{1,2})\s)?[Tt]háng\s(?P<month>\d{1,2})(?:[, ]+(?:năm\s)?(?P<year>\d{4}))?(?!\d)",
+    (signs, regex.compile(pattern))
+    for signs, pattern in (
+        ("年년", r"(?<!\d)(?P<year>\d{4})\s?[年년]\s?(?P<month>\d{1,2})\s?[月월](?:\s?(?P<day>\d{1,2})\s?[日일号號])?"),
+        ("月월", r"(?<!\d)(?P<month>\d{1,2})\s?[月월](?:\s?(?P<day>\d{1,2})\s?[日일号號])?"),
+        ("-/.", r"(?<![\d-])(?P<year>\d{4})[-/.](?P<month>\d{2})[-/.](?P<day>\d{2})(?![\d-])"),
+        (
+            ("háng",),
+            r"(?:[Nn]gày\s)?(?:(?P<day>\d{1,2})\s)?[Tt]háng\s(?P<month>\d{1,2})"
+            r"(?:[, ]+(?:năm\s)?(?P<year>\d{4}))?(?!\d)",
+        ),
     )
 )
 _WORD = regex.compile(r"[\p{L}\p{M}]+(?:\.[\p{L}\p{M}]+)*")
@@ -267,8 +291,9 @@ def dates(text: str) -> list[Date]:
         return []
     found: list[Date] = []
     taken = bytearray(len(text))
-    numerals = _han_dates_in_digits(text)
-    parts = [(*match.span(), match.groupdict()) for pattern in _FIGURES for match in pattern.finditer(numerals)]
+    numerals = _han_dates_in_digits(text) if _HAS_MARK.search(text) else text
+    patterns = [pattern for signs, pattern in _FIGURES if any(sign in numerals for sign in signs)]
+    parts = [(*match.span(), match.groupdict()) for pattern in patterns for match in pattern.finditer(numerals)]
     for start, end, known in (*parts, *_named_dates(numerals)):
         value = _date(known)
         if value and taken.find(1, start, end) < 0:
@@ -278,6 +303,7 @@ def dates(text: str) -> list[Date]:
 
 
 _HAS_FIGURE = regex.compile(r"\d|[年月]")
+_HAS_MARK = re.compile("[年月日号號]")
 
 
 def _named_dates(text: str) -> Iterator[tuple[int, int, dict[str, str | None]]]:
@@ -285,7 +311,7 @@ def _named_dates(text: str) -> Iterator[tuple[int, int, dict[str, str | None]]]:
     months, lowered = _months(), text.lower()
     if len(lowered) != len(text):  # a capital of two signs: offsets would not be the text's
         lowered = text
-    for word in _WORD.finditer(lowered):
+    for word in _words_near_digits(lowered):
         name, end = word.group(), word.end()
         if name in _OF_TWO_WORDS and (follows := _WORD.match(lowered, end + 1)):
             name, end = f"{name} {follows.group()}", follows.end()
@@ -300,6 +326,21 @@ def _named_dates(text: str) -> Iterator[tuple[int, int, dict[str, str | None]]]:
         if first or last:
             start = word.start() - (len(before) - first.start() if first else 0)
             yield start, end + (last.end() if last else 0), known
+
+
+def _words_near_digits(text: str) -> Iterator[regex.Match[str]]:
+    """The words of `text` that may be part of a date; others too, but not many."""
+    done = 0
+    for digits in _SHOWN.finditer(text):
+        # To the next white space, so that no word is cut.
+        start = max(done, text.rfind(" ", done, max(0, digits.start() - 2 * _AROUND)))
+        space = _SPACE.search(text, digits.end() + _AROUND // 2)
+        done = space.start() if space else len(text)
+        if start < done:
+            yield from _WORD.finditer(text, start, done)
+
+
+_SPACE = re.compile(" ")
 
 
 def _date(parts: dict[str, str | None]) -> str:
@@ -335,12 +376,17 @@ def _han_dates_in_digits(text: str) -> str:
 def number_values(text: str, language: str = "") -> Iterator[str]:
     """Values of the numbers and dates of `text` that its own digits do not show: what a text is also found by."""
     normal = plain(text)
-    shown = set(regex.findall(r"\d+", normal))
+    if not _HAS_NUMBER.search(normal):
+        return
+    shown = set(_SHOWN.findall(normal))
     for quantity in quantities(normal, language):
         if quantity.value not in shown:
             yield quantity.value
     for date in dates(normal):
         yield date.value
+
+
+_HAS_NUMBER = regex.compile(f"\\d|[{_DIGITS}{_UNITS}年月]")
 
 
 _IN_WORDS = (*range(21), *range(30, 100, 10), 100, 1_000)  # in the order of the table

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+import unicodedata
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,17 +36,14 @@ _RANGES: tuple[tuple[int, int, str], ...] = (
 SCRIPTS: tuple[str, ...] = ("Common", *sorted({script for _, _, script in _RANGES}))
 
 
-def _edges() -> Iterator[tuple[int, int]]:
-    yield 0, 0
+@functools.cache
+def _table() -> NDArray[np.uint8]:
+    """Number of the script of each code point."""
+    table = np.zeros(0x110000, dtype=np.uint8)
+    # In this order: the end of one range may be the start of the next.
     for first, last, script in _RANGES:
-        yield first, SCRIPTS.index(script)
-        yield last + 1, 0
-
-
-# A later pair with the same start wins: the end of one range may be the start of the next.
-_TABLE = dict(_edges())
-_STARTS = np.array(sorted(_TABLE), dtype=np.uint32)
-_CODES = np.array([_TABLE[int(start)] for start in _STARTS], dtype=np.uint8)
+        table[first : last + 1] = SCRIPTS.index(script)
+    return table
 
 
 def code_points(text: str) -> NDArray[np.uint32]:
@@ -59,6 +57,18 @@ def count_scripts(text: str) -> dict[str, int]:
     What scripts share (European digits, punctuation, accents, symbols) is not counted; the vowel
     signs and digits that only one script has count as its own.
     """
-    codes = _CODES[np.searchsorted(_STARTS, code_points(text), side="right") - 1]
-    counts = np.bincount(codes, minlength=len(SCRIPTS))
+    counts = np.bincount(_table()[code_points(text)], minlength=len(SCRIPTS))
     return {SCRIPTS[i]: int(counts[i]) for i in np.flatnonzero(counts) if i}
+
+
+# What Chinese and Japanese write all the time and NFKC changes: of one such sign all of a text is looked through.
+_WIDE = tuple(zip("，：；！？（）\u3000％～", ",:;!?() %~", strict=True))
+
+
+def compatible(text: str) -> str:
+    """`text` in NFKC."""
+    if unicodedata.is_normalized("NFKC", text):
+        return text
+    for wide, narrow in _WIDE:
+        text = text.replace(wide, narrow)
+    return unicodedata.normalize("NFKC", text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
@@ -127,9 +126,10 @@ def search(
     language = language or detect_language(question)
     n = max(settings.n_candidates, 2 * k)
     wanted, phrases = query_terms(question, language), quoted(question)
-    lexical = lexical_leg(snapshot, wanted, n, where)
+    most = bm25_bound(snapshot, wanted)
+    lexical = lexical_leg(snapshot, wanted, most, n, where)
     forms = other_forms(snapshot, question, language, yours) if settings.names_weight > 0 else []
-    named = names_leg(snapshot, forms, language, bm25_bound(snapshot, wanted), n, where)
+    named = names_leg(snapshot, forms, language, most, n, where)
     quoting = {pid for pid, _ in snapshot.lexical(phrases, n, where)}
     sizes = language_sizes(snapshot, where)
     by_name = sorted(named, key=lambda pid: (-named[pid].names, pid))[:n]
@@ -162,20 +162,22 @@ def _fuse(
 ) -> list[ScoredPassage]:
     """Both legs in one score, each language's level taken off, copies left out, with places for other languages."""
     languages = snapshot.passage_languages(list({**dense, **lexical, **named, **dict.fromkeys(quoting)}))
-    group = {pid: language_group(tag) for pid, tag in languages.items()}
-    both = {
-        pid: dense.get(pid, UNSEEN).score
-        + settings.lexical_weight * lexical.get(pid, WITHOUT_WORDS).words
-        + settings.names_weight * named.get(pid, WITHOUT_NAMES).names
-        for pid in languages
-    }
+    groups = {tag: language_group(tag) for tag in set(languages.values())}
+    group = {pid: groups[tag] for pid, tag in languages.items()}
+    both = dict.fromkeys(languages, 0.0) | {pid: own.score for pid, own in dense.items() if pid in languages}
+    for pid in lexical.keys() & languages.keys():
+        both[pid] += settings.lexical_weight * lexical[pid].words
+    for pid in named.keys() & languages.keys():
+        both[pid] += settings.names_weight * named[pid].names
     level = levels(both, group, sizes)
-    scores = {
-        pid: value - settings.level_weight * level[group[pid]] + settings.quoted_weight * (pid in quoting)
-        for pid, value in both.items()
-    }
-    order = sorted(scores, key=lambda pid: (-scores[pid], -dense.get(pid, UNSEEN).score, pid))
-    others = {pid for pid, tag in languages.items() if not same_language(language, tag)}
+    off = {name: settings.level_weight * own for name, own in level.items()}
+    scores = {pid: value - off[group[pid]] for pid, value in both.items()}
+    for pid in quoting & languages.keys():
+        scores[pid] += settings.quoted_weight
+    falling = sorted((-score, -dense.get(pid, UNSEEN).score, pid) for pid, score in scores.items())
+    order = [pid for _, _, pid in falling]
+    foreign = {tag for tag in groups if not same_language(language, tag)}
+    others = {pid for pid, tag in languages.items() if tag in foreign}
     passages = _told_once(snapshot, order, others, k, settings)
     chosen = with_places_for_others(list(passages), others, k, settings.reserved_share)
     return [
@@ -229,15 +231,24 @@ def _told_once(
     """The first of `order`, each thing told once in a language: `k`, and as many of `others` as have places."""
     copies = Copies(settings.copy_share)
     kept: dict[int, StoredPassage] = {}
-    ahead = deque(order)
-    n_places = int(k * settings.reserved_share)
-    while ahead:
-        if len(kept) >= k:
-            lacking = n_places - len(others & kept.keys())
-            ahead = deque(pid for pid in ahead if pid in others) if lacking > 0 else deque()
-        some = [ahead.popleft() for _ in range(min(2 * k, len(ahead)))]
-        passages = snapshot.passages(some)
-        kept |= {pid: passages[pid] for pid in some if pid in passages and copies.original(passages[pid]) == pid}
+
+    def keep(pids: Sequence[int], n: int) -> int:
+        """Keep `n` more originals of `pids`; how many of these have been looked at."""
+        n += len(kept)
+        for start in range(0, len(pids), 2 * k):
+            some = pids[start : start + 2 * k]
+            passages = snapshot.passages(some)
+            for place, pid in enumerate(some, start):
+                if len(kept) >= n:
+                    return place
+                if pid in passages and copies.original(passages[pid]) == pid:
+                    kept[pid] = passages[pid]
+        return len(pids)
+
+    n_seen = keep(order, k)
+    lacking = int(k * settings.reserved_share) - len(others & kept.keys())
+    if lacking > 0:
+        keep([pid for pid in order[n_seen:] if pid in others], lacking)
     return kept
 
 

@@ -8,16 +8,21 @@ beginnings of words, so that an inflected form finds its relatives, and the valu
 
 from __future__ import annotations
 
+import functools
+import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import regex
 
 from index.hanzi import fold_traditional
 from index.quantities import number_values
+from index.script import compatible
 
 _UNSPACED = r"\p{Han}々〇\p{Hangul}\p{Katakana}ー\p{Hiragana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 _HAS_UNSPACED = regex.compile(rf"[{_UNSPACED}]")
+_MAY_BE_UNSPACED = re.compile(r"[^\x00-\u0dff\u1e00-\u2dff]")  # quickly
+_AROUND_A_WORD = ".,;:!?()[]\"'“”„«»‘’–-،؛؟।"
 _WORD = regex.compile(r"[\p{L}\p{N}\p{M}]+")
 _RUN = regex.compile(
     r"(?P<two>[\p{Han}々〇]+|\p{Hangul}+)|(?P<whole>[\p{Katakana}ー]+)|[\p{Hiragana}ー]+"
@@ -25,16 +30,41 @@ _RUN = regex.compile(
     rf"|(?P<word>(?:(?![{_UNSPACED}])[\p{{L}}\p{{N}}\p{{M}}])+)"
 )
 _FOREIGN_DIGIT = regex.compile(r"(?![0-9])\p{Nd}")
+_MAX_WORD = 32  # characters; what is longer (a clause without spaces) does not come again
 _MAX_TERM = 64  # characters; longer runs of "letters" are encoded data
 
 
 def terms(text: str) -> list[str]:
     """The terms of `text`, in order, repeats kept."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
+    return [term for own, _ in _words(text) for term in own]
+
+
+_Terms = tuple[tuple[str, ...], tuple[str, ...]]  # of a word: its terms, and the beginnings of these
+
+
+def _words(text: str) -> Iterator[_Terms]:
+    # No term crosses white space, and words come again.
+    return (_known_terms(word) if len(word) <= _MAX_WORD else _terms_in(word) for word in text.split())
+
+
+def _terms_in(word: str) -> _Terms:
+    found = tuple(_cut(word))
+    return found, tuple(_beginnings(found))
+
+
+_known_terms = functools.lru_cache(maxsize=1 << 16)(_terms_in)
+
+
+def _cut(word: str) -> Sequence[str]:
+    folded = compatible(word).casefold()
+    if not _MAY_BE_UNSPACED.search(folded):
+        letters = folded.strip(_AROUND_A_WORD)
+        if letters.isalpha():
+            return [letters[:_MAX_TERM]]
     if _FOREIGN_DIGIT.search(folded):
         folded = _FOREIGN_DIGIT.sub(lambda match: str(unicodedata.decimal(match.group(), match.group())), folded)
     if not _HAS_UNSPACED.search(folded):
-        return [word[:_MAX_TERM] for word in _WORD.findall(folded)]
+        return [run[:_MAX_TERM] for run in _WORD.findall(folded)]
     found: list[str] = []
     for match in _RUN.finditer(fold_traditional(folded)):
         kind, run = match.lastgroup, match.group()
@@ -56,8 +86,7 @@ _INFLECTED = regex.compile(
 
 def with_relatives(found: Sequence[str]) -> list[str]:
     """`found`, terms of a text in order, and after them the beginnings of its words, marked as such."""
-    beginnings = (f"{BEGINNING}{term[:_N_BEGINNING]}" for term in found if _inflects(term))
-    return [*found, *beginnings]
+    return [*found, *_beginnings(found)]
 
 
 def number_terms(text: str, language: str = "") -> list[str]:
@@ -67,8 +96,20 @@ def number_terms(text: str, language: str = "") -> list[str]:
 
 def indexed_terms(text: str) -> list[str]:
     """All that a passage is found by: its terms in order, then the beginnings of its words, then its numbers."""
-    return [*with_relatives(terms(text)), *number_terms(text)]
+    words = list(_words(text))
+    found = [term for own, _ in words for term in own]
+    beginnings = (beginning for _, own in words for beginning in own)
+    return [*found, *beginnings, *number_terms(text)]
+
+
+def _beginnings(found: Sequence[str]) -> Iterator[str]:
+    return (f"{BEGINNING}{term[:_N_BEGINNING]}" for term in found if _inflects(term))
 
 
 def _inflects(term: str) -> bool:
-    return len(term) >= _N_BEGINNING and _INFLECTED.match(term) is not None
+    return len(term) >= _N_BEGINNING and _in_inflected_script(term[0])
+
+
+@functools.lru_cache(maxsize=1 << 13)
+def _in_inflected_script(char: str) -> bool:
+    return _INFLECTED.match(char) is not None

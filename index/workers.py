@@ -27,7 +27,7 @@ from index.documents import Document
 from index.encoders.base import Encoder
 from index.encoders.static import StaticEncoder
 from index.names.forms import sound_terms
-from index.names.mined import mined_aliases
+from index.names.mined import aliases_of
 from index.settings import IndexSettings
 from index.terms import indexed_terms
 
@@ -56,7 +56,8 @@ class Workers:
 
     def __init__(self, encoder: Encoder, settings: IndexSettings, n_workers: int | None = None) -> None:
         self._encoder, self._settings = encoder, fitted(settings, encoder)
-        self._n = (n_workers or os.cpu_count() or 1) if isinstance(encoder, StaticEncoder) else 1
+        wanted = (os.cpu_count() or 1) if n_workers is None else n_workers
+        self._n = wanted if isinstance(encoder, StaticEncoder) else 1
         self._threads: ThreadPoolExecutor | None = None
         self._idle: list[_Worker] = []
         self._n_submitted = 0
@@ -146,6 +147,7 @@ def encode(batch: Batch, encoder: Encoder, settings: IndexSettings) -> list[Enco
     cut = [(document, file, chunk(document, encoder.count_tokens, settings)) for document, file in batch]
     sentences = [[doc.text[a:b] for a, b in passage.sentences] for doc, _, passages in cut for passage in passages]
     vectors = iter(encoder.encode_parts(sentences, settings.parts))
+    aliases = aliases_of([document.text for document, _ in batch])
     return [
         EncodedDocument(
             document,
@@ -154,10 +156,10 @@ def encode(batch: Batch, encoder: Encoder, settings: IndexSettings) -> list[Enco
             tuple(" ".join(indexed_terms(passage.text)) for passage in passages),
             " ".join(indexed_terms(document.metadata.title)),
             " ".join(sound_terms(f"{document.metadata.title}\n{document.text}", document.metadata.language)),
-            tuple(mined_aliases(document.text)),
+            tuple(own),
             file,
         )
-        for document, file, passages in cut
+        for (document, file, passages), own in zip(cut, aliases, strict=True)
     ]
 
 

@@ -8,8 +8,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from index.backends.base import EVERYTHING, Filter
-from index.backends.embedded import EmbeddedBackend
+from index.backends.base import EVERYTHING, Backend, Filter
 from index.encoders.base import Encoder
 from index.language import detect_language
 from index.names.known import NO_NAMES, KnownNames
@@ -41,7 +40,7 @@ class Chain:
 
     def __init__(
         self,
-        backend: EmbeddedBackend,
+        backend: Backend,
         encoder: Encoder,
         answerer: Answerer | None = None,
         settings: ChainSettings | None = None,

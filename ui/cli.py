@@ -34,6 +34,7 @@ key_commands = typer.Typer(no_args_is_help=True, help="Keys for a server that ot
 app.command("index")(corpus.index)
 app.command()(corpus.remove)
 app.command("list")(corpus.list_documents)
+app.command()(corpus.move)
 app.command()(corpus.doctor)
 app.command()(asking.search)
 app.command()(asking.ask)

@@ -9,6 +9,8 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
 
+from index.backends import as_place, own_folder, shown_place
+from index.backends.base import IndexPlace
 from index.encoders import DEFAULT_ENCODER
 from ui.server.settings import ServerSettings, Site
 
@@ -22,7 +24,7 @@ _TABLES = ("server", "sites")  # of dragoman.toml
 class Config:
     """What the commands use; `encoder` is None where the index decides."""
 
-    index: Path = Path(".dragoman")
+    index: IndexPlace = Path(".dragoman")
     encoder: str | None = None
     model: str | None = None
     fallback_model: str | None = None
@@ -34,6 +36,11 @@ class Config:
     port: int = 7860
     max_file_mb: int = 64
     server: ServerSettings = field(default_factory=ServerSettings)
+
+    @property
+    def folder(self) -> Path:
+        """Where what belongs to the index and is no part of it lies."""
+        return own_folder(self.index)
 
     @property
     def new_encoder(self) -> str:
@@ -65,8 +72,11 @@ def explained_config(**flags: Any) -> list[Setting]:
         ValueError: As `load_config` does.
     """
     config, sources = _read(flags)
+    values = {one.name: getattr(config, one.name) for one in fields(Config)}
+    if isinstance(config.index, str):
+        values["index"] = shown_place(config.index)  # without its password
     shown = [
-        Setting(one.name, getattr(config, one.name), sources.get(one.name, "default"))
+        Setting(one.name, values[one.name], sources.get(one.name, "default"))
         for one in fields(Config)
         if one.name != "server"
     ]
@@ -96,7 +106,8 @@ def _read(flags: Mapping[str, Any]) -> tuple[Config, dict[str, str]]:
         if os.environ.get(variable):
             values[name], sources[name] = _convert(name, os.environ[variable], variable), variable
         if flags.get(name) is not None:
-            values[name], sources[name] = flags[name], f"--{name.replace('_', '-')}"
+            values[name] = as_place(flags[name]) if name == "index" else flags[name]
+            sources[name] = f"--{name.replace('_', '-')}"
     if "aliases" not in values and Path(ALIASES_FILE).is_file():
         values["aliases"], sources["aliases"] = Path(ALIASES_FILE), f"{ALIASES_FILE} is here"
     values["server"] = _server(content, sources)
@@ -184,7 +195,7 @@ def _convert(name: str, value: Any, where: str) -> Any:
     if greatest is None:
         if not isinstance(value, str) or not value:
             raise ValueError(f"{where}: {name} is {value!r}; expected: a text that is not empty")
-        return Path(value) if name in ("index", "aliases") else value
+        return as_place(value) if name == "index" else Path(value) if name == "aliases" else value
     number = int(value) if isinstance(value, str) and value.strip().isdecimal() else value
     if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= greatest:
         raise ValueError(f"{where}: {name} is {value!r}; expected: a whole number from 1 to {greatest}")

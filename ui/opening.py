@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ui.config import Config
 
 if TYPE_CHECKING:
+    from index.backends.base import IndexPlace
     from rag.answerers.base import Answerer
     from rag.chain import Chain, ChainSettings
 
@@ -27,7 +27,7 @@ def open_chain(config: Config, remember: Path | None = None) -> Chain:
     Raises:
         EncoderMismatch: Another one was asked for, or it has changed.
     """
-    from index.backends.embedded import EmbeddedBackend
+    from index.backends import open_backend, shown_place
     from index.encoders import load_encoder
     from index.errors import EncoderMismatch
     from index.names.known import NO_NAMES, read_aliases
@@ -35,13 +35,14 @@ def open_chain(config: Config, remember: Path | None = None) -> Chain:
     from rag.chain import Chain, ChainSettings
     from rag.followups import Rewriter, carried_over
 
-    backend = EmbeddedBackend(config.index)
+    backend = open_backend(config.index)
     encoder = load_encoder(config.encoder or backend.encoder_name)
     if encoder.fingerprint != backend.encoder_fingerprint:
+        place = shown_place(config.index)
         raise EncoderMismatch(
-            f"the index in {config.index} was made with encoder {backend.encoder_name} ({backend.encoder_fingerprint})",
+            f"the index in {place} was made with encoder {backend.encoder_name} ({backend.encoder_fingerprint})",
             f"the same, not {encoder.name} ({encoder.fingerprint})",
-            f"leave --encoder out, or run: dragoman index --refresh --encoder {encoder.name} --index {config.index}",
+            f"leave --encoder out, or run: dragoman index --refresh --encoder {encoder.name} --index {place}",
         )
     answerer: Answerer | None = None
     rewriter: Rewriter = carried_over
@@ -88,33 +89,34 @@ def opened_for(
             chain.backend.close()
 
 
-def _encoded_anew(config: Config, name: str, folder: Path) -> Path:
+def _encoded_anew(config: Config, name: str, folder: Path) -> IndexPlace:
     """The session's index where `name` is its encoder, else a copy in `folder` that is encoded by it."""
-    from index.backends.embedded import EmbeddedBackend
+    from index.backends import open_backend
     from index.build import refresh
     from index.encoders import load_encoder
+    from index.move import move
 
     encoder = load_encoder(name)
-    backend = EmbeddedBackend(config.index)
-    fingerprint, settings = backend.encoder_fingerprint, backend.settings
+    backend = open_backend(config.index)
+    own, fingerprint, settings = backend.encoder_name, backend.encoder_fingerprint, backend.settings
     backend.close()
     if encoder.fingerprint == fingerprint:
         return config.index
     copied = folder / "index"
-    shutil.copytree(config.index, copied, ignore=shutil.ignore_patterns("runs", "*.lock"))
+    move(config.index, copied, load_encoder(own))
     refresh(copied, encoder, settings)
     return copied
 
 
 def encoder_for(config: Config) -> Any:
     """The encoder to write with: the one asked for, or the index's own, or the default."""
-    from index.backends.embedded import EmbeddedBackend
+    from index.backends import open_backend
     from index.encoders import load_encoder
     from index.errors import IndexMissing
 
     if config.encoder:
         return load_encoder(config.encoder)
     try:
-        return load_encoder(EmbeddedBackend(config.index).encoder_name)
+        return load_encoder(open_backend(config.index).encoder_name)
     except IndexMissing:
         return load_encoder(config.new_encoder)

@@ -8,8 +8,12 @@ from typing import Annotated
 import typer
 
 IndexOption = Annotated[
-    Path | None,
-    typer.Option("--index", metavar="DIR", help="The index folder; ./.dragoman or $DRAGOMAN_INDEX by default."),
+    str | None,
+    typer.Option(
+        "--index",
+        metavar="PLACE",
+        help="The index folder, or postgresql://... ; ./.dragoman or $DRAGOMAN_INDEX by default.",
+    ),
 ]
 EncoderOption = Annotated[
     str | None,

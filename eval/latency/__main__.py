@@ -15,7 +15,7 @@ from rich.table import Table
 
 from eval.errors import SetMissing
 from eval.latency.articles import questions, sentence_pools, write_articles
-from eval.latency.measure import LEGS, Size, measure
+from eval.latency.measure import LEGS, NEW, Size, measure
 from eval.latency.plot import growth_svg
 from index.backends.embedded import EmbeddedBackend
 from index.build import ingest
@@ -93,13 +93,13 @@ def _n_passages(folder: Path) -> int:
 
 
 def _table(sizes: Sequence[Size]) -> Table:
-    legs = [f"{leg} p50 / p95 ms" for leg in LEGS]
+    legs = [f"{leg} p50 / p95 ms" for leg in (*LEGS, NEW)]
     table = Table("passages", "vectors", *legs, "first ms", "memory / passage", "disk / passage", title="Search")
     for size in sizes:
         table.add_row(
             f"{size.n_passages:,}",
             f"{size.n_vectors:,} {size.vector_index}",
-            *(f"{size.p50_ms[leg]:.1f} / {size.p95_ms[leg]:.1f}" for leg in LEGS),
+            *(f"{size.p50_ms[leg]:.1f} / {size.p95_ms[leg]:.1f}" for leg in (*LEGS, NEW)),
             f"{size.first_ms:.0f}",
             f"{size.memory_bytes / size.n_passages / 1024:.1f} KiB",
             f"{size.disk_bytes / size.n_passages / 1024:.1f} KiB",

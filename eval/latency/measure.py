@@ -7,6 +7,7 @@ import resource
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from index.backends.base import EVERYTHING, Snapshot
+from index.backends.base import EVERYTHING, Backend, Snapshot
 from index.backends.embedded import EmbeddedBackend
 from index.encoders import load_encoder
 from index.encoders.base import Encoder
@@ -25,11 +26,12 @@ from index.search import search
 from index.settings import SearchSettings
 
 LEGS = ("dense", "words", "names", "whole")
+NEW = "new"  # the whole of a question that has not been asked before
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """What an index of `n_passages` takes: milliseconds by leg (p50, p95), and bytes."""
+    """What an index of `n_passages` takes: milliseconds (p50, p95) by leg and of a new question, and bytes."""
 
     n_passages: int
     n_vectors: int
@@ -42,7 +44,7 @@ class Size:
 
 
 def measure(folder: Path, questions: Sequence[str], encoder: str = "embedded") -> Size:
-    """Search `folder` in a process of its own, each question twice; the second time counts."""
+    """Search `folder` in a process of its own: each question once as it comes, then leg by leg."""
     context = get_context("spawn")
     here, there = context.Pipe()
     process = context.Process(target=_serve, args=(there, folder, list(questions), encoder))
@@ -60,13 +62,13 @@ def _serve(connection: Connection, folder: Path, questions: list[str], name: str
     encoder.encode_queries(questions[:1])
     before = _memory()
     backend = EmbeddedBackend(folder)
-    first = _timed(lambda: _search(backend, encoder, questions[0]))
-    times: dict[str, list[float]] = {leg: [] for leg in LEGS}
-    for counted in (False, True):
-        for question in questions:
-            for leg, ms in _legs(backend, encoder, question).items():
-                if counted:
-                    times[leg].append(ms)
+    first = timed(lambda: ask(backend, encoder, questions[0]))
+    times: dict[str, list[float]] = {leg: [] for leg in (*LEGS, NEW)}
+    for question in questions:
+        times[NEW].append(timed(partial(ask, backend, encoder, question)))
+    for question in questions:
+        for leg, ms in legs(backend, encoder, question).items():
+            times[leg].append(ms)
     stats = backend.stats()
     percentiles = [{leg: round(float(np.percentile(own, q)), 3) for leg, own in times.items()} for q in (50, 95)]
     connection.send(
@@ -83,12 +85,13 @@ def _serve(connection: Connection, folder: Path, questions: list[str], name: str
     )
 
 
-def _search(backend: EmbeddedBackend, encoder: Encoder, question: str) -> None:
+def ask(backend: Backend, encoder: Encoder, question: str) -> None:
+    """Search once."""
     with backend.snapshot() as snapshot:
         search(snapshot, encoder, question)
 
 
-def _legs(backend: EmbeddedBackend, encoder: Encoder, question: str) -> dict[str, float]:
+def legs(backend: Backend, encoder: Encoder, question: str) -> dict[str, float]:
     """Milliseconds of each leg, and of a whole search."""
     settings, language = SearchSettings(), detect_language(question)
     n = settings.n_candidates
@@ -96,11 +99,15 @@ def _legs(backend: EmbeddedBackend, encoder: Encoder, question: str) -> dict[str
         sizes = language_sizes(snapshot, EVERYTHING)
         wanted = query_terms(question, language)
         return {
-            "dense": _timed(lambda: dense_leg(snapshot, encoder, question, n, [], sizes, settings, EVERYTHING)),
-            "words": _timed(lambda: lexical_leg(snapshot, wanted, n, EVERYTHING)),
-            "names": _timed(lambda: _names(snapshot, question, language, wanted, n)),
-            "whole": _timed(lambda: search(snapshot, encoder, question)),
+            "dense": timed(lambda: dense_leg(snapshot, encoder, question, n, [], sizes, settings, EVERYTHING)),
+            "words": timed(lambda: _words(snapshot, wanted, n)),
+            "names": timed(lambda: _names(snapshot, question, language, wanted, n)),
+            "whole": timed(lambda: search(snapshot, encoder, question)),
         }
+
+
+def _words(snapshot: Snapshot, wanted: Sequence[str], n: int) -> None:
+    lexical_leg(snapshot, wanted, bm25_bound(snapshot, wanted), n, EVERYTHING)
 
 
 def _names(snapshot: Snapshot, question: str, language: str, wanted: Sequence[str], n: int) -> None:
@@ -108,7 +115,8 @@ def _names(snapshot: Snapshot, question: str, language: str, wanted: Sequence[st
     names_leg(snapshot, forms, language, bm25_bound(snapshot, wanted), n, EVERYTHING)
 
 
-def _timed(work: Callable[[], Any]) -> float:
+def timed(work: Callable[[], Any]) -> float:
+    """Milliseconds that `work` takes."""
     started = time.perf_counter()
     work()
     return (time.perf_counter() - started) * 1000

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -19,10 +15,11 @@ from typing import Any
 from eval.errors import GoldError, SetMissing
 from eval.peers.errors import PeerFailed
 from eval.peers.measure import Judge, speed
-from eval.peers.running import ROOT, Bench, Ran, unpacked_encoder
+from eval.peers.running import Bench, Ran, unpacked_encoder
 from eval.peers.sets import SETS, Trial, published, yours
 from eval.peers.systems import MODES, PEERS, WITH_ENCODER, System, chosen
 from eval.peers.table import as_text
+from eval.provenance import commit, machine
 from index.errors import IndexProblem
 
 
@@ -164,23 +161,14 @@ def _encoder(given: str, systems: Sequence[System], scratch: Path) -> str:
 def _made(given: argparse.Namespace) -> dict[str, Any]:
     """What a table has to say of how it was made."""
     return {
-        "commit": _commit(),
+        "commit": commit(),
         "on": time.strftime("%Y-%m-%d", time.gmtime()),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
+        "machine": machine(),
         "every": given.every,
         "rounds": given.rounds,
         "threads": given.threads,
         "encoder": given.encoder or "all-MiniLM-L6-v2",
     }
-
-
-def _commit() -> str:
-    """The commit of this checkout; empty where it is none."""
-    git = shutil.which("git")
-    if git is None:
-        return ""
-    command = [git, "rev-parse", "--short", "HEAD"]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603
 
 
 def _positive(text: str) -> int:

@@ -24,8 +24,7 @@ from eval.measures.recall import recall
 from eval.measures.reciprocal_rank import reciprocal_rank
 from eval.measures.support import unsupported_share
 from eval.runs.rows import ANSWER, CITATION, RANKING, Outcome, Row
-from index.backends.base import StoredDocument
-from index.backends.embedded import EmbeddedBackend
+from index.backends.base import Backend, StoredDocument
 from index.search import ScoredPassage, SearchResult
 from rag.answer import Answer
 from rag.as_json import answer_json, passage_json
@@ -87,7 +86,7 @@ def _graded(row: Row, grader: AnswerGrader) -> Row:
 class Corpus:
     """The documents of an index by what a gold file calls them, and the places of evidence in them."""
 
-    def __init__(self, backend: EmbeddedBackend) -> None:
+    def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._by_name: dict[str, list[StoredDocument]] = defaultdict(list)
         for document in backend.documents():

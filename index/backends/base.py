@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Protocol
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
 
 from index.documents import Document, Passage
 from index.encoders.base import FloatArray, HalfArray
 from index.names.mined import Alias
 from index.settings import IndexSettings
+
+IndexPlace = Path | str  # a folder, or the address of a database
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +161,28 @@ class Snapshot(Protocol):
         """Stored vectors of passages, (n_parts, dim) each, the whole first."""
         ...
 
+    def nearest(self, query: FloatArray, n: int, where: Filter = EVERYTHING) -> list[int]:
+        """The `n` passages of each language (primary subtag) in `where` that have the nearest vectors."""
+        ...
+
+    def cosines(self, query: FloatArray, pids: Sequence[int]) -> dict[int, tuple[float, float, int]]:
+        """By pid: cosine of the whole, that of the best part and its row; the whole's, where there are no parts."""
+        ...
+
+    def texts(self, pids: Sequence[int]) -> dict[int, str]:
+        """Texts of passages by pid; unknown pids are left out."""
+        ...
+
+    @property
+    def state(self) -> Hashable:
+        """What tells this state from any other: two snapshots with the same `state` hold the same."""
+        ...
+
+    @property
+    def store(self) -> Hashable:
+        """What passage ids are of: two snapshots with the same `store` mean the same text by a pid."""
+        ...
+
     def passage_languages(self, pids: Sequence[int]) -> dict[int, str]:
         """Language of each passage; unknown pids are left out."""
         ...
@@ -186,30 +212,110 @@ class Snapshot(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is not as it should be; `repairable` if it is derived from the store."""
+
+    what: str
+    repairable: bool
+
+
 class Writer(Protocol):
-    """The one process that may change an index; each call is one durable transaction."""
+    """A process that changes an index, as a context manager; each call that writes is one durable transaction."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    @property
+    def settings(self) -> IndexSettings:
+        """What the index cuts and encodes with."""
+        ...
+
+    @property
+    def settings_key(self) -> str:
+        """Digest of the settings and the encoder that current documents carry."""
+        ...
+
+    def file_record(self, location: str) -> FileRecord | None:
+        """What the ingest log holds of a file."""
+        ...
+
+    def files_under(self, folder: str) -> list[str]:
+        """Locations of the logged files inside a folder, at any depth."""
+        ...
+
+    def documents_of(self, file: str) -> dict[str, str]:
+        """doc_id by location of the documents that came from a file."""
+        ...
+
+    def is_current(self, location: str, sha256: str) -> bool:
+        """Whether this very document is stored with the current settings."""
+        ...
+
+    def file_of(self, doc_id: str) -> str | None:
+        """Location of the file that a document came from, None where there is no such document."""
+        ...
 
     def upsert(self, documents: Sequence[EncodedDocument], files: Sequence[FileRecord] = ()) -> None:
-        """Store documents, replacing older versions of the same location."""
+        """Store documents and log files, replacing older versions of the same location."""
         ...
 
     def delete(self, doc_ids: Iterable[str]) -> int:
         """Remove documents for good; how many there were."""
         ...
 
-    def tags_of(self, doc_id: str) -> tuple[str, ...]:
-        """The tags of a document, in its own order."""
+    def forget_files(self, locations: Iterable[str]) -> int:
+        """Remove files from the log, and every document that came from them; how many documents."""
+        ...
+
+    def n_stale(self) -> int:
+        """Number of documents not made with the current settings."""
+        ...
+
+    def stale_documents(self, limit: int) -> list[tuple[Document, str]]:
+        """Documents not made with the current settings, as they were before they were cut, each with its file."""
+        ...
+
+    def write_vectors(self, force: bool = False) -> bool:
+        """Bring what vectors are searched by up to date where that pays; whether anything was written."""
         ...
 
 
 class Backend(Protocol):
-    """An index at rest: opened for reading by anyone, for writing by one."""
+    """An index at rest, opened for reading by anyone."""
 
     @property
-    def settings(self) -> IndexSettings: ...
+    def place(self) -> IndexPlace:
+        """What it is opened by."""
+        ...
 
     @property
-    def encoder_name(self) -> str: ...
+    def folder(self) -> Path:
+        """Where what belongs to its servers lies: keys, feedback, chats, uploaded files."""
+        ...
+
+    @property
+    def settings(self) -> IndexSettings:
+        """What the index cuts and encodes with."""
+        ...
+
+    @property
+    def encoder_name(self) -> str:
+        """The encoder that made the current vectors."""
+        ...
+
+    @property
+    def encoder_fingerprint(self) -> str:
+        """Its fingerprint."""
+        ...
+
+    @property
+    def note(self) -> str:
+        """What readers should be told of its state; mostly empty."""
+        ...
 
     def snapshot(self) -> AbstractContextManager[Snapshot]:
         """The newest consistent state, held still for the length of a `with` block."""
@@ -219,6 +325,30 @@ class Backend(Protocol):
         """Every stored document, in the order of ingest."""
         ...
 
+    def document(self, doc_id: str) -> StoredDocument | None:
+        """One stored document, None where there is none."""
+        ...
+
+    def text(self, doc_id: str) -> str | None:
+        """The stored text of a document, None where there is no such document."""
+        ...
+
+    def failures(self) -> list[tuple[str, str]]:
+        """(source, reason) of every file that failed when it was last tried, whole or in part."""
+        ...
+
+    def encoded(self) -> Iterator[EncodedDocument]:
+        """Every document made with the current settings, all that is stored of it, in the order of ingest."""
+        ...
+
+    def files(self) -> Iterator[FileRecord]:
+        """The ingest log."""
+        ...
+
     def stats(self) -> Stats:
         """Sizes and state."""
+        ...
+
+    def close(self) -> None:
+        """Close what no snapshot holds."""
         ...

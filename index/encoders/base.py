@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -64,6 +64,15 @@ class LateInteraction(Protocol):
         The weighted mean, over the words of the query, of the greatest cosine with a word of the
         passage (MaxSim, Khattab & Zaharia 2020): unlike one vector a passage, it is not diluted by
         what else a long passage says. 0 for a query or a passage without known words.
+        """
+        ...
+
+    def max_sim_by_id(
+        self, query: str, store: Hashable, pids: Sequence[int], texts: Callable[[Sequence[int]], Mapping[int, str]]
+    ) -> FloatArray:
+        """`max_sim` of one query with the passages `pids` of `store`, (pids,).
+
+        `texts` is asked for those that are not remembered: a pid of one store means one text for ever.
         """
         ...
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from index.encoders.base import FloatArray, unit_rows
 from index.encoders.tokenize import TokenIds
-from index.encoders.words import PassageWords, Word
+from index.encoders.words import Key, PassageWords, Word
 from index.errors import EncoderUnavailable
 from index.settings import Parts
 
@@ -145,25 +145,42 @@ class StaticEncoder:
         return np.split(unit_rows(np.concatenate(rows)), np.cumsum(sizes)[:-1])
 
     def max_sim(self, queries: Sequence[str], passages: Sequence[str]) -> FloatArray:
+        if not passages:
+            return np.zeros((len(queries), 0), dtype=np.float32)
+        return self._max_sim(queries, None, passages, lambda texts: dict(zip(texts, texts, strict=True)))
+
+    def max_sim_by_id(
+        self, query: str, store: Hashable, pids: Sequence[int], texts: Callable[[Sequence[int]], Mapping[int, str]]
+    ) -> FloatArray:
+        if not pids:
+            return np.zeros(0, dtype=np.float32)
+        found: FloatArray = self._max_sim([query], store, pids, texts)[0]
+        return found
+
+    def _max_sim(
+        self,
+        queries: Sequence[str],
+        store: Hashable,
+        keys: Sequence[Key],
+        texts: Callable[[Sequence[Key]], Mapping[Key, str]],
+    ) -> FloatArray:
         # Words are compared, each the sum of its tokens: half a word is met by too much. A word weighs by
         # the square of its length, which training made long where it matters.
         asked = [self._words(text) for text in queries]
         rows = {word: number for number, word in enumerate(dict.fromkeys(chain.from_iterable(asked)))}
         vectors = self._word_vectors(list(rows))
-        best = np.zeros((len(rows), len(passages)), dtype=np.float32)
         units = unit_rows(vectors)
-        if passages:
-            others, places, starts = self._passage_words.of(passages)
-            for start in range(0, len(rows), _ROWS_AT_ONCE):
-                similarity = units[start : start + _ROWS_AT_ONCE] @ others.T
-                best[start : start + _ROWS_AT_ONCE] = np.maximum.reduceat(similarity[:, places], starts, axis=1)
+        best = np.zeros((len(keys), len(rows)), dtype=np.float32)
+        for start in range(0, len(rows), _ROWS_AT_ONCE):
+            stop = start + _ROWS_AT_ONCE
+            best[:, start:stop] = self._passage_words.best(units[start:stop], store, keys, texts)
         weights = np.square(vectors).sum(axis=1)
-        out = np.zeros((len(queries), len(passages)), dtype=np.float32)
+        out = np.zeros((len(queries), len(keys)), dtype=np.float32)
         for i, words in enumerate(asked):
             own = [rows[word] for word in words]
             total = weights[own].sum()
             if total > 0:
-                out[i] = weights[own] @ best[own] / total
+                out[i] = best[:, own] @ weights[own] / total
         return out
 
     def _words(self, text: str) -> list[Word]:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from index.encoders.base import FloatArray, unit_rows
+from index.encoders.base import FloatArray
 
+Key = TypeVar("Key", bound=Hashable)
 Word = tuple[int, ...]  # its tokens
 IntArray = NDArray[np.int64]
 
-_MAX_VECTORS = 65_536  # of words; 64 MiB at 256 dimensions
-_MAX_WORDS = 200_000  # that have a number; about 40 MB
-_MAX_PASSAGES = 10_000  # whose words are known; about 8 MB
+_MAX_VECTORS = 131_072  # of words; 64 MiB at 256 dimensions
+_MAX_WORDS = 400_000  # that have a number; about 80 MB
+_MAX_PLACES = 8_000_000  # words of passages; about 40 MB
+_ROWS_AT_ONCE = 256  # vectors that stay in a core's own cache
+_GREATEST = 32_767  # the greatest part of a vector as integers
 _NO_WORD: Word = ()  # of a passage without words; its vector is 0
 
 
@@ -40,7 +44,8 @@ class PassageWords:
         self._forget()
 
     def _forget(self) -> None:
-        self._passages: dict[str, IntArray] = {}  # numbers of the words of each
+        self._passages: dict[Hashable, dict[Hashable, NDArray[np.int32]]] = {}  # by store: numbers of the words of each
+        self._n_places = 0
         self._numbers: dict[Word, int] = {}
         self._words: list[Word] = []  # by number
         self._row = np.full(1024, -1, dtype=np.int64)  # of a number's vector; -1 where it is not held
@@ -48,35 +53,58 @@ class PassageWords:
 
     def _hold(self, n: int) -> None:
         """Make room for `n` vectors, of which none is there."""
-        self._units: FloatArray = np.zeros((n, self._dim), dtype=np.float32)
+        # A row that has been written does not change: whoever has this table may read it without the lock.
+        self._units = np.zeros((n, self._dim), dtype=np.int16)  # of any length: half as large as float32 and as quick
+        self._scale = np.zeros(n, dtype=np.float32)  # what makes it 1; 0 for a vector of 0
         self._number = np.zeros(n, dtype=np.int64)  # of each row
         self._used = np.zeros(n, dtype=np.int64)  # when each row was wanted last
         self._n_rows = self._now = 0
 
-    def of(self, passages: Sequence[str]) -> tuple[FloatArray, IntArray, IntArray]:
-        """The distinct words of some passages.
+    def best(
+        self,
+        queries: FloatArray,
+        store: Hashable,
+        keys: Sequence[Key],
+        texts: Callable[[Sequence[Key]], Mapping[Key, str]],
+    ) -> FloatArray:
+        """The greatest cosine of each query with a word of each passage; 0 where a passage has no words.
+
+        Args:
+            queries: Unit vectors, (n_queries, dim).
+            store: What `keys` are of: a key of a store means one text for ever.
+            keys: Of the passages, at least one.
+            texts: Tells the texts of passages that are not remembered.
 
         Returns:
-            Unit vectors of the distinct words of all of them, (n_words, dim); the rows of each passage's words, one
-            passage after the other; and where each passage begins in these, (n_passages,). A passage without
-            words has one row of zeros.
+            (n_passages, n_queries).
         """
         with self._lock:
-            if len(self._words) > _MAX_WORDS or len(self._passages) > _MAX_PASSAGES:
-                self._forget()
-            numbers = self._numbers_of(passages)
-            distinct, places = np.unique(np.concatenate(numbers), return_inverse=True)
+            numbers = self._numbers_of(store, keys, texts)
+            flat = np.concatenate(numbers)
+            wanted = np.zeros(len(self._words), dtype=bool)
+            wanted[flat] = True
+            distinct = np.flatnonzero(wanted)
             rows = self._rows_of(distinct)  # which may make a new table
-            units = self._units[rows]
-        starts = np.cumsum([0, *(len(own) for own in numbers)])[:-1]
-        return units, places, starts
+            units, scale = self._units, self._scale
+        place = np.empty(len(wanted), dtype=np.int32)
+        place[distinct] = np.arange(len(distinct))
+        starts = np.cumsum([0, *map(len, numbers[:-1])])
+        cosines = _products(units, rows, queries) * scale[rows, None]
+        best: FloatArray = np.maximum.reduceat(cosines.take(place[flat], axis=0), starts, axis=0)
+        return best
 
-    def _numbers_of(self, passages: Sequence[str]) -> list[IntArray]:
-        for text in passages:
-            if text not in self._passages:
-                own = list(dict.fromkeys(self._words_of(text))) or [_NO_WORD]
-                self._passages[text] = np.fromiter(map(self._number_of, own), np.int64, len(own))
-        return [self._passages[text] for text in passages]
+    def _numbers_of(
+        self, store: Hashable, keys: Sequence[Key], texts: Callable[[Sequence[Key]], Mapping[Key, str]]
+    ) -> list[NDArray[np.int32]]:
+        if len(self._words) > _MAX_WORDS or self._n_places > _MAX_PLACES:
+            self._forget()
+        known = self._passages.setdefault(store, {})
+        missing = [key for key in keys if key not in known]
+        for key, text in texts(missing).items() if missing else ():
+            own = list(dict.fromkeys(self._words_of(text))) or [_NO_WORD]
+            known[key] = np.fromiter(map(self._number_of, own), np.int32, len(own))
+            self._n_places += len(own)
+        return [known[key] for key in keys]
 
     def _number_of(self, word: Word) -> int:
         number = self._numbers.get(word)
@@ -98,7 +126,12 @@ class PassageWords:
                 self._make_room(len(numbers), len(missing))
             rows = np.arange(self._n_rows, self._n_rows + len(missing))
             words = [self._words[number] for number in missing]
-            self._units[rows] = unit_rows(self._vectors_of(words))
+            vectors = self._vectors_of(words)
+            greatest = np.abs(vectors).max(axis=1, keepdims=True)
+            whole = np.rint(vectors * np.divide(_GREATEST, greatest, out=np.zeros_like(greatest), where=greatest > 0))
+            self._units[rows] = whole
+            norms = np.linalg.norm(whole, axis=1)
+            self._scale[rows] = np.divide(1, norms, out=np.zeros_like(norms), where=norms > 0)
             self._row[missing], self._number[rows], self._used[rows] = rows, missing, self._now
             self._n_rows += len(missing)
         return self._row[numbers]
@@ -111,9 +144,23 @@ class PassageWords:
             size = max(_MAX_VECTORS, n_wanted)
             n_kept = min(self._n_rows, max(_MAX_VECTORS // 2, n_wanted - n_missing), size - n_missing)
         kept = np.argsort(-self._used[: self._n_rows], kind="stable")[:n_kept]
-        units, numbers, used, now = self._units[kept], self._number[kept], self._used[kept], self._now
+        units, scale, numbers = self._units[kept], self._scale[kept], self._number[kept]
+        used, now = self._used[kept], self._now
         self._row[self._number[: self._n_rows]] = -1
         self._hold(size)
-        self._units[:n_kept], self._number[:n_kept], self._used[:n_kept] = units, numbers, used
+        self._units[:n_kept], self._scale[:n_kept] = units, scale
+        self._number[:n_kept], self._used[:n_kept] = numbers, used
         self._row[numbers] = np.arange(n_kept)
         self._n_rows, self._now = n_kept, now
+
+
+def _products(units: NDArray[np.int16], rows: IntArray, queries: FloatArray) -> FloatArray:
+    """The products of some rows of a table with every query, (n_rows, n_queries)."""
+    single = np.empty((_ROWS_AT_ONCE, queries.shape[1]), dtype=np.float32)
+    turned = np.ascontiguousarray(queries.T)
+    out = np.empty((len(rows), len(queries)), dtype=np.float32)
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        some = rows[start : start + _ROWS_AT_ONCE]
+        np.copyto(single[: len(some)], units[some])
+        np.dot(single[: len(some)], turned, out=out[start : start + len(some)])
+    return out

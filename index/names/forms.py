@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import re
 import unicodedata
 from collections.abc import Iterator
+from itertools import chain
 
 import regex
 
@@ -30,8 +32,12 @@ _MAYBE = regex.compile(
     rf"(?<![{_CASED}\p{{M}}])(?P<cased>(?=\p{{Lu}})[{_CASED}][{_CASED}\p{{M}}]{{2,}})"
     rf"|(?P<caseless>[{_CASELESS}][{_CASELESS}\p{{M}}]{{2,}})"
     r"|(?P<hangul>\p{Hangul}{2,})|(?P<katakana>[\p{Katakana}ー]{2,})"
-    rf"|(?P<han>[{_TRANSCRIBING}]{{2,8}})"
 )
+# A name in Han characters, or a stretch without them: Hiragana, and signs that are no mark, come in no name.
+_HAN_OR_OTHER = re.compile(rf"(?P<han>[{_TRANSCRIBING}]{{2,8}})|[^\u3001-\u3029\u3041-\u3096\u4e00-\u9fff]+")
+# Characters of scripts with capitals: a word of nothing else is no name where all are small.
+_ALL_CASED = re.compile(r"[\x00-\u03cf\u0400-\u058f\u2010-\u2027]+")
+_MAX_WORD = 32  # characters; what is longer (a clause without spaces) does not come again
 _PARTICLES = tuple(
     "은 는 이 가 을 를 의 에 와 과 도 만 로 으로 에서 에게 에는 께서 부터 까지 처럼 보다 이나 이며 이라 이란 라는 "
     "이라는 라고 이라고 씨 님 에게서 입니까 입니다 이다".split()
@@ -46,6 +52,7 @@ _AFFIXES = [
     regex.compile(r"^[והבלמשכ](?=\p{Hebrew}{3})"),  # Hebrew: and, the, in, to, from
     regex.compile(r"(?<=\p{Cyrillic}{3})(?:ом|ем|ым|ой|ого|ому|ами|ах|ов)$"),  # Slavic endings with a consonant
 ]
+_AFFIXED = re.compile(r"[\u0430-\u044f\u05d0-\u05ea\u0620-\u064a]")  # letters of these, one at least in each
 
 
 def name_forms(text: str, language: str) -> list[str]:
@@ -53,13 +60,46 @@ def name_forms(text: str, language: str) -> list[str]:
 
     Han characters write foreign names in Chinese only.
     """
+    return list(dict.fromkeys(form for form, _ in _found(text, language)))
+
+
+def sound_terms(text: str, language: str) -> list[str]:
+    """What the names of `text` are found by: `SOUND:FORM` for each, as in `ltmn:altman`."""
+    return list(dict.fromkeys(chain.from_iterable(terms for _, terms in _found(text, language))))
+
+
+_Forms = tuple[tuple[str, tuple[str, ...]], ...]  # each form with its sound terms
+
+
+def _found(text: str, language: str) -> Iterator[tuple[str, tuple[str, ...]]]:
     in_han = language.split("-")[0] in ("zh", "")
-    normal = fold_traditional(unicodedata.normalize("NFKC", text))
+    # No name crosses white space.
+    return chain.from_iterable(
+        _known_names(word, in_han) if len(word) <= _MAX_WORD else _names_in(word, in_han)
+        for word in dict.fromkeys(text.split())
+    )
+
+
+def _names_in(word: str, in_han: bool) -> _Forms:
+    if word.lower() == word and _ALL_CASED.fullmatch(word):
+        return ()
+    normal = fold_traditional(unicodedata.normalize("NFKC", word))
     found: dict[str, None] = {}
-    for match in _MAYBE.finditer(normal):
-        if match.lastgroup != "han" or in_han:
-            found |= dict.fromkeys(form.casefold() for form in _cut(match.group(), str(match.lastgroup)))
-    return [form for form in found if len(form) <= _MAX_LETTERS and len(sound_of(form)) >= 2]
+    for stretch in _HAN_OR_OTHER.finditer(normal):
+        if stretch.lastgroup is None:
+            for match in _MAYBE.finditer(normal, *stretch.span()):
+                found |= dict.fromkeys(form.casefold() for form in _cut(match.group(), str(match.lastgroup)))
+        elif in_han:
+            found |= dict.fromkeys(_cut(stretch.group(), "han"))
+    return tuple((form, _sounds(form)) for form in found if len(form) <= _MAX_LETTERS and len(sound_of(form)) >= 2)
+
+
+_known_names = functools.lru_cache(maxsize=1 << 16)(_names_in)
+
+
+def _sounds(form: str) -> tuple[str, ...]:
+    sounds = (sound_of(bare) for bare in bare_forms(form))
+    return tuple(f"{sound}:{form}" for sound in sounds if len(sound) >= 2)
 
 
 def _cut(run: str, kind: str) -> Iterator[str]:
@@ -77,19 +117,7 @@ def _cut(run: str, kind: str) -> Iterator[str]:
 @functools.lru_cache(maxsize=1 << 16)
 def bare_forms(form: str) -> tuple[str, ...]:
     """`form` and what is left of it without the articles, prepositions and endings that are written with a name."""
-    if form.isascii():
+    if not _AFFIXED.search(form):
         return (form,)
     bare = (pattern.sub("", form) for pattern in _AFFIXES)
     return tuple(dict.fromkeys([form, *bare]))
-
-
-def sound_terms(text: str, language: str) -> list[str]:
-    """What the names of `text` are found by: `SOUND:FORM` for each, as in `ltmn:altman`."""
-    return list(
-        dict.fromkeys(
-            f"{sound}:{form}"
-            for form in name_forms(text, language)
-            for sound in (sound_of(bare) for bare in bare_forms(form))
-            if len(sound) >= 2
-        )
-    )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -13,9 +14,10 @@ import regex
 from index.hanzi import fold_traditional
 from index.language import dominant_script, function_words
 from index.names.forms import bare_forms, name_forms
+from index.names.heard import SoundIndex, alike
 from index.names.known import NO_NAMES, KnownNames, common_names, keys_in, name_key
 from index.names.mined import Alias
-from index.names.sounds import likeness, near, sound_of
+from index.names.sounds import near, sound_of
 from index.terms import number_terms, terms
 
 
@@ -41,13 +43,16 @@ class OtherForm:
     @property
     def other_script(self) -> bool:
         """Whether the form is written in another script than the name."""
-        return dominant_script(self.name) != dominant_script(self.form)
+        return _script(self.name) != _script(self.form)
 
 
-class NameIndex(Protocol):
+@functools.lru_cache(maxsize=4096)
+def _script(name: str) -> str:
+    return dominant_script(name)
+
+
+class NameIndex(SoundIndex, Protocol):
     """What a corpus knows of names; a `Snapshot` does."""
-
-    def sounding(self, sounds: Sequence[str]) -> dict[str, int]: ...
 
     def aliases(self, keys: Sequence[str]) -> list[Alias]: ...
 
@@ -107,31 +112,32 @@ def _by_sound(corpus: NameIndex, question: str, language: str) -> Iterator[Other
     for name in name_forms(text, language):
         if name in common:
             continue
-        bare = bare_forms(name)
-        alike = _alike(name, bare, corpus.sounding(sorted(_sounds(bare))))
-        for likely, form in alike[:_MAX_FORMS_BY_SOUND]:
+        for likely, form in _alike(corpus, name)[:_MAX_FORMS_BY_SOUND]:
             confidence = round(min(1.0, (likely - LEAST_ALIKE) / (_MOST_ALIKE - LEAST_ALIKE)), 3)
             other = OtherForm(written(name, question) or name, form, name_key(form), confidence, Origin.SOUND)
             if other.other_script or confidence >= _LEAST_IN_ONE_SCRIPT:
                 yield other
 
 
-def _sounds(forms: Iterable[str]) -> set[str]:
+@functools.lru_cache(maxsize=1024)
+def _sounds(forms: tuple[str, ...]) -> tuple[str, ...]:
+    """The sounds that a name with these forms may have elsewhere, in order."""
     sounds = (sound_of(form) for form in forms)
-    return {other for sound in sounds if len(sound) >= 2 for other in near(sound)}
+    return tuple(sorted({other for sound in sounds if len(sound) >= 2 for other in near(sound)}))
 
 
-def _alike(name: str, bare: Sequence[str], forms: dict[str, int]) -> list[tuple[float, str]]:
+def _alike(corpus: NameIndex, name: str) -> list[tuple[float, str]]:
     """(likeness, form) of the forms that may be the same name, most alike first; then those of more documents."""
-    parts = [(form, part) for form in forms if form != name for part in bare_forms(form)]
-    best: dict[str, float] = {}
-    for own in bare if parts else ():
+    best: dict[str, tuple[float, int]] = {}
+    bare = bare_forms(name)
+    sounds = _sounds(bare)
+    for own in bare:
         least = LEAST_ALIKE if len(sound_of(own)) > 2 else _LEAST_ALIKE_SHORT
-        for (form, _), likely in zip(parts, likeness(own, [part for _, part in parts]), strict=True):
-            if likely > least:
-                best[form] = max(float(likely), best.get(form, 0.0))
-    alike = [(likely, form) for form, likely in best.items()]
-    return sorted(alike, key=lambda one: (-one[0], -forms[one[1]], one[1]))
+        for likely, form, n_documents in alike(corpus, sounds, own, least, _MAX_FORMS_BY_SOUND + 1):
+            if form != name:
+                best[form] = max((likely, n_documents), best.get(form, (0.0, 0)))
+    found = [(likely, form) for form, (likely, _) in best.items()]
+    return sorted(found, key=lambda one: (-one[0], -best[one[1]][1], one[1]))
 
 
 _NUMBER = regex.compile(r"(?<![\p{L}\p{N}.,-])\p{N}[\p{N}.,]*")
@@ -179,12 +185,24 @@ def written(name: str, text: str) -> str:
 
     An acronym stands only where it is in capitals: WHO is no "who".
     """
-    folded, wanted = fold_traditional(unicodedata.normalize("NFC", text)), fold_traditional(name)
+    normal = _normal(text)
+    match = _by_itself(name).search(fold_traditional(normal))
+    return normal[match.start() : match.end()] if match else ""
+
+
+@functools.lru_cache(maxsize=16)
+def _normal(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
+
+
+@functools.lru_cache(maxsize=1024)
+def _by_itself(name: str) -> regex.Pattern[str]:
+    """What finds `name` in folded text, where it stands by itself."""
+    wanted = fold_traditional(name)
     flags = 0 if is_acronym(name) else regex.IGNORECASE
     before = r"(?<!\p{L}\p{M}*)" if regex.match(r"\p{L}", wanted) and not regex.match(_JOINED, wanted) else ""
     after = r"(?![\p{L}\p{M}])" if not regex.search(rf"(?:{_JOINED}|\p{{Hangul}})$", wanted) else ""
-    match = regex.search(f"{before}{regex.escape(wanted, special_only=True)}{after}", folded, flags)
-    return unicodedata.normalize("NFC", text)[match.start() : match.end()] if match else ""
+    return regex.compile(f"{before}{regex.escape(wanted, special_only=True)}{after}", flags)
 
 
 _JOINED = r"[\p{Han}\p{Hiragana}\p{Katakana}ー\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"  # of scripts without spaces

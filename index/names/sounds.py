@@ -35,7 +35,7 @@ _HAN_SPELLING = [
         ("X", "S"),
     )
 ]
-_HANGUL = regex.compile(r"\p{Hangul}")
+_SYLLABLES = regex.compile(r"[\p{Han}\p{Hangul}]")
 _HANGUL_SPELLING = [
     (regex.compile(pattern), sound)
     for pattern, sound in (
@@ -60,17 +60,32 @@ _SPELLING = [
         ("ng(?![aeiouy])", "n"),
     )
 ]
+_SPELLED = regex.compile(
+    "[cgkpstz]h|t[sz]|d[zj]|ck|qu|x|c[eiy]|ng"
+)  # what any of these begins at; most names have none
+
+
+class _Letters(dict[int, str]):
+    """The small Latin letters of each character, found when they are first asked for."""
+
+    def __missing__(self, char: int) -> str:
+        found = self[char] = _NOT_ROMAN.sub("", anyascii(chr(char)).lower())
+        return found
+
+
+_LETTERS = _Letters()
 
 
 @functools.lru_cache(maxsize=1 << 17)
 def phonemes(name: str) -> str:
     """`name` in lower-case Latin letters, spelled by its sound; empty where it has no letters."""
-    roman = anyascii(unicodedata.normalize("NFKC", name))
-    if _HAN.search(name):
-        roman = _respelled(roman, _HAN_SPELLING)
-    elif _HANGUL.search(name):
-        roman = _respelled(roman, _HANGUL_SPELLING)
-    return _respelled(_NOT_ROMAN.sub("", roman.lower()), _SPELLING)[:MAX_SOUNDS]
+    normal = unicodedata.normalize("NFKC", name)
+    if name.isascii() or not (rules := _SYLLABLES.search(name)):
+        roman = normal.translate(_LETTERS)
+    else:
+        spelling = _HAN_SPELLING if _HAN.search(name, rules.start()) else _HANGUL_SPELLING
+        roman = _NOT_ROMAN.sub("", _respelled(anyascii(normal), spelling).lower())
+    return (_respelled(roman, _SPELLING) if _SPELLED.search(roman) else roman)[:MAX_SOUNDS]
 
 
 def _respelled(roman: str, rules: Sequence[tuple[regex.Pattern[str], str]]) -> str:
@@ -101,16 +116,54 @@ def likeness(name: str, others: Sequence[str]) -> NDArray[np.float64]:
     1 less the edit distance of their phonemes over what both weigh on average; an edit costs what
     `_SUBSTITUTED` and `_LEFT_OUT` say.
     """
-    own, theirs = _codes([name])[0], _codes(others)
-    own = own[own > 0]
-    gaps = np.concatenate([np.zeros((len(others), 1)), np.cumsum(_LEFT_OUT[theirs], axis=1)], axis=1)
-    row = gaps.copy()
+    return _alike(np.repeat(_codes([name]), len(others), axis=0), _codes(others))
+
+
+def likeness_of_pairs(pairs: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
+    """How alike the two names of each pair sound, (n_pairs,), as `likeness` says."""
+    own, theirs = _codes([name for name, _ in pairs]), _codes([other for _, other in pairs])
+    order = np.argsort(-(own > 0).sum(axis=1), kind="stable")
+    result = np.empty(len(pairs))
+    result[order] = _alike(own[order], theirs[order])
+    return result
+
+
+def codes_of(names: Sequence[str]) -> NDArray[np.uint8]:
+    """The phonemes of each name as numbers that `likeness_to_codes` compares, (n_names, MAX_SOUNDS)."""
+    codes = np.zeros((len(names), MAX_SOUNDS), dtype=np.uint8)
+    spelled = _codes(names)
+    codes[:, : spelled.shape[1]] = spelled
+    return codes
+
+
+def likeness_to_codes(name: str, codes: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """`likeness` of `name` to the names with these codes, (n_names,); quicker where they are many."""
+    own = _codes([name])[0]
+    # By place, then by name: the names lie together in memory.
+    theirs = np.ascontiguousarray(codes[:, codes.any(axis=0)].T, dtype=np.intp)
+    gaps = np.concatenate([np.zeros((1, len(codes))), np.cumsum(_LEFT_OUT.take(theirs), axis=0)])
+    row = gaps
     for code in own:
-        changed = np.minimum(row[:, :-1] + _SUBSTITUTED[code][theirs], row[:, 1:] + _LEFT_OUT[code])
-        row = np.concatenate([row[:, :1] + _LEFT_OUT[code], changed], axis=1)
+        changed = row + _LEFT_OUT[code]
+        np.minimum(row[:-1] + _SUBSTITUTED[code].take(theirs), changed[1:], out=changed[1:])
+        row = gaps + np.minimum.accumulate(changed - gaps, axis=0)
+    weight = (_WEIGHT[own].sum() + _WEIGHT.take(theirs).sum(axis=0)) / 2
+    result: NDArray[np.float64] = 1 - row[-1] / np.maximum(weight, 1e-9)
+    return result
+
+
+def _alike(own: NDArray[np.intp], theirs: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Likeness of the names in each row of two arrays of codes, `own` the longest names first."""
+    gaps = np.concatenate([np.zeros((len(own), 1)), np.cumsum(_LEFT_OUT[theirs], axis=1)], axis=1)
+    row = gaps.copy()
+    for place, n in enumerate((own > 0).sum(axis=0).tolist()):  # those that are not yet at their end
+        code = own[:n, place, None]
+        changed = row[:n] + _LEFT_OUT.take(code)
+        substituted = row[:n, :-1] + _SUBSTITUTED.take(code * len(_SUBSTITUTED) + theirs[:n])
+        np.minimum(substituted, changed[:, 1:], out=changed[:, 1:])
         # Leaving out letters of the other name, any number in a row.
-        row = gaps + np.minimum.accumulate(row - gaps, axis=1)
-    weight = (_WEIGHT[own].sum() + _WEIGHT[theirs].sum(axis=1)) / 2
+        row[:n] = gaps[:n] + np.minimum.accumulate(changed - gaps[:n], axis=1)
+    weight = (_WEIGHT[own].sum(axis=1) + _WEIGHT[theirs].sum(axis=1)) / 2
     result: NDArray[np.float64] = 1 - row[:, -1] / np.maximum(weight, 1e-9)
     return result
 

@@ -1,4 +1,8 @@
-"""One door to every format: a path or URL in, articles out."""
+"""One door to every format: a path or URL in, articles or cleaned documents out.
+
+Files of one's own are read in this process, which is fast (PDF and DOCX never are); those of others, which may be made
+to harm, are checked and read in a process with limits (`read_untrusted`).
+"""
 
 from __future__ import annotations
 
@@ -10,17 +14,30 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from index.documents import Article
+from index.documents import Article, Cleaned
 from index.errors import ReadError, TooLarge
 from index.read.clean import clean
 from index.read.html import read_html
 from index.read.jsonl import read_jsonl
-from index.read.sandbox import ParserProcess
+from index.read.sandbox import Parser, ParserProcess
 from index.read.text import read_markdown, read_text
 from index.read.url import fetch
 from index.settings import Limits
 
-__all__ = ["SUFFIXES", "Found", "clean", "digest", "discover", "is_url", "passed_over", "read_path", "read_url"]
+__all__ = [
+    "SUFFIXES",
+    "Found",
+    "clean",
+    "cleaned",
+    "digest",
+    "discover",
+    "is_url",
+    "passed_over",
+    "read_documents",
+    "read_path",
+    "read_untrusted",
+    "read_url",
+]
 
 _TEXT = frozenset({".txt", ".text"})
 _MARKDOWN = frozenset({".md", ".markdown"})
@@ -118,7 +135,32 @@ def digest(path: Path) -> str:
         raise ReadError(f"{path}: {error.strerror}", "a readable file", f"chmod u+r {path}") from error
 
 
-def read_path(path: Path, parser: ParserProcess, limits: Limits) -> Iterator[Article | ReadError]:
+def read_documents(found: Found, parser: Parser, limits: Limits) -> Iterator[Cleaned | ReadError]:
+    """The documents in a file of one's own: one, or for JSON lines one a line (with errors in their places).
+
+    Raises:
+        ReadError: The file as a whole cannot be read.
+    """
+    for article in read_path(found.path, parser, limits):
+        yield article if isinstance(article, ReadError) else cleaned(article, found.location, found.source)
+
+
+def read_untrusted(found: Found, parser: ParserProcess, limits: Limits) -> Iterator[Cleaned | ReadError]:
+    """The same documents of a file that anybody may have made; nothing but its digest is taken of it in this process.
+
+    Raises:
+        ReadError: It is not what its name says, cannot be read, or ran over a limit.
+    """
+    yield from parser.documents(found.path, found.source)
+
+
+def cleaned(article: Article, file: str, source: str) -> Cleaned:
+    """An article of a file as it is to be stored."""
+    part = f"#{article.part}" if article.part else ""
+    return Cleaned(clean(article, file + part, source + part), part, article.notes)
+
+
+def read_path(path: Path, parser: Parser, limits: Limits) -> Iterator[Article | ReadError]:
     """The articles in a file: one, or for JSON lines one a line (with errors in their places).
 
     Raises:
@@ -131,7 +173,7 @@ def read_path(path: Path, parser: ParserProcess, limits: Limits) -> Iterator[Art
     yield _read_bytes(_load(path, limits), suffix, parser)
 
 
-def read_url(url: str, parser: ParserProcess, limits: Limits) -> Article:
+def read_url(url: str, parser: Parser, limits: Limits) -> Article:
     """The article at `url`.
 
     Raises:
@@ -164,7 +206,7 @@ def _load(path: Path, limits: Limits) -> bytes:
     return data
 
 
-def _read_bytes(data: bytes, suffix: str, parser: ParserProcess) -> Article:
+def _read_bytes(data: bytes, suffix: str, parser: Parser) -> Article:
     if suffix == ".pdf" or data.startswith(b"%PDF-"):
         return parser.parse("pdf", data)
     if suffix == ".docx":

@@ -119,9 +119,14 @@ def _front_matter(text: str) -> tuple[Metadata, str]:
     return metadata_from({str(key).lower(): value for key, value in values.items()}), text[match.end() :]
 
 
+_MAX_MERGES = 2  # of mappings that merge the one before thrice, 30 in a row would be 3 ** 30 values
+
+
 def _yaml(text: str) -> Any:
     import yaml
 
+    if sum(isinstance(event, yaml.ScalarEvent) and event.value == "<<" for event in yaml.parse(text)) > _MAX_MERGES:
+        raise ValueError
     try:
         return yaml.safe_load(text)
     except ValueError:  # a date like 2024-13-45; the other fields are still good

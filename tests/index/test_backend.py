@@ -18,6 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 import pytest
 
+from index.backends import open_backend, open_writer
 from index.backends.base import Backend, EncodedDocument, FileRecord, Filter, Snapshot, Writer
 from index.backends.embedded import EmbeddedBackend
 from index.backends.embedded import Writer as EmbeddedWriter
@@ -54,10 +55,25 @@ class EmbeddedStore:
         return EmbeddedBackend(self.folder)
 
 
-@pytest.fixture(params=[pytest.param(EmbeddedStore, id="embedded")])
+@dataclass
+class PostgresStore:
+    """An index in a schema of a database."""
+
+    address: str
+
+    def writer(self, encoder: Encoder) -> AbstractContextManager[Writer]:
+        return open_writer(self.address, encoder, SETTINGS)
+
+    def reader(self) -> Backend:
+        return open_backend(self.address)
+
+
+@pytest.fixture(params=["embedded", "postgres"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     """An empty place for an index of each kind."""
-    return request.param(tmp_path / "index")
+    if request.param == "postgres":
+        return PostgresStore(request.getfixturevalue("postgres"))
+    return EmbeddedStore(tmp_path / "index")
 
 
 ARTICLES = {
@@ -609,7 +625,8 @@ def test_a_date_that_is_none_is_refused(date: str) -> None:
 def test_tags_are_kept_and_go_with_their_document(store: Store) -> None:
     with store.writer(ENCODER) as writer:
         writer.upsert(encoded(*FILTERED))
-        assert writer.tags_of(FILTERED[0].doc_id) == ("Space", "科學")
+        stored = store.reader().document(FILTERED[0].doc_id)
+        assert stored is not None and stored.tags == ("Space", "科學")
         changed = replace(FILTERED[0], metadata=replace(FILTERED[0].metadata, tags=("stars",)))
         assert changed.doc_id != FILTERED[0].doc_id
         writer.upsert(encoded(changed))
@@ -622,3 +639,28 @@ def test_tags_are_kept_and_go_with_their_document(store: Store) -> None:
         query = ENCODER.encode_queries(["x"])[0]
         assert snapshot.dense(query, 10, Filter(tags=("科學",))) == []
         assert snapshot.dense(query, 10, Filter(tags=("stars",))) != []
+
+
+def test_documents_come_back_as_they_were_given(store: Store) -> None:
+    glossed = article("en", "/glossed.txt", "Sam Altman (阿爾特曼) spoke. The mirror (鏡子) shone.")
+    given = encoded(*FILTERED, glossed)
+    files = [FileRecord(item.file, item.document.source, "d", "k", "ok") for item in given]
+    with store.writer(ENCODER) as writer:
+        writer.upsert(given, files)
+        for item in given:
+            assert writer.file_of(item.document.doc_id) == item.file
+        assert writer.file_of("0" * 16) is None
+    reader = store.reader()
+    assert list(reader.files()) == sorted(files, key=lambda file: file.location)
+    assert [one.doc_id for one in reader.documents()] == [item.document.doc_id for item in given]
+    assert reader.document("0" * 16) is None
+    back = list(reader.encoded())
+    assert len(back) == len(given)
+    for ours, theirs in zip(given, back, strict=True):
+        assert replace(theirs.document, removed=()) == replace(ours.document, removed=())
+        assert (theirs.passages, theirs.terms, theirs.file) == (ours.passages, ours.terms, ours.file)
+        assert theirs.title_terms == ours.title_terms
+        assert sorted(theirs.sounds.split()) == sorted(ours.sounds.split())
+        assert all(np.array_equal(a, b) for a, b in zip(theirs.vectors, ours.vectors, strict=True))
+        assert {one.name for one in ours.aliases} <= {one.name for one in theirs.aliases}
+    assert given[-1].aliases

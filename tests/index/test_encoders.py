@@ -235,7 +235,7 @@ def test_max_sim_is_the_mean_of_the_best_cosines_weighted_by_squared_length(tmp_
                 [1.0, 0.6, 0.8],
             ]
         ),
-        abs=1e-6,
+        abs=2e-5,
     )
 
 
@@ -260,13 +260,32 @@ def test_max_sim_stays_the_same_whatever_has_been_asked_before_and_by_whom(
     expected = np.array([[by_hand(question, passage) for passage in passages[:5]] for question in questions])
     monkeypatch.setattr("index.encoders.words._MAX_VECTORS", 40)  # so that much is forgotten all the time
     monkeypatch.setattr("index.encoders.words._MAX_WORDS", 150)
-    monkeypatch.setattr("index.encoders.words._MAX_PASSAGES", 35)
+    monkeypatch.setattr("index.encoders.words._MAX_PLACES", 350)
     fresh = StaticEncoder(encoder.path, "fresh")
     shuffled = [passages[i * 7 % 60] for i in range(60)]
     with ThreadPoolExecutor(4) as pool:
         some = list(pool.map(lambda i: fresh.max_sim(questions, [*passages[:5], *shuffled[i : i + 20]]), range(40)))
     for found in some:
         np.testing.assert_allclose(found[:, :5], expected, atol=1e-5)
+
+
+def test_passages_by_their_ids_are_compared_as_by_their_texts_and_read_once(tmp_path: Path) -> None:
+    encoder = hand_made(tmp_path / "m")
+    texts = {3: "rouge", 1: "blue of", 2: "", 7: "red blue"}
+    asked: list[int] = []
+
+    def read(pids: Sequence[int]) -> dict[int, str]:
+        asked.extend(pids)
+        return {pid: texts[pid] for pid in sorted(pids)}
+
+    expected = encoder.max_sim(["red of blue"], list(texts.values()))[0]
+    assert encoder.max_sim_by_id("red of blue", "a", [3, 1], read) == pytest.approx(expected[:2], abs=1e-6)
+    assert encoder.max_sim_by_id("red of blue", "a", list(texts), read) == pytest.approx(expected, abs=1e-6)
+    assert asked == [3, 1, 2, 7]
+    texts[3] = "red"  # another store may mean another text by the same id
+    assert encoder.max_sim_by_id("red of blue", "b", [3], read) == pytest.approx([4.25 / 13.25], abs=2e-5)
+    assert encoder.max_sim_by_id("red of blue", "a", [3], read) == pytest.approx(expected[:1], abs=1e-6)
+    assert encoder.max_sim_by_id("red", "a", [], read).shape == (0,)
 
 
 def test_max_sim_is_not_diluted_by_what_else_a_passage_says(tmp_path: Path) -> None:

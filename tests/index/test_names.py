@@ -7,7 +7,7 @@ import json
 import random
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 
 import pytest
@@ -271,6 +271,10 @@ class Corpus:
         self.known = [
             Alias(*pair) for name, other, sure in aliases for pair in ((name, other, sure), (other, name, sure))
         ]
+
+    @property
+    def state(self) -> Hashable:
+        return self
 
     def sounding(self, sounds: Sequence[str]) -> dict[str, int]:
         return {form: 1 for form in self.forms if sound_of(form) in sounds}

@@ -600,3 +600,24 @@ def test_a_folder_without_rights_comes_with_its_error_and_the_others_are_read(
     assert [path for path, error in items if error is None] == [str(tmp_path / "open" / "a.txt")]
     denied = [str(Path(path).relative_to(tmp_path)) for path, error in items if "Permission denied" in str(error)]
     assert sorted(denied) == ["closed", "listed/a.txt"]
+
+
+def test_front_matter_that_multiplies_is_none(tmp_path: Path) -> None:
+    lines = ["---", "a0: &a0 {x: 1, y: 2}"]
+    for i in range(1, 30):
+        lines.append(f"a{i}: &a{i}\n  <<: [*a{i - 1}, *a{i - 1}, *a{i - 1}]")
+    path = tmp_path / "bomb.md"
+    path.write_text("\n".join([*lines, "title: Boom", "---", "A sentence."]), "utf-8")
+    with ParserProcess(Limits()) as parser:
+        (article,) = read_path(path, parser, Limits())
+    assert not isinstance(article, ReadError)
+    assert article.metadata.title == ""
+
+
+def test_front_matter_may_name_a_value_twice(tmp_path: Path) -> None:
+    path = tmp_path / "alias.md"
+    path.write_text("---\ntitle: &name Kimchi\nauthor: *name\n---\nA sentence.", "utf-8")
+    with ParserProcess(Limits()) as parser:
+        (article,) = read_path(path, parser, Limits())
+    assert not isinstance(article, ReadError)
+    assert (article.metadata.title, article.metadata.author) == ("Kimchi", "Kimchi")

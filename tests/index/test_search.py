@@ -3,7 +3,7 @@ from __future__ import annotations
 import functools
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from tokenizers import Tokenizer
 
 from index.backends.base import EVERYTHING, Filter, StoredPassage
 from index.backends.embedded import EmbeddedBackend
+from index.backends.plain import cosines_of, nearest_of_each, texts_of
 from index.build import ingest
 from index.encoders.base import Encoder, FloatArray
 from index.encoders.static import StaticEncoder
@@ -134,6 +135,23 @@ class TableSnapshot:
 
     def vectors(self, pids: Sequence[int]) -> dict[int, FloatArray]:
         return {pid: self.stored[pid][1] for pid in pids if pid in self.stored}
+
+    def nearest(self, query: FloatArray, n: int, where: Filter = EVERYTHING) -> list[int]:
+        return nearest_of_each(self, query, n, where)
+
+    def cosines(self, query: FloatArray, pids: Sequence[int]) -> dict[int, tuple[float, float, int]]:
+        return cosines_of(self.vectors(pids), query)
+
+    def texts(self, pids: Sequence[int]) -> dict[int, str]:
+        return texts_of(self, pids)
+
+    @property
+    def state(self) -> Hashable:
+        return id(self)
+
+    @property
+    def store(self) -> Hashable:
+        return id(self)
 
     def passages(self, pids: Sequence[int]) -> dict[int, StoredPassage]:
         return {pid: self.stored[pid][0] for pid in pids if pid in self.stored}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -186,6 +188,56 @@ def test_workers_that_are_killed_again_and_again_cost_no_document(
     ingest(folder, [str(corpus)], encoder, n_workers=2, batch_documents=20, on_progress=kill_all)
     assert len(killed) >= 2
     assert everything(folder) == everything(alone)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_workers_killed_at_any_moment_cost_no_document(
+    corpus: Path, alone: Path, tmp_path: Path, encoder: Encoder, seed: int
+) -> None:
+    moments = random.Random(seed)
+    killed: set[int] = set()
+    over = threading.Event()
+
+    def kill_now_and_then() -> None:
+        # From outside: while it starts, reads a batch, encodes, or writes its result.
+        while not over.wait(moments.uniform(0.05, 0.6)):
+            running = [pid for pid in children(os.getpid()) if pid not in killed]
+            if running and len(killed) < 4:
+                pid = moments.choice(running)
+                os.kill(pid, signal.SIGKILL)
+                killed.add(pid)
+
+    killer = threading.Thread(target=kill_now_and_then)
+    killer.start()
+    try:
+        report = ingest(tmp_path / "index", [str(corpus)], encoder, n_workers=2, batch_documents=5)
+        again = ingest(tmp_path / "index", [str(corpus)], encoder, n_workers=2)
+    finally:
+        over.set()
+        killer.join()
+    assert (report.added, report.failed) == (N, [])
+    assert (again.added, again.replaced, again.unchanged) == (0, 0, N)
+    assert len(killed) >= 1
+    own, theirs = everything(tmp_path / "index")[0], everything(alone)[0]
+    assert own["passages"] == theirs["passages"]  # each once, in its place
+    assert own["terms"] == theirs["terms"]
+    assert [row[1] for row in own["documents"]] == [row[1] for row in theirs["documents"]]
+
+
+def test_no_process_is_started_where_none_is_wanted(
+    corpus: Path, alone: Path, tmp_path: Path, encoder: Encoder
+) -> None:
+    seen: set[int] = set()
+    ingest(
+        tmp_path / "index",
+        [str(corpus)],
+        encoder,
+        n_workers=0,
+        batch_documents=20,
+        on_progress=lambda _: seen.update(children(os.getpid())),
+    )
+    assert seen == set()
+    assert everything(tmp_path / "index") == everything(alone)
 
 
 def test_an_encoder_that_is_not_static_stays_in_this_process(corpus: Path, tmp_path: Path) -> None:

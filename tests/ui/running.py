@@ -1,12 +1,20 @@
-"""The command line, run and looked at."""
+"""The command line and the server, run and looked at."""
 
 from __future__ import annotations
 
 import json
+import os
+import socket
 import subprocess
 import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+import httpx
 
 
 @dataclass(frozen=True)
@@ -37,3 +45,68 @@ def assert_one_line_error(ran: Ran, *words: str) -> None:
     assert line.startswith("error: ")
     for word in words:
         assert word in line
+
+
+@dataclass(frozen=True)
+class Served:
+    """A server in a process of its own."""
+
+    address: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def told(self) -> str:
+        """All that it has written so far."""
+        return self.log.read_text("utf-8")
+
+    @property
+    def told_json(self) -> list[dict[str, Any]]:
+        """The same where its log is JSON."""
+        return [json.loads(line) for line in self.told.splitlines()]
+
+
+@contextmanager
+def served(
+    folder: Path, *arguments: object, code: str = "", settings: Mapping[str, Any] | None = None
+) -> Iterator[Served]:
+    """`dragoman serve` on a free port in an empty `folder`, or `code`, which is given the port as its first argument.
+
+    `settings` are those of [server]. It is killed at the end where it still runs.
+    """
+    port = free_port()
+    command: Sequence[object] = [sys.executable, "-m", "ui.cli", "serve", "--port", port, *arguments]
+    if code:
+        command = [sys.executable, "-c", code, port, *arguments]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("DRAGOMAN_")}
+    environment |= {f"DRAGOMAN_SERVER_{name.upper()}": str(value) for name, value in (settings or {}).items()}
+    environment |= {"PYTHONPATH": str(Path(__file__).parent.parent.parent)}
+    folder.mkdir(exist_ok=True)
+    log = folder / "server.log"
+    with log.open("wb") as opened:
+        process = subprocess.Popen(list(map(str, command)), cwd=folder, env=environment, stdout=opened, stderr=opened)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        wait_until_ready(process, address, log)
+        yield Served(address, process, log)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_until_ready(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        assert process.poll() is None, log.read_text("utf-8")
+        try:
+            if httpx.get(f"{address}/readyz", trust_env=False, timeout=10).status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.05)
+    raise AssertionError(f"not ready: {log.read_text('utf-8')}")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -33,6 +33,7 @@ from ui.server.feedback import Feedback, FeedbackFile, FeedbackFull, Opinion, go
 from ui.server.keys import KeyFile, Scope
 from ui.server.metrics import bounded
 from ui.server.settings import ServerSettings
+from ui.server.sources import shown_answer, shown_source
 from ui.server.sse import UNKNOWN, EventStream, frame
 
 QUESTION = "How many cranes has the harbour?"
@@ -207,6 +208,31 @@ def test_a_silent_stream_is_kept_alive_by_comments() -> None:
     assert events(body) == [("delta", {"text": "late"})]
 
 
+def test_events_that_have_begun_are_closed_where_the_client_is_gone_before_the_first_is_sent() -> None:
+    closed: list[bool] = []
+
+    async def begun() -> AsyncIterator[Event]:
+        try:
+            yield Delta("found")
+            await asyncio.sleep(60)
+        finally:
+            closed.append(True)
+
+    async def gone() -> Any:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        await asyncio.sleep(60)
+
+    async def run() -> None:
+        events = begun()
+        await anext(events)
+        await EventStream(events)({"type": "http", "asgi": {"spec_version": "2.3"}}, gone, send)
+        assert closed == [True]
+
+    asyncio.run(run())
+
+
 @pytest.mark.parametrize("waits_for", ["an event", "the client"])
 def test_the_events_are_closed_at_once_when_the_response_is_cancelled(waits_for: str) -> None:
     closed: list[bool] = []
@@ -230,8 +256,8 @@ def test_the_events_are_closed_at_once_when_the_response_is_cancelled(waits_for:
                     await asyncio.sleep(60)
 
         events = endless()  # held here, or the garbage collector would do the work
-        response = EventStream(events)
-        task = asyncio.create_task(response.stream_response(send))
+        scope = {"type": "http", "asgi": {"spec_version": "2.4"}}
+        task = asyncio.create_task(EventStream(events)(scope, _forever, send))
         await got.wait()
         await asyncio.sleep(0.01)
         task.cancel()
@@ -527,6 +553,75 @@ def test_feedback_becomes_gold_drafts_that_can_be_read(client: TestClient, folde
     assert [json.loads(line)["id"] for line in got.text.splitlines()] == [right.id, absent.id]
 
 
+# --- sources ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("stored", "shown"),
+    [
+        ("/home/x/articles/a.md", "a.md"),
+        ("/home/x y/기사 1.txt", "기사 1.txt"),
+        ("articles/2024/a.md", "articles/2024/a.md"),
+        ("./articles/a.md", "articles/a.md"),
+        ("../x/a.md", "a.md"),
+        ("articles/../../x/a.md", "a.md"),
+        ("~/a.md", "a.md"),
+        (".dragoman/uploads/0123456789abcdef/a.md", "a.md"),
+        ("C:\\Users\\x\\a.md", "a.md"),
+        ("C:/Users/x/a.md", "a.md"),
+        ("\\\\server\\share\\a.md", "a.md"),
+        ("/home/x/all.jsonl#https://news.example/1", "all.jsonl#https://news.example/1"),
+        ("all.jsonl#7", "all.jsonl#7"),
+        ("/home/user#1/a.md", "a.md"),
+        ("https://news.example/a/b?c=1#d", "https://news.example/a/b?c=1#d"),
+        ("a.md", "a.md"),
+    ],
+)
+def test_a_source_is_shown_as_far_as_a_reader_needs_it(stored: str, shown: str) -> None:
+    assert shown_source(stored) == shown
+
+
+def test_no_response_tells_where_the_server_keeps_its_files(
+    make_client: Callable[..., TestClient], folder: Path
+) -> None:
+    client = make_client()
+    asked = {"question": QUESTION}
+    answer = client.post("/api/v1/ask", json=asked)
+    found = client.post("/api/v1/search", json=asked | {"explain": True})
+    stream = client.post("/api/v1/ask", json=asked | {"stream": True})
+    listed = client.get("/api/v1/documents")
+    for got in (answer, found, stream, listed):
+        assert got.status_code == 200
+        assert str(folder.parent) not in got.text
+    for item in (*answer.json()["citations"], *answer.json()["retrieved"], *found.json()["results"]):
+        assert item["source"] in TEXTS
+    assert [one["source"] for one in listed.json()["documents"]] == list(TEXTS)
+    for _, data in events(stream.text):
+        for item in (*data.get("citations", []), *data.get("passages", []), *data.get("retrieved", [])):
+            assert not isinstance(item, dict) or item["source"] in TEXTS
+
+
+@pytest.mark.parametrize("named", ["harbour.txt", "harb*.txt", "*harbour*"])
+def test_a_source_as_it_is_shown_can_be_asked_for(client: TestClient, named: str) -> None:
+    got = client.post("/api/v1/search", json={"question": QUESTION, "filter": {"sources": [named]}}).json()
+    assert {item["source"] for item in got["results"]} == {"harbour.txt"}
+    none = client.post("/api/v1/search", json={"question": QUESTION, "filter": {"sources": ["bour.txt"]}}).json()
+    assert none["results"] == []
+
+
+def test_a_failure_names_files_without_their_folders(folder: Path) -> None:
+    backend = EmbeddedBackend(folder)
+    with TestClient(make_app(Chain(backend, HashEncoder()), with_page=False)) as client:
+        for file in folder.glob("store.sqlite*"):
+            file.write_bytes(b"not a database" * 1_000)
+        got = client.post("/api/v1/ask", json={"question": QUESTION})
+        stream = client.post("/api/v1/ask", json={"question": QUESTION, "stream": True})
+    backend.close()
+    for one in (got, stream):
+        assert "the store store.sqlite is damaged" in one.text
+        assert str(folder.parent) not in one.text
+
+
 # --- health and metrics ----------------------------------------------------------------------------------------
 
 
@@ -609,7 +704,7 @@ def test_a_model_s_answer_is_the_same_by_json_and_by_the_chain(
     got = make_client(GenerativeAnswerer(model)).post("/api/v1/ask", json={"question": QUESTION}).json()
     backend = EmbeddedBackend(folder)
     chain = Chain(backend, HashEncoder(), GenerativeAnswerer(model), ChainSettings(min_relevance=0.0))
-    expected = answer_json(chain.invoke(QUESTION))
+    expected = answer_json(shown_answer(chain.invoke(QUESTION)))
     backend.close()
     assert got["answer"] == "The harbour has seven cranes. [1]"
     assert got | {"timings_ms": None} == expected | {"timings_ms": None}
@@ -620,13 +715,13 @@ def test_a_model_s_answer_is_the_same_by_json_and_by_the_chain(
 
 def test_every_route_has_an_example_of_what_is_sent_and_of_what_comes_back(client: TestClient) -> None:
     schema = client.get("/openapi.json").json()
-    own = {path: methods for path, methods in schema["paths"].items() if not path.startswith("/v1/")}  # OpenAI's shape
-    for path, methods in own.items():
+    for path, methods in schema["paths"].items():
         for method, route in methods.items():
             assert route["description"], (path, method)
             responses = route["responses"]
             good = responses.get("200") or responses["204"]
-            for kind, content in good.get("content", {}).items():
+            shaped = [good, *(responses[status] for status in ("4XX", "5XX") if status in responses)]
+            for kind, content in (item for one in shaped for item in one.get("content", {}).items()):
                 assert "example" in content, (path, method, kind)
             body = route.get("requestBody", {}).get("content", {}).get("application/json")
             if body:

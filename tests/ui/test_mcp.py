@@ -5,6 +5,7 @@ import contextlib
 import json
 import logging
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -13,6 +14,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +24,21 @@ from fastapi import FastAPI
 from mcp import Client, StdioServerParameters
 from starlette.testclient import TestClient
 
+from index.backends.base import StoredPassage
 from index.backends.embedded import EmbeddedBackend
 from index.build import ingest
 from index.encoders.base import Encoder
-from index.search import MAX_QUESTION_CHARS
+from index.search import MAX_QUESTION_CHARS, ScoredPassage, SearchResult
 from rag.answerers.base import Draft, Task, say
 from rag.chain import Chain, ChainSettings
 from rag.errors import ModelFailed
 from rag.events import Event
 from rag.testing import HashEncoder
-from ui.server.mcp import CONTEXT_CHARS, MAX_SPAN_CHARS, NOTICE, make_server, mount
+from tests.ui.hostile import HOSTILE, RENDERER, Tags
+from ui.server.mcp import make_server, mount
+from ui.server.mcp.results import CONTEXT_CHARS, search_text
+from ui.server.mcp.shapes import NOTICE
+from ui.server.mcp.tools import MAX_SPAN_CHARS
 from ui.server.service import Service
 from ui.server.settings import ServerSettings
 
@@ -215,6 +222,57 @@ def _fenced(text: str) -> tuple[str, str, str, str]:
     last = lines.index(lines[first], first + 1)
     between = ["\n".join(part) for part in (lines[:first], lines[first + 1 : last], lines[last + 1 :])]
     return between[0], lines[first], between[1], between[2]
+
+
+@pytest.fixture(scope="module")
+def hostile_chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
+    """An article for each hostile text, which is its title and stands in it."""
+    folder = tmp_path_factory.mktemp("hostile")
+    articles = [{"title": text, "text": f"Cranes in the harbour: {text} Seven cranes."} for text in HOSTILE]
+    (folder / "all.jsonl").write_text("\n".join(json.dumps(article) for article in articles), "utf-8")
+    ingest(folder / "index", [str(folder / "all.jsonl")], HashEncoder(), n_workers=1)
+    backend = EmbeddedBackend(folder / "index")
+    yield Chain(backend, HashEncoder(), settings=ANYTHING)
+    backend.close()
+
+
+def test_what_articles_say_is_no_image_link_or_tag_where_a_program_shows_it_as_markdown(hostile_chain: Chain) -> None:
+    found = called(hostile_chain, "search_articles", query="Cranes in the harbour", k=50)
+    shown = [found, called(hostile_chain, "ask_articles", question="How many cranes are in the harbour?")]
+    for item in found.structured_content["results"]:
+        span = {name: item[name] for name in ("doc_id", "start", "end")}
+        shown.append(called(hostile_chain, "read_passage", **span))
+    assert len(shown) > 20
+    assert "evil.example/x.png" in found.content[0].text
+    for got in shown:
+        text = got.content[0].text
+        assert not {"a", "img", "script", "style", "svg", "comment", "declaration", "instruction"} & {
+            tag for tag, _ in Tags(RENDERER.render(text)).tags
+        }
+        assert not re.search(r"https?://\S|www\.\S", text)
+    # As data they are verbatim.
+    assert any("![pixel](https://evil.example/x.png)" in item["text"] for item in found.structured_content["results"])
+
+
+def test_an_address_of_the_article_itself_is_told_and_one_that_is_none_is_not() -> None:
+    stored = StoredPassage(1, "d", "/home/x/a.md", "T", "", "", "", "en", "", 0, 5, "Seven", ())
+    for url, is_told in (("https://news.example/a_(b)", True), ("javascript:x", False), ("https://x/](y)", False)):
+        item = ScoredPassage(replace(stored, url=url), 1.0, 0.5, 0, 1, 0.5, 1, 0.0, False)
+        text = search_text(SearchResult("?", "en", (item,), 0.9, ()))
+        assert (url in text) == is_told
+
+
+def test_no_tool_tells_where_the_server_keeps_its_files(long_chain: Chain) -> None:
+    (document,) = long_chain.backend.documents()
+    for tool, arguments in (
+        ("search_articles", {"query": "cranes"}),
+        ("ask_articles", {"question": "How many cranes?"}),
+        ("read_passage", {"doc_id": document.doc_id, "start": 0, "end": 100}),
+    ):
+        got = called(long_chain, tool, **arguments)
+        assert str(long_chain.backend.folder.parent) not in got.model_dump_json()
+        for item in (*got.structured_content.get("results", []), *got.structured_content.get("citations", [])):
+            assert item["source"] == "a.txt"
 
 
 # --- errors -------------------------------------------------------------------------------------------------

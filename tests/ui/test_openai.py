@@ -4,10 +4,12 @@ import asyncio
 import contextlib
 import json
 import logging
+import re
 import socket
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ import openai
 import pytest
 import uvicorn
 from fastapi import FastAPI
+from hypothesis import given
+from hypothesis import strategies as st
 from openai import AsyncOpenAI, OpenAI
 from starlette.requests import ClientDisconnect
 
@@ -29,7 +33,13 @@ from rag.chain import Chain, ChainSettings
 from rag.errors import ModelFailed
 from rag.events import Event
 from rag.testing import HashEncoder
-from ui.server.openai import MAX_MESSAGES, router
+from tests.ui.browser import served
+from tests.ui.hostile import HOSTILE, RENDERER, Tags
+from ui.server import make_app as app_of
+from ui.server.keys import KeyFile, Scope
+from ui.server.markdown import as_written, inert
+from ui.server.openai import router
+from ui.server.openai.bodies import MAX_MESSAGES
 from ui.server.service import Service
 from ui.server.settings import ServerSettings
 
@@ -42,10 +52,10 @@ PAGES = {
 
 
 @contextlib.contextmanager
-def serving(chain: Chain) -> Iterator[str]:
+def serving(chain: Chain, **given: Any) -> Iterator[str]:
     """The address of a real server with this interface alone."""
     app = FastAPI(max_body_size=2**20)
-    app.include_router(router(Service(chain, ServerSettings())))
+    app.include_router(router(Service(chain, ServerSettings()), **given))
     server = uvicorn.Server(uvicorn.Config(app, log_level="critical"))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
@@ -165,7 +175,7 @@ def test_a_stream_on_the_wire_is_lines_of_data_up_to_done(address: str) -> None:
     with httpx.Client(trust_env=False) as plain:
         response = plain.post(f"{address}/chat/completions", json=body)
     assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
-    assert response.headers["cache-control"] == "no-cache"
+    assert response.headers["cache-control"] == "no-store"
     *events, end = response.text.split("\n\n")
     assert end == ""
     assert all(event.startswith("data: ") and len(event.splitlines()) == 1 for event in events)
@@ -302,10 +312,8 @@ def test_markers_of_web_pages_are_annotated_where_they_stand(web_chain: Chain, s
 def test_an_address_that_is_not_of_the_web_is_neither_annotated_nor_named(web_chain: Chain) -> None:
     class Hostile:
         def answer(self, task: Task) -> Iterator[Event]:
-            from dataclasses import replace
-
             draft = Draft()
-            for url in ("javascript:alert(1)", "file:///etc/passwd", "https://a.example/ x", "HTTPS://ok.example/"):
+            for url in ("javascript:alert(1)", "file:///etc/passwd", "https://a.example/](x)", "HTTPS://ok.example/"):
                 passage = replace(task.found.passages[0].passage, doc_id=url, url=url, title="T\n![i](https://evil)")
                 yield say(draft, f"A[{draft.cite(passage, passage.start, passage.start + 3)}] ")
             yield from finish(task, draft, answer_language="en")
@@ -317,7 +325,7 @@ def test_an_address_that_is_not_of_the_web_is_neither_annotated_nor_named(web_ch
     (annotation,) = got.choices[0].message.annotations
     assert annotation.url_citation.url == "HTTPS://ok.example/"
     assert content[annotation.url_citation.start_index : annotation.url_citation.end_index] == "[4]"
-    title = "T !(i)(https://evil)"
+    title = "T ![i]\u2060(https:/\u2060/evil)"
     assert content.partition("\n\n")[2] == (
         f"Sources:\n[1] {title}\n[2] {title}\n[3] {title}\n[4] {title}, HTTPS://ok.example/"
     )
@@ -330,11 +338,126 @@ def test_the_sources_stand_below_the_answer_where_that_is_asked_for(web_client: 
     by_query = web_client.chat.completions.create(
         model="dragoman", messages=question, extra_query={"footer": 1}, stream=True
     )
-    footer = "\n\nSources:\n[1] The harbour's (new) ‹b›cranes, https://news.example/harbour?a=1"
+    footer = "\n\nSources:\n[1] The harbour's [new] <\u2060b>cranes, https://news.example/harbour?a=1"
     assert by_field.startswith(plain + footer)
     assert "".join(chunk.choices[0].delta.content or "" for chunk in by_query) == by_field
     spanish = ask(client, user(QUESTION), dragoman={"footer": True}).choices[0].message.content
     assert "\n\nFuentes:\n[1] OpenAI: una investigación" in spanish
+
+
+# --- text of articles is text --------------------------------------------------------------------------------
+
+
+class Saying:
+    """An answerer that says a text piece by piece, and cites a passage with this title."""
+
+    def __init__(self, *pieces: str, title: str = "", pause_s: float = 0.0) -> None:
+        self._pieces, self._title, self._pause_s = pieces, title, pause_s
+
+    def answer(self, task: Task) -> Iterator[Event]:
+        draft = Draft()
+        passage = task.found.passages[0].passage
+        number = draft.cite(replace(passage, title=self._title or passage.title), passage.start, passage.start + 3)
+        for piece in (*self._pieces, f" [{number}]"):
+            time.sleep(self._pause_s)
+            yield say(draft, piece)
+        yield from finish(task, draft, answer_language="en")
+
+
+def text_of(chunks: Any) -> str:
+    return "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+
+
+@pytest.mark.parametrize("hostile", [*HOSTILE, "```html\n<b>x</b>\n```", "\\href{javascript:alert(1)}{x}"])
+def test_what_articles_say_is_shown_as_it_is_and_is_no_image_link_or_tag(web_chain: Chain, hostile: str) -> None:
+    said = f"Cranes: {hostile}"
+    chain = Chain(web_chain.backend, HashEncoder(), Saying(*said, title=hostile), ANYTHING)  # a sign at a time
+    with serving(chain) as address, asking(address) as client:
+        question = user("How many cranes?")
+        whole = ask(client, question, dragoman={"footer": True}).choices[0].message.content
+        stream = client.chat.completions.create(
+            model="dragoman", messages=question, stream=True, extra_body={"dragoman": {"footer": True}}
+        )
+        assert text_of(stream) == whole
+    assert as_written(whole).startswith(f"{said} [1]")
+    # The last line of the footer may link to the cited page itself.
+    shown = Tags(RENDERER.render(whole.removesuffix(PAGES["harbour"][1])))
+    assert not {"a", "img", "script", "style", "svg", "iframe", "comment", "declaration", "instruction"} & {
+        tag for tag, _ in shown.tags
+    }
+    assert all(not attributes or set(attributes) == {"start"} for _, attributes in shown.tags)
+    # Programs that make links of bare addresses (GitHub's Markdown, 6.9) find none.
+    assert not re.search(r"https?://\S|www\.\S|[\w.+-]@\S", shown.text)
+
+
+@given(st.text(alphabet="![]()<>:/@\\&#w.a \n`~1lt;h", max_size=40), st.integers(1, 5))
+def test_text_in_pieces_is_as_inert_as_the_whole(text: str, size: int) -> None:
+    pieces = [text[at : at + size] for at in range(0, len(text), size)]
+    shown = "".join(inert(piece, text[: at * size]) for at, piece in enumerate(pieces))
+    assert shown == inert(text)
+    assert as_written(shown) == text
+    assert not {"a", "img"} & {tag for tag, _ in Tags(RENDERER.render(shown)).tags}
+
+
+def test_annotations_point_into_the_text_that_is_shown(web_chain: Chain) -> None:
+    chain = Chain(web_chain.backend, HashEncoder(), Saying("<b> ![x](https://evil.example)"), ANYTHING)
+    question = user("The harbour has seven cranes.")
+    with serving(chain) as address, asking(address) as client:
+        message = ask(client, question).choices[0].message
+        *before, last = list(client.chat.completions.create(model="dragoman", messages=question, stream=True))
+    (annotation,) = message.annotations
+    assert message.content == text_of(before)
+    assert message.content[annotation.url_citation.start_index : annotation.url_citation.end_index] == "[1]"
+    assert last.choices[0].delta.annotations == [annotation.model_dump()]  # type: ignore[attr-defined]
+
+
+def test_what_a_reader_sends_back_is_what_was_written(web_chain: Chain) -> None:
+    seen: list[str] = []
+
+    def rewriter(question: str, history: Any) -> str:
+        seen.extend(turn.answer for turn in history)
+        return question
+
+    chain = Chain(web_chain.backend, HashEncoder(), settings=ANYTHING, rewriter=rewriter)
+    with serving(chain) as address, asking(address) as client:
+        said = {"role": "assistant", "content": inert("See www.a.example & <b>.")}
+        ask(client, [*user("Where?"), said, *user("How many cranes?")])
+    assert seen == ["See www.a.example & <b>."]
+
+
+def test_no_answer_tells_where_the_server_keeps_its_files(web_client: OpenAI, web_chain: Chain) -> None:
+    got = ask(web_client, user("How many cranes?"), dragoman={"footer": True})
+    assert {item["source"] for item in (*got.retrieved, *got.citations)} == {"harbour.md", "bridge.md"}
+    assert str(web_chain.backend.folder.parent) not in got.model_dump_json()
+
+
+# --- time ---------------------------------------------------------------------------------------------------
+
+
+def test_the_official_client_goes_through_comments_while_nothing_comes(web_chain: Chain) -> None:
+    slow = Chain(web_chain.backend, HashEncoder(), Saying("Seven.", pause_s=0.35), ANYTHING)
+    body = {"model": "dragoman", "messages": user("How many cranes?"), "stream": True}
+    with (
+        serving(slow, keep_alive_s=0.1) as address,
+        asking(address) as client,
+        httpx.Client(trust_env=False) as plain,
+    ):
+        sent = plain.post(f"{address}/chat/completions", json=body).text
+        chunks = list(client.chat.completions.create(**body))
+    assert sent.count(": still here\n\n") >= 4
+    assert sent.startswith('data: {"id": "chatcmpl-')  # at once, before the first comment
+    assert text_of(chunks) == "Seven. [1]"
+    assert [chunk.choices[0].finish_reason for chunk in chunks][-1] == "stop"
+
+
+def test_a_client_that_goes_away_ends_an_answer_that_is_wanted_whole(web_chain: Chain) -> None:
+    endless = Endless()
+    with serving(Chain(web_chain.backend, HashEncoder(), endless, ANYTHING)) as address, asking(address) as client:
+        with pytest.raises(openai.APITimeoutError):
+            client.with_options(timeout=0.5).chat.completions.create(
+                model="dragoman", messages=user("How many cranes?")
+            )
+        assert endless.closed.wait(5)
 
 
 def test_an_abstention_says_so_and_has_no_sources(web_chain: Chain) -> None:
@@ -589,3 +712,118 @@ def test_an_index_that_breaks_under_the_server_is_said_with_a_status(tmp_path: P
             client.chat.completions.create(model="dragoman", messages=user("How many cranes?"), stream=stream)
         assert (caught.value.status_code, caught.value.code) == (503, "store_damaged")
     backend.close()
+
+
+# --- whoever refuses ----------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def whole_server(chain: Chain, **given: Any) -> Iterator[str]:
+    """The address of this interface within the whole server, with the page's routes left out."""
+    with served(app_of(chain, ServerSettings(**given), with_page=False, host="127.0.0.1")) as origin:
+        yield f"{origin}/v1"
+
+
+@pytest.fixture
+def keyed(tmp_path: Path) -> Iterator[tuple[Chain, dict[Scope, str]]]:
+    """A chain whose index has a key of each scope."""
+    (tmp_path / "a.txt").write_text("The harbour has seven cranes.", "utf-8")
+    ingest(tmp_path / "index", [str(tmp_path / "a.txt")], HashEncoder(), n_workers=1)
+    backend = EmbeddedBackend(tmp_path / "index")
+    keys = KeyFile(tmp_path / "index")
+    yield Chain(backend, HashEncoder(), settings=ANYTHING), {scope: keys.add(scope, [scope]) for scope in Scope}
+    backend.close()
+
+
+def shaped(error: openai.APIStatusError, kind: str, code: str | None) -> None:
+    """A refusal has OpenAI's four fields, and nothing else."""
+    body = error.response.json()
+    assert list(body) == ["error"]
+    assert list(body["error"]) == ["message", "type", "param", "code"]
+    assert (error.type, error.code) == (kind, code)
+    assert error.response.headers["content-type"] == "application/json"
+    assert error.response.headers["x-content-type-options"] == "nosniff"
+
+
+def test_each_refusal_of_the_gate_is_an_error_of_the_official_client(keyed: tuple[Chain, dict[Scope, str]]) -> None:
+    chain, keys = keyed
+    question = user("How many cranes?")
+    with whole_server(chain, per_minute=4) as address:
+        with asking(address, keys[Scope.ASK]) as client:
+            assert ask(client, question).choices[0].message.content
+            with pytest.raises(openai.APIStatusError) as misdirected:
+                client.with_options(default_headers={"Host": "evil.example"}).models.list()
+            assert misdirected.value.status_code == 421
+            shaped(misdirected.value, "invalid_request_error", None)
+        with asking(address, "dk_wrong") as client, pytest.raises(openai.AuthenticationError) as unknown:
+            ask(client, question)
+        shaped(unknown.value, "invalid_request_error", "invalid_api_key")
+        assert unknown.value.response.headers["www-authenticate"] == "Bearer"
+        with asking(address, keys[Scope.INGEST]) as client, pytest.raises(openai.PermissionDeniedError) as denied:
+            client.models.list()
+        shaped(denied.value, "invalid_request_error", "missing_scope")
+        with asking(address, keys[Scope.ASK]) as client, pytest.raises(openai.RateLimitError) as limited:
+            for _ in range(5):
+                client.models.list()
+        shaped(limited.value, "requests", "rate_limit_exceeded")
+        assert 1 <= int(limited.value.response.headers["retry-after"]) <= 15
+
+
+def test_limits_and_unknown_paths_are_errors_of_the_official_client(keyed: tuple[Chain, dict[Scope, str]]) -> None:
+    chain, keys = keyed
+    with whole_server(chain) as address, asking(address, keys[Scope.ASK]) as client:
+        with pytest.raises(openai.APIStatusError) as large:
+            ask(client, user("x" * 2**20))
+        assert large.value.status_code == 413
+        shaped(large.value, "invalid_request_error", "request_too_large")
+        with pytest.raises(openai.NotFoundError) as nowhere:
+            client.embeddings.create(model="dragoman", input="cranes")
+        shaped(nowhere.value, "invalid_request_error", "unknown_url")
+        assert "/v1/embeddings" in nowhere.value.message
+        for method, path, allowed in (("get", "/chat/completions", "POST"), ("post", "/models", "GET")):
+            with pytest.raises(openai.APIStatusError) as other:
+                getattr(client, method)(path, cast_to=object)
+            assert (other.value.status_code, other.value.response.headers["allow"]) == (405, allowed)
+            shaped(other.value, "invalid_request_error", "method_not_supported")
+        with pytest.raises(openai.BadRequestError) as invalid:
+            client.post("/chat/completions", body={"model": "dragoman"}, cast_to=object)
+        shaped(invalid.value, "invalid_request_error", "missing")
+        assert client.models.list().data
+
+
+def test_a_full_server_is_an_error_that_the_official_client_waits_for(keyed: tuple[Chain, dict[Scope, str]]) -> None:
+    chain, keys = keyed
+    endless, question = Endless(), user("How many cranes?")
+    busy = Chain(chain.backend, HashEncoder(), endless, ANYTHING)
+    with (
+        whole_server(busy, max_concurrent=1, max_waiting=1, max_wait_s=1) as address,
+        asking(address, keys[Scope.ASK]) as client,
+    ):
+        stream = client.chat.completions.create(model="dragoman", messages=question, stream=True)
+        next(iter(stream))
+        with pytest.raises(openai.InternalServerError) as full:
+            ask(client, question)
+        stream.close()
+    assert full.value.status_code == 503
+    shaped(full.value, "server_error", None)
+    assert full.value.response.headers["retry-after"] == "5"
+
+
+def test_a_fault_of_the_gate_itself_is_in_shape_and_says_nothing(keyed: tuple[Chain, dict[Scope, str]]) -> None:
+    chain, keys = keyed
+    (chain.backend.folder / "keys.json").write_text("broken")
+    with (
+        whole_server(chain) as address,
+        asking(address, keys[Scope.ASK]) as client,
+        pytest.raises(openai.InternalServerError) as broken,
+    ):
+        client.models.list()
+    shaped(broken.value, "server_error", None)
+    assert "keys.json" not in broken.value.message
+
+
+def test_refusals_elsewhere_keep_their_shape(keyed: tuple[Chain, dict[Scope, str]]) -> None:
+    chain, _ = keyed
+    with whole_server(chain) as address, httpx.Client(trust_env=False) as plain:
+        assert list(plain.post(address.replace("/v1", "/api/v1/ask"), json={"question": "?"}).json()) == ["detail"]
+        assert list(plain.get(f"{address}x").json()) == ["detail"]

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +20,13 @@ import uvicorn
 from fastapi import FastAPI
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from markdown_it import MarkdownIt
 
+from index.backends import open_writer
 from index.backends.base import EVERYTHING, Filter, StoredPassage
 from index.backends.embedded import EmbeddedBackend
-from index.build import IngestReport, ingest
+from index.build import ingest
 from index.encoders.base import Encoder
-from index.errors import IndexLocked, IndexMissing
+from index.errors import IndexMissing
 from index.search import ScoredPassage
 from rag.answer import Answer, AnswerSentence, Citation
 from rag.answerers.base import Answerer, Draft, Task, Turn, close_sentence, finish, say
@@ -36,6 +35,7 @@ from rag.errors import ModelFailed
 from rag.events import Event
 from rag.testing import HashEncoder
 from rag.verify import Verdict
+from tests.ui.hostile import HOSTILE, RENDERER, Tags
 from ui.chat.conversation import (
     Remembered,
     before_question,
@@ -49,16 +49,17 @@ from ui.chat.conversation import (
     turns,
 )
 from ui.chat.corpus import Corpus, Facts, examples, overview, without_isolates
-from ui.chat.feedback import feedback_on
 from ui.chat.handlers import feedback_options, opinion_of
 from ui.chat.markup import answer_id_of, answer_markdown, inert, panel_markdown, panel_section, plain_answer
 from ui.chat.page import mount
 from ui.chat.shell import rewritten
 from ui.chat.texts import choose_language, direction, language_name, languages, text, texts
-from ui.chat.uploads import add_files, ingest_into, rows_html
+from ui.chat.uploads import Row, add_files, rows_html
 from ui.server.app import make_app
-from ui.server.feedback import Feedback, FeedbackFile, Opinion
+from ui.server.documents import Documents
+from ui.server.feedback import Feedback, FeedbackFile, Opinion, feedback_on
 from ui.server.settings import ServerSettings
+from ui.server.sources import shown_source
 
 # Of gradio's own statistics.
 pytestmark = pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning")
@@ -66,69 +67,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning")
 EVIL = "https://evil.example"
 QUESTION = "¿Cuántos documentos revisaron los abogados?"
 TEXTS = Path(__file__).parent.parent.parent / "ui" / "chat" / "texts.toml"
-# Raw HTML passes and links are found: the most that a renderer would make of the text.
-RENDERER = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
-HOSTILE = [
-    "<script>alert(1)</script>",
-    "<img src=x onerror=alert(1)>",
-    "</article></mark><script>alert(1)</script>",
-    '"><svg onload=alert(1)>',
-    "' onmouseover='alert(1)",
-    "![pixel](https://evil.example/x.png)",
-    "![ref][1]\n\n[1]: https://evil.example/x.png",
-    "[click](https://evil.example/)",
-    "[1](javascript:alert(1))",
-    "[1]: https://evil.example/",
-    "<https://evil.example/>",
-    "https://evil.example/ www.evil.example mailto:a@b.example",
-    "<a href='https://evil.example/'>x</a>",
-    "<style>body{display:none}</style>",
-    "<!-- comment",
-    "<![CDATA[x]]>",
-    "<?php x ?>",
-    "# heading\n## other\n===\n---\n***",
-    "**bold** _em_ `code` ~~gone~~ | a | b |",
-    "```\ncode\n```",
-    "~~~\ncode\n~~~",
-    "> quote\n- item\n+ item\n* item\n1. one\n2) two",
-    "| a | b |\n|---|---|\n| 1 | 2 |",
-    "&lt;script&gt; &#60;img&#62; &amp; &copy;",
-    "\\<script\\> \\[1](x) \\",
-    "line\\\nbreak  \nspaces",
-    "$$\\href{javascript:alert(1)}{x}$$ \\(x\\) $x$",
-    "\x00 \u202e right to left \u200d",
-    "    indented code",
-    "\tindented code",
-]
-
-
-class Tags(HTMLParser):
-    """The tags of a page with their attributes, and its text."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(html)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-    def handle_comment(self, data: str) -> None:
-        self.tags.append(("comment", {}))
-
-    def handle_decl(self, decl: str) -> None:
-        self.tags.append(("declaration", {}))
-
-    def handle_pi(self, data: str) -> None:
-        self.tags.append(("instruction", {}))
-
-    def unknown_decl(self, data: str) -> None:
-        self.tags.append(("declaration", {}))
 
 
 def squeezed(text: str) -> str:
@@ -324,7 +262,7 @@ def test_hostile_text_of_a_document_is_shown_in_the_panel_and_does_nothing(place
     for tag, attributes in seen.tags:
         assert set(attributes) <= allowed.get(tag, set())
     if place != "url":
-        assert squeezed(hostile) in squeezed(seen.text)
+        assert squeezed(shown_source(hostile) if place == "source" else hostile) in squeezed(seen.text)
 
 
 @settings(deadline=None)
@@ -624,53 +562,52 @@ def test_an_opinion_is_read_in_every_language_of_the_page() -> None:
 # --- uploads ------------------------------------------------------------------------------------------------
 
 
-def test_every_file_has_its_own_result(tmp_path: Path) -> None:
-    folder = tmp_path / "index"
-    chain_of(tmp_path)
+def test_every_file_has_its_own_row_which_says_first_that_it_is_read(tmp_path: Path) -> None:
+    chain = chain_of(tmp_path)
     sent = tmp_path / "sent"
     sent.mkdir()
     (sent / "서울.md").write_text("Seoul has many bridges over its river.", "utf-8")
     (sent / "bad.exe").write_bytes(b"MZ")
     (sent / "big.txt").write_text("x" * 2_000, "utf-8")
     (sent / "empty.txt").write_text("", "utf-8")
-    names = ("서울.md", "bad.exe", "big.txt", "empty.txt", "서울.md")
-    states = list(add_files([sent / name for name in names], folder, 1_000, ingest_into(folder, HashEncoder(), 1_000)))
-    assert len(states) == 6
-    rows = states[-1].rows
-    assert [row.outcome for row in rows] == ["added", "failed", "failed", "failed", "unchanged"]
-    assert "not one of" in rows[1].reason
-    assert "over 1,000 bytes" in rows[2].reason
+    (sent / "half.jsonl").write_text('{"text": "Trams are yellow here."}\nno json\n', "utf-8")
+    names = ("서울.md", "bad.exe", "big.txt", "empty.txt", "half.jsonl", "서울.md")
+    states = list(add_files([sent / name for name in names], Documents(chain.backend, HashEncoder(), 1_000)))
+    assert [[row.outcome for row in state] for state in states[:2]] == [["reading"], ["added", "reading"]]
+    assert len(states) == 7
+    rows = states[-1]
+    assert [row.name for row in rows] == list(names)
+    assert [row.outcome for row in rows] == ["added", "failed", "failed", "failed", "partial", "unchanged"]
+    assert "expected: one of .docx" in rows[1].reason
+    assert "2,000 bytes; expected: at most 1,000" in rows[2].reason
     assert "an empty file" in rows[3].reason
-    assert EmbeddedBackend(folder).stats().n_documents == 2
+    assert "line 2 is not JSON" in rows[4].reason
+    assert EmbeddedBackend(tmp_path / "index").stats().n_documents == 3
 
 
-def test_an_upload_while_another_writes_is_told(tmp_path: Path) -> None:
-    def locked(path: Path) -> IngestReport:
-        raise IndexLocked("another process writes here")
-
-    (tmp_path / "a.txt").write_text("x", "utf-8")
-    *_, last = add_files([tmp_path / "a.txt"], tmp_path, 1_000, locked)
-    assert [(row.outcome, "another process" in row.reason) for row in last.rows] == [("failed", True)]
-
-
-def test_the_name_of_an_upload_cannot_leave_its_folder(tmp_path: Path) -> None:
-    kept_at: list[Path] = []
-
-    def look(path: Path) -> IngestReport:
-        kept_at.append(path)
-        return IngestReport(added=1)
-
-    for name in ("..%2f..\\x.txt", "...txt", "<b>.txt"):
-        (tmp_path / name).write_text(name, "utf-8")
-        list(add_files([tmp_path / name], tmp_path / "index", 1_000, look))
-    assert all(path.parent.parent == tmp_path / "index" / "uploads" for path in kept_at)
-    assert [path.name for path in kept_at] == ["_2f.._x.txt", "txt", "_b_.txt"]
+def test_an_upload_while_another_writes_is_told_of_every_file(tmp_path: Path) -> None:
+    chain = chain_of(tmp_path)
+    with open_writer(tmp_path / "index", HashEncoder()):
+        *_, rows = add_files([tmp_path / "0.txt"] * 2, Documents(chain.backend, HashEncoder(), 1_000))
+    assert [(row.outcome, "is writing" in row.reason) for row in rows] == [("failed", True)] * 2
+    assert not any(path.is_file() for path in (tmp_path / "index" / "uploads").rglob("*"))
 
 
-def test_the_name_of_an_upload_is_escaped(tmp_path: Path) -> None:
-    (tmp_path / "<img src=x>.txt").write_text("x", "utf-8")
-    *_, last = add_files([tmp_path / "<img src=x>.txt"], tmp_path, 1_000, lambda path: IngestReport(added=1))
-    assert "&lt;img src=x&gt;.txt</span>: added" in rows_html(last, "en")
+def test_more_files_than_are_taken_at_a_time_are_told(tmp_path: Path) -> None:
+    chain = chain_of(tmp_path)
+    (tmp_path / "x.exe").write_bytes(b"MZ")
+    *_, rows = add_files([tmp_path / "x.exe"] * 102, Documents(chain.backend, HashEncoder(), 1_000))
+    assert [row.reason for row in rows].count("more than 100 files at a time") == 2
+
+
+def test_the_name_of_an_upload_is_escaped() -> None:
+    html = rows_html(
+        [Row("<img src=x>.txt", "added"), Row("b.md", "failed", "<b>no</b>"), Row("c.md", "reading")], 4, "en"
+    )
+    assert html.startswith("<p><b>2 / 4</b></p>")
+    assert "&lt;img src=x&gt;.txt</span>: added" in html
+    assert "not added (&lt;b&gt;no&lt;/b&gt;)" in html
+    assert rows_html([], 0, "en") == ""
 
 
 # --- the page's words ---------------------------------------------------------------------------------------
@@ -844,8 +781,9 @@ def test_pages_of_other_origins_get_no_leave(called: Called) -> None:
 def test_no_event_is_public_and_none_can_be_called_by_name(called: Called) -> None:
     assert {event["api_visibility"] for event in called.events.values()} == {"private"}
     assert called.client.get("/gradio_api/info").json() == {"named_endpoints": {}, "unnamed_endpoints": {}}
-    for path in ("call/ask", "call/like", "api/ask", "proxy=https://evil.example/", "upload"):
+    for path in ("call/ask", "call/like", "api/ask", "proxy=https://evil.example/"):
         assert called.client.post(f"/gradio_api/{path}", json={"data": []}).status_code == 404
+    assert called.client.post("/gradio_api/upload").status_code == 401
 
 
 def test_the_page_has_a_policy_with_a_nonce_for_its_own_scripts_alone(called: Called) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.server
 import json
+import os
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +22,7 @@ from rag.chain import Chain, ChainSettings
 from rag.verify import Verdict
 from tests.ui.test_page import Saying, chain_of, page_app, serving
 from ui.chat.texts import text
+from ui.server.keys import KeyFile, Scope
 from ui.server.settings import ServerSettings
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install playwright")
@@ -271,8 +274,12 @@ def test_articles_are_added_where_that_is_allowed(browser: Any, tmp_path: Path) 
     chain = chain_of(tmp_path)
     new = tmp_path / "new.md"
     new.write_text("# Trams\n\nThe city has ninety trams, all of them yellow.", "utf-8")
-    limits = ServerSettings(max_body_bytes=2**23)
-    with serving(page_app(chain, limits, allow_upload=True)) as address, opened(browser, address) as seen:
+    key = KeyFile(chain.backend.folder).add("loader", [Scope.INGEST])
+    with (
+        serving(page_app(chain, ServerSettings(allow_upload=True))) as address,
+        # As a browser does it once it was told the key, which it asks for at the first file.
+        opened(browser, address, http_credentials={"username": "me", "password": key}) as seen,
+    ):
         page = seen.page
         page.get_by_text(text("add", "en"), exact=True).click()
         page.set_input_files("input[type=file]", str(new))
@@ -298,6 +305,135 @@ def test_the_corpus_is_shown_with_bars(browser: Any, address: str) -> None:
         assert len(widths) >= 20
         assert min(widths) > 0
         seen.fine()
+
+
+# --- without a mouse, and without eyes ------------------------------------------------------------------------
+
+
+def test_enter_sends_a_question_but_not_one_that_is_being_composed(browser: Any, tmp_path: Path) -> None:
+    answerer = Saying("Seven cranes.")
+    with serving(page_app(chain_of(tmp_path, answerer))) as address, opened(browser, address, "?lang=ko") as seen:
+        page = seen.page
+        page.focus("#question textarea")
+        keys = page.context.new_cdp_session(page)
+        enter = {"key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13}
+        keys.send("Input.imeSetComposition", {"text": "크레인", "selectionStart": 3, "selectionEnd": 3})
+        keys.send("Input.dispatchKeyEvent", {"type": "keyDown", "text": "\r", **enter})
+        keys.send("Input.dispatchKeyEvent", {"type": "keyUp", **enter})
+        time.sleep(1)
+        assert (answerer.tasks, page.locator("#chat .user-row").count()) == ([], 0)
+        keys.send("Input.insertText", {"text": "크레인은?"})
+        page.keyboard.press("Shift+Enter")
+        page.keyboard.type("x")
+        time.sleep(0.5)
+        assert answerer.tasks == []
+        page.keyboard.press("Enter")
+        page.wait_for_selector(CITED, timeout=10_000)
+        assert [task.question.split() for task in answerer.tasks] == [["크레인은?", "x"]]
+        seen.fine()
+
+
+def test_esc_goes_back_from_a_passage_to_the_marker_that_led_there(browser: Any, address: str) -> None:
+    with opened(browser, address, viewport=PHONE) as seen:
+        page = seen.page
+        seen.ask(QUESTION)
+        page.focus(CITED)
+        page.keyboard.press("Enter")
+        assert page.evaluate("document.activeElement.className") == "card here"
+        page.keyboard.press("Escape")
+        assert page.evaluate("document.activeElement.getAttribute('href')") == page.get_attribute(CITED, "href")
+        assert page.locator(".card.here").count() == 0
+        seen.fine()
+
+
+STOP = """(one => [one.tagName, one.getAttribute("aria-label") || one.labels?.[0]?.innerText || one.innerText || "",
+    getComputedStyle(one).outlineStyle])(document.activeElement)"""
+
+
+def test_everything_is_reached_by_the_tab_key_and_has_a_name_and_a_ring(browser: Any, uploading: str) -> None:
+    with opened(browser, uploading, "?lang=ko") as seen:
+        page = seen.page
+        seen.ask(QUESTION)
+        for title in ("filters", "history", "overview", "add"):
+            box = page.locator("button.label-wrap", has_text=text(title, "ko"))
+            assert box.get_attribute("aria-expanded") == "false"
+            box.press("Enter")
+            until(lambda box=box: box.get_attribute("aria-expanded") == "true")
+        page.mouse.click(2, 2)
+        stops = []
+        for _ in range(60):
+            page.keyboard.press("Tab")
+            stops.append(page.evaluate(STOP))
+            if stops[-1][0] == "BODY":
+                break
+        names = [name.strip().split("\n")[0] for _, name, _ in stops]
+        assert [stop for stop, name in zip(stops, names, strict=True) if not name] == []
+        named = (
+            "send",
+            "copy",
+            "opinions",
+            "placeholder",
+            "filters",
+            "languages",
+            "since",
+            "history",
+            "new",
+            "delete_all",
+        )
+        assert {text(name, "ko") for name in (*named, "overview", "add")} <= set(names)
+        assert {"English", "한국어", "[1]"} <= set(names)
+        assert any(tag == "SUMMARY" for tag, _, _ in stops)
+        # A text field shows by its frame that it has the focus, and its caret.
+        assert [name for tag, name, ring in stops if ring == "none" and tag not in ("INPUT", "TEXTAREA", "BODY")] == []
+        seen.fine()
+
+
+@pytest.fixture(scope="module")
+def uploading(sample_index: Path, encoder: Encoder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a page where articles can be added, to an index of its own."""
+    folder = tmp_path_factory.mktemp("uploading") / "index"
+    shutil.copytree(sample_index, folder)
+    chain = Chain(EmbeddedBackend(folder), encoder, settings=ChainSettings(min_relevance=0.0))
+    with serving(page_app(chain, ServerSettings(allow_upload=True, per_minute=100_000))) as at:
+        yield at
+
+
+VIOLATIONS = """async () => (await axe.run(document)).violations
+    .filter(one => ["serious", "critical"].includes(one.impact))
+    .map(one => [one.id, one.nodes.map(node => node.html.slice(0, 200))])"""
+
+
+@pytest.mark.parametrize("size", ["phone", "desktop"])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("lang", ["en", "ar", "ko"])
+def test_axe_finds_nothing_serious(
+    browser: Any, uploading: str, tmp_path: Path, lang: str, theme: str, size: str
+) -> None:
+    script = Path(os.environ.get("DRAGOMAN_AXE", "/nonexistent"))
+    if not script.is_file():
+        pytest.skip("DRAGOMAN_AXE does not name axe.min.js: npm pack axe-core")
+    options = {"viewport": PHONE} if size == "phone" else {}
+    with opened(browser, uploading, f"?lang={lang}", color_scheme=theme, **options) as seen:
+        page = seen.page
+        page.wait_for_selector("#chat .example", timeout=10_000)
+        page.evaluate(script.read_text("utf-8"))
+
+        def assert_sound(state: str) -> None:
+            assert (state, page.evaluate(VIOLATIONS)) == (state, [])
+
+        assert_sound("empty")
+        seen.ask(QUESTION)
+        page.evaluate("document.querySelectorAll('#panel details').forEach(one => one.open = true)")
+        page.click(CITED)
+        assert_sound("answered, with its passages open")
+        for name in ("filters", "history", "overview", "add"):
+            page.locator("button.label-wrap", has_text=text(name, lang)).click()
+            page.wait_for_timeout(400)
+            assert_sound(f"{name} open")
+        (tmp_path / "a.md").write_text("# Trams", "utf-8")
+        page.set_input_files("input[type=file]", str(tmp_path / "a.md"))
+        page.wait_for_timeout(1_000)
+        assert_sound("a file refused, for want of a key")
 
 
 # --- hostile text -------------------------------------------------------------------------------------------

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 import subprocess
 import threading
 import time
@@ -19,6 +18,7 @@ import uvicorn
 from index.backends.embedded import EmbeddedBackend
 from index.encoders.base import Encoder
 from rag.chain import Chain, ChainSettings
+from tests.ui.running import free_port
 from ui.server import make_app
 from ui.server.settings import ServerSettings
 
@@ -26,12 +26,6 @@ DOCS = Path(__file__).parent.parent.parent / "docs" / "deploying.md"
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(NGINX is None, reason="nginx is not installed")]
 QUESTION = "When did the Webb telescope leave Earth?"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 import stat
 import threading
 import time
@@ -21,15 +22,19 @@ from starlette.testclient import TestClient
 from index.backends.embedded import EmbeddedBackend
 from index.build import ingest
 from rag.answerers.base import Task
+from rag.answerers.extractive import ExtractiveAnswerer
 from rag.chain import Chain, ChainSettings
 from rag.events import Delta, Event
 from rag.testing import HashEncoder
+from tests.ui.browser import served
 from tests.ui.running import Ran
 from ui.commands import keys as commands
 from ui.server import make_app, run
+from ui.server.addresses import Addresses, group_of
 from ui.server.keys import KeyFile, Scope
-from ui.server.limits import Addresses, Busy, Places, Rate, group_of, rule_for
-from ui.server.settings import ServerSettings
+from ui.server.limits import Busy, Gone, Places, Rate
+from ui.server.rules import rule_for
+from ui.server.settings import ServerSettings, Site
 
 QUESTION = "How many cranes has the harbour?"
 ASK = {"question": QUESTION}
@@ -381,7 +386,7 @@ def test_all_addresses_of_an_ipv6_network_are_one_client() -> None:
 
 def test_places_are_given_in_turn_and_a_full_queue_is_said() -> None:
     async def go() -> list[str]:
-        places, order = Places(1, 2), []
+        places, order = Places(1, 2, 30), []
         leave = asyncio.Event()
 
         async def one(name: str) -> None:
@@ -410,7 +415,7 @@ def test_places_are_given_in_turn_and_a_full_queue_is_said() -> None:
 
 def test_who_waits_too_long_is_told_and_a_place_given_in_that_moment_is_not_lost() -> None:
     async def go() -> None:
-        places = Places(1, 5, max_wait_s=0.01)
+        places = Places(1, 5, 0.01)
         async with places.place():
             with pytest.raises(Busy):
                 await places._enter()
@@ -422,6 +427,31 @@ def test_who_waits_too_long_is_told_and_a_place_given_in_that_moment_is_not_lost
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
+        await asyncio.wait_for(places._enter(), 1)
+
+    asyncio.run(go())
+
+
+def test_who_leaves_while_waiting_gives_up_the_turn_at_once() -> None:
+    async def go() -> None:
+        places, loop = Places(1, 1, 30), asyncio.get_running_loop()
+        await places._enter()
+        leaving: asyncio.Future[None] = loop.create_future()
+        waiting = asyncio.create_task(places._enter(leaving))
+        await asyncio.sleep(0)
+        with pytest.raises(Busy):
+            await places._enter()
+        leaving.set_result(None)
+        with pytest.raises(Gone):
+            await asyncio.wait_for(waiting, 1)
+        # The queue has room again, and who left and was given a place in the same moment keeps none.
+        gone: asyncio.Future[None] = loop.create_future()
+        both = asyncio.create_task(places._enter(gone))
+        await asyncio.sleep(0)
+        places._leave()
+        gone.set_result(None)
+        with pytest.raises(Gone):
+            await both
         await asyncio.wait_for(places._enter(), 1)
 
     asyncio.run(go())
@@ -465,6 +495,59 @@ def test_more_questions_than_places_wait_and_more_than_may_wait_get_503(
     assert len(statuses) == 2
     assert held.n == 2
     assert client.post("/api/v1/search", json=ASK).status_code == 200
+
+
+def test_a_client_that_leaves_the_queue_makes_room_for_the_next(folder: Path) -> None:
+    held, backend = Held(), EmbeddedBackend(folder)
+    chain = Chain(backend, HashEncoder(), held, ChainSettings(min_relevance=0.0))
+    app = make_app(chain, ServerSettings(max_concurrent=1, max_waiting=1), with_page=False, host="127.0.0.1")
+    with served(app) as address, httpx.Client(base_url=address, trust_env=False, timeout=10) as client:
+        statuses: list[int] = []
+
+        def ask() -> None:
+            statuses.append(client.post("/api/v1/ask", json=ASK).status_code)
+
+        first, third = threading.Thread(target=ask), threading.Thread(target=ask)
+        first.start()
+        while not held.n:
+            time.sleep(0.01)
+        with pytest.raises(httpx.ReadTimeout):  # the second, who waits for a moment and leaves
+            client.post("/api/v1/ask", json=ASK, timeout=0.3)
+        time.sleep(0.1)
+        third.start()
+        time.sleep(0.3)
+        assert statuses == []  # it waits, and was not told to come again
+        assert client.post("/api/v1/ask", json=ASK).status_code == 503
+        held.go_on.set()
+        first.join(10)
+        third.join(10)
+    backend.close()
+    assert len(statuses) == 2
+    assert 503 not in statuses
+    assert held.n == 2  # nobody answered the one who left
+
+
+def test_two_hundred_who_ask_at_once_are_answered_by_default(make_client: Callable[..., TestClient]) -> None:
+    settings = ServerSettings()
+    n_users, answers_a_second = 200, 20  # two cores, 10,000 passages
+    assert settings.max_concurrent + settings.max_waiting >= n_users
+    assert n_users / answers_a_second < settings.max_wait_s / 2
+    assert settings.max_wait_s < 60  # nginx gives up then
+
+    class Slow:
+        def answer(self, task: Task) -> Iterator[Event]:
+            time.sleep(0.01)
+            yield from ExtractiveAnswerer().answer(task)
+
+    app = make_client("127.0.0.1", answerer=Slow(), per_minute=100_000).app
+
+    async def ask_all() -> list[int]:
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", timeout=60) as client:
+            got = await asyncio.gather(*(client.post("/api/v1/ask", json=ASK) for _ in range(n_users)))
+        return [one.status_code for one in got]
+
+    assert asyncio.run(ask_all()) == [200] * n_users
 
 
 def test_who_sends_slowly_holds_no_place(make_client: Callable[..., TestClient]) -> None:
@@ -703,6 +786,55 @@ def test_a_key_is_never_in_the_log(
     token = KeyFile(folder).add("web", list(Scope))
     make_client("0.0.0.0").post("/api/v1/ask", json=ASK, headers=bearer(token))
     assert token not in caplog.text
+
+
+# --- settings ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("www.example.org", "https://www.example.org"),
+        ("https://www.example.org/news", "https://www.example.org"),
+        ("http://a.example:8080/?x=1", "http://a.example:8080"),
+        ("https://a b.example", "https://www.example.org"),
+        ("*", "https://www.example.org"),
+        ("", "https://www.example.org"),
+        ("null", "https://null"),
+        ("ftp://a.example", "https://a.example"),
+        ("https://a.example:99999", "https://www.example.org"),
+        ("https://me@a.example", "https://www.example.org"),
+        ("https://a.example; script-src *", "https://www.example.org"),
+        ("https://a.example 'unsafe-inline'", "https://www.example.org"),
+    ],
+)
+def test_an_origin_that_cannot_be_read_is_refused_with_what_mends_it(written: str, meant: str) -> None:
+    told = re.escape(f"has {written!r}; expected: scheme and host") + ".*" + re.escape(f"to mend: write it as {meant}")
+    with pytest.raises(ValueError, match=f"^cors_origins {told}$"):
+        ServerSettings(cors_origins=("https://fine.example", written))
+    with pytest.raises(ValueError, match=rf"^\[sites.news\]: origins {told}$"):
+        Site(key="news", origins=(written,))
+
+
+def test_pages_of_a_pattern_may_frame_and_none_may_call() -> None:
+    assert Site(key="k", origins=("https://*.a.example:*",)).origins == ("https://*.a.example:*",)
+    for pattern in ("https://*.a.example", "https://a.example:*"):
+        with pytest.raises(ValueError, match=r"cors_origins has .*; expected: one origin, without \*.*; to mend: name"):
+            ServerSettings(cors_origins=(pattern,))
+
+
+def test_an_origin_is_kept_as_browsers_tell_it(make_client: Callable[..., TestClient]) -> None:
+    client = make_client("127.0.0.1", cors_origins=("HTTPS://Bücher.Example:443/",))
+    origin = {"Origin": "https://xn--bcher-kva.example"}
+    assert client.get("/healthz", headers=origin).headers["access-control-allow-origin"] == origin["Origin"]
+
+
+@pytest.mark.parametrize("name", ["max_waiting", "max_wait_s", "max_concurrent", "per_minute", "max_body_bytes"])
+def test_a_limit_is_positive(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} is 0; expected: 1 or more"):
+        ServerSettings(**{name: 0})
+    with pytest.raises(ValueError, match=r"\[sites.k\]: per_minute is 0; expected: 1 or more"):
+        Site(key="k", origins=(), per_minute=0)
 
 
 # --- what the schema says, and what comes ----------------------------------------------------------------------

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from threading import Lock
 
-from index.backends.embedded import EmbeddedBackend
+from index.backends.base import Backend
 from ui.chat.markup import flat
 from ui.chat.texts import language_name, text
 
@@ -31,7 +31,7 @@ class Facts:
 class Corpus:
     """The facts of an index, read again when they are old."""
 
-    def __init__(self, backend: EmbeddedBackend) -> None:
+    def __init__(self, backend: Backend) -> None:
         self._backend, self._lock = backend, Lock()
         self._facts, self._read_at = Facts(), float("-inf")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.utils import get_upload_folder
 
 from index.errors import IndexProblem
 from rag.chain import Chain
@@ -26,11 +27,11 @@ from ui.chat.conversation import (
     turns,
 )
 from ui.chat.corpus import Corpus, Facts, examples, overview, without_isolates
-from ui.chat.feedback import Store, feedback_on
 from ui.chat.markup import answer_id_of, inert, panel_markdown, plain_answer
 from ui.chat.texts import choose_language, language_name, text, texts
-from ui.chat.uploads import Ingest, add_files, rows_html
-from ui.server.feedback import FeedbackFull, Opinion
+from ui.chat.uploads import add_files, rows_html
+from ui.server.documents import Documents
+from ui.server.feedback import FeedbackFull, Opinion, Store, feedback_on
 
 _log = logging.getLogger(__name__)
 _OPTIONS = {"wrong_citation": Opinion.WRONG_CITATION, "not_in_articles": Opinion.NOT_IN_ARTICLES}
@@ -65,8 +66,7 @@ class Handlers:
 
     chain: Chain
     store: Store
-    ingest_one: Ingest | None = None  # None: nothing may be added
-    max_upload_bytes: int = 0
+    documents: Documents | None = None  # None: nothing may be added
     remembered: Remembered = field(default_factory=Remembered)
     corpus: Corpus = field(init=False)
 
@@ -220,16 +220,18 @@ class Handlers:
             gr.Info(text("thanks", lang))
 
     def upload(self, files: Sequence[str] | None, request: gr.Request) -> Iterator[Outputs]:
-        """(what became of each file, overview) as they are added."""
-        if self.ingest_one is None:
+        """(what became of each file, overview, file field) as they are added; then the field takes others."""
+        if self.documents is None:
             return
         lang = language_of(request)
         paths = [Path(file) for file in files or []]
-        folder = self.chain.backend.folder
-        for progress in add_files(paths, folder, self.max_upload_bytes, self.ingest_one):
-            yield rows_html(progress, lang), gr.skip()
+        try:
+            for rows in add_files(paths, self.documents):
+                yield rows_html(rows, len(paths), lang), gr.skip(), gr.skip()
+        finally:
+            _forget(paths)
         self.corpus.forget()
-        yield gr.skip(), self._overview(self._facts(), lang)
+        yield gr.skip(), self._overview(self._facts(), lang), gr.File(value=None)
 
     def _facts(self) -> Facts:
         try:
@@ -246,6 +248,13 @@ def _aligned(sections: Sequence[str], messages: Sequence[Message]) -> list[str]:
     """One section an answer: those of answers that are no longer there go."""
     n_answers = sum(message["role"] == "assistant" for message in messages)
     return [*sections[:n_answers], *[""] * (n_answers - len(sections))]
+
+
+def _forget(paths: Sequence[Path]) -> None:
+    """Remove gradio's copies: the index has its own."""
+    for path in paths:
+        if path.is_relative_to(get_upload_folder()):
+            path.unlink(missing_ok=True)
 
 
 def _index(index: Any) -> int | None:

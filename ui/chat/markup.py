@@ -13,6 +13,7 @@ from rag.citations import without_markers
 from rag.phrases import phrase, phrase_language
 from rag.verify import Verdict
 from ui.chat.texts import text
+from ui.server.sources import shown_source
 
 SIGNS = {Verdict.SUPPORTED: "✓", Verdict.PARTLY: "◐", Verdict.UNSUPPORTED: "✗", Verdict.NO_SOURCE: "○"}
 _CONTEXT_CHARS = 300  # of a passage around its cited sentence
@@ -119,7 +120,7 @@ def _card(citation: Citation, answer: Answer, answer_id: str, lang: str) -> str:
     said = "".join(_said(sentence, lang) for sentence in answer.sentences if citation.n in sentence.citations)
     return (
         f'<article id="src-{answer_id}-{citation.n}" class="card">'
-        f"<b>[{citation.n}] {_title(citation.title or _place(citation.source), citation.url)}</b><br>"
+        f"<b>[{citation.n}] {_title(citation.title or shown_source(citation.source), citation.url)}</b><br>"
         f"<small>{_about(citation.language, citation.date, citation.source)}</small>"
         f'<p class="quote" lang="{flat(citation.language)}" dir="auto">'
         f"{flat(before)}<mark>{flat(citation.quote)}</mark>{flat(after)}</p>{said}</article>"
@@ -150,19 +151,14 @@ def _found(item: ScoredPassage) -> str:
     passage = item.passage
     cut = passage.text[:_EXCERPT_CHARS] + ("…" if len(passage.text) > _EXCERPT_CHARS else "")
     return (
-        f'<div class="card"><b>{_title(passage.title or _place(passage.source), passage.url)}</b><br>'
+        f'<div class="card"><b>{_title(passage.title or shown_source(passage.source), passage.url)}</b><br>'
         f"<small>{_about(passage.language, passage.date, passage.source)}</small>"
         f'<p class="quote" lang="{flat(passage.language)}" dir="auto">{flat(cut)}</p></div>'
     )
 
 
 def _about(language: str, date: str, source: str) -> str:
-    return " · ".join(flat(part) for part in (language, date, _place(source)) if part)
-
-
-def _place(source: str) -> str:
-    """A source as a visitor may see it: not where the server keeps its files."""
-    return source.rsplit("/", 1)[-1] if source.startswith("/") or "/uploads/" in source else source
+    return " · ".join(flat(part) for part in (language, date, shown_source(source)) if part)
 
 
 def _title(title: str, url: str) -> str:

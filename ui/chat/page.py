@@ -18,12 +18,11 @@ from starlette.staticfiles import StaticFiles
 from index.read import SUFFIXES
 from index.search import MAX_QUESTION_CHARS
 from rag.chain import Chain
-from ui.chat.feedback import Store
 from ui.chat.handlers import Handlers, feedback_options
 from ui.chat.shell import Shell
 from ui.chat.texts import BROWSER_TAGS, languages, texts
-from ui.chat.uploads import ingest_into
-from ui.server.feedback import FeedbackFile
+from ui.server.documents import Documents
+from ui.server.feedback import FeedbackFile, Store
 from ui.server.settings import ServerSettings
 
 _HISTORY = "dragoman_conversations_1"  # of the browser's storage; another name forgets all conversations
@@ -32,29 +31,19 @@ _HISTORY_KEY = "dragoman-conversations"
 
 
 def mount(
-    app: FastAPI,
-    chain: Chain,
-    settings: ServerSettings | None = None,
-    *,
-    on_feedback: Store | None = None,
-    allow_upload: bool = False,
+    app: FastAPI, chain: Chain, settings: ServerSettings | None = None, *, on_feedback: Store | None = None
 ) -> FastAPI:
     """Mount the page at `/` of `app`, behind all that is there already.
 
     Args:
         app: It has a CORSMiddleware of its own: else gradio reflects any origin.
         chain: Answers the questions.
-        settings: The server's limits.
+        settings: The server's limits; with `allow_upload` articles can be added, by who has the scope.
         on_feedback: Stores a reader's opinion; by default a file in the index folder does.
-        allow_upload: Whether every visitor of the page may add articles.
     """
     settings = settings or ServerSettings()
-    handlers = Handlers(
-        chain,
-        on_feedback or FeedbackFile(chain.backend.folder).add,
-        ingest_into(chain.backend.folder, chain.encoder, settings.max_upload_bytes) if allow_upload else None,
-        settings.max_upload_bytes,
-    )
+    documents = Documents(chain.backend, chain.encoder, settings.max_upload_bytes) if settings.allow_upload else None
+    handlers = Handlers(chain, on_feedback or FeedbackFile(chain.backend.folder).add, documents)
     page = build(handlers, settings)
     app.mount("/page", StaticFiles(directory=str(files("ui").joinpath("chat", "static"))), name="page")
     mounted: FastAPI = gr.mount_gradio_app(
@@ -69,13 +58,14 @@ def mount(
         run_history=False,
         footer_links=[],
         ssr_mode=False,
-        max_file_size=settings.max_upload_bytes if allow_upload else "1kb",
+        max_file_size=settings.max_upload_bytes if documents else "1kb",
     )
     # gradio checks the file paths that a client names only in an app that counts as launched.
     page.has_launched = True
     for route in mounted.routes:
         if isinstance(route, Mount) and getattr(route.app, "blocks", None) is page:
-            route.app = Shell(route.app, with_upload=allow_upload)
+            max_upload = settings.max_upload_bytes + settings.max_body_bytes
+            route.app = Shell(route.app, max_upload_bytes=max_upload if documents else 0)
     return mounted
 
 
@@ -103,7 +93,7 @@ class _Parts:
 def build(handlers: Handlers, settings: ServerSettings) -> Any:
     """The page as gradio blocks."""
     with gr.Blocks(title="Dragoman", analytics_enabled=False, delete_cache=(3600, 86400), fill_width=True) as page:
-        parts = _layout(can_upload=handlers.ingest_one is not None)
+        parts = _layout(can_upload=handlers.documents is not None)
         _wire(page, parts, handlers, settings.max_concurrent)
     page.queue(max_size=settings.max_waiting)
     return page
@@ -124,7 +114,7 @@ def _layout(*, can_upload: bool) -> _Parts:
                 chosen = gr.Dropdown([], multiselect=True, allow_custom_value=True, label=_word("languages"))
                 with gr.Row():
                     since, until = (
-                        gr.Textbox(label=_word(name), placeholder=_word("date_hint"), max_length=10, min_width=140)
+                        gr.Textbox(label=_word(name), placeholder=_word("date_hint"), max_length=10, min_width=180)
                         for name in ("since", "until")
                     )
         with gr.Column(scale=2, min_width=320):
@@ -173,7 +163,9 @@ def _chat() -> tuple[Any, Any]:
 
 def _upload() -> tuple[Any, Any]:
     with gr.Accordion(_word("add"), open=False):
-        files_ = gr.File(label=_word("add_files"), file_count="multiple", file_types=sorted(SUFFIXES), height=140)
+        files_ = gr.File(
+            label=_word("add_files"), file_count="multiple", file_types=sorted(SUFFIXES), height=170, elem_id="files"
+        )
         return files_, _markdown(elem_id="uploaded")
 
 
@@ -232,7 +224,7 @@ def _wire(page: Any, parts: _Parts, handlers: Handlers, max_concurrent: int) -> 
         parts.files.upload(
             handlers.upload,
             [parts.files],
-            [parts.uploaded, parts.overview],
+            [parts.uploaded, parts.overview, parts.files],
             api_visibility="private",
             concurrency_limit=1,
             show_progress="minimal",

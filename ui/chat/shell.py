@@ -8,10 +8,11 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import regex
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ui.chat.texts import BROWSER_TAGS, choose_language, direction
+from ui.chat.texts import BROWSER_TAGS, choose_language, direction, text
 
 # gradio runs under it as long as no gr.HTML, no gr.BarPlot and no js= of an event is used: those need eval.
 _POLICY = (
@@ -24,15 +25,18 @@ _HTML_TAG = regex.compile(r"<html\s[^>]*?lang=\"[^\"]*\"", regex.IGNORECASE)
 _META = regex.compile(r"<meta\s+(?:property|name)=\"(?:og|twitter):[^>]*>", regex.IGNORECASE)
 _SHUT = ("/gradio_api/proxy=", "/gradio_api/call/", "/gradio_api/api/", "/monitoring")
 _UPLOAD = "/gradio_api/upload"
+_BUTTONS = ("send", "stop", "copy", "opinions")  # which gradio gives no name, or an English one
 
 
 class Shell:
-    """Gradio's application as Dragoman serves it."""
+    """Gradio's application as Dragoman serves it; with `max_upload_bytes` it takes files, of a request together."""
 
-    def __init__(self, app: Any, *, with_upload: bool) -> None:
+    def __init__(self, app: Any, *, max_upload_bytes: int = 0) -> None:
         self._app: ASGIApp = app
         self.blocks, self.router, self.routes = app.blocks, app.router, app.routes
-        self._shut = _SHUT if with_upload else (*_SHUT, _UPLOAD)
+        self._shut = _SHUT if max_upload_bytes else (*_SHUT, _UPLOAD)
+        # It takes the place of the application's own limit, which is one of questions.
+        self._taking_files = RequestBodyLimitMiddleware(app, max_body_size=max_upload_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -43,6 +47,8 @@ class Shell:
             await PlainTextResponse("not found", 404)(scope, receive, send)
         elif path == "/" and scope["method"] == "GET":
             await self._page(scope, receive, send)
+        elif path == _UPLOAD:
+            await self._taking_files(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
@@ -85,8 +91,9 @@ def rewritten(html: str, nonce: str, lang: str) -> str:
     html = _INLINE.sub(f'<script nonce="{nonce}"', html)
     tag = escape(BROWSER_TAGS.get(lang, lang))
     html = _HTML_TAG.sub(f'<html data-ui="{tag}" lang="{escape(lang)}" dir="{direction(lang)}"', html, count=1)
+    words = " ".join(f'data-{name}="{escape(text(name, lang))}"' for name in _BUTTONS)
     ours = (
-        '<script src="page/before.js"></script><script src="page/page.js" defer></script>'
+        f'<script src="page/before.js"></script><script src="page/page.js" defer {words}></script>'
         '<link rel="stylesheet" href="page/page.css">'
     )
     # Behind <base>, before every script of gradio's.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from index.backends import as_place, shown_place
 from ui.config import Config, load_config
 from ui.opening import encoder_for
 from ui.options import EncoderOption, IndexOption, JsonOption
@@ -38,6 +39,23 @@ def index(
     max_file_mb: Annotated[
         int | None, typer.Option("--max-file-mb", min=1, help="Largest file that is read; 64 by default.")
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=0,
+            max=256,
+            help="Processes that cut and encode; as many as there are cores by default, with 0 or 1 none but this one.",
+        ),
+    ] = None,
+    engine: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="ray: on all machines of a Ray cluster, into an index in a database."),
+    ] = None,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="The Ray cluster; one on this machine alone by default."),
+    ] = None,
     verbose: Annotated[
         bool,
         typer.Option("--verbose", "-v", help="Also tell what was removed as boilerplate, and how files were decoded."),
@@ -45,26 +63,48 @@ def index(
     as_json: JsonOption = False,
 ) -> None:
     """Add or update files, folders and URLs."""
-    from index.backends.embedded import EmbeddedBackend
+    from index.backends import open_backend
     from index.build import ingest
     from index.build import refresh as redo
+    from index.bulk import ingest_on_ray
     from index.settings import Limits
 
     if not paths and not refresh:
         raise typer.BadParameter("name at least one file, folder or URL", param_hint="PATH...")
+    if engine not in (None, "ray"):
+        raise typer.BadParameter(f"{engine} is not ray", param_hint="--engine")
     config = load_config(index=index, encoder=encoder, max_file_mb=max_file_mb)
     loaded = encoder_for(config)
     wanted = _wanted_settings(parts, passage_tokens)
     report = None
     with progress_bar() as on_progress:
         if refresh:
-            own = EmbeddedBackend(config.index).settings
-            report = redo(config.index, loaded, wanted or own, on_progress=on_progress)
+            own = open_backend(config.index).settings
+            report = redo(config.index, loaded, wanted or own, n_workers=workers, on_progress=on_progress)
         if paths:
             limits = Limits(max_file_bytes=config.max_file_mb * 2**20)
-            report = ingest(
-                config.index, paths, loaded, wanted, limits=limits, allow_url=allow_url, on_progress=on_progress
-            )
+            if engine:
+                report = ingest_on_ray(
+                    config.index,
+                    paths,
+                    loaded.name,
+                    wanted,
+                    limits=limits,
+                    address=ray_address,
+                    n_workers=workers,
+                    on_progress=on_progress,
+                )
+            else:
+                report = ingest(
+                    config.index,
+                    paths,
+                    loaded,
+                    wanted,
+                    limits=limits,
+                    allow_url=allow_url,
+                    n_workers=workers,
+                    on_progress=on_progress,
+                )
     assert report is not None
     _show_report(report, config, verbose, as_json)
     if report.failed and not (report.added + report.replaced + report.unchanged + report.deleted):
@@ -95,11 +135,11 @@ def remove(
     as_json: JsonOption = False,
 ) -> None:
     """Remove documents for good."""
-    from index.backends.embedded import EmbeddedBackend, Writer
+    from index.backends import open_backend, open_writer
 
     config = load_config(index=index)
-    chosen = _chosen(list(EmbeddedBackend(config.index).documents()), documents)
-    with Writer(config.index, encoder_for(config)) as writer:
+    chosen = _chosen(list(open_backend(config.index).documents()), documents)
+    with open_writer(config.index, encoder_for(config)) as writer:
         n = writer.delete(chosen)
         writer.write_vectors()
     out({"removed": n}, as_json, f"removed {n} {'document' if n == 1 else 'documents'}")
@@ -133,9 +173,9 @@ def list_documents(
     """Show the documents, or the sizes, of an index."""
     from dataclasses import asdict
 
-    from index.backends.embedded import EmbeddedBackend
+    from index.backends import open_backend
 
-    backend = EmbeddedBackend(load_config(index=index).index)
+    backend = open_backend(load_config(index=index).index)
     if stats:
         values = asdict(backend.stats())
         out(values, as_json, "\n".join(f"{name:15} {value}" for name, value in values.items()))
@@ -153,14 +193,41 @@ def list_documents(
     out(payload, as_json, "\n".join(lines) or "the index is empty")
 
 
+def move(
+    source: Annotated[str, typer.Argument(metavar="FROM", help="An index folder, or postgresql://...")],
+    destination: Annotated[str, typer.Argument(metavar="TO", help="Where the copy is to lie, likewise.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Copy an index to another place or kind, and compare the two."""
+    from dataclasses import asdict
+
+    from index.backends import open_backend
+    from index.encoders import load_encoder
+    from index.move import move as copy_index
+
+    origin, place = as_place(source), as_place(destination)
+    encoder = load_encoder(open_backend(origin).encoder_name)
+    with progress_bar() as on_progress:
+        report = copy_index(origin, place, encoder, on_progress)
+    contents = report.contents
+    removed = f", {report.n_removed} that the source no longer has removed" if report.n_removed else ""
+    out(
+        asdict(report),
+        as_json,
+        f"{shown_place(place)}: {report.n_copied} of {contents.n_documents} documents copied{removed}; it holds the"
+        f" same {contents.n_passages} passages and {contents.n_vectors} vectors (digest {contents.digest[:16]}), and"
+        f" answers {report.n_same} of {report.n_questions} questions with the same passages; {report.seconds:.1f} s",
+    )
+
+
 def doctor(
     index: IndexOption = None,
     repair: Annotated[bool, typer.Option("--repair", help="Mend what can be made anew from the store.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Examine an index; exit 1 if something is wrong (and not mended)."""
-    from index.backends.embedded import EmbeddedBackend, Writer, examine
-    from index.backends.embedded import repair as mend
+    from index.backends import examine, open_backend
+    from index.backends import repair as mend
     from index.build import refresh as redo
 
     config = load_config(index=index)
@@ -168,10 +235,8 @@ def doctor(
     done: list[str] = []
     if repair and findings and all(finding.repairable for finding in findings):
         encoder = encoder_for(config)
-        with Writer(config.index, encoder) as writer:
-            done = mend(writer)
-            settings: IndexSettings = writer.settings
-        redo(config.index, encoder, settings)
+        done = mend(config.index, encoder)
+        redo(config.index, encoder, open_backend(config.index).settings)
         findings = examine(config.index)
     payload = {
         "sound": not findings,
@@ -180,7 +245,7 @@ def doctor(
     }
     lines = [f"repaired: {what}" for what in done] + [f"problem: {f.what}" for f in findings]
     if not findings:
-        stats = EmbeddedBackend(config.index).stats()
+        stats = open_backend(config.index).stats()
         lines.append(
             f"sound: {stats.n_documents} documents, {stats.n_passages} passages, {stats.n_vectors} vectors"
             f" ({stats.vector_index}, recall@10 {stats.recall:.3f} of exact)"
@@ -205,7 +270,7 @@ def _show_report(report: IngestReport, config: Config, verbose: bool, as_json: b
             say(f"left out: {source}: {entry.rule}: {entry.text[:100]}")
     rate = report.n_passages / report.seconds if report.seconds else 0.0
     payload = {
-        "index": str(config.index),
+        "index": shown_place(config.index),
         "added": report.added,
         "replaced": report.replaced,
         "unchanged": report.unchanged,
@@ -215,7 +280,7 @@ def _show_report(report: IngestReport, config: Config, verbose: bool, as_json: b
         "seconds": round(report.seconds, 3),
     }
     text = (
-        f"{config.index}: {report.added} added, {report.replaced} replaced, {report.unchanged} unchanged, "
+        f"{shown_place(config.index)}: {report.added} added, {report.replaced} replaced, {report.unchanged} unchanged, "
         f"{report.deleted} deleted, {len(report.failed)} failed; "
         f"{report.n_passages} passages in {report.seconds:.1f} s ({rate:,.0f}/s)"
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from index.backends import shown_place
 from ui.config import Config, load_config
 from ui.opening import open_chain, opened_for
 from ui.options import (
@@ -98,7 +99,7 @@ def run(
         index=index, encoder=encoder, model=model, judge=judge, reranker=reranker, aliases=aliases, k=k
     )
     items = read_gold(gold)
-    runs = config.index / RUNS
+    runs = config.folder / RUNS
     held_against = [named_run(runs, name) for name in (compare, fail_if_worse) if name]
     for path in held_against:
         _read(path)  # before the work, not after it
@@ -115,7 +116,8 @@ def run(
         _say_changes(comparison)
     _write_reports(done, comparison, report, markdown)
     if folder is not None and not as_json:
-        say(f"kept as {done.name}; to compare: dragoman eval compare {done.name} OTHER --index {config.index}")
+        place = shown_place(config.index)
+        say(f"kept as {done.name}; to compare: dragoman eval compare {done.name} OTHER --index {place}")
     complaints = missed(done.summary, thresholds)
     if fail_if_worse:
         complaints += _worse(done, held_against[-1])
@@ -137,7 +139,7 @@ def compare(
     from eval.runs.session import RUNS, named_run
     from eval.runs.tables import comparison_json, comparison_table
 
-    runs = load_config(index=index).index / RUNS
+    runs = load_config(index=index).folder / RUNS
     first, second = _read(named_run(runs, before)), _read(named_run(runs, after))
     comparison = _compared(first, second)
     out(comparison_json(comparison), as_json, comparison_table(comparison))
@@ -159,7 +161,7 @@ def report(
     from eval.runs.session import RUNS, named_run
     from eval.runs.trec import write_trec
 
-    done = _read(named_run(load_config(index=index).index / RUNS, name))
+    done = _read(named_run(load_config(index=index).folder / RUNS, name))
     out(dict(done.summary), as_json, "" if as_json else as_table(done.summary))
     _write_reports(done, None, html, markdown)
     if trec is not None:
@@ -172,7 +174,7 @@ def runs(index: IndexOption = None, as_json: JsonOption = False) -> None:
     from eval.runs.session import RUNS
     from eval.runs.summary import flat
 
-    kept = [_read(path) for path in finished_runs(load_config(index=index).index / RUNS)]
+    kept = [_read(path) for path in finished_runs(load_config(index=index).folder / RUNS)]
     rows = [
         {"name": done.name, "gold": done.about["shape"].get("gold", ""), "n": done.summary["n"], **flat(done.summary)}
         for done in kept

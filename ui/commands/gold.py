@@ -42,11 +42,11 @@ def validate(
 
     from eval.gold.fields import Severity
     from eval.gold.validate import validate as check
-    from index.backends.embedded import EmbeddedBackend
+    from index.backends import open_backend
 
     documents = None
     if not alone:
-        backend = EmbeddedBackend(load_config(index=index).index)
+        backend = open_backend(load_config(index=index).index)
         documents = {document.source: backend.text(document.doc_id) or "" for document in backend.documents()}
     problems = check(gold, documents)
     lines = [
@@ -74,12 +74,12 @@ def draft(
     from eval.gold import write_gold
     from eval.gold.draft import SourceText
     from eval.gold.draft import draft as propose
-    from index.backends.embedded import EmbeddedBackend
+    from index.backends import open_backend
 
     if to.exists():
         raise ValueError(f"{to} is there already; to mend: name another file with --to, or remove it")
     config = load_config(index=index, model=model)
-    backend = EmbeddedBackend(config.index)
+    backend = open_backend(config.index)
     documents = [
         SourceText(document.source, backend.text(document.doc_id) or "", document.language, document.title)
         for document in backend.documents()

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
 from itertools import islice
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Depends, File, HTTPException, Path, Query, Request, Response, UploadFile
 from fastapi.security import HTTPBearer
 
-from index.backends.base import Filter
-from rag.answerers.base import Turn
 from rag.as_json import answer_json
-from rag.chain import Chain
-from rag.events import Done, Failed
-from ui.server import docs
+from ui.server import responses
 from ui.server.bodies import NO_FILTER, NO_HISTORY, FeedbackBody, History, Question, Where, checked, turns_of
 from ui.server.documents import Documents, Upload
 from ui.server.feedback import Feedback, FeedbackFile, FeedbackFull, gold_drafts
 from ui.server.service import Service
-from ui.server.sse import EventStream, close
+from ui.server.sources import shown_answer, shown_result, shown_source
+from ui.server.sse import EventStream
+from ui.server.whole import whole_answer
 from ui.show import search_json
 
 _MAX_FILES = 20  # of one request
@@ -44,7 +41,9 @@ def router(service: Service) -> APIRouter:
 def _add_questions(routes: APIRouter, service: Service) -> None:
     chain = service.chain
 
-    @routes.post("/ask", tags=["questions"], response_model=None, responses=docs.ASKED, openapi_extra=docs.ASK)
+    @routes.post(
+        "/ask", tags=["questions"], response_model=None, responses=responses.ASKED, openapi_extra=responses.ASK
+    )
     async def ask(
         request: Request,
         question: Question,
@@ -57,12 +56,15 @@ def _add_questions(routes: APIRouter, service: Service) -> None:
         As a stream: `question`, `passages`, then `delta`, `sentence` and `warnings` as they come, `citations` and
         `done` with the whole answer; or it ends early with `error`.
         """
-        asked = checked(question), turns_of(history), where.as_filter()
+        events = chain.astream(checked(question), turns_of(history), where.as_filter())
         if stream or "text/event-stream" in request.headers.get("accept", ""):
-            return EventStream(chain.astream(*asked))
-        return await _answer(request, chain, *asked)
+            return EventStream(events)
+        answer = await whole_answer(events, request)
+        return Response(status_code=499) if answer is None else answer_json(shown_answer(answer))
 
-    @routes.post("/search", tags=["questions"], response_model=None, responses=docs.FOUND, openapi_extra=docs.SEARCH)
+    @routes.post(
+        "/search", tags=["questions"], response_model=None, responses=responses.FOUND, openapi_extra=responses.SEARCH
+    )
     def search(
         question: Question,
         k: Annotated[int, Body(ge=1, le=100)] = 10,
@@ -70,25 +72,8 @@ def _add_questions(routes: APIRouter, service: Service) -> None:
         explain: Annotated[bool, Body()] = False,
     ) -> dict[str, Any]:
         """Passages, in the shape of `dragoman search --json`."""
-        return search_json(chain.retrieve(checked(question), k, where.as_filter()), explain=explain)
-
-
-async def _answer(
-    request: Request, chain: Chain, question: str, history: Sequence[Turn], where: Filter
-) -> Response | dict[str, Any]:
-    """The answer as a whole; nobody goes on with it when the client has gone."""
-    events = chain.astream(question, history, where)
-    try:
-        async for event in events:
-            if isinstance(event, Done):
-                return answer_json(event.answer)
-            if isinstance(event, Failed):
-                raise event.error
-            if await request.is_disconnected():
-                break
-    finally:
-        await close(events)
-    return Response(status_code=499)
+        found = chain.retrieve(checked(question), k, where.as_filter())
+        return search_json(shown_result(found), explain=explain)
 
 
 def _add_documents(routes: APIRouter, service: Service) -> None:
@@ -99,16 +84,17 @@ def _add_documents(routes: APIRouter, service: Service) -> None:
         if not settings.allow_upload:
             raise HTTPException(403, "documents are not changed over HTTP here; to mend: allow_upload = true")
 
-    @routes.get("/documents", tags=["documents"], response_model=None, responses=docs.LISTED)
+    @routes.get("/documents", tags=["documents"], response_model=None, responses=responses.LISTED)
     def list_documents(offset: _Offset = 0, limit: Annotated[int, Query(ge=1, le=200)] = 50) -> dict[str, Any]:
         """The documents, in the order of ingest."""
-        return documents.page(offset, limit)
+        page = documents.page(offset, limit)
+        return page | {"documents": [one | {"source": shown_source(one["source"])} for one in page["documents"]]}
 
     @routes.post(
         "/documents",
         tags=["documents"],
         response_model=None,
-        responses=docs.ADDED,
+        responses=responses.ADDED,
         dependencies=[Depends(check_changes_allowed)],
         max_body_size=settings.max_upload_bytes + settings.max_body_bytes,
         form_limits={"max_files": _MAX_FILES, "max_fields": 0},
@@ -126,7 +112,7 @@ def _add_documents(routes: APIRouter, service: Service) -> None:
         "/documents/{doc_id}",
         tags=["documents"],
         status_code=204,
-        responses=docs.REMOVED,
+        responses=responses.REMOVED,
         dependencies=[Depends(check_changes_allowed)],
     )
     def remove_document(doc_id: _DocId) -> None:
@@ -136,7 +122,7 @@ def _add_documents(routes: APIRouter, service: Service) -> None:
 
 
 def _add_feedback(routes: APIRouter, file: FeedbackFile) -> None:
-    @routes.post("/feedback", tags=["feedback"], status_code=204, responses=docs.problems(507))
+    @routes.post("/feedback", tags=["feedback"], status_code=204, responses=responses.problems(507))
     def say(body: FeedbackBody) -> None:
         """What you hold of an answer."""
         try:
@@ -146,12 +132,12 @@ def _add_feedback(routes: APIRouter, file: FeedbackFile) -> None:
         except FeedbackFull:
             raise HTTPException(507, "there is no room for more feedback") from None
 
-    @routes.get("/feedback", tags=["feedback"], response_model=None, responses=docs.SAID)
+    @routes.get("/feedback", tags=["feedback"], response_model=None, responses=responses.SAID)
     def said(offset: _Offset = 0, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> dict[str, Any]:
         """What was said, oldest first; scope `admin`."""
         return {"feedback": [one.as_dict() for one in islice(file.all(), offset, offset + limit)]}
 
-    @routes.get("/feedback/gold", tags=["feedback"], response_class=Response, responses=docs.GOLD)
+    @routes.get("/feedback/gold", tags=["feedback"], response_class=Response, responses=responses.GOLD)
     def gold() -> Response:
         """Gold drafts of what was said, as lines of JSON that `dragoman eval` reads; scope `admin`."""
         lines = [json.dumps(item, ensure_ascii=False) + "\n" for item in gold_drafts(file.all())]

@@ -18,13 +18,15 @@ from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp
 
 from rag.chain import Chain
-from ui.server import api, docs, mcp, openai, widget
+from ui.server import api, docs, mcp, openai, responses, widget
 from ui.server.errors import Observed, add_error_handlers
+from ui.server.gate import Gate
 from ui.server.headers import SecurityHeaders
-from ui.server.limits import Gate
+from ui.server.logs import RequestLog
 from ui.server.metrics import CONTENT_TYPE, CountedChain, Metrics
 from ui.server.service import Service
 from ui.server.settings import ServerSettings
+from ui.server.stopping import Running
 
 _READY_FOR_S = 5.0  # a probe's result holds this long: an encoder may be another's, and cost money
 _SPARE_THREADS = 8  # besides one for each question
@@ -35,17 +37,32 @@ class Application(FastAPI):
     """FastAPI whose headers and counts also cover its own failures: its middleware stands within those."""
 
     metrics: Metrics
+    running: Running
 
     def build_middleware_stack(self) -> ASGIApp:
         """The whole, from the outside in."""
-        return SecurityHeaders(Observed(super().build_middleware_stack(), self.metrics))
+        within = SecurityHeaders(Observed(openai.RefusalsInShape(super().build_middleware_stack()), self.metrics))
+        return RequestLog(within, self.routes, self.running)
 
 
 def make_app(
-    chain: Chain, settings: ServerSettings | None = None, *, with_page: bool = True, host: str = ""
+    chain: Chain,
+    settings: ServerSettings | None = None,
+    *,
+    with_page: bool = True,
+    host: str = "",
+    running: Running | None = None,
 ) -> FastAPI:
-    """The application over an open chain; `host` is what it is going to listen on, where that is known."""
-    service = _service(chain, settings or ServerSettings(), host)
+    """The application over an open chain.
+
+    Args:
+        chain: Answers the questions.
+        settings: The server's limits.
+        with_page: Whether the chat page is among its faces.
+        host: What it is going to listen on, where that is known.
+        running: Is told what it does, and can have that end.
+    """
+    service = _service(chain, settings or ServerSettings(), host, running or Running())
     app = Application(
         title="Dragoman",
         summary="Ask in any language; answered from articles in other languages, every sentence with its passage.",
@@ -54,7 +71,7 @@ def make_app(
         max_body_size=service.settings.max_body_bytes,
         lifespan=_lifespan(service.settings),
     )
-    app.metrics = service.metrics
+    app.metrics, app.running = service.metrics, service.running
     app.add_middleware(Gate, service=service)
     # Outside of the gate, for its refusals to be readable too. Without one, gradio reflects any origin.
     app.add_middleware(
@@ -78,16 +95,17 @@ def make_app(
 
 
 def _add_faces(app: FastAPI, service: Service) -> None:
-    """The other faces, before the page, which takes every path that is left; `limits.rule_for` says what each needs."""
+    """The other faces, before the page, which takes every path that is left; `rules.rule_for` says what each needs."""
     app.include_router(openai.router(service))
     app.include_router(widget.router(service))
     mcp.mount(app, service)
 
 
-def _service(chain: Chain, settings: ServerSettings, host: str) -> Service:
+def _service(chain: Chain, settings: ServerSettings, host: str, running: Running) -> Service:
     metrics = Metrics()
-    counted = CountedChain.of(chain, metrics, log_questions=settings.log_questions) if chain is not None else chain
-    return Service(counted, settings, host, metrics)
+    if chain is not None:
+        chain = CountedChain.of(chain, metrics, running, log_questions=settings.log_questions)
+    return Service(chain, settings, host, metrics, running)
 
 
 def _lifespan(settings: ServerSettings) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
@@ -106,12 +124,12 @@ def _operation(service: Service) -> APIRouter:
     routes = APIRouter(tags=["operation"])
     last: tuple[float, list[str]] = (0.0, [])
 
-    @routes.get("/healthz", responses=docs.HEALTH)
+    @routes.get("/healthz", responses=responses.HEALTH)
     async def healthz() -> dict[str, str]:
         """Whether the process answers."""
         return {"status": "ok"}
 
-    @routes.get("/readyz", response_model=None, responses=docs.READY)
+    @routes.get("/readyz", response_model=None, responses=responses.READY)
     def readyz() -> Response:
         """Whether questions can be answered: the index opens, the encoder encodes."""
         nonlocal last
@@ -122,7 +140,7 @@ def _operation(service: Service) -> APIRouter:
         body = {"status": "not ready" if missing else "ready", "missing": missing}
         return JSONResponse(body, 503 if missing else 200)
 
-    @routes.get("/metrics", response_class=Response, responses=docs.METRICS)
+    @routes.get("/metrics", response_class=Response, responses=responses.METRICS)
     def metrics() -> Response:
         """Counts and times, for Prometheus; scope `admin`, or from this machine."""
         return Response(service.metrics.text(), headers={"content-type": CONTENT_TYPE})

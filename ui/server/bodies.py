@@ -13,6 +13,7 @@ from index.search import MAX_QUESTION_CHARS
 from rag.answerers.base import Turn
 from rag.citations import without_markers
 from ui.server.feedback import Opinion
+from ui.server.sources import stored_sources
 
 _MAX_TURNS = 4  # of a conversation that are looked at
 _MAX_CHOICES = 50  # of one field of a filter
@@ -31,7 +32,7 @@ class TurnBody(BaseModel):
 
 
 class FilterBody(BaseModel):
-    """Which passages may be used: the fields of `index.backends.base.Filter`."""
+    """Which passages may be used: the fields of `index.backends.base.Filter`, sources as they are shown."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -52,7 +53,7 @@ class FilterBody(BaseModel):
                 languages=tuple(self.languages),
                 since=self.since,
                 until=self.until,
-                sources=tuple(self.sources),
+                sources=tuple(form for name in self.sources for form in stored_sources(name)),
                 tags=tuple(self.tags),
             )
         except ValueError as error:

@@ -1,30 +1,39 @@
-"""Documents over HTTP: what is there, what is added, what is removed."""
+"""Documents of an index, for every face: what is there, what is added, what is removed."""
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
 import regex
 
-from index.backends.base import StoredDocument
-from index.backends.embedded import EmbeddedBackend, Writer
-from index.build import IngestReport, ingest
+from index.backends import open_writer
+from index.backends.base import Backend, IndexPlace, StoredDocument
+from index.build import IngestReport, ingest_untrusted
 from index.encoders.base import Encoder
-from index.errors import ReadError
-from index.read import SUFFIXES
+from index.errors import IndexLocked, IndexProblem, ReadError, TooLarge
+from index.read import SUFFIXES, Found
+from index.read.sandbox import ParserProcess
 from index.settings import Limits
 
-UPLOADS = "uploads"  # below the index; the chat page keeps its own there too
+UPLOADS = "uploads"  # below the index
 _SHOWN = ("doc_id", "source", "title", "url", "author", "date", "language", "n_chars", "n_passages", "stale")
 _UNSAFE = regex.compile(r"[^\p{L}\p{M}\p{N}._ -]")
+_MAX_NAME_BYTES = 200  # its end, where the suffix is
 _BLOCK = 2**20
+_log = logging.getLogger(__name__)
+_locks = defaultdict[IndexPlace, threading.Lock](threading.Lock)  # the API and the page change the same index
+_PARSE_TIMEOUT_S = 60.0  # others wait meanwhile
+_PARSE_MEMORY_BYTES = 2**30
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +45,25 @@ class Upload:
     size: int
 
 
-class Documents:
-    """The documents of one index, changed by one request at a time."""
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What became of a file: `status` is added, unchanged, partial (some articles of it failed) or failed."""
 
-    def __init__(self, backend: EmbeddedBackend, encoder: Encoder, max_file_bytes: int) -> None:
+    name: str
+    status: str
+    documents: tuple[str, ...] = ()  # ids of all that are there of it
+    reason: str = ""
+
+
+class Documents:
+    """The documents of one index, changed by one at a time."""
+
+    def __init__(self, backend: Backend, encoder: Encoder, max_file_bytes: int) -> None:
         self._backend, self._encoder = backend, encoder
-        self._limits = Limits(max_file_bytes=max_file_bytes)
-        self._lock = threading.Lock()
+        self._limits = Limits(
+            max_file_bytes=max_file_bytes, parse_timeout_s=_PARSE_TIMEOUT_S, parse_memory_bytes=_PARSE_MEMORY_BYTES
+        )
+        self._lock = _locks[backend.place]
 
     def page(self, offset: int, limit: int) -> dict[str, Any]:
         """Some of the documents in the order of ingest, and where the next ones begin; None after the last."""
@@ -53,46 +74,65 @@ class Documents:
             "next_offset": offset + limit if len(rows) > limit else None,
         }
 
-    def add(self, uploads: Sequence[Upload]) -> list[dict[str, Any]]:
-        """What became of each file; a failure of one stops no other.
+    def add(self, uploads: Iterable[Upload]) -> list[dict[str, Any]]:
+        """What became of each file, as plain JSON-ready values.
 
         Raises:
-            IndexLocked: Another process is writing.
+            IndexLocked: Another process is writing, and nothing was added.
         """
-        with self._lock:
-            return [self._add(upload) for upload in uploads]
+        return [{**asdict(added), "documents": list(added.documents)} for added in self.adding(uploads)]
 
-    def _add(self, upload: Upload) -> dict[str, Any]:
-        name = _safe(upload.name)
-        try:
-            path = self._kept(name, upload)
-        except ReadError as error:
-            return _result(name, "failed", str(error))
-        report = ingest(self._backend.folder, [str(path)], self._encoder, limits=self._limits, n_workers=1)
-        place = os.path.realpath(path)
-        ids = [one.doc_id for one in self._backend.documents() if one.location.partition("#")[0] == place]
-        if not ids:
-            path.unlink()
-        reason = "; ".join(reason for _, reason in report.failed).replace(str(path), name).replace(place, name)
-        return _result(name, _status(report, ids), reason, ids)
-
-    def _kept(self, name: str, upload: Upload) -> Path:
-        """A copy that stays, below the index: the same content always in the same place.
+    def adding(self, uploads: Iterable[Upload]) -> Generator[Added, None, None]:
+        """What became of each file, as soon as it is known; a failure of one stops no other.
 
         Raises:
-            ReadError: It is of no kind that is read.
+            IndexLocked: Another process is writing, and nothing was added.
+        """
+        with ParserProcess(self._limits) as parser:
+            for number, upload in enumerate(uploads):
+                name = _safe(upload.name)
+                try:
+                    added = self._add(name, upload, parser)
+                except IndexLocked as error:
+                    if not number:
+                        raise
+                    added = Added(name, "failed", reason=str(error))
+                except IndexProblem as error:
+                    added = Added(name, "failed", reason=str(error))
+                except OSError as error:
+                    _log.warning("an uploaded file could not be kept: %r", error)
+                    added = Added(name, "failed", reason=error.strerror or "it could not be kept")
+                yield added
+
+    def _add(self, name: str, upload: Upload, parser: ParserProcess) -> Added:
+        path = self._place(name, upload)
+        with self._lock:
+            is_new = not path.exists()
+            doc_ids: tuple[str, ...] = ()
+            try:
+                if is_new:
+                    _copy(upload.content, path)
+                found = Found(path, name)
+                report, doc_ids = ingest_untrusted(self._backend.place, found, self._encoder, parser, self._limits)
+            finally:
+                if is_new and not doc_ids:
+                    _remove(path)
+        reason = "; ".join(reason for _, reason in report.failed)
+        return Added(name, _status(report, doc_ids), doc_ids, reason.replace(str(path), name))
+
+    def _place(self, name: str, upload: Upload) -> Path:
+        """Where its copy stays, below the index: the same content and name always in the same place.
+
+        Raises:
+            ReadError: It is of no kind that is read, or too large.
         """
         suffix = Path(name).suffix.lower()
         if suffix not in SUFFIXES:
-            raise ReadError(f"{suffix or 'a name without a suffix'}", f"one of {', '.join(sorted(SUFFIXES))}")
+            raise ReadError(suffix or "a name without a suffix", f"one of {', '.join(sorted(SUFFIXES))}")
+        if upload.size > self._limits.max_file_bytes:
+            raise TooLarge(f"{upload.size:,} bytes", f"at most {self._limits.max_file_bytes:,}", "split it")
         digest = hashlib.file_digest(upload.content, "sha256").hexdigest()[:16]  # type: ignore[arg-type]
-        folder = self._backend.folder / UPLOADS / digest
-        folder.mkdir(parents=True, exist_ok=True)
-        upload.content.seek(0)
-        with (folder / name).open("wb") as file:
-            while block := upload.content.read(_BLOCK):
-                file.write(block)
-        return folder / name
+        return Path(os.path.realpath(self._backend.folder / UPLOADS)) / digest / name
 
     def remove(self, doc_id: str) -> bool:
         """Remove a document for good; whether there was one.
@@ -100,29 +140,46 @@ class Documents:
         Raises:
             IndexLocked: Another process is writing.
         """
-        with self._lock, Writer(self._backend.folder, self._encoder) as writer:
-            row = writer.connection.execute("SELECT file FROM documents WHERE doc_id = ?", (doc_id,)).fetchone()
-            if not writer.delete([doc_id]):
+        with self._lock, open_writer(self._backend.place, self._encoder) as writer:
+            file = writer.file_of(doc_id)
+            if file is None or not writer.delete([doc_id]):
                 return False
             writer.write_vectors()
-            if row and not writer.documents_of(row[0]):
-                self._forget_upload(Path(row[0]))
+            if not writer.documents_of(file):
+                self._forget_upload(Path(file))
         return True
 
     def _forget_upload(self, file: Path) -> None:
         """Remove the copy of an upload; a file of anybody else stays where it is."""
         if file.is_relative_to(os.path.realpath(self._backend.folder / UPLOADS)):
-            file.unlink(missing_ok=True)
+            _remove(file)
 
 
-def _status(report: IngestReport, ids: Sequence[str]) -> str:
+def _copy(content: IO[bytes], path: Path) -> None:
+    """Write it whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}")
+    content.seek(0)
+    try:
+        with unfinished.open("wb") as file:
+            while block := content.read(_BLOCK):
+                file.write(block)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _remove(path: Path) -> None:
+    """Remove a copy, and its folder where nothing else is in it."""
+    path.unlink(missing_ok=True)
+    with suppress(OSError):
+        path.parent.rmdir()
+
+
+def _status(report: IngestReport, doc_ids: Sequence[str]) -> str:
     if report.failed:
-        return "partial" if ids else "failed"
+        return "partial" if doc_ids else "failed"
     return "added" if report.added or report.replaced else "unchanged"
-
-
-def _result(name: str, status: str, reason: str = "", ids: Sequence[str] = ()) -> dict[str, Any]:
-    return {"name": name, "status": status, "documents": list(ids), "reason": reason}
 
 
 def _shown(document: StoredDocument) -> dict[str, Any]:
@@ -133,4 +190,5 @@ def _shown(document: StoredDocument) -> dict[str, Any]:
 def _safe(name: str) -> str:
     """The last part of a file name, without anything that a file system or a terminal acts on; never a path."""
     last = name.replace("\\", "/").rpartition("/")[2]
-    return _UNSAFE.sub("_", last).lstrip(". ")[-100:].strip() or "file"
+    name = _UNSAFE.sub("_", last).lstrip(". ").encode()[-_MAX_NAME_BYTES:].decode("utf-8", "ignore").strip()
+    return name or "file"

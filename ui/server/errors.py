@@ -15,7 +15,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from index.errors import IndexLocked, IndexProblem
 from rag.errors import AnswerProblem
 from ui.server.metrics import Metrics
-from ui.server.sse import UNKNOWN, without_words
+from ui.server.sse import UNKNOWN, detail_of, without_words
+from ui.server.stopping import ServerStopping
 
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,39}")
 _log = logging.getLogger(__name__)
@@ -26,17 +27,22 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(IndexProblem, _unusable)
     app.add_exception_handler(AnswerProblem, _unanswered)
+    app.add_exception_handler(ServerStopping, _stopping)
     app.add_exception_handler(Exception, _unforeseen)
 
 
 async def _unusable(request: Request, error: Exception) -> JSONResponse:
     """An index that went away or broke under the server: its own message, not a traceback."""
-    return JSONResponse({"detail": str(error)}, 409 if isinstance(error, IndexLocked) else 503)
+    return JSONResponse({"detail": detail_of(error)}, 409 if isinstance(error, IndexLocked) else 503)
 
 
 async def _unanswered(request: Request, error: Exception) -> JSONResponse:
     """A model that failed: the message, which names no key."""
-    return JSONResponse({"detail": str(error)}, 502)
+    return JSONResponse({"detail": detail_of(error)}, 502)
+
+
+async def _stopping(request: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": str(error)}, 503)
 
 
 async def _unforeseen(request: Request, error: Exception) -> JSONResponse:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from rag.answer import Answer
+
 FILE = "feedback.jsonl"  # the chat page writes the same lines
 TAG = "feedback"
 _MAX_BYTES = 16 * 2**20
+_MAX_CHARS = 20_000  # of a question or an answer
+_OF_A_CITATION = ("n", "doc_id", "source", "start", "end", "quote")
 
 
 class Opinion(StrEnum):
@@ -41,6 +45,22 @@ class Feedback:
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON-ready values."""
         return {**asdict(self), "opinion": str(self.opinion), "spans": list(self.spans)}
+
+
+Store = Callable[[Feedback], None]
+
+
+def feedback_on(opinion: Opinion, question: str, said: str, answer: Answer | None) -> Feedback:
+    """An opinion with all that is known of its answer: what was shown where the server has forgotten it."""
+    if answer is None:
+        return Feedback(opinion=opinion, question=question[:_MAX_CHARS], answer=said[:_MAX_CHARS])
+    return Feedback(
+        opinion=opinion,
+        question=answer.question[:_MAX_CHARS],
+        answer=answer.text[:_MAX_CHARS],
+        language=answer.language,
+        spans=tuple({name: getattr(citation, name) for name in _OF_A_CITATION} for citation in answer.citations),
+    )
 
 
 class FeedbackFull(Exception):

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rag.chain import Chain
+from ui.server.addresses import LOOPBACK
 from ui.server.keys import KeyFile, Scope
-from ui.server.limits import LOOPBACK
 from ui.server.metrics import Metrics
 from ui.server.settings import ServerSettings
+from ui.server.stopping import Running
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class Service:
     settings: ServerSettings = field(default_factory=ServerSettings)
     host: str = ""
     metrics: Metrics = field(default_factory=Metrics)
+    running: Running = field(default_factory=Running)
     keys: KeyFile = field(init=False)
 
     def __post_init__(self) -> None:

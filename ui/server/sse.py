@@ -6,18 +6,19 @@ import asyncio
 import json
 import logging
 import re
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
 from starlette.responses import StreamingResponse
-from starlette.types import Send
+from starlette.types import Receive, Scope, Send
 
 from index.errors import IndexProblem
 from rag.as_json import answer_json, citation_json, passage_json
 from rag.errors import AnswerProblem
 from rag.events import CitationsResolved, Delta, Done, Event, Failed, PassagesFound, QuestionRead, SentenceDone, Warned
+from ui.server.sources import shown_event, without_folders
 
 KEEP_ALIVE_S = 15.0  # proxies close what is silent for longer, nginx after 60
 UNKNOWN = "the answer failed here; the server's log says why"
@@ -29,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 def event_json(event: Event) -> dict[str, Any]:
     """The data of an event, in the shapes of `ask --json`."""
-    match event:
+    match event := shown_event(event):
         case QuestionRead():
             return asdict(event)
         case PassagesFound():
@@ -63,13 +64,19 @@ def code_of(error: Exception) -> str:
 
 def detail_of(error: Exception) -> str:
     """A failure for a reader: a known problem's own words; of another none, it may hold anything."""
-    return str(error) if isinstance(error, IndexProblem | AnswerProblem) else UNKNOWN
+    return without_folders(str(error)) if isinstance(error, IndexProblem | AnswerProblem) else UNKNOWN
+
+
+def framed(name: str, data: Any) -> bytes:
+    """An event of this name as it is sent; one without a name is a message."""
+    head = f"event: {name}\n" if name else ""
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False).translate(_LINE_ENDS)
+    return f"{head}data: {text}\n\n".encode("utf-8", "replace")
 
 
 def frame(event: Event) -> bytes:
-    """An event as it is sent."""
-    data = json.dumps(event_json(event), ensure_ascii=False, allow_nan=False).translate(_LINE_ENDS)
-    return f"event: {event.name}\ndata: {data}\n\n".encode("utf-8", "replace")
+    """An event of the chain as the API sends it."""
+    return framed(event.name, event_json(event))
 
 
 class EventStream(StreamingResponse):
@@ -80,22 +87,42 @@ class EventStream(StreamingResponse):
 
     media_type = "text/event-stream"
 
-    def __init__(self, events: AsyncIterator[Event], keep_alive_s: float = KEEP_ALIVE_S) -> None:
-        self._frames = _frames(events, keep_alive_s)
+    def __init__(
+        self,
+        events: AsyncIterator[Event],
+        frame: Callable[[Event], bytes] = frame,
+        *,
+        opening: bytes = b"",
+        keep_alive_s: float = KEEP_ALIVE_S,
+    ) -> None:
+        """A stream of `events`.
+
+        Args:
+            events: What is sent, closed in the end.
+            frame: An event as it is sent; empty where it is not.
+            opening: Sent at once.
+            keep_alive_s: How long nothing may be sent.
+        """
+        self._events, self._frames = events, _frames(events, frame, opening, keep_alive_s)
         # nginx would hold back what it has of a stream until there is more.
         super().__init__(self._frames, headers={"cache-control": "no-store", "x-accel-buffering": "no"})
 
-    async def stream_response(self, send: Send) -> None:
-        """Send it all, and close the events however that ends."""
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it all, and close the events however that ends, also before it has begun."""
         try:
-            await super().stream_response(send)
+            await super().__call__(scope, receive, send)
         finally:
             await self._frames.aclose()
+            await close(self._events)
 
 
-async def _frames(events: AsyncIterator[Event], keep_alive_s: float) -> AsyncGenerator[bytes, None]:
+async def _frames(
+    events: AsyncIterator[Event], frame: Callable[[Event], bytes], opening: bytes, keep_alive_s: float
+) -> AsyncGenerator[bytes, None]:
     coming: asyncio.Task[Event | None] | None = None
     try:
+        if opening:
+            yield opening
         while True:
             coming = coming or asyncio.ensure_future(_next(events))
             done, _ = await asyncio.wait({coming}, timeout=keep_alive_s)
@@ -107,13 +134,13 @@ async def _frames(events: AsyncIterator[Event], keep_alive_s: float) -> AsyncGen
                 return
             if isinstance(event, Failed):
                 log_failure(event.error)
-            yield frame(event)
+            if sent := frame(event):
+                yield sent
     finally:
         if coming is not None:
             coming.cancel()  # the events end their own work when they are cancelled
             with suppress(asyncio.CancelledError):
                 await coming
-        await close(events)
 
 
 async def _next(events: AsyncIterator[Event]) -> Event | None:

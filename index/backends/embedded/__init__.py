@@ -9,11 +9,12 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from index.backends.base import Stats, StoredDocument
-from index.backends.embedded.doctor import Finding, examine, repair
+from index.backends.base import EncodedDocument, FileRecord, Finding, Stats, StoredDocument
+from index.backends.embedded.doctor import examine, repair
 from index.backends.embedded.manifest import read_manifest
 from index.backends.embedded.reader import EmbeddedSnapshot, Reader
 from index.backends.embedded.schema import STORE, connect, has_tags, translated
+from index.backends.embedded.stored import encoded_documents
 from index.backends.embedded.writer import Writer
 from index.errors import IndexMissing
 from index.settings import IndexSettings
@@ -55,6 +56,11 @@ class EmbeddedBackend:
                 raise
 
     @property
+    def place(self) -> Path:
+        """The folder that it lies in."""
+        return self.folder
+
+    @property
     def settings(self) -> IndexSettings:
         return IndexSettings.from_dict(json.loads(self._meta()["settings"]))
 
@@ -78,27 +84,28 @@ class EmbeddedBackend:
 
     def documents(self) -> Iterator[StoredDocument]:
         """Every stored document, in the order of ingest."""
+        yield from self._documents("1")
+
+    def document(self, doc_id: str) -> StoredDocument | None:
+        """One stored document, None where there is none."""
+        return next(self._documents("doc_id = ?", doc_id), None)
+
+    def _documents(self, condition: str, *values: str) -> Iterator[StoredDocument]:
         key = self._meta()["settings_key"]
         with translated(self.folder):
-            tags = self._tags()
+            tags = "'[]'"
+            if has_tags(self._connection):
+                own = "SELECT tag FROM tags t WHERE t.doc_pk = d.doc_pk ORDER BY ordinal"
+                tags = f"(SELECT json_group_array(tag) FROM ({own}))"
             rows = self._connection.execute(
-                "SELECT doc_id, location, source, title, url, author, date, language, n_chars, n_passages, settings_key != ?"
-                " FROM documents ORDER BY doc_pk",
-                (key,),
+                "SELECT doc_id, location, source, title, url, author, date, language, n_chars, n_passages,"
+                f" settings_key != ?, {tags}"
+                f" FROM documents d WHERE {condition} ORDER BY doc_pk",
+                (key, *values),
             )
             for row in rows:
-                fields: list[Any] = [*row[:10], bool(row[10]), tuple(tags.get(row[0], ()))]
+                fields: list[Any] = [*row[:10], bool(row[10]), tuple(json.loads(row[11]))]
                 yield StoredDocument(*fields)
-
-    def _tags(self) -> dict[str, list[str]]:
-        """Tags by doc_id; none where the index is of a format without them."""
-        found: dict[str, list[str]] = {}
-        if has_tags(self._connection):
-            for doc_id, tag in self._connection.execute(
-                "SELECT doc_id, tag FROM tags JOIN documents USING (doc_pk) ORDER BY doc_pk, ordinal"
-            ):
-                found.setdefault(doc_id, []).append(tag)
-        return found
 
     def text(self, doc_id: str) -> str | None:
         """The stored text of a document, None where there is no such document."""
@@ -112,6 +119,21 @@ class EmbeddedBackend:
             return list(
                 self._connection.execute("SELECT source, reason FROM files WHERE status != 'ok' ORDER BY location")
             )
+
+    def encoded(self) -> Iterator[EncodedDocument]:
+        """Every document made with the current settings, all that is stored of it, in the order of ingest."""
+        meta = self._meta()
+        with translated(self.folder):
+            yield from encoded_documents(self._connection, int(meta["dim"]), meta["settings_key"])
+
+    def files(self) -> Iterator[FileRecord]:
+        """The ingest log."""
+        with translated(self.folder):
+            rows = self._connection.execute(
+                "SELECT location, source, digest, settings_key, status, reason FROM files ORDER BY location"
+            )
+            for row in rows:
+                yield FileRecord(*row)
 
     def stats(self) -> Stats:
         meta = self._meta()

@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from index.backends.base import Finding
+from index.backends.embedded.files import load_vector_file, verify
 from index.backends.embedded.manifest import MANIFEST, VECTORS, read_manifest
-from index.backends.embedded.reader import load_vector_file
 from index.backends.embedded.schema import STORE, connect, has_names
 from index.backends.embedded.writer import Writer
 from index.errors import StoreDamaged
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that is not as it should be; `repairable` if it is derived from the store."""
-
-    what: str
-    repairable: bool
 
 
 def examine(folder: Path) -> list[Finding]:
@@ -132,6 +124,8 @@ def _derived_files(connection: sqlite3.Connection, folder: Path, meta: dict[str,
     if stated != (meta["encoder"], meta["encoder_fingerprint"], int(meta["dim"]), meta["settings_key"]):
         yield Finding(f"{folder / MANIFEST} does not say what the store says", True)
     problem, index = load_vector_file(folder, manifest, meta)
+    if index is not None and manifest.vectors is not None:
+        problem = verify(folder, manifest.vectors)
     if problem:
         yield Finding(problem, True)
     elif index is not None and manifest.vectors is not None:

@@ -34,7 +34,10 @@ class Partition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VectorFile:
-    """A FAISS file: which state of the store it mirrors and how it is searched."""
+    """A FAISS file: which state of the store it mirrors and how it is searched.
+
+    `n_trained` are the vectors that there were when its clusters were found; 0 where it has none.
+    """
 
     file: str
     sha256: str
@@ -45,6 +48,7 @@ class VectorFile:
     settings_key: str
     recall: float
     partitions: tuple[Partition, ...]
+    n_trained: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import threading
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,62 +15,18 @@ import numpy as np
 
 from index.backends.base import EVERYTHING, Filter, StoredPassage
 from index.backends.embedded import vectors as vec
-from index.backends.embedded.manifest import VECTORS, Manifest, VectorFile, read_manifest, sha256_of
+from index.backends.embedded.loading import Facts, Loader
+from index.backends.embedded.near import Near, Scores, as_single, scores
+from index.backends.embedded.postings import quoted
 from index.backends.embedded.schema import connect, folded, has_names, has_tags, translated
+from index.backends.plain import nearest_of_each
 from index.encoders.base import FloatArray
 from index.names.mined import Alias
 
 _MAX_FILTERS = 16  # whose passages are remembered
+_MAX_LANGUAGES = 200_000  # passages whose language is remembered; about 20 MB
 _MAX_ALIAS_ROWS = 20_000  # that are looked at: of more documents, the first ones speak for the others
 _MAX_ALIASES = 64  # of the names of one question; a name that many articles gloss has many
-
-
-@dataclass(slots=True)
-class _Facts:
-    """What every search of one generation asks, counted once."""
-
-    languages: dict[Filter, dict[str, int]] = field(default_factory=dict)
-    vector_ids: dict[Filter, vec.IntArray] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class _Loaded:
-    """The vectors of one generation, and what they were loaded from."""
-
-    generation: int
-    base_generation: int  # what was deleted before it is not in the base; what was deleted since must be remembered
-    settings_key: str
-    view: vec.VectorView
-    base_max_pid: int
-    note: str
-    facts: _Facts = field(default_factory=_Facts)
-
-
-class Rows:
-    """Vectors of live passages in pid order, read in bounded pieces, as often as wanted."""
-
-    def __init__(self, connection: sqlite3.Connection, dim: int, settings_key: str, after: int = 0) -> None:
-        self._connection, self._dim, self._key, self._after = connection, dim, settings_key, after
-
-    def sizes(self) -> dict[str, int]:
-        """Number of vectors of each language."""
-        return dict(
-            self._connection.execute(
-                "SELECT p.language, sum(p.n_vectors) FROM passages p JOIN documents d USING (doc_pk)"
-                " WHERE p.pid > ? AND d.settings_key = ? GROUP BY p.language",
-                (self._after, self._key),
-            )
-        )
-
-    def __iter__(self) -> Iterator[tuple[int, str, FloatArray]]:
-        cursor = self._connection.execute(
-            "SELECT p.pid, p.language, p.vectors FROM passages p JOIN documents d USING (doc_pk)"
-            " WHERE p.pid > ? AND d.settings_key = ? ORDER BY p.pid",
-            (self._after, self._key),
-        )
-        while rows := cursor.fetchmany(2_000):
-            for pid, language, blob in rows:
-                yield pid, language, np.frombuffer(blob, dtype=np.float16).reshape(-1, self._dim)  # type: ignore[misc]
 
 
 class Reader:
@@ -82,9 +38,9 @@ class Reader:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._store = object()
         self._idle: list[sqlite3.Connection] = []
-        self._lock = threading.Lock()
-        self._loaded: _Loaded | None = None
+        self._loader = Loader(folder)
 
     @contextmanager
     def snapshot(self) -> Iterator[EmbeddedSnapshot]:
@@ -98,8 +54,9 @@ class Reader:
             try:
                 connection.execute("BEGIN")
                 meta = dict(connection.execute("SELECT key, value FROM meta"))
-                loaded = self._vectors(connection, meta)
-                yield EmbeddedSnapshot(connection, loaded.view, loaded.facts, int(meta["dim"]), meta["settings_key"])
+                loaded = self._loader.of(connection, meta)
+                dim, key = int(meta["dim"]), meta["settings_key"]
+                yield EmbeddedSnapshot(connection, loaded.view, loaded.facts, dim, key, self._store)
                 connection.execute("COMMIT")
             except BaseException:
                 connection.close()
@@ -109,7 +66,7 @@ class Reader:
     @property
     def note(self) -> str:
         """Why the vector file on disk was not used, empty where it was."""
-        return self._loaded.note if self._loaded else ""
+        return self._loader.note
 
     def close(self) -> None:
         """Close the connections that no snapshot holds."""
@@ -122,96 +79,6 @@ class Reader:
             return self._idle.pop()
         except IndexError:
             return connect(self._folder)
-
-    def _vectors(self, connection: sqlite3.Connection, meta: dict[str, str]) -> _Loaded:
-        generation, key = int(meta["generation"]), meta["settings_key"]
-        loaded = self._loaded
-        if loaded and loaded.generation == generation and loaded.settings_key == key:
-            return loaded
-        with self._lock:
-            loaded = self._loaded
-            # Of no use: a base that this older snapshot is behind, and one whose deletions the store has forgotten.
-            usable = (
-                loaded is not None
-                and loaded.view.base is not None
-                and loaded.settings_key == key
-                and int(meta["pruned"]) <= loaded.base_generation <= generation
-            )
-            fresh = self._catch_up(connection, meta, loaded if usable else None)
-            if loaded is None or fresh.generation >= loaded.generation:
-                self._loaded = fresh
-            return fresh
-
-    def _catch_up(self, connection: sqlite3.Connection, meta: dict[str, str], loaded: _Loaded | None) -> _Loaded:
-        dim, key = int(meta["dim"]), meta["settings_key"]
-        if loaded is not None:
-            base, note = loaded.view.base, loaded.note
-            after, base_generation = loaded.base_max_pid, loaded.base_generation
-        else:
-            base, described, note = self._load_base(meta)
-            after, base_generation = (described.max_pid, described.generation) if described else (0, 0)
-        rows = Rows(connection, dim, key, after)
-        sizes = rows.sizes()
-        delta = vec.build(rows, sizes, dim) if sizes else None
-        dead_rows = connection.execute("SELECT pid, n_vectors FROM deleted WHERE pid <= ?", (after,)).fetchall()
-        dead = np.concatenate([vec.part_ids(pid, n) for pid, n in dead_rows]) if dead_rows else np.empty(0, np.int64)
-        view = vec.VectorView(base, delta, np.sort(dead))
-        return _Loaded(int(meta["generation"]), base_generation, key, view, after, note)
-
-    def _load_base(self, meta: dict[str, str]) -> tuple[vec.Vectors | None, VectorFile | None, str]:
-        """The vector file, if it is what the manifest says and belongs to this store."""
-        try:
-            manifest = read_manifest(self._folder)
-            problem, index = load_vector_file(self._folder, manifest, meta)
-            if problem and (newer := read_manifest(self._folder)) != manifest:
-                # A writer has switched files meanwhile, and removed the one that was named.
-                manifest = newer
-                problem, index = load_vector_file(self._folder, manifest, meta)
-        except (OSError, ValueError) as error:
-            return (
-                None,
-                None,
-                f"the manifest cannot be used ({error}); searching from the store; dragoman doctor --repair mends it",
-            )
-        if index is None or manifest.vectors is None:
-            return None, None, problem
-        return vec.Vectors(index, manifest.vectors.partitions), manifest.vectors, problem
-
-
-def load_vector_file(folder: Path, manifest: Manifest, meta: dict[str, str]) -> tuple[str, Any | None]:
-    """(what is wrong with the vector file, or empty; the index, or None)."""
-    described: VectorFile | None = manifest.vectors
-    if described is None:
-        return "", None
-    if described.settings_key != meta["settings_key"] or described.generation > int(meta["generation"]):
-        return (
-            "the vector file belongs to another state of the index; searching from the store; dragoman doctor --repair mends it",
-            None,
-        )
-    if int(meta["pruned"]) > described.generation:
-        return (
-            "the vector file is older than the store remembers deletions; searching from the store; dragoman doctor --repair mends it",
-            None,
-        )
-    path = folder / VECTORS / described.file
-    try:
-        if sha256_of(path) != described.sha256:
-            return (
-                f"the vector file {path} is damaged (checksum); searching from the store; dragoman doctor --repair mends it",
-                None,
-            )
-        index = vec.load(path)
-    except (OSError, RuntimeError) as error:
-        return (
-            f"the vector file {path} cannot be read ({type(error).__name__}); searching from the store; dragoman doctor --repair mends it",
-            None,
-        )
-    if index.ntotal != described.n_vectors:
-        return (
-            f"the vector file {path} has {index.ntotal} vectors, not {described.n_vectors}; searching from the store; dragoman doctor --repair mends it",
-            None,
-        )
-    return "", index
 
 
 def _condition(where: Filter, tagged: bool) -> tuple[str, list[str]]:
@@ -245,14 +112,33 @@ class EmbeddedSnapshot:
     """One state of the index; see `index.backends.base.Snapshot`."""
 
     def __init__(
-        self, connection: sqlite3.Connection, view: vec.VectorView, facts: _Facts, dim: int, settings_key: str
+        self,
+        connection: sqlite3.Connection,
+        view: vec.VectorView,
+        facts: Facts,
+        dim: int,
+        settings_key: str,
+        store: Hashable,
     ) -> None:
         self._connection, self._view, self._dim, self._key = connection, view, dim, settings_key
-        self._facts = facts
+        self._facts, self._store = facts, store
+        self._near = Near(view, facts.layouts)
+        self._query: FloatArray | None = None  # whose scores are these
+        self._scores: Scores = {}
 
     def dense(self, query: FloatArray, n: int, where: Filter = EVERYTHING) -> list[tuple[int, float]]:
         languages = {name for name in self._view.languages() if where.takes(name)} if where.languages else None
-        return self._view.nearest(query, n, languages, self._vector_ids(where) if where.of_documents else None)
+        allowed = self._vector_ids(where) if where.of_documents else None
+        found = self._view.nearest(query, n + self._view.spare, languages, allowed)
+        return self._ranked_anew(query, n, [pid for pid, _ in found]) if self._view.spare else found
+
+    def _ranked_anew(self, query: FloatArray, n: int, pids: Sequence[int]) -> list[tuple[int, float]]:
+        """The passages of the `n` nearest vectors of `pids`, by their stored vectors."""
+        scored = [(-cosine, pid) for pid, matrix in self.vectors(pids).items() for cosine in (matrix @ query).tolist()]
+        best: dict[int, float] = {}
+        for negative, pid in sorted(scored)[:n]:
+            best.setdefault(pid, -negative)
+        return list(best.items())
 
     def _vector_ids(self, where: Filter) -> vec.IntArray:
         """Ids of the vectors of all passages that `where` takes."""
@@ -274,35 +160,89 @@ class EmbeddedSnapshot:
     def lexical(self, terms: Sequence[str], n: int, where: Filter = EVERYTHING) -> list[tuple[int, float]]:
         if not terms:
             return []
+        if where == EVERYTHING:
+            return self._facts.postings.best(self._connection, terms, n)
         condition, values = _condition(where, has_tags(self._connection))
-        inside = (
-            f" AND rowid IN (SELECT p.pid FROM passages p JOIN documents d USING (doc_pk) WHERE {condition})"
-            if where != EVERYTHING
-            else ""
-        )
-        # Quoted, so that nothing in a question is query syntax; a quote inside a term is doubled.
-        expression = " OR ".join('"' + term.replace('"', '""') + '"' for term in dict.fromkeys(terms))
+        inside = f"rowid IN (SELECT p.pid FROM passages p JOIN documents d USING (doc_pk) WHERE {condition})"
+        expression = " OR ".join(quoted(term) for term in dict.fromkeys(terms))
         rows = self._connection.execute(
             "SELECT rowid, -bm25(terms, 1.0, 0.6) AS score FROM terms"
-            f" WHERE terms MATCH ?{inside} ORDER BY score DESC, rowid LIMIT ?",
-            (expression, *(values if inside else ()), n),
+            f" WHERE terms MATCH ? AND {inside} ORDER BY score DESC, rowid LIMIT ?",
+            (expression, *values, n),
         )
         return [(pid, score) for pid, score in rows]
 
     def vectors(self, pids: Sequence[int]) -> dict[int, FloatArray]:
-        marks = ",".join("?" * len(pids))
-        rows = self._connection.execute(
-            "SELECT p.pid, p.vectors FROM passages p JOIN documents d USING (doc_pk)"
-            f" WHERE p.pid IN ({marks}) AND d.settings_key = ?",
-            (*pids, self._key),
-        )
         return {
-            pid: np.frombuffer(blob, dtype=np.float16).reshape(-1, self._dim).astype(np.float32) for pid, blob in rows
+            pid: np.frombuffer(blob, dtype=np.float16).reshape(-1, self._dim).astype(np.float32)
+            for pid, blob in self._vector_rows(pids)
         }
 
+    def _vector_rows(self, pids: Sequence[int]) -> list[tuple[int, bytes]]:
+        return self._connection.execute(
+            "SELECT p.pid, p.vectors FROM passages p JOIN documents d USING (doc_pk)"
+            " WHERE p.pid IN (SELECT value FROM json_each(?)) AND d.settings_key = ?",
+            (json.dumps(list(pids)), self._key),
+        ).fetchall()
+
+    def nearest(self, query: FloatArray, n: int, where: Filter = EVERYTHING) -> list[int]:
+        if where.of_documents:
+            return nearest_of_each(self, query, n, where)
+        groups: dict[str, list[str]] = {}
+        for tag in self.languages(where):
+            groups.setdefault(tag.split("-")[0], []).append(tag)
+        if self._near.exact:
+            return [pid for tags in groups.values() for pid in self._near.nearest(query, n, tags)]
+        some = [self._near.probably_nearest(query, n + n // 2, tags) for tags in groups.values()]
+        found = self.cosines(query, [pid for own in some for pid in own])
+        best = {pid: -max(whole, part) for pid, (whole, part, _) in found.items()}
+        return [
+            pid for own in some for pid in sorted((pid for pid in own if pid in best), key=lambda p: (best[p], p))[:n]
+        ]
+
+    def cosines(self, query: FloatArray, pids: Sequence[int]) -> Scores:
+        if self._query is None or not np.array_equal(self._query, query):
+            self._query, self._scores = query, {}
+        known = self._scores
+        known |= self._near.cosines(query, [pid for pid in pids if pid not in known])
+        rows = self._vector_rows([pid for pid in pids if pid not in known])
+        if rows:
+            numbers, blobs = zip(*rows, strict=True)
+            sizes = np.array([len(blob) for blob in blobs]) // (2 * self._dim)
+            matrix = as_single(np.frombuffer(b"".join(blobs), dtype=np.float16)).reshape(-1, self._dim)
+            known |= scores(np.array(numbers), matrix @ query, sizes)
+        return {pid: known[pid] for pid in pids if pid in known}
+
+    @property
+    def state(self) -> Hashable:
+        return self._facts.state
+
+    @property
+    def store(self) -> Hashable:
+        return self._store
+
     def passage_languages(self, pids: Sequence[int]) -> dict[int, str]:
-        marks = ",".join("?" * len(pids))
-        return dict(self._connection.execute(f"SELECT pid, language FROM passages WHERE pid IN ({marks})", tuple(pids)))
+        known = self._facts.passage_languages
+        unknown = [pid for pid in pids if pid not in known]
+        if unknown:
+            if len(known) > _MAX_LANGUAGES:
+                known = self._facts.passage_languages = {}
+                unknown = list(pids)
+            rows = self._connection.execute(
+                "SELECT pid, language FROM passages WHERE pid IN (SELECT value FROM json_each(?))",
+                (json.dumps(unknown),),
+            )
+            known |= ((pid, sys.intern(language)) for pid, language in rows)
+        return {pid: known[pid] for pid in pids if pid in known}
+
+    def texts(self, pids: Sequence[int]) -> dict[int, str]:
+        return dict(
+            self._connection.execute(
+                'SELECT p.pid, substr(d.text, p.start + 1, p."end" - p.start) FROM passages p'
+                " JOIN documents d USING (doc_pk) WHERE p.pid IN (SELECT value FROM json_each(?))",
+                (json.dumps(list(pids)),),
+            )
+        )
 
     def passages(self, pids: Sequence[int]) -> dict[int, StoredPassage]:
         marks = ",".join("?" * len(pids))
@@ -322,10 +262,8 @@ class EmbeddedSnapshot:
         return found
 
     def document_frequency(self, terms: Sequence[str]) -> dict[str, int]:
-        connection = self._connection
-        connection.execute("CREATE VIRTUAL TABLE IF NOT EXISTS temp.vocabulary USING fts5vocab (main, terms, row)")
-        marks = ",".join("?" * len(terms))
-        return dict(connection.execute(f"SELECT term, doc FROM temp.vocabulary WHERE term IN ({marks})", tuple(terms)))
+        frequency = {term: self._facts.postings.frequency(self._connection, term) for term in terms}
+        return {term: n for term, n in frequency.items() if n}
 
     def sounding(self, sounds: Sequence[str]) -> dict[str, int]:
         if not sounds or not has_names(self._connection):

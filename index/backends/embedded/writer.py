@@ -16,16 +16,18 @@ from filelock import FileLock, Timeout
 
 from index.backends.base import EncodedDocument, FileRecord
 from index.backends.embedded import vectors as vec
+from index.backends.embedded.files import is_verified, verify
+from index.backends.embedded.making import InBackground, make_file
 from index.backends.embedded.manifest import (
     VECTORS,
     Manifest,
     VectorFile,
     read_manifest,
-    sha256_of,
     write_manifest,
 )
-from index.backends.embedded.reader import Rows
 from index.backends.embedded.schema import FORMAT_VERSION, bring_up_to_date, connect, create, folded, full, translated
+from index.backends.embedded.stored import whole_documents
+from index.documents import Document
 from index.encoders.base import Encoder
 from index.errors import IndexLocked, SettingsMismatch, StoreError
 from index.names.forms import sound_terms
@@ -38,6 +40,9 @@ LOCK = "writer.lock"
 # A vector file is written anew when this much has come or gone since; less is caught up by readers in milliseconds.
 _REWRITE_MIN = 2_000
 _REWRITE_SHARE = 0.05
+# One is begun beside a running ingest when so much has come: a file costs seconds, a delta milliseconds a question.
+_BESIDE_MIN = 250_000
+_BESIDE_SHARE = 0.25
 
 
 class Writer:
@@ -61,6 +66,9 @@ class Writer:
         self._folder, self._encoder, self._wanted, self._adopt = folder, encoder, settings, adopt
         self._lock = FileLock(folder / LOCK, timeout=0)
         self._connection: sqlite3.Connection
+        self._making: InBackground | None = None
+        self._n_since = 0  # vectors stored since the last file was made or begun
+        self._n_listed = 0  # vectors in the last file
 
     def __enter__(self) -> Writer:
         """Take the lock and open the store.
@@ -98,6 +106,9 @@ class Writer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._making is not None:
+            self._making.stop()
+            self._making = None
         with contextlib.suppress(sqlite3.Error):
             self._connection.close()
         with contextlib.suppress(OSError):
@@ -125,6 +136,8 @@ class Writer:
             self._connection.close()
             raise
         self._remove_leftovers()
+        described = self._described()
+        self._n_listed = described.n_vectors if described else 0
 
     def _initialise(self, settings: IndexSettings) -> None:
         with self.transaction():
@@ -197,12 +210,10 @@ class Writer:
         ).fetchone()
         return row is not None
 
-    def tags_of(self, doc_id: str) -> tuple[str, ...]:
-        """The tags of a document, in its own order."""
-        rows = self._connection.execute(
-            "SELECT tag FROM tags JOIN documents USING (doc_pk) WHERE doc_id = ? ORDER BY ordinal", (doc_id,)
-        )
-        return tuple(tag for (tag,) in rows)
+    def file_of(self, doc_id: str) -> str | None:
+        """Location of the file that a document came from, None where there is no such document."""
+        row = self._connection.execute("SELECT file FROM documents WHERE doc_id = ?", (doc_id,)).fetchone()
+        return str(row[0]) if row else None
 
     def upsert(self, documents: Sequence[EncodedDocument], files: Sequence[FileRecord] = ()) -> None:
         """Store documents and log files in one durable transaction; older versions go.
@@ -224,6 +235,8 @@ class Writer:
             )
             if documents:
                 self.next_generation()
+        with translated(self._folder):
+            self._keep_up(sum(len(matrix) for item in documents for matrix in item.vectors))
 
     def delete(self, doc_ids: Iterable[str]) -> int:
         """Remove documents for good, in one durable transaction; how many there were."""
@@ -260,13 +273,14 @@ class Writer:
             self.next_generation()
         self._write_manifest(None)
 
-    def stale_documents(self, limit: int) -> list[tuple[str, str, str]]:
-        """(location, file, doc_id) of documents not made with the current settings."""
-        rows = self._connection.execute(
-            "SELECT location, file, doc_id FROM documents WHERE settings_key != ? ORDER BY doc_pk LIMIT ?",
-            (self.settings_key, limit),
-        )
-        return [tuple(row) for row in rows]
+    def n_stale(self) -> int:
+        """Number of documents not made with the current settings."""
+        row = self._connection.execute("SELECT count(*) FROM documents WHERE settings_key != ?", (self.settings_key,))
+        return int(row.fetchone()[0])
+
+    def stale_documents(self, limit: int) -> list[tuple[Document, str]]:
+        """Documents not made with the current settings, as they were before they were cut, each with its file."""
+        return list(whole_documents(self._connection, "settings_key != ?", self.settings_key, limit))
 
     def rebuild_terms(self) -> None:
         """Make the lexical index, and the one of names, anew from the documents' texts; inside a transaction."""
@@ -295,54 +309,56 @@ class Writer:
         return self._connection
 
     def write_vectors(self, force: bool = False) -> bool:
-        """Bring the vector file up to date where that pays; whether one was written."""
-        meta = self.meta
-        if not force and not self._vectors_need_writing(meta):
-            return False
-        key, dim, generation = meta["settings_key"], int(meta["dim"]), int(meta["generation"])
+        """Bring the vector file up to date where that pays; whether one was written.
+
+        `force` has all of it made anew; else what is new is put to the last one where that is possible.
+        """
+        written = self._take_over() if self._making is not None else False
+        if not force and not self._vectors_need_writing(self.meta):
+            return written
         with translated(self._folder):
-            (max_pid,) = self._connection.execute(
-                "SELECT coalesce(max(p.pid), 0) FROM passages p JOIN documents d USING (doc_pk) WHERE d.settings_key = ?",
-                (key,),
-            ).fetchone()
-            rows = Rows(self._connection, dim, key)
-            sizes = rows.sizes()
-            built = vec.build(rows, sizes, dim)
-            folder = self._folder / VECTORS
             try:
-                folder.mkdir(exist_ok=True)
-                path = folder / f"{generation}-{key[:6]}.faiss"
-                vec.save(built.index, path)
-                described = VectorFile(
-                    file=path.name,
-                    sha256=sha256_of(path),
-                    kind=built.kind,
-                    generation=generation,
-                    max_pid=max_pid,
-                    n_vectors=sum(sizes.values()),
-                    settings_key=key,
-                    recall=built.recall,
-                    partitions=built.partitions,
-                )
-                self._write_manifest(described)
+                self._adopt_file(make_file(self._folder, self._connection, None if force else self._described()))
             except OSError:
                 self._remove_leftovers()
                 raise
             except RuntimeError as error:  # FAISS's own write failed
                 self._remove_leftovers()
                 raise full(self._folder, error) from error
-            with self.transaction():
-                self._connection.execute("DELETE FROM deleted WHERE generation <= ?", (generation,))
-                self._set_meta(pruned=str(generation))
-        self._remove_leftovers()
         return True
+
+    def _keep_up(self, n_more: int) -> None:
+        """Have a vector file made beside a long ingest, so that readers need not search all of it one by one."""
+        self._n_since += n_more
+        if self._making is not None:
+            if self._making.done:
+                self._take_over()
+        elif self._n_since > max(_BESIDE_MIN, _BESIDE_SHARE * self._n_listed):
+            self._making, self._n_since = InBackground(self._folder, self._described()), 0
+
+    def _take_over(self) -> bool:
+        """Wait for the file made in the background and use it; whether there is one."""
+        making, self._making = self._making, None
+        made = making.result() if making is not None else None
+        if made is not None and made.settings_key == self.settings_key:
+            self._adopt_file(made)
+            return True
+        return False
+
+    def _adopt_file(self, described: VectorFile) -> None:
+        """Name the file in the manifest, and forget the deletions that it has no need of."""
+        self._write_manifest(described)
+        self._n_listed = described.n_vectors
+        with self.transaction():
+            self._connection.execute("DELETE FROM deleted WHERE generation <= ?", (described.generation,))
+            self._set_meta(pruned=str(described.generation))
+        self._remove_leftovers()
 
     def _vectors_need_writing(self, meta: dict[str, str]) -> bool:
         described = self._described()
         if described is None or described.settings_key != meta["settings_key"]:
             return True
-        path = self._folder / VECTORS / described.file
-        if not path.is_file() or sha256_of(path) != described.sha256:
+        if not is_verified(self._folder, described) and verify(self._folder, described):
             return True
         (n_new,) = self._connection.execute(
             "SELECT coalesce(sum(n_vectors), 0) FROM passages WHERE pid > ?", (described.max_pid,)
@@ -422,7 +438,8 @@ class Writer:
 
     def _insert_names(self, doc_pk: int, sounds: str, aliases: Sequence[Alias]) -> None:
         self._connection.execute("INSERT INTO names (rowid, forms) VALUES (?, ?)", (doc_pk, sounds))
-        both_ways = [pair for alias in aliases for pair in (alias, Alias(alias.other, alias.name, alias.confidence))]
+        # As said comes before turned round: what is read back and stored again is the same then.
+        both_ways = [*aliases, *(Alias(alias.other, alias.name, alias.confidence) for alias in aliases)]
         self._connection.executemany(
             "INSERT OR IGNORE INTO aliases VALUES (?, ?, ?, ?, ?)",
             [(doc_pk, name_key(alias.name), alias.name, alias.other, alias.confidence) for alias in both_ways],

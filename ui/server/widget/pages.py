@@ -15,8 +15,9 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
 
 from index.search import MAX_QUESTION_CHARS
+from ui.server.origins import read_origin
 from ui.server.settings import Site
-from ui.server.widget.sites import Check, frame_ancestors, read_origin
+from ui.server.widget.sites import Check, frame_ancestors
 from ui.server.widget.words import direction, languages, words
 
 _KINDS = {"js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8"}
@@ -145,7 +146,7 @@ def check_json(found: Check) -> dict[str, Any]:
 def spoken_with(site: Site, origin: str, own: str) -> str:
     """`origin` where the page may tell it things and be told: one of the site's, or our own; else empty."""
     asked = read_origin(origin)
-    if asked is None or asked.any_below or asked.port == "*":
+    if asked is None or not asked.is_one:
         return ""
     allowed = [one for one in map(read_origin, (*site.origins, own)) if one]
     return str(asked) if any(one.takes(asked) for one in allowed) else ""

@@ -12,14 +12,18 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from index.backends.base import Filter
 from index.search import MAX_QUESTION_CHARS
+from ui.server.addresses import Addresses
 from ui.server.bodies import NO_HISTORY, History, Question, checked, turns_of
 from ui.server.feedback import Feedback, FeedbackFile, FeedbackFull, Opinion
-from ui.server.limits import Addresses, Rate, told
+from ui.server.gate import told
+from ui.server.limits import Rate
+from ui.server.logs import note
 from ui.server.service import Service
 from ui.server.settings import Site
+from ui.server.sse import EventStream
 from ui.server.widget import pages
 from ui.server.widget.sites import check
-from ui.server.widget.stream import AnswerStream
+from ui.server.widget.stream import frames
 from ui.server.widget.words import accepted, best_language, direction, words
 
 _log = logging.getLogger(__name__)
@@ -122,7 +126,7 @@ def _add_questions(routes: APIRouter, service: Service) -> None:
         if wait_s:
             return told(429, f"too many questions on this site; expected: {found.per_minute} a minute", wait_s)
         where = Filter(languages=found.languages, tags=found.tags)
-        return AnswerStream(service.chain.astream(asked, turns, where))
+        return EventStream(service.chain.astream(asked, turns, where), frames())
 
     @routes.post("/widget/feedback")
     async def feedback(request: Request, said: FeedbackBody) -> Response:
@@ -163,6 +167,7 @@ def _add_embed(routes: APIRouter, service: Service) -> None:
 def _may_ask(site: Site | None, request: Request) -> Site:
     if site is None or not site.enabled:
         raise HTTPException(403, "no site by this key may ask; to mend: see /embed/check")
+    note(site=site.key)
     # The widget asks from a page of ours, wherever that is framed.
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         raise HTTPException(403, "the widget's questions come from its own page; other programs have /api/v1/ask")

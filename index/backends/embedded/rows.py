@@ -1,0 +1,57 @@
+"""The vectors of a store, read in bounded pieces."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+
+import numpy as np
+
+from index.encoders.base import HalfArray
+
+_AT_ONCE = 2_000  # passages
+
+
+class Rows:
+    """Vectors of live passages in pid order, read as often as wanted."""
+
+    def __init__(self, connection: sqlite3.Connection, dim: int, settings_key: str, after: int = 0) -> None:
+        self._connection, self._dim, self._key, self._after = connection, dim, settings_key, after
+
+    def sizes(self) -> dict[str, int]:
+        """Number of vectors of each language."""
+        return dict(
+            self._connection.execute(
+                "SELECT p.language, sum(p.n_vectors) FROM passages p JOIN documents d USING (doc_pk)"
+                " WHERE p.pid > ? AND d.settings_key = ? GROUP BY p.language",
+                (self._after, self._key),
+            )
+        )
+
+    def __iter__(self) -> Iterator[tuple[int, str, HalfArray]]:
+        yield from self._read("p.pid > ?", self._after)
+
+    def _read(self, condition: str, value: int | str) -> Iterator[tuple[int, str, HalfArray]]:
+        cursor = self._connection.execute(
+            "SELECT p.pid, p.language, p.vectors FROM passages p JOIN documents d USING (doc_pk)"
+            f" WHERE {condition} AND d.settings_key = ? ORDER BY p.pid",
+            (value, self._key),
+        )
+        while rows := cursor.fetchmany(_AT_ONCE):
+            for pid, language, blob in rows:
+                yield pid, language, np.frombuffer(blob, dtype=np.float16).reshape(-1, self._dim)
+
+
+class Sample:
+    """Every so many-th row, read by its pid: the others are not read over."""
+
+    def __init__(self, rows: Rows, max_pid: int, n_passages: int) -> None:
+        """At most about `n_passages` rows of those up to `max_pid`."""
+        self._rows = rows
+        self._pids = range(1, max_pid + 1, max(1, max_pid // n_passages))
+
+    def __iter__(self) -> Iterator[tuple[int, str, HalfArray]]:
+        for start in range(0, len(self._pids), _AT_ONCE):
+            some = list(self._pids[start : start + _AT_ONCE])
+            yield from self._rows._read("p.pid IN (SELECT value FROM json_each(?))", json.dumps(some))

@@ -1,0 +1,170 @@
+"""What is told of all passages at once, against the plain definition on the same store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from index.backends.base import EVERYTHING, Filter
+from index.backends.embedded import EmbeddedBackend, Writer
+from index.backends.embedded.building import build
+from index.backends.embedded.near import Near, as_single
+from index.backends.embedded.postings import Postings
+from index.backends.embedded.reader import EmbeddedSnapshot
+from index.backends.embedded.vectors import VectorView, part_ids
+from index.backends.plain import cosines_of, nearest_of_each, texts_of
+from index.documents import Document, Metadata
+from index.encoders.base import FloatArray
+from index.names.heard import alike
+from index.names.sounds import likeness, near, sound_of
+from index.settings import IndexSettings
+from index.terms import indexed_terms
+from index.workers import encode
+from rag.testing import HashEncoder
+
+ENCODER = HashEncoder(dim=32)
+TOLD = {
+    "en": "The lighthouse number {i} was opened by Altman. It has {i} lamps. Nobody lives there.",
+    "ko": "등대 {i}호는 알트만이 열었다. 등불이 {i}개 있다. 아무도 살지 않는다.",
+    "zh-Hant": "阿爾特曼啟用了第{i}座燈塔。它有{i}盞燈。沒有人住在那裡。",
+    "zh-Hans": "第{i}座灯塔由阿尔特曼启用。它有{i}盏灯。没有人住在那里。",
+}
+QUESTIONS = ("Who opened lighthouse 17?", "등대 9호는 누가 열었나요?", "第21座燈塔有幾盞燈？")
+
+
+def write(folder: Path, numbers: range) -> None:
+    documents = [
+        Document(f"/{tag}/{i}.txt", f"{tag}/{i}.txt", told.format(i=i), Metadata(f"{tag} {i}", language=tag))
+        for tag, told in TOLD.items()
+        for i in numbers
+    ]
+    with Writer(folder, ENCODER) as writer:
+        writer.upsert(encode([(document, document.location) for document in documents], ENCODER, IndexSettings()))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with a vector file, from which documents have gone since and to which some have come."""
+    folder = tmp_path_factory.mktemp("near") / "index"
+    write(folder, range(40))
+    with Writer(folder, ENCODER) as writer:
+        writer.write_vectors(force=True)
+        doc_ids = [row[0] for row in writer.connection.execute("SELECT doc_id FROM documents WHERE doc_pk % 5 = 0")]
+        assert writer.delete(doc_ids) == 32
+    write(folder, range(40, 60))
+    return folder
+
+
+@pytest.fixture
+def snapshot(folder: Path) -> Iterator[EmbeddedSnapshot]:
+    backend = EmbeddedBackend(folder)
+    with backend.snapshot() as snapshot:
+        yield snapshot
+    backend.close()
+
+
+def vector(question: str) -> FloatArray:
+    found: FloatArray = ENCODER.encode_queries([question])[0]
+    return found
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+@pytest.mark.parametrize(
+    "where", [EVERYTHING, Filter(languages=("zh",)), Filter(languages=("zh-Hant", "ko")), Filter(sources=("en",))]
+)
+def test_the_nearest_of_each_language_are_those_of_one_search_a_language(
+    snapshot: EmbeddedSnapshot, question: str, where: Filter
+) -> None:
+    for n in (1, 7, 1_000):
+        found = snapshot.nearest(vector(question), n, where)
+        assert found == nearest_of_each(snapshot, vector(question), n, where)
+        groups = {"en", "ko", "zh"} if where == EVERYTHING else {tag.split("-")[0] for tag in snapshot.languages(where)}
+        assert len(found) == sum(
+            min(n, sum(own for tag, own in snapshot.languages(where).items() if tag.startswith(group)))
+            for group in groups
+        )
+
+
+def test_cosines_are_those_of_the_stored_vectors_and_the_dead_have_none(snapshot: EmbeddedSnapshot) -> None:
+    for question in QUESTIONS:
+        pids = [*range(1, 300), 10**9]
+        found = snapshot.cosines(vector(question), pids)
+        expected = cosines_of(snapshot.vectors(pids), vector(question))
+        assert found.keys() == expected.keys() == snapshot.passages(pids).keys()
+        for pid, (whole, best, part) in expected.items():
+            assert found[pid][:2] == pytest.approx((whole, best), abs=1e-5)
+            assert found[pid][2] == part
+
+
+def test_texts_and_languages_are_those_of_the_passages(snapshot: EmbeddedSnapshot) -> None:
+    pids = list(range(1, 300))
+    assert snapshot.texts(pids) == texts_of(snapshot, pids) != {}
+    for _ in range(2):  # asked for, then remembered
+        assert snapshot.passage_languages(pids) == {p: one.language for p, one in snapshot.passages(pids).items()}
+
+
+def test_an_index_of_clusters_finds_nearly_what_an_exact_one_does() -> None:
+    generator = np.random.default_rng(1)
+    matrices = generator.standard_normal((900, 4, 32))
+    matrices /= np.linalg.norm(matrices, axis=2, keepdims=True)
+    rows = [(pid, "en" if pid % 2 else "ko", matrix.astype(np.float16)) for pid, matrix in enumerate(matrices, 1)]
+    sizes = {"en": 1_800, "ko": 1_800}
+    dead = np.concatenate([part_ids(pid, 4) for pid in range(1, 101)])
+    exact = Near(VectorView(build(rows, sizes, 32), None, dead), {})
+    clustered = Near(VectorView(build(rows, sizes, 32, exact_max=300), None, dead), {})
+    assert (exact.exact, clustered.exact) == (True, False)
+    hits = 0
+    queries = generator.standard_normal((20, 32)).astype(np.float32)
+    for query in queries / np.linalg.norm(queries, axis=1, keepdims=True):
+        true = exact.nearest(query, 10, ["en"])
+        found = clustered.probably_nearest(query, 15, ["en"])
+        assert len(found) == 15
+        assert all(pid % 2 and pid > 100 for pid in found)
+        hits += len(set(true) & set(found))
+        assert clustered.cosines(query, found) == {}  # of codes nothing is told that is not exact
+    assert hits >= 0.9 * 200
+
+
+def test_halves_become_singles_of_the_same_value() -> None:
+    every = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    finite = every[np.isfinite(every)]
+    assert np.array_equal(as_single(finite), finite.astype(np.float32))
+
+
+@pytest.mark.parametrize("most", [8_000_000, 50])  # of 50, much is forgotten all the time
+def test_the_scores_of_terms_add_up_to_those_of_sqlite(
+    folder: Path, snapshot: EmbeddedSnapshot, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr("index.backends.embedded.postings._MAX_POSTINGS", most)
+    connection, postings = snapshot._connection, Postings()
+    for question in (*QUESTIONS, 'nothing "of" this', "17 17 lighthouse"):
+        wanted = [*indexed_terms(question), "was opened", 'a "quote"']
+        expression = " OR ".join('"' + term.replace('"', '""') + '"' for term in dict.fromkeys(wanted))
+        for n in (1, 10, 1_000):
+            expected = connection.execute(
+                "SELECT rowid, -bm25(terms, 1.0, 0.6) AS score FROM terms WHERE terms MATCH ?"
+                " ORDER BY score DESC, rowid LIMIT ?",
+                (expression, n),
+            ).fetchall()
+            found = postings.best(connection, wanted, n)
+            assert [score for _, score in found] == pytest.approx([score for _, score in expected], rel=1e-5)
+            assert {pid for pid, score in found if score > found[-1][1] + 1e-4} <= {pid for pid, _ in expected}
+        for term in indexed_terms(question):
+            counted = connection.execute("SELECT count(*) FROM terms WHERE terms MATCH ?", (f'"{term}"',))
+            assert postings.frequency(connection, term) == counted.fetchone()[0]
+    assert postings.best(connection, ["nowhere"], 10) == []
+
+
+def test_forms_that_sound_alike_are_those_of_all_that_the_index_gives(snapshot: EmbeddedSnapshot) -> None:
+    sounds = sorted(near(sound_of("altman")))
+    for _ in range(2):  # read, then remembered
+        found = {(form, round(likely, 9), n) for likely, form, n in alike(snapshot, sounds, "altman", 0.5, 10)}
+        held = snapshot.sounding(sounds)
+        assert {"알트만이", "阿尔特曼"} <= held.keys()
+        likely = likeness("altman", list(held)).round(9).tolist()
+        expected = {(form, one, held[form]) for form, one in zip(held, likely, strict=True) if one > 0.5}
+        assert expected <= found
+        assert {form for form, _, _ in found} == {form for form, _, _ in expected}
