@@ -30,8 +30,10 @@ check: $(VENV)/.dev
 serve: $(VENV)/.base
 	$(BIN)/dragoman serve
 
+# Speed, memory and disk, into build/bench; of shuffled sentences of these articles.
+BENCH_DATA ?= ui/samples
 bench: $(VENV)/.dev
-	$(BIN)/python tests/bench.py
+	$(BIN)/python -m eval.bench --data $(BENCH_DATA)
 
 # Train the embedded encoder anew; DATA holds the translation pairs. Goes on where it was stopped.
 DATA ?= ../shared/data

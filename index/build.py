@@ -38,6 +38,7 @@ from index.workers import Pending, Workers
 # A transaction: large enough that its sync costs little, small enough to lose little.
 BATCH_DOCUMENTS = 500
 _BATCH_CHARS = 1_000_000
+_MAX_TOLD = 10_000  # entries about documents that a report keeps
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,14 @@ class IngestReport:
     passed_over: Counter[str] = field(default_factory=Counter)  # files of other types in folders, by suffix
     n_passages: int = 0
     seconds: float = 0.0
+
+    def tell_of(self, one: Cleaned) -> None:
+        """Add what was left out of a document and noted of it; of a large corpus the first thousands speak for all."""
+        source = one.document.source
+        if len(self.removed) < _MAX_TOLD:
+            self.removed.extend((source, entry) for entry in one.document.removed)
+        if len(self.notes) < _MAX_TOLD:
+            self.notes.extend((source, note) for note in one.notes)
 
 
 OnProgress = Callable[[Progress], None]
@@ -307,8 +316,7 @@ class _Run:
                 failures.append(str(one))
                 continue
             document = one.document
-            self.report.removed.extend((document.source, entry) for entry in document.removed)
-            self.report.notes.extend((document.source, note) for note in one.notes)
+            self.report.tell_of(one)
             problem = problem_of(document, self._limits)
             if problem:
                 failures.append(printable(f"{one.part} {problem}".strip()))

@@ -218,7 +218,7 @@ def _found(snapshot: Snapshot, encoder: Encoder, question: str) -> list[tuple[st
 
 
 def _same(ours: list[tuple[str, int, float]], theirs: list[tuple[str, int, float]]) -> bool:
-    """Whether the places agree, one by one; those of equal scores may have changed places, the last ones with others."""
+    """Whether the places agree; those of equal scores may have changed places, the last ones with others."""
     if len(ours) != len(theirs):
         return False
     near = all(abs(a[2] - b[2]) <= _NEAR for a, b in zip(ours, theirs, strict=True))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import regex
 
@@ -22,48 +22,24 @@ from index.script import compatible
 _UNSPACED = r"\p{Han}々〇\p{Hangul}\p{Katakana}ー\p{Hiragana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 _HAS_UNSPACED = regex.compile(rf"[{_UNSPACED}]")
 _MAY_BE_UNSPACED = re.compile(r"[^\x00-\u0dff\u1e00-\u2dff]")  # quickly
-_AROUND_A_WORD = ".,;:!?()[]\"'“”„«»‘’–-،؛؟।"
 _WORD = regex.compile(r"[\p{L}\p{N}\p{M}]+")
+_OF_WORDS = r"(?=[\p{L}\p{N}\p{M}])"  # scripts have signs of their own, as Burmese ။ that ends a sentence
 _RUN = regex.compile(
-    r"(?P<two>[\p{Han}々〇]+|\p{Hangul}+)|(?P<whole>[\p{Katakana}ー]+)|[\p{Hiragana}ー]+"
-    r"|(?P<three>(?:[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]\p{M}*)+)"
+    rf"(?P<two>(?:{_OF_WORDS}[\p{{Han}}々〇])+|(?:{_OF_WORDS}\p{{Hangul}})+)|(?P<whole>(?:{_OF_WORDS}[\p{{Katakana}}ー])+)"
+    rf"|(?:{_OF_WORDS}[\p{{Hiragana}}ー])+"
+    rf"|(?P<three>(?:{_OF_WORDS}[\p{{Thai}}\p{{Lao}}\p{{Khmer}}\p{{Myanmar}}]\p{{M}}*)+)"
     rf"|(?P<word>(?:(?![{_UNSPACED}])[\p{{L}}\p{{N}}\p{{M}}])+)"
 )
 _FOREIGN_DIGIT = regex.compile(r"(?![0-9])\p{Nd}")
-_MAX_WORD = 32  # characters; what is longer (a clause without spaces) does not come again
 _MAX_TERM = 64  # characters; longer runs of "letters" are encoded data
 
 
 def terms(text: str) -> list[str]:
     """The terms of `text`, in order, repeats kept."""
-    return [term for own, _ in _words(text) for term in own]
-
-
-_Terms = tuple[tuple[str, ...], tuple[str, ...]]  # of a word: its terms, and the beginnings of these
-
-
-def _words(text: str) -> Iterator[_Terms]:
-    # No term crosses white space, and words come again.
-    return (_known_terms(word) if len(word) <= _MAX_WORD else _terms_in(word) for word in text.split())
-
-
-def _terms_in(word: str) -> _Terms:
-    found = tuple(_cut(word))
-    return found, tuple(_beginnings(found))
-
-
-_known_terms = functools.lru_cache(maxsize=1 << 16)(_terms_in)
-
-
-def _cut(word: str) -> Sequence[str]:
-    folded = compatible(word).casefold()
-    if not _MAY_BE_UNSPACED.search(folded):
-        letters = folded.strip(_AROUND_A_WORD)
-        if letters.isalpha():
-            return [letters[:_MAX_TERM]]
+    folded = compatible(text).casefold()
     if _FOREIGN_DIGIT.search(folded):
         folded = _FOREIGN_DIGIT.sub(lambda match: str(unicodedata.decimal(match.group(), match.group())), folded)
-    if not _HAS_UNSPACED.search(folded):
+    if not _MAY_BE_UNSPACED.search(folded) or not _HAS_UNSPACED.search(folded):
         return [run[:_MAX_TERM] for run in _WORD.findall(folded)]
     found: list[str] = []
     for match in _RUN.finditer(fold_traditional(folded)):
@@ -86,7 +62,8 @@ _INFLECTED = regex.compile(
 
 def with_relatives(found: Sequence[str]) -> list[str]:
     """`found`, terms of a text in order, and after them the beginnings of its words, marked as such."""
-    return [*found, *_beginnings(found)]
+    beginnings = (f"{BEGINNING}{term[:_N_BEGINNING]}" for term in found if _inflects(term))
+    return [*found, *beginnings]
 
 
 def number_terms(text: str, language: str = "") -> list[str]:
@@ -96,14 +73,7 @@ def number_terms(text: str, language: str = "") -> list[str]:
 
 def indexed_terms(text: str) -> list[str]:
     """All that a passage is found by: its terms in order, then the beginnings of its words, then its numbers."""
-    words = list(_words(text))
-    found = [term for own, _ in words for term in own]
-    beginnings = (beginning for _, own in words for beginning in own)
-    return [*found, *beginnings, *number_terms(text)]
-
-
-def _beginnings(found: Sequence[str]) -> Iterator[str]:
-    return (f"{BEGINNING}{term[:_N_BEGINNING]}" for term in found if _inflects(term))
+    return [*with_relatives(terms(text)), *number_terms(text)]
 
 
 def _inflects(term: str) -> bool:

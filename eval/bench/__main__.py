@@ -60,7 +60,9 @@ def _parser() -> argparse.ArgumentParser:
         " OUT/bench.jsonl, with commit and machine; what has rows of this commit and machine is not repeated.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("--data", type=Path, help="folder with dev/xquad, qp/wikipedia-openings; else the samples")
+    parser.add_argument(
+        "--data", type=Path, required=True, help="folder with dev/xquad, or with articles, questions.jsonl"
+    )
     parser.add_argument("--out", type=Path, default=Path("build/bench"), help="where rows and plots go")
     parser.add_argument("--only", nargs="+", choices=list(STEPS), default=list(STEPS), help="which to run")
     parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 10_000], help="passages, for latency")
@@ -77,7 +79,7 @@ def _limit(given: argparse.Namespace, scratch: Path) -> Iterator[Row]:
 
 
 def _start(given: argparse.Namespace, scratch: Path) -> Iterator[Row]:
-    yield from starts(scratch)
+    yield from starts(given.data, scratch)
 
 
 def _latency(given: argparse.Namespace, scratch: Path) -> Iterator[Row]:
@@ -107,8 +109,8 @@ STEPS: Mapping[str, Step] = {
 }
 
 
-def _run(module: str, data: Path | None, *arguments: str) -> None:
-    command = [sys.executable, "-m", module, *(("--data", str(data)) if data else ()), *arguments]
+def _run(module: str, data: Path, *arguments: str) -> None:
+    command = [sys.executable, "-m", module, "--data", str(data), *arguments]
     subprocess.run(command, check=True)  # noqa: S603 - this project's own modules
 
 

@@ -10,17 +10,19 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from eval.latency.articles import sentence_pools, write_articles
 from index.build import ingest
 from index.encoders import load_encoder
 
-SAMPLES = Path(__file__).parent.parent.parent / "ui" / "samples" / "articles"
+_CHARS = 100_000  # of the articles that are asked
 _ROUNDS = 5
 
 
-def starts(scratch: Path) -> Iterator[dict[str, Any]]:
-    """Seconds, the median of a few, of commands over the sample articles, and how many times a bare interpreter's."""
+def starts(data: Path, scratch: Path) -> Iterator[dict[str, Any]]:
+    """Seconds, the median of a few, of commands over a small index, and how many times a bare interpreter's."""
     index = scratch / "index"
-    ingest(index, [str(SAMPLES)], load_encoder("embedded"))
+    write_articles(scratch / "articles.jsonl", sentence_pools(data), _CHARS, seed=0)
+    ingest(index, [str(scratch / "articles.jsonl")], load_encoder("embedded"))
     commands = {
         "a bare interpreter": ("-c", "pass"),
         "dragoman --version": ("-m", "ui.cli", "--version"),

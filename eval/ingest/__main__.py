@@ -33,7 +33,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "python -m eval.peers.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("--data", type=Path, required=True, help="folder with dev/xquad, qp/wikipedia-openings")
+    parser.add_argument(
+        "--data", type=Path, required=True, help="folder with dev/xquad, or with articles, questions.jsonl"
+    )
     parser.add_argument("--passages", type=int, default=10_000, help="about how many, of each size")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 3], help="processes that cut and encode")
     parser.add_argument("--json", type=Path, dest="json_path", help="also add every figure there, one JSON line a run")

@@ -34,7 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "whole of searches, and tell memory and disk a passage.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("--data", type=Path, required=True, help="folder with dev/xquad, qp/wikipedia-openings")
+    parser.add_argument(
+        "--data", type=Path, required=True, help="folder with dev/xquad, or with articles, questions.jsonl"
+    )
     parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 10_000, 100_000, 1_000_000], help="passages")
     parser.add_argument("--questions", type=int, default=60, help="how many are asked at each size")
     parser.add_argument("--index", type=Path, help="grow the index here and keep it; a temporary folder by default")

@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure by the command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m eval.latency.stores", description=__doc__)
     parser.add_argument("places", nargs="+", help="index folders and addresses")
-    parser.add_argument("--data", type=Path, required=True, help="folder with dev/xquad")
+    parser.add_argument("--data", type=Path, required=True, help="folder with dev/xquad, or questions.jsonl")
     parser.add_argument("--questions", type=int, default=60, help="how many are asked")
     given = parser.parse_args(arguments)
     with ExitStack() as stack:

@@ -56,7 +56,9 @@ def _parser() -> argparse.ArgumentParser:
         " at once over HTTP, each again when it has its answer, and tell answers a second, times, errors and memory.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("--data", type=Path, required=True, help="folder with dev/xquad, qp/wikipedia-openings")
+    parser.add_argument(
+        "--data", type=Path, required=True, help="folder with dev/xquad, or with articles, questions.jsonl"
+    )
     parser.add_argument("--index", type=Path, help="ask this index; one of published articles is made by default")
     parser.add_argument("--passages", type=int, default=10_000, help="how many the index that is made has, at least")
     parser.add_argument("--users", type=int, nargs="+", default=[1, 10, 40, 200], help="how many ask at once")

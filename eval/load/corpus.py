@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from itertools import islice, zip_longest
 from pathlib import Path
 
+from eval.latency import articles as shuffled
 from eval.retrieval import collections as sets
 from index.backends.embedded import EmbeddedBackend
 from index.build import ingest
@@ -22,9 +23,14 @@ _AT_ONCE = 1_000  # articles that are added before the passages are counted
 def articles(data: Path) -> Iterator[dict[str, str]]:
     """XQuAD's paragraphs in `data`/dev/xquad, then openings of encyclopedic articles, of each language in turn.
 
+    Where there is `data`/articles, as many as wanted of shuffled sentences of those.
+
     Raises:
-        SetMissing: There is no XQuAD.
+        SetMissing: There is neither.
     """
+    if (data / shuffled.ARTICLES).is_dir():
+        for article in shuffled.articles(shuffled.sentence_pools(data), seed=0):
+            yield article | {"id": f"shuffled-{article['id']}"}
     for language, collection in sets.xquad(data / "dev" / "xquad").items():
         for number, (_, text) in enumerate(collection.documents.values()):
             yield {"id": f"xquad-{language}-{number}", "text": text, "lang": language}
@@ -34,8 +40,11 @@ def articles(data: Path) -> Iterator[dict[str, str]]:
 
 
 def questions(data: Path, seed: int = 0) -> list[str]:
-    """XQuAD's questions in all its languages, none twice, in the same random order for the same seed."""
-    found = [question.text for one in sets.xquad(data / "dev" / "xquad").values() for question in one.questions]
+    """XQuAD's questions in all its languages, or those beside `data`/articles; in one random order for one seed."""
+    if (data / shuffled.ARTICLES).is_dir():
+        found = shuffled.questions(data, 1_000)
+    else:
+        found = [question.text for one in sets.xquad(data / "dev" / "xquad").values() for question in one.questions]
     found = list(dict.fromkeys(found))
     random.Random(seed).shuffle(found)
     return found

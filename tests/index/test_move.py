@@ -94,9 +94,10 @@ MOVE = """
 import sys
 from index.backends import as_place
 from index.encoders import load_encoder
-from index import build, move
+from index import move
 move.BATCH_DOCUMENTS = 3
-move.move(as_place(sys.argv[1]), as_place(sys.argv[2]), load_encoder("embedded"), lambda p: print(p.n_documents, flush=True))
+source, destination = map(as_place, sys.argv[1:])
+move.move(source, destination, load_encoder("embedded"), lambda p: print(p.n_documents, flush=True))
 """
 
 
@@ -159,12 +160,12 @@ def test_what_would_be_no_sound_copy_is_refused(sample_index: Path, encoder: Enc
     shutil.copytree(sample_index, stale)
     with open_writer(stale, encoder, IndexSettings(target_tokens=64), adopt=True):
         pass
-    with pytest.raises(StoreError, match="has 30 stale documents.*to mend: dragoman index --refresh"):
+    with pytest.raises(StoreError, match=r"has 30 stale documents.*to mend: dragoman index --refresh"):
         move(stale, tmp_path / "c", encoder)
 
 
 def odd_documents(dim: int) -> Iterator[EncodedDocument]:
-    """Documents with what is easily lost: no passages, many parts, names alike, tags, astral characters, long locations."""
+    """Documents with what is easily lost: many parts or none, names alike, tags, astral characters, long locations."""
     generator = np.random.default_rng(0)
     aliases = (
         Alias("Jony Ive", "喬尼·艾維", 0.9),
@@ -172,7 +173,9 @@ def odd_documents(dim: int) -> Iterator[EncodedDocument]:
         Alias("jony ive", "喬尼·艾維", 0.7),
         Alias("A", "B", 1 / 3),
     )
-    for i, (text, n_parts) in enumerate((("One 🛰️ 𠮷 text. Two.", 3), ("Another; 'quoted' \\x00 \t text", 256), ("…", 1))):
+    for i, (text, n_parts) in enumerate(
+        (("One 🛰️ 𠮷 text. Two.", 3), ("Another; 'quoted' \\x00 \t text", 256), ("…", 1))
+    ):
         location = f"/{i}/" + "長い" * 1500
         meta = Metadata("A title 🚀", "https://e.x/?a=b", "Ann", "2024-05", "en", ("Tag", "標籤"))
         document = Document(location, "source", text, meta, (Span(0, 3),))
@@ -219,3 +222,16 @@ def test_odd_documents_are_copied_whole_and_what_is_lost_shows(destination: Inde
     ):
         assert contents_of([changed]).digest != one
     assert contents_of([first, *others]).digest == contents_of([*others, first]).digest
+
+
+def test_without_its_client_a_database_is_refused_with_what_brings_it() -> None:
+    code = (
+        "import sys; sys.modules['psycopg'] = None\n"
+        "from index.backends import open_backend\n"
+        "from index.errors import StoreError\n"
+        "try: open_backend('postgresql:///x')\n"
+        "except StoreError as error: print(error)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "the client of PostgreSQL is not installed" in ran.stdout
+    assert "pip install 'dragoman[postgres]'" in ran.stdout

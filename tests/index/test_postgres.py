@@ -1,4 +1,4 @@
-"""What is the PostgreSQL backend's own: the same ranking as SQLite's, many writers, indexes of vectors, repair, errors."""
+"""What is the PostgreSQL backend's own: SQLite's ranking, many writers, indexes of vectors, repair, errors."""
 
 from __future__ import annotations
 
@@ -22,11 +22,13 @@ psycopg = pytest.importorskip("psycopg", reason="the extra `postgres` is not ins
 
 from index.backends import examine, open_backend, open_writer, own_folder, repair, shown_place  # noqa: E402
 from index.backends.base import EVERYTHING, EncodedDocument, Filter  # noqa: E402
+from index.backends.postgres.__main__ import main as shard_main  # noqa: E402
 from index.backends.postgres.address import parsed  # noqa: E402
 from index.backends.postgres.schema import (  # noqa: E402
     FORMAT_VERSION,
     MIGRATIONS,
     bring_up_to_date,
+    distribute,
     stored_version,
     unsuited_to_sharding,
 )
@@ -90,10 +92,12 @@ FILTERS = (
 def samples(postgres_server: str, encoder: Encoder) -> Iterator[str]:
     """The sample articles in the database, read in by themselves, not copied."""
     address = f"{postgres_server}{'&' if urlsplit(postgres_server).query else '?'}schema=samples"
+    clean = "SET client_min_messages = error; DROP SCHEMA IF EXISTS samples CASCADE"
     with psycopg.connect(postgres_server, autocommit=True) as connection:
-        connection.execute("SET client_min_messages = error; DROP SCHEMA IF EXISTS samples CASCADE")
-    assert ingest(address, [str(SAMPLES)], encoder, n_workers=1).added == 30
-    yield address
+        connection.execute(clean)
+        assert ingest(address, [str(SAMPLES)], encoder, n_workers=1).added == 30
+        yield address
+        connection.execute(clean)
 
 
 @pytest.mark.parametrize("where", FILTERS, ids=str)
@@ -351,18 +355,19 @@ def test_a_change_that_brings_the_same_number_twice_is_still_noticed(postgres: s
 
 # --- doctor -----------------------------------------------------------------------------------------------------
 
+ONE = "pid = (SELECT min(pid) FROM passages)"
 DAMAGE = {
-    "DELETE FROM postings WHERE pid = (SELECT min(pid) FROM passages)": "the lexical index is not that of the text for 1 passages",
-    "UPDATE postings SET length = length + 1 WHERE pid = (SELECT min(pid) FROM passages)": "the lexical index is not",
+    f"DELETE FROM postings WHERE {ONE}": "not that of the text for 1 passages",
+    f"UPDATE postings SET length = length + 1 WHERE {ONE}": "the lexical index is not",
     "DELETE FROM vectors WHERE part = 0": "the rows of vectors are not those of",
     "DELETE FROM names": "the index of names lacks",
     "DELETE FROM locations": "locations do not lead to their document",
     "INSERT INTO locations VALUES ('00000000-0000-0000-0000-000000000000', 1)": "1 locations do not lead",
     "INSERT INTO tags VALUES (12, 0, 'a', 'a')": "1 rows of tags belong to no document",
-    "UPDATE passages SET vectors = substr(vectors, 3) WHERE pid = (SELECT min(pid) FROM passages)": "bytes of vectors, not",
-    "UPDATE passages SET text = 'x' WHERE pid = (SELECT min(pid) FROM passages)": "is not the text of its document",
-    "DELETE FROM passages WHERE pid = (SELECT min(pid) FROM passages)": "passages, not",
-    "DELETE FROM bodies WHERE pid = (SELECT min(pid) FROM passages)": "or has no terms",
+    f"UPDATE passages SET vectors = substr(vectors, 3) WHERE {ONE}": "bytes of vectors, not",
+    f"UPDATE passages SET text = 'x' WHERE {ONE}": "is not the text of its document",
+    f"DELETE FROM passages WHERE {ONE}": "passages, not",
+    f"DELETE FROM bodies WHERE {ONE}": "or has no terms",
 }
 
 
@@ -415,6 +420,32 @@ def test_the_tables_keep_the_rules_that_let_them_be_sharded(postgres: str) -> No
             assert any(complaint in one for one in unsuited_to_sharding(connection, own))
 
 
+class Distributed:
+    """Stands for a connection to a server with Citus: remembers what it is asked to distribute."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, str, str]] = []
+
+    def execute(self, query: str, values: tuple[str, str, str]) -> None:
+        assert query == "SELECT create_distributed_table(%s, %s, colocate_with => %s)"
+        self.calls.append(values)
+
+
+def test_tables_of_documents_are_distributed_side_by_side(postgres: str, capsys: pytest.CaptureFixture[str]) -> None:
+    citus = Distributed()
+    distribute(citus)  # type: ignore[arg-type]
+    assert citus.calls[:2] == [("documents", "doc_id", "none"), ("passages", "doc_id", "documents")]
+    assert {call[1:] for call in citus.calls[1:8]} == {("doc_id", "documents")}
+    assert citus.calls[8:] == [("locations", "location_key", "none"), ("files", "location_key", "locations")]
+    assert shard_main([postgres]) == 1
+    assert "there is no index" in capsys.readouterr().err
+    with open_writer(postgres, ENCODER, SETTINGS):
+        pass
+    assert shard_main([postgres]) == 1
+    assert "has no Citus; expected: the extension citus" in capsys.readouterr().err
+    assert shard_main([]) == 2
+
+
 def test_an_older_layout_is_brought_up_to_date_once(postgres: str) -> None:
     with open_writer(postgres, ENCODER, SETTINGS) as writer:
         writer.upsert(encoded(made("/a", "A text.")))
@@ -457,7 +488,7 @@ def test_several_indexes_lie_in_one_database(postgres: str) -> None:
 
 
 def test_a_place_without_an_index_says_so(postgres: str) -> None:
-    with pytest.raises(IndexMissing, match="there is no index in .*expected: a schema .*to mend: dragoman index"):
+    with pytest.raises(IndexMissing, match=r"there is no index in .*expected: a schema .*to mend: dragoman index"):
         open_backend(postgres)
     (finding,) = examine(postgres)
     assert "there is no index" in finding.what and not finding.repairable
@@ -470,7 +501,7 @@ def test_nothing_shows_a_password(caplog: pytest.LogCaptureFixture) -> None:
         "postgresql://me@127.0.0.1:1/db?password=s3cret&sslpassword=s3cret",
         "postgresql://me:s3%63ret@/db?host=/nowhere&passfile=/s3cret",
     ):
-        with pytest.raises(StoreError, match="cannot be reached.*expected: a PostgreSQL server") as caught:
+        with pytest.raises(StoreError, match=r"cannot be reached.*expected: a PostgreSQL server") as caught:
             open_backend(address)
         texts = [str(caught.value), repr(caught.value), str(caught.value.__cause__), shown_place(address), caplog.text]
         assert not any("s3cret" in text for text in texts)
@@ -492,7 +523,7 @@ def test_a_wrong_password_and_a_user_without_rights_are_told(new_server: Callabl
     (server.folder / "pg_hba.conf").write_text(f"local all reader,stranger scram-sha-256\n{rules}")
     server.reload()
     host = f"?host={server.folder}"
-    with pytest.raises(StoreError, match="does not let the user in.*expected: a user and a password") as caught:
+    with pytest.raises(StoreError, match=r"does not let the user in.*expected: a user and a password") as caught:
         for _ in range(50):  # until the server has read its rules
             with pytest.raises(IndexMissing):
                 open_backend(f"postgresql://reader:wrong@/postgres{host}")
@@ -503,14 +534,14 @@ def test_a_wrong_password_and_a_user_without_rights_are_told(new_server: Callabl
     plain = f"postgresql://reader:right@/plain{host}"
     with psycopg.connect(f"postgresql://postgres@/plain{host}", autocommit=True) as connection:
         connection.execute("GRANT CREATE ON DATABASE plain TO reader")
-    with pytest.raises(StoreError, match="no usable pgvector.*expected: the extension vector, 0.8"):
-        with open_writer(plain, ENCODER, SETTINGS):
-            pass
+    refused = pytest.raises(StoreError, match=r"no usable pgvector.*expected: the extension vector, 0.8")
+    with refused, open_writer(plain, ENCODER, SETTINGS):
+        pass
     with psycopg.connect(f"postgresql://postgres@/plain{host}", autocommit=True) as connection:
         connection.execute("CREATE EXTENSION vector")
     with open_writer(plain, ENCODER, SETTINGS) as writer:
         writer.upsert(encoded(made("/a", "A text.")))
-    with pytest.raises(StoreError, match="may not do this.*expected: the right to read"):
+    with pytest.raises(StoreError, match=r"may not do this.*expected: the right to read"):
         open_backend(f"postgresql://stranger:right@/plain{host}")
 
 
@@ -580,9 +611,9 @@ def test_a_replica_answers_and_takes_over_with_all_that_there_was(new_server: Ca
         assert snapshot.n_passages() == 10
         assert len(snapshot.lexical(["b1"], 10)) == len(snapshot.nearest(ENCODER.encode_queries(["b1"])[0], 5)) == 5
     assert examine(replica.address) == []
-    with pytest.raises(StoreError, match="it is a replica; expected: the primary"):
-        with open_writer(replica.address, ENCODER):
-            pass
+    refused = pytest.raises(StoreError, match="it is a replica; expected: the primary")
+    with refused, open_writer(replica.address, ENCODER):
+        pass
     primary.kill()
     with psycopg.connect(replica.address, autocommit=True) as connection:
         assert connection.execute("SELECT pg_promote()").fetchone() == (True,)
