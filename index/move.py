@@ -106,10 +106,10 @@ def _check_source(origin: Backend, encoder: Encoder, n_stale: int) -> None:
             f"the same, not {encoder.name} ({encoder.fingerprint})",
             f"dragoman index --refresh --encoder {encoder.name} --index '{place}'",
         )
-    if n_stale:
+    if n_stale or origin.settings_key != origin.settings.key(origin.encoder_fingerprint):
         raise StoreError(
-            f"{place} has {n_stale} stale documents",
-            "none: their vectors are of other settings",
+            f"{place} has {n_stale} stale documents" if n_stale else f"{place} was made by an older version",
+            "documents made by the settings and the rules of now",
             f"dragoman index --refresh --index '{place}'",
         )
 

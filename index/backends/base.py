@@ -303,6 +303,11 @@ class Backend(Protocol):
         ...
 
     @property
+    def settings_key(self) -> str:
+        """Digest of the settings, the encoder and the rules that current documents carry."""
+        ...
+
+    @property
     def encoder_name(self) -> str:
         """The encoder that made the current vectors."""
         ...

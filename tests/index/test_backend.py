@@ -24,6 +24,7 @@ from index.backends.embedded import EmbeddedBackend
 from index.backends.embedded import Writer as EmbeddedWriter
 from index.documents import Document, Metadata
 from index.encoders.base import Encoder
+from index.errors import SettingsMismatch
 from index.settings import IndexSettings
 from index.terms import terms
 from index.workers import encode
@@ -664,3 +665,19 @@ def test_documents_come_back_as_they_were_given(store: Store) -> None:
         assert all(np.array_equal(a, b) for a, b in zip(theirs.vectors, ours.vectors, strict=True))
         assert {one.name for one in ours.aliases} <= {one.name for one in theirs.aliases}
     assert given[-1].aliases
+
+
+def test_an_index_of_older_rules_is_read_with_a_note_and_written_to_when_it_is_done_again(
+    store: Store, corpus: list[EncodedDocument], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with store.writer(ENCODER) as writer:
+        writer.upsert(corpus)
+    assert store.reader().note == ""
+    real = IndexSettings.key
+    monkeypatch.setattr(IndexSettings, "key", lambda self, fingerprint: real(self, f"newer {fingerprint}"))
+    reader = store.reader()
+    assert "an older version of this program; dragoman index --refresh" in reader.note
+    with reader.snapshot() as snapshot:
+        assert snapshot.lexical(terms(ARTICLES["ko"][1]), 1)
+    with pytest.raises(SettingsMismatch, match="dragoman index --refresh"), store.writer(ENCODER):
+        pass

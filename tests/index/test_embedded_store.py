@@ -22,6 +22,8 @@ import pytest
 
 from index.backends.base import EncodedDocument, Filter
 from index.backends.embedded import EmbeddedBackend, Writer, examine, repair
+from index.backends.embedded.files import VERIFIED, is_verified
+from index.backends.embedded.loading import Loaded, Loader
 from index.backends.embedded.manifest import MANIFEST, VECTORS, read_manifest
 from index.backends.embedded.reader import EmbeddedSnapshot
 from index.backends.embedded.schema import FORMAT_VERSION, STORE, connect, create
@@ -196,6 +198,80 @@ def test_a_few_changes_write_no_vector_file_and_many_do(folder: Path) -> None:
         assert writer.write_vectors()
     assert vector_file(folder).name != before
     assert_dense_is_exact(EmbeddedBackend(folder))
+
+
+def test_an_open_reader_follows_commit_after_commit(folder: Path) -> None:
+    backend = EmbeddedBackend(folder)
+    assert_dense_is_exact(backend)
+    with Writer(folder, ENCODER) as writer:
+        for round_ in range(4):
+            writer.upsert(documents(range(40 + 5 * round_, 45 + 5 * round_)))
+            assert_dense_is_exact(backend)
+            # Dead in the base, and dead in what the reader holds of the commits before.
+            writer.delete([item.document.doc_id for item in documents([round_, 40 + 5 * round_])])
+            assert_dense_is_exact(backend)
+            writer.upsert(documents([41], version=round_ + 2))
+            assert_dense_is_exact(backend)
+    assert backend.note == ""
+
+
+def test_a_long_ingest_has_vector_files_made_beside_it(folder: Path) -> None:
+    backend = EmbeddedBackend(folder)
+    first = read_manifest(folder).vectors
+    assert first is not None
+    with Writer(folder, ENCODER, beside_min=60) as writer:
+        for round_ in range(30):
+            writer.upsert(documents(range(40 + 10 * round_, 50 + 10 * round_)))
+            writer.delete([item.document.doc_id for item in documents([round_, 45 + 10 * round_])])
+            if round_ % 5 == 0:
+                assert_dense_is_exact(backend)
+        now = read_manifest(folder).vectors
+        assert now is not None and now.generation > first.generation and now.n_vectors > first.n_vectors
+        assert_dense_is_exact(backend)
+    assert_dense_is_exact(EmbeddedBackend(folder))
+    assert examine(folder) == [] or all("stopped writer" in finding.what for finding in examine(folder))
+    with Writer(folder, ENCODER) as writer:
+        writer.write_vectors()
+    assert examine(folder) == []
+
+
+def looked_at(folder: Path, loader: Loader) -> Loaded:
+    """What a loader gives a snapshot that is opened now."""
+    connection = connect(folder)
+    connection.execute("BEGIN")
+    found = loader.of(connection, dict(connection.execute("SELECT key, value FROM meta")))
+    connection.close()
+    return found
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_large_file_is_used_at_once_and_given_up_when_it_is_found_damaged(folder: Path) -> None:
+    flip(vector_file(folder), 0.6)
+    loader = Loader(folder, at_once=0)
+    assert looked_at(folder, loader).note == ""  # not read through yet
+    until(lambda: "checksum" in looked_at(folder, loader).note)
+    base = looked_at(folder, loader).view.base
+    assert base is not None and base.index.ntotal == EmbeddedBackend(folder).stats().n_vectors
+    assert_dense_is_exact(EmbeddedBackend(folder))
+    assert any("checksum" in finding.what for finding in examine(folder))
+
+
+def test_a_large_file_is_read_through_once(folder: Path) -> None:
+    described = read_manifest(folder).vectors
+    assert described is not None and is_verified(folder, described)  # its writer has seen to it
+    (folder / VERIFIED).unlink()
+    assert EmbeddedBackend(folder).stats().extra["vector file"].endswith("not verified yet")
+    assert looked_at(folder, Loader(folder, at_once=0)).note == ""
+    until(lambda: is_verified(folder, described))
+    assert EmbeddedBackend(folder).stats().extra["vector file"].endswith("mapped, verified")
+    flip(vector_file(folder), 0.6)  # another file from now on
+    assert not is_verified(folder, described)
 
 
 def test_ranks_by_words_are_those_of_the_bm25_formula(folder: Path) -> None:

@@ -250,6 +250,7 @@ def doctor(
             f"sound: {stats.n_documents} documents, {stats.n_passages} passages, {stats.n_vectors} vectors"
             f" ({stats.vector_index}, recall@10 {stats.recall:.3f} of exact)"
         )
+        lines += [f"{name}: {value}" for name, value in stats.extra.items()]
     elif not repair and all(f.repairable for f in findings):
         lines.append("to mend: dragoman doctor --repair")
     out(payload, as_json, "\n".join(lines))

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from index.backends.base import EncodedDocument, FileRecord, Finding, Stats, StoredDocument
+from index.backends.check import note_of
 from index.backends.embedded.doctor import examine, repair
+from index.backends.embedded.files import facts
 from index.backends.embedded.manifest import read_manifest
 from index.backends.embedded.reader import EmbeddedSnapshot, Reader
 from index.backends.embedded.schema import STORE, connect, has_tags, translated
@@ -65,6 +67,11 @@ class EmbeddedBackend:
         return IndexSettings.from_dict(json.loads(self._meta()["settings"]))
 
     @property
+    def settings_key(self) -> str:
+        """Digest of the settings, the encoder and the rules that current documents carry."""
+        return self._meta()["settings_key"]
+
+    @property
     def encoder_name(self) -> str:
         return self._meta()["encoder"]
 
@@ -75,8 +82,8 @@ class EmbeddedBackend:
 
     @property
     def note(self) -> str:
-        """What readers should be told of the state of the files; mostly empty."""
-        return self._reader.note
+        """What readers should be told of the state of the files, and of what made them; mostly empty."""
+        return self._reader.note or note_of(self._meta())
 
     def snapshot(self) -> AbstractContextManager[EmbeddedSnapshot]:
         """The newest state, held still for the length of a `with` block."""
@@ -158,6 +165,7 @@ class EmbeddedBackend:
                 recall=vectors.recall if vectors else 1.0,
                 bytes_on_disk=sum(_size(path) for path in self.folder.rglob("*")),
                 generation=int(meta["generation"]),
+                extra=facts(self.folder, self._connection, vectors),
             )
 
     def _count(self, query: str, *values: str) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from index.backends.embedded import vectors as vec
 from index.backends.embedded.manifest import VECTORS, Manifest, VectorFile, sha256_of, write_atomically
 
 VERIFIED = ".verified.json"
-_AT_ONCE = 64 << 20  # bytes that are read through before the first question: some 0.1 s
+AT_ONCE = 64 << 20  # bytes that are read through before the first question: some 0.1 s
 _INSTEAD = "searching from the store; dragoman doctor --repair mends it"
 
 Identity = tuple[str, str, int, int, int]  # name, checksum, inode, size, time of the last change
@@ -58,10 +59,10 @@ def remember(folder: Path, known: Identity | None) -> None:
         write_atomically(folder / VERIFIED, json.dumps(known).encode())
 
 
-def is_small(folder: Path, described: VectorFile) -> bool:
-    """Whether the file is read through before it is used."""
+def is_small(folder: Path, described: VectorFile, at_once: int) -> bool:
+    """Whether the file has at most `at_once` bytes, and is read through before it is used."""
     known = identity(folder, described)
-    return known is None or known[3] <= _AT_ONCE
+    return known is None or known[3] <= at_once
 
 
 def foreign(manifest: Manifest, meta: dict[str, str]) -> str:
@@ -76,13 +77,15 @@ def foreign(manifest: Manifest, meta: dict[str, str]) -> str:
     return ""
 
 
-def load_vector_file(folder: Path, manifest: Manifest, meta: dict[str, str]) -> tuple[str, Any | None]:
+def load_vector_file(
+    folder: Path, manifest: Manifest, meta: dict[str, str], at_once: int = AT_ONCE
+) -> tuple[str, Any | None]:
     """(what is wrong with the vector file, or empty; the index, mapped, or None). A large one is not read through."""
     described = manifest.vectors
     if described is None:
         return "", None
     problem = foreign(manifest, meta)
-    if not problem and is_small(folder, described):
+    if not problem and is_small(folder, described, at_once):
         problem = verify(folder, described)
     if problem:
         return problem, None
@@ -94,3 +97,25 @@ def load_vector_file(folder: Path, manifest: Manifest, meta: dict[str, str]) -> 
     if index.ntotal != described.n_vectors:
         return f"the vector file {path} has {index.ntotal} vectors, not {described.n_vectors}; {_INSTEAD}", None
     return "", index
+
+
+def facts(folder: Path, connection: sqlite3.Connection, described: VectorFile | None) -> dict[str, str]:
+    """What can be told of the vector file: how it is searched, what came since, and whether it was read through."""
+    if described is None or (known := identity(folder, described)) is None:
+        return {}
+    probed = [f"{p.language} {p.nprobe}/{p.n_lists}" for p in described.partitions if p.n_lists > 2]
+    worst = min(described.partitions, key=lambda p: p.recall, default=None)
+    n_new, n_dead = (
+        connection.execute(query, (described.max_pid,)).fetchone()[0]
+        for query in (
+            "SELECT coalesce(sum(n_vectors), 0) FROM passages WHERE pid > ?",
+            "SELECT coalesce(sum(n_vectors), 0) FROM deleted WHERE pid <= ?",
+        )
+    )
+    return {
+        "vector file": f"{known[3]:,} bytes, mapped, {'verified' if is_verified(folder, described) else 'not verified yet'}",
+        "clusters probed": ", ".join(probed) or "none",
+        "lowest recall": f"{worst.recall:.4f} ({worst.language})" if worst else "",
+        "delta": f"{n_new:,} vectors",
+        "dead": f"{n_dead / max(1, described.n_vectors):.1%}",
+    }

@@ -13,7 +13,7 @@ import numpy as np
 from index.backends.base import Filter
 from index.backends.embedded import building
 from index.backends.embedded import vectors as vec
-from index.backends.embedded.files import Identity, identity, is_small, is_verified, load_vector_file, verify
+from index.backends.embedded.files import AT_ONCE, Identity, identity, is_small, is_verified, load_vector_file, verify
 from index.backends.embedded.manifest import VectorFile, read_manifest
 from index.backends.embedded.near import Layout
 from index.backends.embedded.postings import Postings
@@ -53,8 +53,9 @@ class Loader:
     and read through in the background; if it turns out damaged, what comes next is searched from the store.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, at_once: int = AT_ONCE) -> None:
+        """`at_once` are the bytes of a file that is read through before it is used."""
+        self._folder, self._at_once = folder, at_once
         self._lock = threading.Lock()
         self._loaded: Loaded | None = None
         self._examined: set[Identity] = set()
@@ -124,11 +125,11 @@ class Loader:
         """The vector file, if it is what the manifest says and belongs to this store."""
         try:
             manifest = read_manifest(self._folder)
-            problem, index = load_vector_file(self._folder, manifest, meta)
+            problem, index = load_vector_file(self._folder, manifest, meta, self._at_once)
             if problem and (newer := read_manifest(self._folder)) != manifest:
                 # A writer has switched files meanwhile, and removed the one that was named.
                 manifest = newer
-                problem, index = load_vector_file(self._folder, manifest, meta)
+                problem, index = load_vector_file(self._folder, manifest, meta, self._at_once)
         except (OSError, ValueError) as error:
             return (
                 None,
@@ -140,7 +141,7 @@ class Loader:
         known = identity(self._folder, manifest.vectors)
         if known in self._refused:
             return None, None, self._refused[known]
-        if known and known not in self._examined and not is_small(self._folder, manifest.vectors):
+        if known and known not in self._examined and not is_small(self._folder, manifest.vectors, self._at_once):
             self._examined.add(known)
             if not is_verified(self._folder, manifest.vectors):
                 threading.Thread(target=self._verify, args=(known, manifest.vectors), daemon=True).start()

@@ -36,7 +36,7 @@ def make_file(folder: Path, connection: sqlite3.Connection, last: VectorFile | N
     built, n_trained = None, 0
     if last is not None and _may_grow(folder, last, meta, sum(sizes.values())):
         built, n_trained = _grown(folder, connection, last, dim, key), last.n_trained
-    if built is None:
+    if built is None or built.index.ntotal != sum(sizes.values()):
         built = build(rows, sizes, dim, sample=Sample(rows, max_pid, N_SAMPLE // 5))
         n_trained = sum(sizes.values()) if built.approximate else 0
     (folder / VECTORS).mkdir(exist_ok=True)

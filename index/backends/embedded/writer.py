@@ -15,6 +15,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from index.backends.base import EncodedDocument, FileRecord
+from index.backends.check import check_settings
 from index.backends.embedded import vectors as vec
 from index.backends.embedded.files import is_verified, verify
 from index.backends.embedded.making import InBackground, make_file
@@ -29,7 +30,7 @@ from index.backends.embedded.schema import FORMAT_VERSION, bring_up_to_date, con
 from index.backends.embedded.stored import whole_documents
 from index.documents import Document
 from index.encoders.base import Encoder
-from index.errors import IndexLocked, SettingsMismatch, StoreError
+from index.errors import IndexLocked, StoreError
 from index.names.forms import sound_terms
 from index.names.known import name_key
 from index.names.mined import Alias, mined_aliases
@@ -41,7 +42,7 @@ LOCK = "writer.lock"
 _REWRITE_MIN = 2_000
 _REWRITE_SHARE = 0.05
 # One is begun beside a running ingest when so much has come: a file costs seconds, a delta milliseconds a question.
-_BESIDE_MIN = 250_000
+BESIDE_MIN = 250_000
 _BESIDE_SHARE = 0.25
 
 
@@ -53,7 +54,13 @@ class Writer:
     """
 
     def __init__(
-        self, folder: Path, encoder: Encoder, settings: IndexSettings | None = None, *, adopt: bool = False
+        self,
+        folder: Path,
+        encoder: Encoder,
+        settings: IndexSettings | None = None,
+        *,
+        adopt: bool = False,
+        beside_min: int = BESIDE_MIN,
     ) -> None:
         """Open `folder` for writing, laying out a new index where there is none.
 
@@ -62,7 +69,9 @@ class Writer:
             encoder: What new vectors are made with.
             settings: For a new index; an existing one keeps its own, and other ones are refused.
             adopt: Make this encoder and these settings the index's own instead of refusing them.
+            beside_min: Vectors stored before a vector file is begun beside the ingest.
         """
+        self._beside_min = beside_min
         self._folder, self._encoder, self._wanted, self._adopt = folder, encoder, settings, adopt
         self._lock = FileLock(folder / LOCK, timeout=0)
         self._connection: sqlite3.Connection
@@ -160,18 +169,7 @@ class Writer:
             if wanted.key(self._encoder.fingerprint) != meta["settings_key"]:
                 self._change_settings(wanted)
             return
-        if self._wanted is not None and self._wanted != self.settings:
-            raise SettingsMismatch(
-                f"{self._folder} was made with {meta['settings']}",
-                f"the same settings, not {json.dumps(self._wanted.as_dict())}",
-                "dragoman index --refresh with the new settings re-does the stored documents",
-            )
-        if meta["encoder_fingerprint"] != self._encoder.fingerprint:
-            raise SettingsMismatch(
-                f"{self._folder} was made with encoder {meta['encoder']} ({meta['encoder_fingerprint']})",
-                f"the same, not {self._encoder.name} ({self._encoder.fingerprint})",
-                f"dragoman index --refresh --encoder {self._encoder.name} re-does the stored documents",
-            )
+        check_settings(str(self._folder), meta, self._encoder, self._wanted)
 
     @property
     def settings(self) -> IndexSettings:
@@ -333,7 +331,7 @@ class Writer:
         if self._making is not None:
             if self._making.done:
                 self._take_over()
-        elif self._n_since > max(_BESIDE_MIN, _BESIDE_SHARE * self._n_listed):
+        elif self._n_since > max(self._beside_min, _BESIDE_SHARE * self._n_listed):
             self._making, self._n_since = InBackground(self._folder, self._described()), 0
 
     def _take_over(self) -> bool:

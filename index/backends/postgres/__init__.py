@@ -9,6 +9,7 @@ from pathlib import Path
 
 from index.backends import own_folder
 from index.backends.base import EncodedDocument, FileRecord, Finding, Stats, StoredDocument
+from index.backends.check import note_of
 from index.backends.postgres.address import missing, parsed
 from index.backends.postgres.dense import EXACT_MAX
 from index.backends.postgres.doctor import examine, repair
@@ -35,9 +36,11 @@ class PostgresBackend:
         """
         self._address = parsed(address)
         self._reader = Reader(self._address)
-        if "settings_key" not in self._meta():
+        meta = self._meta()
+        if "settings_key" not in meta:
             self._reader.close()
             raise missing(self._address)
+        self._note = note_of(meta)
 
     def _meta(self) -> dict[str, str]:
         with self._reader.transaction() as (_, meta):
@@ -58,6 +61,11 @@ class PostgresBackend:
         return IndexSettings.from_dict(json.loads(self._meta()["settings"]))
 
     @property
+    def settings_key(self) -> str:
+        """Digest of the settings, the encoder and the rules that current documents carry."""
+        return self._meta()["settings_key"]
+
+    @property
     def encoder_name(self) -> str:
         return self._meta()["encoder"]
 
@@ -68,8 +76,10 @@ class PostgresBackend:
 
     @property
     def note(self) -> str:
-        """Nothing: what is derived is kept by the server."""
-        return ""
+        """What readers should be told of what made the index; mostly empty."""
+        if self._note:
+            self._note = note_of(self._meta())  # it may have been done again since
+        return self._note
 
     def snapshot(self) -> AbstractContextManager[PostgresSnapshot]:
         """The newest state, held still for the length of a `with` block."""

@@ -14,12 +14,12 @@ import psycopg
 from psycopg import Cursor
 
 from index.backends.base import FileRecord
+from index.backends.check import check_settings
 from index.backends.postgres.address import Connection, connected, parsed, replica, translated
 from index.backends.postgres.dense import HalfVector, HalfVectorDumper
 from index.backends.postgres.rows import doc_id_of, location_key, number_of
 from index.backends.postgres.schema import bring_up_to_date, search_path
 from index.encoders.base import Encoder
-from index.errors import SettingsMismatch
 from index.settings import IndexSettings
 
 
@@ -92,18 +92,7 @@ class Session:
             if wanted.key(self._encoder.fingerprint) != meta["settings_key"]:
                 self._change_settings(wanted)
             return
-        if self._wanted is not None and self._wanted != self.settings:
-            raise SettingsMismatch(
-                f"{self._address.shown} was made with {meta['settings']}",
-                f"the same settings, not {json.dumps(self._wanted.as_dict())}",
-                "dragoman index --refresh with the new settings re-does the stored documents",
-            )
-        if meta["encoder_fingerprint"] != self._encoder.fingerprint:
-            raise SettingsMismatch(
-                f"{self._address.shown} was made with encoder {meta['encoder']} ({meta['encoder_fingerprint']})",
-                f"the same, not {self._encoder.name} ({self._encoder.fingerprint})",
-                f"dragoman index --refresh --encoder {self._encoder.name} re-does the stored documents",
-            )
+        check_settings(self._address.shown, meta, self._encoder, self._wanted)
 
     def _change_settings(self, settings: IndexSettings) -> None:
         """Make `settings` and the encoder the index's own: documents made with others become stale."""

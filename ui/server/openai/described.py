@@ -114,13 +114,15 @@ MODELS: dict[int | str, dict[str, Any]] = {
     200: {"model": ModelList, **shows({"object": "list", "data": [_CARD]})},
 }
 CARD: dict[int | str, dict[str, Any]] = {200: {"model": ModelCard, **shows(_CARD)}}
+# As OpenAPI 3.2 has it: of one event, not of the text; a chunk as JSON, or [DONE].
+_CHUNK = {"type": "object", "properties": {"data": {"type": "string"}}, "required": ["data"]}
 COMPLETED: dict[int | str, dict[str, Any]] = {
     200: {
         "model": Completion,
         "description": "A `chat.completion`; with `stream`, its `chat.completion.chunk`s and then `[DONE]`.",
         "content": {
             "application/json": {"example": _COMPLETION},
-            "text/event-stream": {"schema": {"type": "string"}, "example": _CHUNKS},
+            "text/event-stream": {"itemSchema": _CHUNK, "example": _CHUNKS},
         },
     }
 }
