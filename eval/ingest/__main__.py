@@ -57,8 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 done = whole(articles, Path(scratch) / f"{size}-{n_workers}", settings, n_workers)
                 runs.append((size, n_workers, done))
                 _keep(given.json_path, {"size": size, "n_workers": n_workers, **asdict(done)})
-    Console().print(_steps(by_step))
-    Console().print(_wholes(runs))
+    Console(width=None if sys.stdout.isatty() else 200).print(_steps(by_step))
+    Console(width=None if sys.stdout.isatty() else 200).print(_wholes(runs))
     return 0
 
 

@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except (SetMissing, IndexProblem) as problem:
             sys.stderr.write(f"error: {problem}\n")
             return 1
-    Console().print(_table(sizes))
+    Console(width=None if sys.stdout.isatty() else 200).print(_table(sizes))
     if given.svg is not None:
         curves = {leg: [(size.n_passages, size.p50_ms[leg]) for size in sizes] for leg in LEGS}
         given.svg.write_text(growth_svg(curves), "utf-8")

@@ -42,7 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for backend in backends:
             stack.callback(backend.close)
         encoder = load_encoder(backends[0].encoder_name)
-        Console().print(_table(backends, encoder, questions(given.data, given.questions)))
+        Console(width=None if sys.stdout.isatty() else 200).print(
+            _table(backends, encoder, questions(given.data, given.questions))
+        )
     return 0
 
 

@@ -145,12 +145,6 @@ def test_what_only_looks_a_little_like_another_kind_is_left_to_its_reader(
 # --- what is made to harm -------------------------------------------------------------------------------------
 
 
-def merges(n: int) -> str:
-    """Front matter in which each mapping merges the one before thrice: 3 ** n values of a few hundred bytes."""
-    lines = [f"a{i}: &a{i} {{<<: [*a{i - 1}, *a{i - 1}, *a{i - 1}]}}" for i in range(1, n)]
-    return "\n".join(["---", "a0: &a0 {k: v, l: w}", *lines, "---", "", "Text."])
-
-
 def entities(n: int) -> str:
     """A billion laughs: each entity is the one before ten times."""
     names = [f'<!ENTITY e{i} "{f"&e{i - 1};" * 10}">' for i in range(1, n)]
@@ -159,7 +153,6 @@ def entities(n: int) -> str:
 
 
 HOSTILE = {
-    "merges.md": merges(30),
     "brackets.md": "[" * (2 * MIB),
     "paragraphs.txt": "a\n\n" * (10 * MIB),
     "spaces.txt": ("a" + " " * 100_000 + "b\n") * 100,

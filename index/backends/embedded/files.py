@@ -16,7 +16,7 @@ from index.backends.embedded import vectors as vec
 from index.backends.embedded.manifest import VECTORS, Manifest, VectorFile, sha256_of, write_atomically
 
 VERIFIED = ".verified.json"
-AT_ONCE = 64 << 20  # bytes that are read through before the first question: some 0.1 s
+AT_ONCE = 64 << 20  # bytes that are read through before the first question
 _INSTEAD = "searching from the store; dragoman doctor --repair mends it"
 
 Identity = tuple[str, str, int, int, int]  # name, checksum, inode, size, time of the last change

@@ -38,7 +38,7 @@ from index.settings import IndexSettings
 from index.terms import indexed_terms
 
 LOCK = "writer.lock"
-# A vector file is written anew when this much has come or gone since; less is caught up by readers in milliseconds.
+# A vector file is brought up to date when this much has come or gone since; less is caught up by readers in milliseconds.
 _REWRITE_MIN = 2_000
 _REWRITE_SHARE = 0.05
 # One is begun beside a running ingest when so much has come: a file costs seconds, a delta milliseconds a question.
