@@ -7,19 +7,17 @@ what is gone is removed, and what fails leaves its reason and stops nothing else
 from __future__ import annotations
 
 import hashlib
-import os
-import stat
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from index.backends import open_backend, open_writer
 from index.backends.base import FileRecord, IndexPlace, Writer
-from index.documents import Cleaned, Document, Removed
+from index.documents import Cleaned, Document
 from index.encoders.base import Encoder
 from index.errors import ReadError
+from index.files import gone_files, is_gone, printable, problem_of
 from index.read import (
     Found,
     cleaned,
@@ -32,61 +30,15 @@ from index.read import (
     read_url,
 )
 from index.read.sandbox import ParserProcess
+from index.report import IngestReport, OnProgress, Progress
 from index.settings import IndexSettings, Limits
 from index.workers import Pending, Workers
 
 # A transaction: large enough that its sync costs little, small enough to lose little.
 BATCH_DOCUMENTS = 500
 _BATCH_CHARS = 1_000_000
-_MAX_TOLD = 10_000  # entries about documents that a report keeps
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far an ingest has come."""
-
-    n_files_done: int
-    n_files: int
-    n_documents: int
-    n_passages: int
-    elapsed_s: float
-    source: str = ""
-
-    @property
-    def passages_per_s(self) -> float:
-        return self.n_passages / self.elapsed_s if self.elapsed_s > 0 else 0.0
-
-    @property
-    def eta_s(self) -> float:
-        """Seconds left, by the files done so far."""
-        return self.elapsed_s / self.n_files_done * (self.n_files - self.n_files_done) if self.n_files_done else 0.0
-
-
-@dataclass(slots=True)
-class IngestReport:
-    """What an ingest did, document by document."""
-
-    added: int = 0
-    replaced: int = 0
-    unchanged: int = 0
-    deleted: int = 0
-    failed: list[tuple[str, str]] = field(default_factory=list)  # (source, reason)
-    removed: list[tuple[str, Removed]] = field(default_factory=list)  # boilerplate, by source
-    notes: list[tuple[str, str]] = field(default_factory=list)
-    passed_over: Counter[str] = field(default_factory=Counter)  # files of other types in folders, by suffix
-    n_passages: int = 0
-    seconds: float = 0.0
-
-    def tell_of(self, one: Cleaned) -> None:
-        """Add what was left out of a document and noted of it; of a large corpus the first thousands speak for all."""
-        source = one.document.source
-        if len(self.removed) < _MAX_TOLD:
-            self.removed.extend((source, entry) for entry in one.document.removed)
-        if len(self.notes) < _MAX_TOLD:
-            self.notes.extend((source, note) for note in one.notes)
-
-
-OnProgress = Callable[[Progress], None]
 Read = Callable[[Found, ParserProcess, Limits], Iterator[Cleaned | ReadError]]
 
 
@@ -347,7 +299,7 @@ class _Run:
     def _fail(self, location: str, source: str, error: ReadError) -> None:
         """Log a failure; what was stored of this source before stays as it is."""
         self.report.failed.append((source, str(error)))
-        if not is_url(location) and _is_gone(location) and not Path(location).is_dir():
+        if not is_url(location) and is_gone(location) and not Path(location).is_dir():
             # Nothing to come back to: what was stored of it goes, and the log keeps no trace of a slip of the pen.
             self.flush()
             self.report.deleted += self._writer.forget_files([location])
@@ -365,40 +317,3 @@ class _Run:
             self._on_progress(
                 Progress(self.n_files_done, self.n_files, self._n_documents, self.report.n_passages, elapsed, source)
             )
-
-
-def problem_of(document: Document, limits: Limits) -> str:
-    """Why a document cannot be stored; empty where it can."""
-    try:
-        document.doc_id  # noqa: B018 - made from everything that the store keeps as UTF-8
-    except UnicodeEncodeError:
-        return "a lone surrogate in its id or metadata: no UTF-8 can hold it"
-    if not document.text:
-        return "no text is left after cleaning"
-    if len(document.text) > limits.max_document_chars:
-        return f"{len(document.text):,} characters in one document, over {limits.max_document_chars:,}: split it"
-    return ""
-
-
-def gone_files(writer: Writer, folder: str, seen: Set[str]) -> list[str]:
-    """Locations of what is logged of a folder, was not `seen` in it now, and certainly is not there."""
-    top = os.path.realpath(folder)
-    under = writer.files_under(top)
-    if writer.file_record(top):  # it could not be listed the last time
-        under.append(top)
-    return [location for location in under if location not in seen and _is_gone(location)]
-
-
-def printable(text: str) -> str:
-    """`text` with lone surrogates (of file names and JSON that are no UTF-8) written as escapes."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _is_gone(location: str) -> bool:
-    """Whether there certainly is no such file; one that only cannot be looked at is not gone."""
-    try:
-        return stat.S_ISDIR(Path(location).stat().st_mode)
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:
-        return False

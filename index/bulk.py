@@ -20,14 +20,15 @@ from typing import Any
 
 from index.backends import open_writer
 from index.backends.base import FileRecord, IndexPlace, Writer
-from index.build import IngestReport, OnProgress, Progress, gone_files, printable, problem_of
 from index.documents import Document, Removed
 from index.encoders import load_encoder
 from index.encoders.base import Encoder
 from index.encoders.static import StaticEncoder
 from index.errors import EngineMissing, ReadError, StoreError
+from index.files import gone_files, printable, problem_of
 from index.read import Found, digest, discover, is_url, passed_over, read_documents
 from index.read.sandbox import ParserProcess
+from index.report import IngestReport, OnProgress, Progress
 from index.settings import IndexSettings, Limits
 from index.workers import encode, fitted
 

@@ -15,9 +15,10 @@ from pathlib import Path
 
 from index.backends import open_backend, open_writer, shown_place
 from index.backends.base import Backend, EncodedDocument, FileRecord, IndexPlace, Snapshot, Writer
-from index.build import BATCH_DOCUMENTS, Progress
+from index.build import BATCH_DOCUMENTS
 from index.encoders.base import Encoder
 from index.errors import CopyDiffers, EncoderMismatch, StoreError
+from index.report import Progress
 from index.search import search
 
 _N_QUESTIONS = 32  # that are asked of both

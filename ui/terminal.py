@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from index.build import Progress
+    from index.report import Progress
 
 
 def out(payload: Any, as_json: bool, text: str) -> None:

@@ -14,9 +14,10 @@ import pytest
 
 from index.backends.embedded import EmbeddedBackend, Writer, examine
 from index.backends.embedded.manifest import MANIFEST
-from index.build import IngestReport, Progress, ingest, refresh
+from index.build import ingest, refresh
 from index.encoders.base import Encoder
 from index.errors import SettingsMismatch
+from index.report import IngestReport, Progress
 from index.search import search
 from index.settings import IndexSettings, Limits, Parts
 from index.terms import terms

@@ -19,9 +19,10 @@ import pytest
 
 from index.backends.embedded.manifest import read_manifest
 from index.backends.embedded.schema import STORE
-from index.build import Progress, ingest
+from index.build import ingest
 from index.documents import Document, Metadata
 from index.encoders.base import Encoder, part_ranges
+from index.report import Progress
 from index.settings import IndexSettings, Parts
 from index.terms import indexed_terms
 from index.workers import Workers, encode, fitted

@@ -15,7 +15,7 @@ from ui.terminal import out, progress_bar, say
 
 if TYPE_CHECKING:
     from index.backends.base import StoredDocument
-    from index.build import IngestReport
+    from index.report import IngestReport
     from index.settings import IndexSettings
 
 

@@ -18,11 +18,12 @@ import regex
 
 from index.backends import open_writer
 from index.backends.base import Backend, IndexPlace, StoredDocument
-from index.build import IngestReport, ingest_untrusted
+from index.build import ingest_untrusted
 from index.encoders.base import Encoder
 from index.errors import IndexLocked, IndexProblem, ReadError, TooLarge
 from index.read import SUFFIXES, Found
 from index.read.sandbox import ParserProcess
+from index.report import IngestReport
 from index.settings import Limits
 
 UPLOADS = "uploads"  # below the index

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from index.backends.base import EncodedDocument, FileRecord, Finding, Stats, StoredDocument
-from index.backends.check import note_of
+from index.backends.described import Described, note_of
 from index.backends.embedded.doctor import examine, repair
 from index.backends.embedded.files import facts
 from index.backends.embedded.manifest import read_manifest
@@ -19,12 +19,11 @@ from index.backends.embedded.schema import STORE, connect, has_tags, translated
 from index.backends.embedded.stored import encoded_documents
 from index.backends.embedded.writer import Writer
 from index.errors import IndexMissing
-from index.settings import IndexSettings
 
 __all__ = ["EmbeddedBackend", "Finding", "Writer", "examine", "repair"]
 
 
-class EmbeddedBackend:
+class EmbeddedBackend(Described):
     """An index folder, opened for reading; `Writer` opens one for writing."""
 
     def __init__(self, folder: Path) -> None:
@@ -61,24 +60,6 @@ class EmbeddedBackend:
     def place(self) -> Path:
         """The folder that it lies in."""
         return self.folder
-
-    @property
-    def settings(self) -> IndexSettings:
-        return IndexSettings.from_dict(json.loads(self._meta()["settings"]))
-
-    @property
-    def settings_key(self) -> str:
-        """Digest of the settings, the encoder and the rules that current documents carry."""
-        return self._meta()["settings_key"]
-
-    @property
-    def encoder_name(self) -> str:
-        return self._meta()["encoder"]
-
-    @property
-    def encoder_fingerprint(self) -> str:
-        """Fingerprint of the encoder that made the current vectors."""
-        return self._meta()["encoder_fingerprint"]
 
     @property
     def note(self) -> str:

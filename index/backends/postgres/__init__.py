@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 from index.backends import own_folder
 from index.backends.base import EncodedDocument, FileRecord, Finding, Stats, StoredDocument
-from index.backends.check import note_of
+from index.backends.described import Described, note_of
 from index.backends.postgres.address import missing, parsed
 from index.backends.postgres.dense import EXACT_MAX
 from index.backends.postgres.doctor import examine, repair
@@ -19,12 +18,11 @@ from index.backends.postgres.rows import number_of
 from index.backends.postgres.stored import encoded_documents, listed
 from index.backends.postgres.vectors import recalls_of
 from index.backends.postgres.writer import Writer
-from index.settings import IndexSettings
 
 __all__ = ["Finding", "PostgresBackend", "Writer", "examine", "repair"]
 
 
-class PostgresBackend:
+class PostgresBackend(Described):
     """An index in a database, opened for reading; `Writer` opens one for writing. A replica will do."""
 
     def __init__(self, address: str) -> None:
@@ -55,24 +53,6 @@ class PostgresBackend:
     def folder(self) -> Path:
         """Where what belongs to its servers lies, on this machine."""
         return own_folder(self._address.text)
-
-    @property
-    def settings(self) -> IndexSettings:
-        return IndexSettings.from_dict(json.loads(self._meta()["settings"]))
-
-    @property
-    def settings_key(self) -> str:
-        """Digest of the settings, the encoder and the rules that current documents carry."""
-        return self._meta()["settings_key"]
-
-    @property
-    def encoder_name(self) -> str:
-        return self._meta()["encoder"]
-
-    @property
-    def encoder_fingerprint(self) -> str:
-        """Fingerprint of the encoder that made the current vectors."""
-        return self._meta()["encoder_fingerprint"]
 
     @property
     def note(self) -> str:

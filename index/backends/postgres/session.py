@@ -14,7 +14,7 @@ import psycopg
 from psycopg import Cursor
 
 from index.backends.base import FileRecord
-from index.backends.check import check_settings
+from index.backends.described import check_settings
 from index.backends.postgres.address import Connection, connected, parsed, replica, translated
 from index.backends.postgres.dense import HalfVector, HalfVectorDumper
 from index.backends.postgres.rows import doc_id_of, location_key, number_of

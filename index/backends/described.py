@@ -1,13 +1,42 @@
-"""Whether an index is of the settings, the encoder and the rules of those who use it."""
+"""What an index says of itself: its settings, its encoder, and the rules that its documents were cut by."""
 
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 from index.encoders.base import Encoder
 from index.errors import SettingsMismatch
 from index.settings import IndexSettings
+
+
+class Described(ABC):
+    """The part of a backend that its own description answers."""
+
+    @abstractmethod
+    def _meta(self) -> dict[str, str]:
+        """The index's description of itself."""
+
+    @property
+    def settings(self) -> IndexSettings:
+        """What the index cuts and encodes with."""
+        return _settings(self._meta())
+
+    @property
+    def settings_key(self) -> str:
+        """Digest of the settings, the encoder and the rules that current documents carry."""
+        return self._meta()["settings_key"]
+
+    @property
+    def encoder_name(self) -> str:
+        """The encoder that made the current vectors."""
+        return self._meta()["encoder"]
+
+    @property
+    def encoder_fingerprint(self) -> str:
+        """Its fingerprint."""
+        return self._meta()["encoder_fingerprint"]
 
 
 def check_settings(place: str, meta: Mapping[str, str], encoder: Encoder, wanted: IndexSettings | None) -> None:

@@ -1,0 +1,59 @@
+"""What an ingest tells: how far it has come, and what it did."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from index.documents import Cleaned, Removed
+
+_MAX_TOLD = 10_000  # entries about documents that a report keeps
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an ingest has come."""
+
+    n_files_done: int
+    n_files: int
+    n_documents: int
+    n_passages: int
+    elapsed_s: float
+    source: str = ""
+
+    @property
+    def passages_per_s(self) -> float:
+        return self.n_passages / self.elapsed_s if self.elapsed_s > 0 else 0.0
+
+    @property
+    def eta_s(self) -> float:
+        """Seconds left, by the files done so far."""
+        return self.elapsed_s / self.n_files_done * (self.n_files - self.n_files_done) if self.n_files_done else 0.0
+
+
+@dataclass(slots=True)
+class IngestReport:
+    """What an ingest did, document by document."""
+
+    added: int = 0
+    replaced: int = 0
+    unchanged: int = 0
+    deleted: int = 0
+    failed: list[tuple[str, str]] = field(default_factory=list)  # (source, reason)
+    removed: list[tuple[str, Removed]] = field(default_factory=list)  # boilerplate, by source
+    notes: list[tuple[str, str]] = field(default_factory=list)
+    passed_over: Counter[str] = field(default_factory=Counter)  # files of other types in folders, by suffix
+    n_passages: int = 0
+    seconds: float = 0.0
+
+    def tell_of(self, one: Cleaned) -> None:
+        """Add what was left out of a document and noted of it; of a large corpus the first thousands speak for all."""
+        source = one.document.source
+        if len(self.removed) < _MAX_TOLD:
+            self.removed.extend((source, entry) for entry in one.document.removed)
+        if len(self.notes) < _MAX_TOLD:
+            self.notes.extend((source, note) for note in one.notes)
+
+
+OnProgress = Callable[[Progress], None]
