@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from index.backends import open_backend, open_writer
-from index.backends.base import FileRecord, IndexPlace, Writer
+from index.backends.base import EncodedDocument, FileRecord, IndexPlace, Writer
 from index.documents import Cleaned, Document
 from index.encoders.base import Encoder
 from index.errors import ReadError
@@ -37,6 +37,8 @@ from index.workers import Pending, Workers
 # A transaction: large enough that its sync costs little, small enough to lose little.
 BATCH_DOCUMENTS = 500
 _BATCH_CHARS = 1_000_000
+# What a worker is given at once: so little that all of them have work to the end.
+_GIVEN_SHARE = 4
 
 
 Read = Callable[[Found, ParserProcess, Limits], Iterator[Cleaned | ReadError]]
@@ -170,6 +172,9 @@ class _Run:
         self._documents: list[tuple[Document, str]] = []
         self._chars = 0
         self._files: list[FileRecord] = []
+        self._encoded: list[EncodedDocument] = []
+        self._encoded_chars = 0
+        self._encoded_files: list[FileRecord] = []
 
     def take(self, sources: Sequence[str], allow_url: bool) -> None:
         """Ingest all sources, then remove what is gone from the folders among them."""
@@ -200,17 +205,19 @@ class _Run:
         self.flush()
 
     def add(self, document: Document, file: str) -> None:
-        """Put a document into the batch, writing it when it is full."""
+        """Put a document into the batch, which is given away when it is full."""
         self._documents.append((document, file))
         self._chars += len(document.text)
-        if self._chars >= _BATCH_CHARS or len(self._documents) >= self._batch_documents:
+        n_given = max(1, self._batch_documents // _GIVEN_SHARE)
+        if self._chars >= _BATCH_CHARS // _GIVEN_SHARE or len(self._documents) >= n_given:
             self._send()
 
     def flush(self) -> None:
         """Write all that has been added."""
         self._send()
         while self._pending:
-            self._store()
+            self._take_back()
+        self._store()
 
     def _send(self) -> None:
         """Hand the batch to be cut and encoded, and store what has come back meanwhile."""
@@ -219,11 +226,23 @@ class _Run:
         self._documents, self._files, self._chars = [], [], 0
         # Order is kept: a file's record never comes before its documents.
         while len(self._pending) > self._workers.n_in_flight or (self._pending and self._pending[0][0].done()):
+            self._take_back()
+
+    def _take_back(self) -> None:
+        """Take the oldest batch, and store what has come back when it is enough for a transaction."""
+        future, files = self._pending.popleft()
+        encoded = self._workers.result(future)
+        self._encoded += encoded
+        self._encoded_files += files
+        self._encoded_chars += sum(len(item.document.text) for item in encoded)
+        if self._encoded_chars >= _BATCH_CHARS or len(self._encoded) >= self._batch_documents:
             self._store()
 
     def _store(self) -> None:
-        future, files = self._pending.popleft()
-        encoded = self._workers.result(future)
+        encoded, files = self._encoded, self._encoded_files
+        self._encoded, self._encoded_files, self._encoded_chars = [], [], 0
+        if not encoded and not files:
+            return
         self._writer.upsert(encoded, files)
         self.report.n_passages += sum(len(item.passages) for item in encoded)
         self._n_documents += len(encoded)

@@ -33,7 +33,7 @@ from index.terms import indexed_terms
 
 Batch = list[tuple[Document, str]]
 # Starting processes takes about a second: the first batches are done here meanwhile.
-_HERE_FIRST = 2
+_HERE_FIRST = 4
 
 
 @dataclass(frozen=True, slots=True)
