@@ -210,6 +210,7 @@ class _Cluster:
 
     def __init__(self, address: str | None) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # it calls what it recovers from by itself an error
         try:
             import ray
         except ImportError as error:

@@ -7,11 +7,13 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="dragoman-state-")  # nothing into the home of who runs them
 
 import pytest
 

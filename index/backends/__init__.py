@@ -38,12 +38,14 @@ def shown_place(place: IndexPlace) -> str:
 def own_folder(place: IndexPlace) -> Path:
     """Where what belongs to an index and is no part of it lies: keys, feedback, chats, runs.
 
-    Of a database it is a folder of this machine, under $XDG_STATE_HOME.
+    Of a database it is a folder of this machine, under $XDG_STATE_HOME, made when it is first asked for.
     """
     if isinstance(place, Path):
         return place
     state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    return state / "dragoman" / hashlib.sha256(shown_place(place).encode()).hexdigest()[:16]
+    folder = state / "dragoman" / hashlib.sha256(shown_place(place).encode()).hexdigest()[:16]
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
 
 
 def _postgres() -> ModuleType:

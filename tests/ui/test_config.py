@@ -244,3 +244,19 @@ def test_every_setting_is_shown_with_its_source(dragoman: Callable[..., Ran], mo
     assert {one.name for one in dataclasses.fields(Config)} - {"server"} <= names
     lines = dragoman("config").out.splitlines()
     assert any(line.split() == ["port", "8001", "dragoman.toml"] for line in lines)
+
+
+def test_what_belongs_to_an_index_in_a_database_lies_in_a_folder_of_its_own(
+    dragoman: Callable[..., Ran], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    place = "postgresql://ada:secret@db.example/articles"
+    added = dragoman("key", "add", "--name", "web", "--scope", "ask", "--index", place)
+    assert added.code == 0
+    assert "web" in dragoman("key", "list", "--index", place).out
+    assert "there are no keys" in dragoman("key", "list", "--index", f"{place}?schema=other").out
+    (folder, _) = (tmp_path / "state" / "dragoman").iterdir()
+    assert folder.stat().st_mode & 0o077 == 0
+    shown = dragoman("config", "--index", place).out
+    assert "postgresql://ada@db.example/articles" in shown
+    assert "secret" not in shown

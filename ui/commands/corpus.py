@@ -178,7 +178,8 @@ def list_documents(
     backend = open_backend(load_config(index=index).index)
     if stats:
         values = asdict(backend.stats())
-        out(values, as_json, "\n".join(f"{name:15} {value}" for name, value in values.items()))
+        told = {name: value for name, value in values.items() if name != "extra"} | values["extra"]
+        out(values, as_json, "\n".join(f"{name:16} {value}" for name, value in told.items()))
         return
     documents = list(backend.documents())
     failures = backend.failures()
