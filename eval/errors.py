@@ -15,9 +15,5 @@ class RunUnusable(ValueError):
     """A run's folder cannot be used as asked; the message says what mends it."""
 
 
-class BelowThreshold(ValueError):
-    """A run does not reach what was asked of it."""
-
-
 class ServerFailed(ValueError):
     """A server that is measured did not start; the message says how it ended."""

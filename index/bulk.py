@@ -116,7 +116,7 @@ def ingest_on_ray(
     if addresses:
         raise StoreError(f"{addresses[0]} is a web address", "files and folders", "index it without --engine")
     encoder = load_encoder(encoder_name)
-    with open_writer(place, encoder, settings) as writer, _Cluster(address) as cluster:
+    with _Cluster(address) as cluster, open_writer(place, encoder, settings) as writer:
         run = _Run(writer, on_progress)
         items = list(run.items(sources))
         for row in cluster.rows(items, place, encoder, limits or Limits(), writer.settings, n_workers):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from index.backends.base import Filter, Snapshot
@@ -21,18 +20,3 @@ def nearest_of_each(snapshot: Snapshot, query: FloatArray, n: int, where: Filter
     for own in tags.values():
         found += [pid for pid, _ in snapshot.dense(query, _VECTORS * n, replace(where, languages=tuple(own)))[:n]]
     return found
-
-
-def cosines_of(vectors: Mapping[int, FloatArray], query: FloatArray) -> dict[int, tuple[float, float, int]]:
-    """`Snapshot.cosines` of passages with these vectors."""
-    found: dict[int, tuple[float, float, int]] = {}
-    for pid, matrix in vectors.items():
-        cosines = matrix @ query
-        best = int(cosines[1:].argmax()) + 1 if len(cosines) > 1 else 0
-        found[pid] = (float(cosines[0]), float(cosines[best]), best)
-    return found
-
-
-def texts_of(snapshot: Snapshot, pids: Sequence[int]) -> dict[int, str]:
-    """`Snapshot.texts`, by way of whole passages."""
-    return {pid: passage.text for pid, passage in snapshot.passages(pids).items()}

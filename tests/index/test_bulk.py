@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from index.backends import open_backend
 from index.build import ingest
 from index.bulk import ingest_on_ray
 from index.encoders import load_encoder
-from index.errors import StoreError
+from index.errors import EngineMissing, StoreError
 from index.move import contents_of
 
 # Read when ray is imported. It would otherwise take a loopback address to mean this machine's other one.
@@ -115,3 +116,10 @@ def test_a_folder_takes_one_writer(tmp_path: Path, articles: Path) -> None:
 def test_web_addresses_are_not_for_a_cluster(articles: Path) -> None:
     with pytest.raises(StoreError, match="is a web address; expected: files and folders"):
         ingest_on_ray("postgresql://localhost/x", [str(articles), "https://example.org/a"], "embedded")
+
+
+def test_without_ray_nothing_is_begun(articles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    # Nothing listens there: whoever looked for the database first would say so.
+    with pytest.raises(EngineMissing, match=r"Ray is not installed; to mend: pip install 'dragoman\[ray\]'"):
+        ingest_on_ray("postgresql://localhost:1/x", [str(articles)], "embedded")

@@ -15,7 +15,7 @@ from index.backends.embedded.near import Near, as_single
 from index.backends.embedded.postings import Postings
 from index.backends.embedded.reader import EmbeddedSnapshot
 from index.backends.embedded.vectors import VectorView, part_ids
-from index.backends.plain import cosines_of, nearest_of_each, texts_of
+from index.backends.plain import nearest_of_each
 from index.documents import Document, Metadata
 from index.encoders.base import FloatArray
 from index.names.heard import alike
@@ -24,6 +24,7 @@ from index.settings import IndexSettings
 from index.terms import indexed_terms
 from index.workers import encode
 from rag.testing import HashEncoder
+from tests.index.plain import cosines_of, texts_of
 
 ENCODER = HashEncoder(dim=32)
 TOLD = {

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 
 from index.backends.base import EVERYTHING, Filter, StoredPassage
 from index.backends.embedded import EmbeddedBackend
-from index.backends.plain import cosines_of, nearest_of_each, texts_of
+from index.backends.plain import nearest_of_each
 from index.build import ingest
 from index.encoders.base import Encoder, FloatArray
 from index.encoders.static import StaticEncoder
@@ -28,6 +28,7 @@ from index.search import MAX_QUESTION_CHARS, check_question, search
 from index.settings import SearchSettings
 from index.terms import indexed_terms
 from rag.testing import HashEncoder
+from tests.index.plain import cosines_of, texts_of
 
 # Fixed here, so that hand-made sums do not move with the tuned defaults.
 SETTINGS = SearchSettings(
