@@ -152,10 +152,22 @@ def dense_leg(
     if share > 0 and scores and isinstance(encoder, LateInteraction):
         kept = _kept({pid: scores[pid] for pid in near if pid in scores}, group, sizes, n, settings)
         compared = list(dict.fromkeys([*kept, *(pid for pid in others if pid in scores)]))
-        matches = encoder.max_sim_by_id(question, snapshot.store, compared, snapshot.texts).tolist()
-        scores = {pid: (1 - share) * scores[pid] + share * m for pid, m in zip(compared, matches, strict=True)}
+        words = _packed_words(snapshot, encoder, compared)
+        matches = encoder.max_sim_packed(question, list(words.values())).tolist()
+        scores = {pid: (1 - share) * scores[pid] + share * m for pid, m in zip(words, matches, strict=True)}
     order = sorted((-score, pid) for pid, score in scores.items())
     return {pid: Dense(-score, cosines[pid][2], rank) for rank, (score, pid) in enumerate(order, 1)}
+
+
+def _packed_words(snapshot: Snapshot, encoder: LateInteraction, pids: Sequence[int]) -> dict[int, bytes]:
+    """The words of passages by pid: as stored, or of an index of before they were, from the texts."""
+    words = snapshot.words(pids)
+    lacking = [pid for pid in pids if pid not in words]
+    if lacking:
+        stored = snapshot.passages(lacking)
+        sentences = [[own.text[a - own.start : b - own.start] for a, b in own.sentences] for own in stored.values()]
+        words |= zip(stored, encoder.packed_words(sentences), strict=True)
+    return words
 
 
 _MIN_EACH = 24  # passages of a language that are looked at, however many languages there are

@@ -136,9 +136,10 @@ def _digest(item: EncodedDocument) -> bytes:
     document = item.document
     add(document.location, item.file, document.source, document.text, *document.headings, "", document.sha256)
     add(item.title_terms, *sorted(item.sounds.split()))
-    for passage, matrix, terms in zip(item.passages, item.vectors, item.terms, strict=True):
+    columns = zip(item.passages, item.vectors, item.words, item.terms, strict=True)
+    for passage, matrix, words, terms in columns:
         add(passage.ordinal, passage.start, passage.end, passage.language, passage.section, *passage.sentences, terms)
-        hashed.update(matrix.astype("<f2").tobytes())
+        hashed.update(matrix.astype("<f2").tobytes() + words)
     for alias in sorted({(one.name, one.other, round(one.confidence, 4)) for one in item.aliases}):
         add(*alias)
     return hashed.digest()

@@ -24,7 +24,7 @@ import numpy as np
 from index.backends.base import EncodedDocument
 from index.chunk import chunk
 from index.documents import Document
-from index.encoders.base import Encoder
+from index.encoders.base import Encoder, LateInteraction
 from index.encoders.static import StaticEncoder
 from index.names.forms import sound_terms
 from index.names.mined import aliases_of
@@ -147,12 +147,14 @@ def encode(batch: Batch, encoder: Encoder, settings: IndexSettings) -> list[Enco
     cut = [(document, file, chunk(document, encoder.count_tokens, settings)) for document, file in batch]
     sentences = [[doc.text[a:b] for a, b in passage.sentences] for doc, _, passages in cut for passage in passages]
     vectors = iter(encoder.encode_parts(sentences, settings.parts))
+    words = iter(encoder.packed_words(sentences) if isinstance(encoder, LateInteraction) else [b""] * len(sentences))
     aliases = aliases_of([document.text for document, _ in batch])
     return [
         EncodedDocument(
             document,
             tuple(passages),
             tuple(next(vectors).astype(np.float16) for _ in passages),
+            tuple(next(words) for _ in passages),
             tuple(" ".join(indexed_terms(passage.text)) for passage in passages),
             " ".join(indexed_terms(document.metadata.title)),
             " ".join(sound_terms(f"{document.metadata.title}\n{document.text}", document.metadata.language)),

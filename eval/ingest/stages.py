@@ -17,6 +17,7 @@ from index.build import BATCH_DOCUMENTS
 from index.chunk import chunk
 from index.documents import Document, Passage
 from index.encoders import load_encoder
+from index.encoders.base import LateInteraction
 from index.names.forms import sound_terms
 from index.names.mined import aliases_of
 from index.read import clean
@@ -62,6 +63,7 @@ class _Stages:
     def _encoded(self, batch: list[Document], file: str) -> list[EncodedDocument]:
         cut = self._timed("cut", lambda: [(doc, chunk(doc, self._count_tokens, self._settings)) for doc in batch])
         vectors = iter(self._timed("encode", lambda: self._vectors(cut)))
+        words = iter(self._timed("words", lambda: self._words(cut)))
         terms = iter(
             self._timed("terms", lambda: [" ".join(indexed_terms(passage.text)) for _, own in cut for passage in own])
         )
@@ -73,6 +75,7 @@ class _Stages:
                 doc,
                 tuple(own),
                 tuple(islice(vectors, len(own))),
+                tuple(islice(words, len(own))),
                 tuple(islice(terms, len(own))),
                 titles[i],
                 names[i],
@@ -83,8 +86,14 @@ class _Stages:
         ]
 
     def _vectors(self, cut: Sequence[tuple[Document, list[Passage]]]) -> Iterator[np.ndarray]:
-        sentences = [[doc.text[a:b] for a, b in passage.sentences] for doc, own in cut for passage in own]
-        return (vectors.astype(np.float16) for vectors in self._encoder.encode_parts(sentences, self._settings.parts))
+        vectors = self._encoder.encode_parts(_sentences(cut), self._settings.parts)
+        return (own.astype(np.float16) for own in vectors)
+
+    def _words(self, cut: Sequence[tuple[Document, list[Passage]]]) -> list[bytes]:
+        sentences = _sentences(cut)
+        if not isinstance(self._encoder, LateInteraction):
+            return [b""] * len(sentences)
+        return self._encoder.packed_words(sentences)
 
     def _count_tokens(self, texts: Sequence[str]) -> list[int]:
         before = self._seconds["tokens"]
@@ -97,6 +106,10 @@ class _Stages:
         result = work()
         self._seconds[step] += time.process_time() - started
         return result
+
+
+def _sentences(cut: Sequence[tuple[Document, list[Passage]]]) -> list[list[str]]:
+    return [[doc.text[a:b] for a, b in passage.sentences] for doc, own in cut for passage in own]
 
 
 def _names(document: Document) -> list[str]:

@@ -25,6 +25,7 @@ class EncodedDocument:
     document: Document
     passages: tuple[Passage, ...]
     vectors: tuple[HalfArray, ...]  # one (n_parts, dim) a passage
+    words: tuple[bytes, ...]  # one a passage, as the encoder packs them; empty where it compares no words
     terms: tuple[str, ...]  # one a passage, joined by spaces
     title_terms: str
     sounds: str  # what its names are found by, `SOUND:FORM` each, joined by spaces
@@ -169,6 +170,10 @@ class Snapshot(Protocol):
         """By pid: cosine of the whole, that of the best part and its row; the whole's, where there are no parts."""
         ...
 
+    def words(self, pids: Sequence[int]) -> dict[int, bytes]:
+        """Stored words of passages with current vectors, as the encoder packed them; what has none is left out."""
+        ...
+
     def texts(self, pids: Sequence[int]) -> dict[int, str]:
         """Texts of passages by pid; unknown pids are left out."""
         ...
@@ -176,11 +181,6 @@ class Snapshot(Protocol):
     @property
     def state(self) -> Hashable:
         """What tells this state from any other: two snapshots with the same `state` hold the same."""
-        ...
-
-    @property
-    def store(self) -> Hashable:
-        """What passage ids are of: two snapshots with the same `store` mean the same text by a pid."""
         ...
 
     def passage_languages(self, pids: Sequence[int]) -> dict[int, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -67,13 +67,12 @@ class LateInteraction(Protocol):
         """
         ...
 
-    def max_sim_by_id(
-        self, query: str, store: Hashable, pids: Sequence[int], texts: Callable[[Sequence[int]], Mapping[int, str]]
-    ) -> FloatArray:
-        """`max_sim` of one query with the passages `pids` of `store`, (pids,).
+    def packed_words(self, passages: Sequence[Sequence[str]]) -> list[bytes]:
+        """All that `max_sim` needs of each passage, given as its sentences; never empty. It is stored with it."""
+        ...
 
-        `texts` is asked for those that are not remembered: a pid of one store means one text for ever.
-        """
+    def max_sim_packed(self, query: str, passages: Sequence[bytes]) -> FloatArray:
+        """`max_sim` of one query with passages as `packed_words` gives them, (passages,)."""
         ...
 
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -20,16 +21,21 @@ from numpy.typing import NDArray
 
 from index.encoders.base import FloatArray, unit_rows
 from index.encoders.tokenize import TokenIds
-from index.encoders.words import Key, PassageWords, Word
+from index.encoders.words import MAX_WORD, IntArray, Word, Words, packed
 from index.errors import EncoderUnavailable
 from index.settings import Parts
 
 EMBEDDED = Path(__file__).parent / "embedded"
 _FILES = ("config.json", "model.safetensors", "tokenizer.json")
+_FINGERPRINT = "static-"
 _MAX_CHARS = 100_000  # of one text given to the tokenizer; passages are far shorter
 _TOKENS_AT_ONCE = 16_384  # bounds the float32 rows held while summing to 16 MiB
-_MAX_RECENT = 50_000  # texts whose token ids are kept between counting and encoding
-_ROWS_AT_ONCE = 256  # of the similarities of tokens
+_MAX_RECENT = 20_000  # texts whose words are kept between counting and encoding
+_MAX_SCALES = 50_000  # words whose length is kept; about 10 MB
+_MAX_PACKED = 4_096  # texts whose words are kept as they were compared last; about 5 MB
+_ROWS_AT_ONCE = 256  # of the table: what stays in a core's own cache
+_QUERY_WORDS_AT_ONCE = 256
+_WORDS_AT_ONCE = 8_192  # whose lengths are calculated: 8 MiB of vectors
 
 
 def is_static_model(path: Path) -> bool:
@@ -41,6 +47,11 @@ def is_static_model(path: Path) -> bool:
     except ValueError:
         return False
     return isinstance(config, dict) and (config.get("model_type") == "model2vec" or "embedding_dtype" in config)
+
+
+def is_static(fingerprint: str) -> bool:
+    """Whether the encoder with this fingerprint is one of these, which store the words of passages."""
+    return fingerprint.startswith(_FINGERPRINT)
 
 
 class StaticEncoder:
@@ -62,7 +73,7 @@ class StaticEncoder:
             config = json.loads((path / "config.json").read_text("utf-8"))
             tensors = load_file(path / "model.safetensors")
             self._token_ids = TokenIds(
-                json.loads((path / "tokenizer.json").read_text("utf-8")), functools.partial(_library, path)
+                json.loads((path / "tokenizer.json").read_text("utf-8")), partial(_library, path)
             )
             self._table: NDArray[Any] = tensors["embeddings"]
             self._languages = frozenset(config.get("languages", ()))
@@ -75,8 +86,10 @@ class StaticEncoder:
         self._weights: NDArray[np.float32] | None = tensors.get("weights")
         self._rows: NDArray[np.integer] | None = tensors.get("mapping")  # of the table, by token
         self._unk = self._token_ids.unk_id
-        self._recent: dict[str, list[int]] = {}
-        self._passage_words = PassageWords(self._words, self._word_vectors, self.dim)
+        self._n_tokens = len(self._table if self._rows is None else self._rows)  # that there are
+        self._recent: dict[str, list[Word]] = {}
+        self._scales: dict[Word, float] = {}  # 1 over the length of a word's vector
+        self._packed: dict[str, bytes] = {}
 
     @property
     def path(self) -> Path:
@@ -96,7 +109,7 @@ class StaticEncoder:
         digest = hashlib.sha256()
         for name in ("model.safetensors", "tokenizer.json"):
             digest.update((self._path / name).read_bytes())
-        return f"static-{digest.hexdigest()[:16]}"
+        return f"{_FINGERPRINT}{digest.hexdigest()[:16]}"
 
     @property
     def languages(self) -> frozenset[str]:
@@ -107,12 +120,12 @@ class StaticEncoder:
         return None
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        token_lists = self._token_ids([text[:_MAX_CHARS] for text in texts])
-        # A sentence is counted to cut passages and encoded right after: its ids are kept for that.
+        found = self._token_ids.words([text[:_MAX_CHARS] for text in texts])
+        # A sentence is counted to cut passages and encoded right after: its words are kept for that.
         if len(self._recent) > _MAX_RECENT:
             self._recent.clear()
-        self._recent.update(zip(texts, token_lists, strict=True))
-        return [len(ids) for ids in token_lists]
+        self._recent.update(zip(texts, found, strict=True))
+        return [sum(map(len, words)) for words in found]
 
     def encode_queries(self, texts: Sequence[str]) -> FloatArray:
         return unit_rows(self._sums(texts))
@@ -147,48 +160,90 @@ class StaticEncoder:
     def max_sim(self, queries: Sequence[str], passages: Sequence[str]) -> FloatArray:
         if not passages:
             return np.zeros((len(queries), 0), dtype=np.float32)
-        return self._max_sim(queries, None, passages, lambda texts: dict(zip(texts, texts, strict=True)))
+        return self._max_sim(queries, Words([self._packed_text(text) for text in passages]))
 
-    def max_sim_by_id(
-        self, query: str, store: Hashable, pids: Sequence[int], texts: Callable[[Sequence[int]], Mapping[int, str]]
-    ) -> FloatArray:
-        if not pids:
+    def packed_words(self, passages: Sequence[Sequence[str]]) -> list[bytes]:
+        distinct = [list(dict.fromkeys(chain.from_iterable(map(self._known_words, own)))) for own in passages]
+        scale_of = self._scales_of(distinct)
+        return [packed(words, [scale_of[word] for word in words]) for words in distinct]
+
+    def max_sim_packed(self, query: str, passages: Sequence[bytes]) -> FloatArray:
+        if not passages:
             return np.zeros(0, dtype=np.float32)
-        found: FloatArray = self._max_sim([query], store, pids, texts)[0]
+        found: FloatArray = self._max_sim([query], Words(passages))[0]
         return found
 
-    def _max_sim(
-        self,
-        queries: Sequence[str],
-        store: Hashable,
-        keys: Sequence[Key],
-        texts: Callable[[Sequence[Key]], Mapping[Key, str]],
-    ) -> FloatArray:
+    def _max_sim(self, queries: Sequence[str], passages: Words) -> FloatArray:
         # Words are compared, each the sum of its tokens: half a word is met by too much. A word weighs by
         # the square of its length, which training made long where it matters.
-        asked = [self._words(text) for text in queries]
+        asked = [self._known_words(text) for text in queries]
         rows = {word: number for number, word in enumerate(dict.fromkeys(chain.from_iterable(asked)))}
         vectors = self._word_vectors(list(rows))
         units = unit_rows(vectors)
-        best = np.zeros((len(keys), len(rows)), dtype=np.float32)
-        for start in range(0, len(rows), _ROWS_AT_ONCE):
-            stop = start + _ROWS_AT_ONCE
-            best[:, start:stop] = self._passage_words.best(units[start:stop], store, keys, texts)
+        best = [
+            passages.best(partial(self._products, units[start : start + _QUERY_WORDS_AT_ONCE]), self._n_tokens)
+            for start in range(0, len(rows) or 1, _QUERY_WORDS_AT_ONCE)
+        ]
+        of_passages = np.concatenate(best, axis=1)
         weights = np.square(vectors).sum(axis=1)
-        out = np.zeros((len(queries), len(keys)), dtype=np.float32)
+        out = np.zeros((len(queries), len(of_passages)), dtype=np.float32)
         for i, words in enumerate(asked):
             own = [rows[word] for word in words]
             total = weights[own].sum()
             if total > 0:
-                out[i] = best[:, own] @ weights[own] / total
+                out[i] = of_passages[:, own] @ weights[own] / total
         return out
 
-    def _words(self, text: str) -> list[Word]:
-        words = self._token_ids.words(text[:_MAX_CHARS])
-        if self._unk is None:
+    def _products(self, queries: FloatArray, tokens: IntArray) -> FloatArray:
+        """The products of some tokens' vectors with every query, (n_tokens, n_queries)."""
+        rows = tokens if self._rows is None else self._rows[tokens]
+        turned = np.ascontiguousarray(queries.T)
+        single = np.empty((_ROWS_AT_ONCE, self.dim), dtype=np.float32)
+        out = np.empty((len(tokens), len(queries)), dtype=np.float32)
+        for start in range(0, len(tokens), _ROWS_AT_ONCE):
+            some = self._table[rows[start : start + _ROWS_AT_ONCE]]
+            np.copyto(single[: len(some)], some)
+            np.dot(single[: len(some)], turned, out=out[start : start + len(some)])
+        if self._weights is not None:
+            out *= self._weights[tokens][:, None]
+        return out
+
+    def _packed_text(self, text: str) -> bytes:
+        """The words of a text, packed; kept for the next question, which is answered from the same sentences."""
+        known = self._packed.get(text)
+        if known is None:
+            if len(self._packed) >= _MAX_PACKED:
+                self._packed.clear()
+            (known,) = self.packed_words([[text]])
+            self._packed[text] = known
+        return known
+
+    def _scales_of(self, passages: Sequence[Sequence[Word]]) -> dict[Word, float]:
+        """1 over the length of the vector of each word of some passages, 0 for a vector of 0."""
+        if len(self._scales) > _MAX_SCALES:
+            self._scales = {}
+        scales = self._scales
+        missing = [word for word in dict.fromkeys(chain.from_iterable(passages)) if word not in scales]
+        for start in range(0, len(missing), _WORDS_AT_ONCE):
+            some = missing[start : start + _WORDS_AT_ONCE]
+            lengths = np.linalg.norm(self._word_vectors(some), axis=1)
+            own = np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+            scales.update(zip(some, own.tolist(), strict=True))
+        return scales
+
+    def _known_words(self, text: str) -> list[Word]:
+        """The words of `text` without the tokens that are unknown."""
+        words = self._words(text)
+        if max(map(len, words), default=0) > MAX_WORD:
+            words = [word[:MAX_WORD] for word in words]
+        if self._unk is None or not any(self._unk in word for word in words):
             return words
         known = (tuple(i for i in word if i != self._unk) for word in words)
         return [word for word in known if word]
+
+    def _words(self, text: str) -> list[Word]:
+        known = self._recent.get(text)
+        return self._token_ids.words([text[:_MAX_CHARS]])[0] if known is None else known
 
     def _word_vectors(self, words: Sequence[Word]) -> FloatArray:
         """Sum of the token vectors of each word, (n, dim)."""
@@ -202,14 +257,10 @@ class StaticEncoder:
                 out[places] = self._vectors(ids).reshape(len(places), size, self.dim).sum(axis=1)
         return out
 
-    def _ids(self, text: str) -> list[int]:
-        known = self._recent.pop(text, None)
-        return self._token_ids([text[:_MAX_CHARS]])[0] if known is None else known
-
     def _sums(self, texts: Sequence[str]) -> FloatArray:
         """Sum of the token vectors of each text, (n, dim); unknown tokens do not count."""
         out = np.zeros((len(texts), self.dim), dtype=np.float32)
-        token_lists = [self._ids(text) for text in texts]
+        token_lists = [list(chain.from_iterable(self._words(text))) for text in texts]
         start = 0
         while start < len(texts):
             stop, n_tokens = start, 0

@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import regex
@@ -35,7 +36,7 @@ _UNSPACED = regex.compile(
 _MAX_CACHED_CHARS = 16
 # Words cut here before the library is loaded, which takes as long as this many, and then cuts three times as fast.
 _PATIENCE = 10_000
-_MAX_CACHE = 200_000  # pieces; about 50 MB
+_MAX_CACHE = 200_000  # pieces; about 60 MB
 
 
 class TokenIds:
@@ -54,39 +55,28 @@ class TokenIds:
         self.unk_id: int | None = _unknown_id(model)
         self._unigram = _Unigram(model["vocab"], self.unk_id) if self._fast and self.unk_id is not None else None
         self._fast = self._unigram is not None
-        self._cache: dict[str, list[int]] = {}
+        self._cache: dict[str, list[tuple[int, ...]]] = {}  # the words of a piece
         self._n_cut = 0
 
     def __call__(self, texts: Sequence[str]) -> list[list[int]]:
-        if not self._fast:
-            return [e.ids for e in self._library().encode_batch_fast(list(texts), add_special_tokens=False)]
-        return [self._ids(text) for text in texts]
+        return [list(chain.from_iterable(words)) for words in self.words(texts)]
 
-    def words(self, text: str) -> list[tuple[int, ...]]:
-        """The ids of `text` word by word; in scripts that do not space words, id by id."""
-        if not self._fast or any(sign in text for sign in self._slow):
-            return [(i,) for i in self([text])[0]]
+    def words(self, texts: Sequence[str]) -> list[list[tuple[int, ...]]]:
+        """The ids of each text word by word; in scripts that do not space words, id by id."""
+        if not self._fast:
+            encodings = self._library().encode_batch_fast(list(texts), add_special_tokens=False)
+            return [[(i,) for i in encoding.ids] for encoding in encodings]
+        return [self._words(text) for text in texts]
+
+    def _words(self, text: str) -> list[tuple[int, ...]]:
+        if any(sign in text for sign in self._slow):
+            return [(i,) for i in self._library().encode(text, add_special_tokens=False).ids]
+        cache = self._cache
         found: list[tuple[int, ...]] = []
         for piece in _PIECE.findall(self._folded(text)):
-            ids = self._cache.get(piece)
-            if ids is None:
-                ids = self._piece(piece)
-            if len(ids) > 1 and _UNSPACED.search(piece):
-                found.extend((i,) for i in ids)
-            else:
-                found.append(tuple(ids))
-        return found
-
-    def _ids(self, text: str) -> list[int]:
-        if any(sign in text for sign in self._slow):
-            found: list[int] = self._library().encode(text, add_special_tokens=False).ids
-            return found
-        cache = self._cache
-        ids: list[int] = []
-        for piece in _PIECE.findall(self._folded(text)):
             known = cache.get(piece)
-            ids += self._piece(piece) if known is None else known
-        return ids
+            found += self._piece(piece) if known is None else known
+        return found
 
     def _folded(self, text: str) -> str:
         # The library's tables are older than Python's (㋿ of 2019 is not in them): its word counts where it matters.
@@ -94,7 +84,7 @@ class TokenIds:
         # The library lowers character by character; Python makes a final sigma of a word's last one.
         return normal.replace("Σ", "σ").lower()
 
-    def _piece(self, piece: str) -> list[int]:
+    def _piece(self, piece: str) -> list[tuple[int, ...]]:
         assert self._unigram is not None
         self._n_cut += 1
         word = _METASPACE + piece.removeprefix(" ")
@@ -102,9 +92,12 @@ class TokenIds:
             ids = self._unigram(word)
         else:
             ids = [token.id for token in self._library().model.tokenize(word)]
+        words = [tuple(ids)]
+        if len(ids) > 1 and _UNSPACED.search(piece):
+            words = [(i,) for i in ids]
         if len(piece) <= _MAX_CACHED_CHARS and len(self._cache) < _MAX_CACHE:
-            self._cache[piece] = ids
-        return ids
+            self._cache[piece] = words
+        return words
 
 
 class _Unigram:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import gzip
 import json
 import math
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,11 +66,11 @@ class WordByWord(WordEncoder):
             [[np.mean([word in p.split() for word in q.split()]) for p in passages] for q in queries], np.float32
         )
 
-    def max_sim_by_id(
-        self, query: str, store: Hashable, pids: Sequence[int], texts: Callable[[Sequence[int]], Mapping[int, str]]
-    ) -> FloatArray:
-        found = texts(pids)
-        return self.max_sim([query], [found[pid] for pid in pids])[0]
+    def packed_words(self, passages: Sequence[Sequence[str]]) -> list[bytes]:
+        return [" ".join(sentences).encode() for sentences in passages]
+
+    def max_sim_packed(self, query: str, passages: Sequence[bytes]) -> FloatArray:
+        return self.max_sim([query], [words.decode() for words in passages])[0]
 
 
 COLOURS = PassageSet(

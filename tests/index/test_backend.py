@@ -6,11 +6,12 @@ Every number is compared with a brute-force computation over what was handed in.
 
 from __future__ import annotations
 
+import sqlite3
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,13 +19,15 @@ from typing import Any, Protocol
 import numpy as np
 import pytest
 
-from index.backends import open_backend, open_writer
-from index.backends.base import Backend, EncodedDocument, FileRecord, Filter, Snapshot, Writer
+from index.backends import examine, open_backend, open_writer, repair
+from index.backends.base import Backend, EncodedDocument, FileRecord, Filter, IndexPlace, Snapshot, Writer
 from index.backends.embedded import EmbeddedBackend
 from index.backends.embedded import Writer as EmbeddedWriter
+from index.backends.embedded.schema import STORE
 from index.documents import Document, Metadata
 from index.encoders.base import Encoder
 from index.errors import SettingsMismatch
+from index.search import search
 from index.settings import IndexSettings
 from index.terms import terms
 from index.workers import encode
@@ -41,6 +44,12 @@ class Store(Protocol):
 
     def writer(self, encoder: Encoder) -> AbstractContextManager[Writer]: ...
     def reader(self) -> Backend: ...
+    def take_words(self) -> None:
+        """Make it an index of the last format without the words of passages."""
+        ...
+
+    @property
+    def place(self) -> IndexPlace: ...
 
 
 @dataclass
@@ -55,6 +64,14 @@ class EmbeddedStore:
     def reader(self) -> Backend:
         return EmbeddedBackend(self.folder)
 
+    def take_words(self) -> None:
+        with closing(sqlite3.connect(self.folder / STORE)) as connection:
+            connection.executescript("DROP TABLE words; PRAGMA user_version = 3;")
+
+    @property
+    def place(self) -> IndexPlace:
+        return self.folder
+
 
 @dataclass
 class PostgresStore:
@@ -67,6 +84,20 @@ class PostgresStore:
 
     def reader(self) -> Backend:
         return open_backend(self.address)
+
+    def take_words(self) -> None:
+        import psycopg
+
+        from index.backends.postgres.address import parsed
+
+        own = parsed(self.address)
+        with psycopg.connect(own.conninfo, autocommit=True) as connection:
+            connection.execute(f"ALTER TABLE {own.schema}.passages DROP COLUMN words")
+            connection.execute(f"UPDATE {own.schema}.meta SET value = '1' WHERE key = 'format'")
+
+    @property
+    def place(self) -> IndexPlace:
+        return self.address
 
 
 @pytest.fixture(params=["embedded", "postgres"])
@@ -490,7 +521,7 @@ def test_a_call_that_fails_leaves_nothing_of_itself(store: Store, corpus: list[E
 
 
 def test_a_document_without_passages_is_kept_and_harms_nothing(store: Store, corpus: list[EncodedDocument]) -> None:
-    bare = EncodedDocument(article("en", "/news/bare.txt", "…"), (), (), (), "", "", (), "/news/bare.txt")
+    bare = EncodedDocument(article("en", "/news/bare.txt", "…"), (), (), (), (), "", "", (), "/news/bare.txt")
     with store.writer(ENCODER) as writer:
         writer.upsert([bare, *corpus])
     backend = store.reader()
@@ -665,6 +696,57 @@ def test_documents_come_back_as_they_were_given(store: Store) -> None:
         assert all(np.array_equal(a, b) for a, b in zip(theirs.vectors, ours.vectors, strict=True))
         assert {one.name for one in ours.aliases} <= {one.name for one in theirs.aliases}
     assert given[-1].aliases
+
+
+def test_words_are_kept_as_the_encoder_packed_them_and_go_with_their_passage(store: Store, encoder: Encoder) -> None:
+    documents = [article(language) for language in ARTICLES]
+    given = encode([(document, document.location) for document in documents], encoder, SETTINGS)
+    with store.writer(encoder) as writer:
+        writer.upsert(given)
+        writer.delete([given[0].document.doc_id])
+        writer.upsert(given[1:2])
+        with store.reader().snapshot() as snapshot:
+            pids = [pid for pid, _ in snapshot.dense(encoder.encode_queries(["x"])[0], 10_000)]
+            held = snapshot.words([*pids, 999_999])
+            found = {place: held[pid] for place, pid in zip(places(snapshot, pids), pids, strict=True)}
+    expected = {
+        (item.document.doc_id, passage.start): words
+        for item in given[1:]
+        for passage, words in zip(item.passages, item.words, strict=True)
+    }
+    assert found == expected and len(held) == len(expected)
+    assert all(expected.values()) and len(set(expected.values())) == len(expected)
+    assert {item.document.doc_id: item.words for item in store.reader().encoded()} == {
+        item.document.doc_id: item.words for item in given[1:]
+    }
+
+
+def test_an_index_without_words_is_searched_by_its_texts_and_gets_them_by_repair(
+    store: Store, encoder: Encoder
+) -> None:
+    documents = [article(language) for language in ARTICLES]
+    given = encode([(document, document.location) for document in documents], encoder, SETTINGS)
+    with store.writer(encoder) as writer:
+        writer.upsert(given)
+        writer.write_vectors()
+
+    def found() -> list[tuple[Place, float]]:
+        with store.reader().snapshot() as snapshot:
+            questions = ("When did Webb leave?", "김치의 날은?")
+            asked = [search(snapshot, encoder, question).passages for question in questions]
+            return [((p.passage.doc_id, p.passage.start), round(p.score, 5)) for some in asked for p in some]
+
+    before = found()
+    assert examine(store.place) == [] and len(before) > 10
+    store.take_words()
+    assert found() == before
+    assert {words for item in store.reader().encoded() for words in item.words} == {b""}
+    (finding,) = examine(store.place)
+    n_passages = sum(len(item.passages) for item in given)
+    assert f"the words of {n_passages} passages" in finding.what and finding.repairable
+    assert f"stored the words of {n_passages} passages" in repair(store.place, encoder)
+    assert examine(store.place) == [] and found() == before
+    assert [item.words for item in store.reader().encoded()] == [item.words for item in given]
 
 
 def test_an_index_of_older_rules_is_read_with_a_note_and_written_to_when_it_is_done_again(

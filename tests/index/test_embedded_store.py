@@ -499,7 +499,7 @@ def test_an_index_of_the_first_format_is_read_as_it_is_and_brought_up_to_date_wh
     folder = tmp_path / "index"
     with Writer(folder, ENCODER, SETTINGS) as writer:
         writer.upsert(documents(range(3)))
-    for table in ("tags", "names", "aliases"):
+    for table in ("tags", "names", "aliases", "words"):
         alter(folder, f"DROP TABLE {table}")
     alter(folder, "PRAGMA user_version = 1")
     backend = EmbeddedBackend(folder)
@@ -653,7 +653,7 @@ def test_reading_an_index_with_more_stale_vectors_than_are_searched_exactly(tmp_
     matrix = np.tile(template.vectors[0][:1], (256, 1))
     passage = template.passages[0]
     many = EncodedDocument(
-        template.document, (passage,) * 1_600, (matrix,) * 1_600, ("x",) * 1_600, "", "", (), "/d/1.txt"
+        template.document, (passage,) * 1_600, (matrix,) * 1_600, (b"",) * 1_600, ("x",) * 1_600, "", "", (), "/d/1.txt"
     )
     with Writer(folder, old) as writer:
         writer.upsert([many])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import struct
 import subprocess
 import sys
 import unicodedata
@@ -26,6 +27,7 @@ from index.encoders import load_encoder, part_ranges
 from index.encoders.base import Encoder, FloatArray, LateInteraction, unit_rows
 from index.encoders.langchain import LangChainEncoder
 from index.encoders.static import EMBEDDED, StaticEncoder
+from index.encoders.words import is_sound
 from index.errors import EncoderUnavailable
 from index.search import search
 from index.settings import IndexSettings, Parts, SearchSettings
@@ -239,7 +241,7 @@ def test_max_sim_is_the_mean_of_the_best_cosines_weighted_by_squared_length(tmp_
     )
 
 
-def test_max_sim_stays_the_same_whatever_has_been_asked_before_and_by_whom(
+def test_max_sim_is_that_of_a_plain_loop_over_words_whoever_asks_and_how_often(
     encoder: Encoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert isinstance(encoder, StaticEncoder)
@@ -258,9 +260,9 @@ def test_max_sim_stays_the_same_whatever_has_been_asked_before_and_by_whom(
         return sum(w * b for w, b in zip(weights, best, strict=True)) / sum(weights)
 
     expected = np.array([[by_hand(question, passage) for passage in passages[:5]] for question in questions])
-    monkeypatch.setattr("index.encoders.words._MAX_VECTORS", 40)  # so that much is forgotten all the time
-    monkeypatch.setattr("index.encoders.words._MAX_WORDS", 150)
-    monkeypatch.setattr("index.encoders.words._MAX_PLACES", 350)
+    monkeypatch.setattr("index.encoders.static._MAX_PACKED", 7)  # so that much is forgotten all the time
+    monkeypatch.setattr("index.encoders.static._MAX_SCALES", 40)
+    monkeypatch.setattr("index.encoders.static._QUERY_WORDS_AT_ONCE", 3)
     fresh = StaticEncoder(encoder.path, "fresh")
     shuffled = [passages[i * 7 % 60] for i in range(60)]
     with ThreadPoolExecutor(4) as pool:
@@ -269,23 +271,41 @@ def test_max_sim_stays_the_same_whatever_has_been_asked_before_and_by_whom(
         np.testing.assert_allclose(found[:, :5], expected, atol=1e-5)
 
 
-def test_passages_by_their_ids_are_compared_as_by_their_texts_and_read_once(tmp_path: Path) -> None:
+def test_stored_words_are_compared_as_the_sentences_are(encoder: Encoder, tmp_path: Path) -> None:
+    made = hand_made(tmp_path / "m")
+    packed = made.packed_words([["rouge"], ["blue", "of"], [], ["red blue", "blue red"], ["xyz"]])
+    expected = made.max_sim(["red of blue"], ["rouge", "blue of", "", "red blue", ""])[0]
+    assert made.max_sim_packed("red of blue", packed) == pytest.approx(expected, abs=1e-6)
+    assert made.max_sim_packed("red of blue", packed[3:]) == pytest.approx(expected[3:], abs=1e-6)
+    assert made.max_sim_packed("red", []).shape == (0,)
+    assert all(is_sound(words) for words in packed)
+    # Of the package's own encoder, in every script.
+    assert isinstance(encoder, StaticEncoder)
+    texts = ["The tower fell in 1902.", "서울은 한국의 수도이다.", "東京は日本の首都。", "Москва — столица России."]
+    packed = encoder.packed_words([[text] for text in texts])
+    for question in texts:
+        found = encoder.max_sim_packed(question, packed)
+        assert found == pytest.approx(encoder.max_sim([question], texts)[0], abs=1e-6)
+        assert found[texts.index(question)] == pytest.approx(1, abs=1e-6)
+
+
+def test_words_are_stored_as_their_tokens_with_one_over_the_length_of_their_vector(tmp_path: Path) -> None:
     encoder = hand_made(tmp_path / "m")
-    texts = {3: "rouge", 1: "blue of", 2: "", 7: "red blue"}
-    asked: list[int] = []
+    red, of = encoder._words("red")[0], encoder._words("of")[0]
+    (packed,) = encoder.packed_words([["red of red"]])
+    assert packed == struct.pack("<IBBffII", 2, 1, 1, 1 / 2, 1 / 0.5, *red, *of)
+    assert encoder.packed_words([[]]) == [struct.pack("<I", 0)]
+    assert not any(map(is_sound, (b"", packed[:-1], packed + b"x", packed[:5], struct.pack("<I", 3))))
 
-    def read(pids: Sequence[int]) -> dict[int, str]:
-        asked.extend(pids)
-        return {pid: texts[pid] for pid in sorted(pids)}
 
-    expected = encoder.max_sim(["red of blue"], list(texts.values()))[0]
-    assert encoder.max_sim_by_id("red of blue", "a", [3, 1], read) == pytest.approx(expected[:2], abs=1e-6)
-    assert encoder.max_sim_by_id("red of blue", "a", list(texts), read) == pytest.approx(expected, abs=1e-6)
-    assert asked == [3, 1, 2, 7]
-    texts[3] = "red"  # another store may mean another text by the same id
-    assert encoder.max_sim_by_id("red of blue", "b", [3], read) == pytest.approx([4.25 / 13.25], abs=2e-5)
-    assert encoder.max_sim_by_id("red of blue", "a", [3], read) == pytest.approx(expected[:1], abs=1e-6)
-    assert encoder.max_sim_by_id("red", "a", [], read).shape == (0,)
+def test_a_word_of_very_many_tokens_is_compared_by_the_first(encoder: Encoder) -> None:
+    assert isinstance(encoder, StaticEncoder)
+    data = "".join(f"q{i * 7919 % 1000}x" for i in range(400))
+    (word,) = encoder._words(data)
+    assert len(word) > 255
+    packed = encoder.packed_words([[data]])
+    assert is_sound(packed[0])
+    assert encoder.max_sim_packed(data, packed)[0] == pytest.approx(1, abs=1e-5)
 
 
 def test_max_sim_is_not_diluted_by_what_else_a_passage_says(tmp_path: Path) -> None:

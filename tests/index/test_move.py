@@ -182,10 +182,18 @@ def odd_documents(dim: int) -> Iterator[EncodedDocument]:
         passage = Passage(0, 0, len(text), text, (Span(0, len(text)),), "zh-Hant", "section")
         matrix = generator.standard_normal((n_parts, dim)).astype(np.float16)
         yield EncodedDocument(
-            document, (passage,), (matrix,), ("one two 🚀 one",), "a title", "n:ann jnf:ive", aliases, "/file"
+            document,
+            (passage,),
+            (matrix,),
+            (bytes(range(i)),),
+            ("one two 🚀 one",),
+            "a title",
+            "n:ann jnf:ive",
+            aliases,
+            "/file",
         )
     bare = Document("/bare", "bare", "nothing", Metadata())
-    yield EncodedDocument(bare, (), (), (), "", "", (), "/bare")
+    yield EncodedDocument(bare, (), (), (), (), "", "", (), "/bare")
 
 
 def test_odd_documents_are_copied_whole_and_what_is_lost_shows(destination: IndexPlace, tmp_path: Path) -> None:

@@ -170,7 +170,7 @@ def vectors_at_random(n: int, language: str, seed: int, tag: str = "") -> list[E
         document = made(f"/{language}/{seed}/{i}", text, tags=(tag,) if tag and i % 50 == 0 else (), language=language)
         found.append(
             EncodedDocument(
-                document, (passage,), (matrix.astype(np.float16),), (" ".join(terms(text)),), "", "", (), "/f"
+                document, (passage,), (matrix.astype(np.float16),), (b"",), (" ".join(terms(text)),), "", "", (), "/f"
             )
         )
     return found

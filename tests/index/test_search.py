@@ -80,7 +80,7 @@ def model_of(path: Path) -> tuple[Any, dict[str, Any], int]:
     return tokenizer, load_file(path / "model.safetensors"), json.loads(tokenizer.to_str())["model"]["unk_id"]
 
 
-def max_sim_by_hand(encoder: Encoder, question: str, text: str) -> float:
+def max_sim_by_hand(encoder: Encoder, question: str, sentences: Sequence[str]) -> float:
     """The weighted mean of the greatest cosines, word by word, from the model's own files."""
     assert isinstance(encoder, StaticEncoder)
     tokenizer, arrays, unknown = model_of(encoder.path)
@@ -103,7 +103,7 @@ def max_sim_by_hand(encoder: Encoder, question: str, text: str) -> float:
             found += [sum(pieces[1:], pieces[0])] if spaced and pieces else pieces
         return found
 
-    held = np.array(vectors(text))
+    held = np.array([vector for sentence in sentences for vector in vectors(sentence)])
     held /= np.linalg.norm(held, axis=1, keepdims=True)
     total = weight = 0.0
     for vector in vectors(question):
@@ -352,7 +352,8 @@ def test_the_ranking_of_a_real_index_is_that_of_a_plain_loop(
             cosines = [sum(float(a) * float(b) for a, b in zip(row, query, strict=True)) for row in matrix]
             near[pid] = 0.4 * (cosines[0] + max(cosines[1:], default=cosines[0])) / 2
         for pid, stored in snapshot.passages(list(near)).items():
-            near[pid] += 0.6 * max_sim_by_hand(encoder, question, stored.text)
+            sentences = [stored.text[a - stored.start : b - stored.start] for a, b in stored.sentences]
+            near[pid] += 0.6 * max_sim_by_hand(encoder, question, sentences)
         # What the full-text index scores is taken from it; that it finds the right words is tested in test_terms.
         wanted = query_terms(question, detect_language(question))
         bm25 = dict(snapshot.lexical(wanted, 10_000))

@@ -11,8 +11,10 @@ import numpy as np
 from index.backends.base import Finding
 from index.backends.embedded.files import load_vector_file, verify
 from index.backends.embedded.manifest import MANIFEST, VECTORS, read_manifest
-from index.backends.embedded.schema import STORE, connect, has_names
+from index.backends.embedded.schema import STORE, connect, has_names, has_words
 from index.backends.embedded.writer import Writer
+from index.encoders.static import is_static
+from index.encoders.words import is_sound
 from index.errors import StoreDamaged
 
 
@@ -63,6 +65,8 @@ def _examine(connection: sqlite3.Connection, folder: Path) -> Iterator[Finding]:
     if orphans:
         yield Finding(f"{orphans} passages belong to no document", True)
     yield from _terms(connection)
+    if unsound := len(without_words(connection, meta)):
+        yield Finding(f"the words of {unsound} passages are not stored as they should be: searches are slower", True)
     yield from _derived_files(connection, folder, meta)
     connection.execute("COMMIT")
 
@@ -109,6 +113,18 @@ def _terms(connection: sqlite3.Connection) -> Iterator[Finding]:
     )
     if nameless:
         yield Finding(f"the index of names lacks {nameless} documents", True)
+
+
+def without_words(connection: sqlite3.Connection, meta: dict[str, str]) -> list[int]:
+    """The current passages whose stored words are missing or not sound."""
+    if not is_static(meta["encoder_fingerprint"]):
+        return []
+    words = "(SELECT words FROM words w WHERE w.pid = p.pid)" if has_words(connection) else "NULL"
+    rows = connection.execute(
+        f"SELECT p.pid, {words} FROM passages p JOIN documents d USING (doc_pk) WHERE d.settings_key = ?",
+        (meta["settings_key"],),
+    )
+    return [pid for pid, words in rows if words is None or not is_sound(words)]
 
 
 def _derived_files(connection: sqlite3.Connection, folder: Path, meta: dict[str, str]) -> Iterator[Finding]:
@@ -162,6 +178,9 @@ def repair(writer: Writer) -> list[str]:
         if any(True for _ in _terms(connection)):
             writer.rebuild_terms()
             done.append("rebuilt the lexical index")
+        if pids := without_words(connection, writer.meta):
+            writer.rebuild_words(pids)
+            done.append(f"stored the words of {len(pids)} passages")
         writer.next_generation()  # open readers look again at the files
     if unsound:
         done.append(f"marked {len(unsound)} documents to be done again")

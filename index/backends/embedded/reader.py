@@ -18,7 +18,7 @@ from index.backends.embedded import vectors as vec
 from index.backends.embedded.loading import Facts, Loader
 from index.backends.embedded.near import Near, Scores, as_single, scores
 from index.backends.embedded.postings import quoted
-from index.backends.embedded.schema import connect, folded, has_names, has_tags, translated
+from index.backends.embedded.schema import connect, folded, has_names, has_tags, has_words, translated
 from index.backends.plain import nearest_of_each
 from index.encoders.base import FloatArray
 from index.names.mined import Alias
@@ -39,7 +39,6 @@ class Reader:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._store = object()
         self._idle: list[sqlite3.Connection] = []
         self._loader = Loader(folder)
 
@@ -57,7 +56,7 @@ class Reader:
                 meta = dict(connection.execute("SELECT key, value FROM meta"))
                 loaded = self._loader.of(connection, meta)
                 dim, key = int(meta["dim"]), meta["settings_key"]
-                yield EmbeddedSnapshot(connection, loaded.view, loaded.facts, dim, key, self._store)
+                yield EmbeddedSnapshot(connection, loaded.view, loaded.facts, dim, key)
                 connection.execute("COMMIT")
             except BaseException:
                 connection.close()
@@ -119,10 +118,9 @@ class EmbeddedSnapshot:
         facts: Facts,
         dim: int,
         settings_key: str,
-        store: Hashable,
     ) -> None:
         self._connection, self._view, self._dim, self._key = connection, view, dim, settings_key
-        self._facts, self._store = facts, store
+        self._facts = facts
         self._near = Near(view, facts.layouts)
         self._query: FloatArray | None = None  # whose scores are these
         self._scores: Scores = {}
@@ -218,10 +216,6 @@ class EmbeddedSnapshot:
     def state(self) -> Hashable:
         return self._facts.state
 
-    @property
-    def store(self) -> Hashable:
-        return self._store
-
     def passage_languages(self, pids: Sequence[int]) -> dict[int, str]:
         known = self._facts.passage_languages
         unknown = [pid for pid in pids if pid not in known]
@@ -235,6 +229,15 @@ class EmbeddedSnapshot:
             )
             known |= ((pid, sys.intern(language)) for pid, language in rows)
         return {pid: known[pid] for pid in pids if pid in known}
+
+    def words(self, pids: Sequence[int]) -> dict[int, bytes]:
+        if not has_words(self._connection):
+            return {}
+        return dict(
+            self._connection.execute(
+                "SELECT pid, words FROM words WHERE pid IN (SELECT value FROM json_each(?))", (json.dumps(list(pids)),)
+            )
+        )
 
     def texts(self, pids: Sequence[int]) -> dict[int, str]:
         return dict(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from index.errors import FormatTooNew, IndexLocked, StoreDamaged, StoreError, StoreFull
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 STORE = "store.sqlite"
 
 _SCHEMA = """
@@ -62,6 +62,10 @@ CREATE INDEX aliases_key ON aliases (key);
 CREATE VIRTUAL TABLE names USING fts5 (
     forms, detail = none, columnsize = 0, tokenize = "unicode61 remove_diacritics 0 categories 'L* M* N* P* S* Co'"
 );
+""",
+    4: """
+-- Beside the passages: a search reads those of some 300, and they lie close together here.
+CREATE TABLE words (pid INTEGER PRIMARY KEY, words BLOB NOT NULL);  -- as the encoder packs them
 """,
 }
 
@@ -116,6 +120,11 @@ def has_tags(connection: sqlite3.Connection) -> bool:
 def has_names(connection: sqlite3.Connection) -> bool:
     """Whether the store is of a format with names; an older one gets them when it is next written to."""
     return _format(connection) >= 3
+
+
+def has_words(connection: sqlite3.Connection) -> bool:
+    """Whether the store is of a format with words; an older one gets them when it is next written to."""
+    return _format(connection) >= 4
 
 
 def _format(connection: sqlite3.Connection) -> int:

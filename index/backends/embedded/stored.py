@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from index.backends.base import EncodedDocument
-from index.backends.embedded.schema import has_names, has_tags
+from index.backends.embedded.schema import has_names, has_tags, has_words
 from index.documents import Document, Metadata, Passage, Span
 from index.names.mined import Alias
 
@@ -62,10 +62,11 @@ def _documents(
 
 
 def _encoded(connection: sqlite3.Connection, doc_pk: int, document: Document, file: str, dim: int) -> EncodedDocument:
-    passages, vectors, terms = [], [], []
+    passages, vectors, words, terms = [], [], [], []
     title_terms = ""
-    for ordinal, start, end, language, section, offsets, blob, body, title in connection.execute(
-        'SELECT p.ordinal, p.start, p."end", p.language, p.section, p.sentences, p.vectors, t.body, t.title'
+    packed = "(SELECT words FROM words w WHERE w.pid = p.pid)" if has_words(connection) else "NULL"
+    for ordinal, start, end, language, section, offsets, blob, own, body, title in connection.execute(
+        f'SELECT p.ordinal, p.start, p."end", p.language, p.section, p.sentences, p.vectors, {packed}, t.body, t.title'
         " FROM passages p JOIN terms t ON t.rowid = p.pid WHERE p.doc_pk = ? ORDER BY p.ordinal",
         (doc_pk,),
     ):
@@ -73,6 +74,7 @@ def _encoded(connection: sqlite3.Connection, doc_pk: int, document: Document, fi
         spans = tuple(Span(int(a), int(b)) for a, b in sentences)
         passages.append(Passage(ordinal, start, end, document.text[start:end], spans, language, section))
         vectors.append(np.frombuffer(blob, dtype=np.float16).reshape(-1, dim))
+        words.append(own or b"")
         terms.append(body)
         title_terms = title
     sounds, aliases = "", []
@@ -84,5 +86,13 @@ def _encoded(connection: sqlite3.Connection, doc_pk: int, document: Document, fi
         )
         aliases = [Alias(*pair) for pair in pairs]
     return EncodedDocument(
-        document, tuple(passages), tuple(vectors), tuple(terms), title_terms, sounds, tuple(aliases), file
+        document,
+        tuple(passages),
+        tuple(vectors),
+        tuple(words),
+        tuple(terms),
+        title_terms,
+        sounds,
+        tuple(aliases),
+        file,
     )

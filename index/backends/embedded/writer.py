@@ -19,7 +19,7 @@ from index.backends.embedded.manifest import (
 )
 from index.backends.embedded.schema import folded, full, translated
 from index.backends.embedded.session import Session
-from index.encoders.base import Encoder
+from index.encoders.base import Encoder, LateInteraction
 from index.names.forms import sound_terms
 from index.names.known import name_key
 from index.names.mined import Alias, mined_aliases
@@ -32,6 +32,7 @@ _REWRITE_SHARE = 0.05
 # One is begun beside a running ingest when so much has come: a file costs seconds, a delta milliseconds a question.
 BESIDE_MIN = 250_000
 _BESIDE_SHARE = 0.25
+_WORDS_AT_ONCE = 2_000  # passages whose words are made anew
 
 
 class Writer(Session):
@@ -141,6 +142,22 @@ class Writer(Session):
         for doc_pk, title, text, language in texts:
             self._insert_names(doc_pk, " ".join(sound_terms(f"{title}\n{text}", language)), mined_aliases(text))
 
+    def rebuild_words(self, pids: Sequence[int]) -> None:
+        """Store anew the words of these passages, where the encoder compares words; inside a transaction."""
+        if not isinstance(self._encoder, LateInteraction):
+            return
+        for start in range(0, len(pids), _WORDS_AT_ONCE):
+            rows = self._connection.execute(
+                'SELECT p.pid, substr(d.text, p.start + 1, p."end" - p.start), p.sentences FROM passages p'
+                " JOIN documents d USING (doc_pk) WHERE p.pid IN (SELECT value FROM json_each(?))",
+                (json.dumps(list(pids[start : start + _WORDS_AT_ONCE])),),
+            ).fetchall()
+            cut = [[text[a:b] for a, b in np.frombuffer(own, np.int32).reshape(-1, 2)] for _, text, own in rows]
+            words = self._encoder.packed_words(cut)
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO words VALUES (?, ?)", zip((row[0] for row in rows), words, strict=True)
+            )
+
     def write_vectors(self, force: bool = False) -> bool:
         """Bring the vector file up to date where that pays; whether one was written.
 
@@ -212,7 +229,7 @@ class Writer(Session):
         )  # fmt: skip
         doc_pk = int(cursor.lastrowid or 0)
         first = int(self._connection.execute("SELECT value FROM meta WHERE key = 'next_pid'").fetchone()[0])
-        rows, term_rows = [], []
+        rows, term_rows, word_rows = [], [], []
         for i, (passage, matrix) in enumerate(zip(item.passages, item.vectors, strict=True)):
             kept = matrix[: vec.MAX_PARTS]
             offsets = np.array(passage.sentences, dtype=np.int32) - passage.start
@@ -221,10 +238,13 @@ class Writer(Session):
                  offsets.tobytes(), len(kept), kept.tobytes())
             )  # fmt: skip
             term_rows.append((first + i, item.terms[i], item.title_terms))
+            if item.words[i]:
+                word_rows.append((first + i, item.words[i]))
         self._connection.executemany("INSERT INTO passages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
         tags = [(doc_pk, i, tag, folded(tag)) for i, tag in enumerate(meta.tags)]
         self._connection.executemany("INSERT INTO tags VALUES (?, ?, ?, ?)", tags)
         self._connection.executemany("INSERT INTO terms (rowid, body, title) VALUES (?, ?, ?)", term_rows)
+        self._connection.executemany("INSERT INTO words VALUES (?, ?)", word_rows)
         self._insert_names(doc_pk, item.sounds, item.aliases)
         self._set_meta(next_pid=str(first + len(rows)))
 
@@ -252,6 +272,7 @@ class Writer(Session):
         self._connection.execute(
             f"DELETE FROM terms WHERE rowid IN (SELECT pid FROM passages WHERE {chosen})", (names,)
         )
+        self._connection.execute(f"DELETE FROM words WHERE pid IN (SELECT pid FROM passages WHERE {chosen})", (names,))
         self._connection.execute(f"DELETE FROM passages WHERE {chosen}", (names,))
         self._connection.execute("DELETE FROM names WHERE rowid IN (SELECT value FROM json_each(?))", (names,))
         self._connection.execute(f"DELETE FROM documents WHERE {chosen}", (names,))

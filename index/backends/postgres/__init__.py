@@ -98,7 +98,7 @@ class PostgresBackend(Described):
     def encoded(self) -> Iterator[EncodedDocument]:
         """Every document made with the current settings, all that is stored of it, in the order of ingest."""
         with self._reader.transaction() as (connection, meta):
-            yield from encoded_documents(connection, int(meta["dim"]), meta["settings_key"])
+            yield from encoded_documents(connection, meta)
 
     def files(self) -> Iterator[FileRecord]:
         """The ingest log."""

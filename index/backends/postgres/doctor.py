@@ -10,6 +10,7 @@ import numpy as np
 
 from index.backends.base import Finding
 from index.backends.postgres.address import Connection, parsed
+from index.backends.postgres.facts import has_words
 from index.backends.postgres.reader import Reader
 from index.backends.postgres.rows import (
     copy_bytes,
@@ -22,6 +23,9 @@ from index.backends.postgres.rows import (
 )
 from index.backends.postgres.schema import OF_DOCUMENTS
 from index.backends.postgres.writer import Writer
+from index.encoders.base import Encoder, LateInteraction
+from index.encoders.static import is_static
+from index.encoders.words import is_sound
 from index.errors import IndexMissing
 
 _AT_ONCE = 1_000  # passages
@@ -55,6 +59,8 @@ def _examine(connection: Connection, meta: dict[str, str]) -> Iterator[Finding]:
         yield Finding(f"the lexical index is not that of the text for {n} passages", True)
     if n := len(_wrong(connection, _WRONG_VECTORS, key)):
         yield Finding(f"the rows of vectors are not those of {n} passages", True)
+    if n := len(_without_words(connection, meta)):
+        yield Finding(f"the words of {n} passages are not stored as they should be: searches are slower", True)
     if n := len(_wrong(connection, _WITHOUT_NAMES)):
         yield Finding(f"the index of names lacks {n} documents", True)
     if n := len(_wrong(connection, _WRONG_LOCATIONS)):
@@ -78,6 +84,17 @@ def _unsound(connection: Connection, key: str, dim: int) -> Iterator[tuple[int, 
                 yield number, f"passage {pid} has {len(blob)} bytes of vectors, not {n_vectors * dim * 2}"
             elif not np.isfinite(np.frombuffer(blob, dtype="<f2")).all():
                 yield number, f"passage {pid} has vectors that are not finite"
+
+
+def _without_words(connection: Connection, meta: dict[str, str]) -> list[int]:
+    """The current passages whose stored words are missing or not sound."""
+    if not is_static(meta["encoder_fingerprint"]):
+        return []
+    words = "words" if has_words(meta) else "''::bytea"
+    with connection.cursor(name="dragoman_words", binary=True) as cursor:
+        cursor.itersize = _AT_ONCE
+        cursor.execute(f"SELECT pid, {words} FROM passages WHERE settings_key = %s", (meta["settings_key"],))
+        return [pid for pid, own in cursor if not is_sound(own)]
 
 
 _MISCOUNTED = (
@@ -143,6 +160,9 @@ def repair(writer: Writer) -> list[str]:
         if pids := _wrong(connection, _WRONG_VECTORS, writer.settings_key):
             _rebuild_vectors(connection, pids, writer.settings_key, writer.dim)
             done.append(f"wrote the vectors of {len(pids)} passages once more")
+        if pids := _without_words(connection, writer.meta):
+            _rebuild_words(connection, pids, writer.encoder)
+            done.append(f"stored the words of {len(pids)} passages")
         if numbers := _wrong(connection, _WITHOUT_NAMES):
             _rebuild_names(connection, numbers)
             done.append(f"rebuilt the names of {len(numbers)} documents")
@@ -188,6 +208,21 @@ def _rebuild_vectors(connection: Connection, pids: list[int], settings_key: str,
         parts = [vector_bytes(language, own, dim) for language, own in matrices.items()]
         with connection.cursor() as cursor:
             copy_bytes(cursor, "vectors (doc_id, pid, part, dim, language, embedding)", parts)
+
+
+def _rebuild_words(connection: Connection, pids: list[int], encoder: Encoder) -> None:
+    if not isinstance(encoder, LateInteraction):
+        return
+    for some in in_batches(pids, _AT_ONCE):
+        rows = connection.execute(
+            "SELECT doc_id, pid, text, sentences FROM passages WHERE pid = ANY (%s)", (some,), binary=True
+        ).fetchall()
+        cut = [[text[a:b] for a, b in np.frombuffer(own, "<i4").reshape(-1, 2)] for _, _, text, own in rows]
+        words = zip(encoder.packed_words(cut), (row[:2] for row in rows), strict=True)
+        with connection.cursor() as cursor:
+            cursor.executemany(
+                "UPDATE passages SET words = %s WHERE doc_id = %s AND pid = %s", [(own, *key) for own, key in words]
+            )
 
 
 def _rebuild_names(connection: Connection, numbers: list[int]) -> None:

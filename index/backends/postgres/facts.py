@@ -27,6 +27,7 @@ class Language:
 class Facts:
     """Sizes of one generation; safe to share between the snapshots of it."""
 
+    has_words: bool  # not an index of an older version until it is next written to
     token: str  # no other generation of any index has it
     generation: int
     settings_key: str
@@ -76,7 +77,12 @@ def read_facts(connection: Connection, meta: dict[str, str]) -> Facts:
     indexed = frozenset(tag for tag in languages if index_name(tag, dim) in sound)
     mean_length = float(sum(row[3] for row in rows)) / n_passages if n_passages else 0.0
     generation, key = int(meta["generation"]), meta["settings_key"]
-    return Facts(meta["token"], generation, key, dim, languages, n_passages, mean_length, indexed)
+    return Facts(has_words(meta), meta["token"], generation, key, dim, languages, n_passages, mean_length, indexed)
+
+
+def has_words(meta: dict[str, str]) -> bool:
+    """Whether the tables are of a version that stores the words of passages."""
+    return int(meta["format"]) >= 2
 
 
 def index_name(language: str, dim: int) -> str:

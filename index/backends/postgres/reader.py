@@ -114,10 +114,6 @@ class PostgresSnapshot:
     def state(self) -> Hashable:
         return self._facts.token
 
-    @property
-    def store(self) -> Hashable:
-        return "passages by digest"  # a pid means the same text wherever it is
-
     def passage_languages(self, pids: Sequence[int]) -> dict[int, str]:
         known = self._facts.passage_languages
         unknown = [pid for pid in pids if pid not in known]
@@ -130,6 +126,16 @@ class PostgresSnapshot:
             )
             known |= ((pid, sys.intern(language)) for pid, language in rows)
         return {pid: known[pid] for pid in pids if pid in known}
+
+    def words(self, pids: Sequence[int]) -> dict[int, bytes]:
+        if not self._facts.has_words:
+            return {}
+        rows = self._connection.execute(
+            "SELECT pid, words FROM passages WHERE pid = ANY (%s::bigint[]) AND settings_key = %s AND words != ''",
+            (list(pids), self._facts.settings_key),
+            binary=True,
+        )
+        return dict(rows.fetchall())
 
     def texts(self, pids: Sequence[int]) -> dict[int, str]:
         rows = self._connection.execute("SELECT pid, text FROM passages WHERE pid = ANY (%s::bigint[])", (list(pids),))

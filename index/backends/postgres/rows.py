@@ -94,8 +94,8 @@ _COLUMNS = {
     ),
     "passages": (
         'doc_id, ordinal, pid, start, "end", length, n_terms, n_vectors, language, section, settings_key, text,'
-        " sentences, vectors",
-        ["int8", "int4", "int8", *["int4"] * 5, *["text"] * 4, "bytea", "bytea"],
+        " sentences, vectors, words",
+        ["int8", "int4", "int8", *["int4"] * 5, *["text"] * 4, "bytea", "bytea", "bytea"],
     ),
     "bodies": ("doc_id, pid, body, title", ["int8", "int8", "text", "text"]),
     "names": ("doc_id, sound, form", ["int8", "text", "text"]),
@@ -108,7 +108,7 @@ def rows_of(documents: Sequence[EncodedDocument], settings_key: str, dim: int) -
     """The rows of `documents`; they are in the order of ingest by the clock, and their place here.
 
     Raises:
-        ValueError: A document has not as many vectors or terms as passages.
+        ValueError: A document has not as many vectors, words or terms as passages.
     """
     rows = Rows([], [], [], [], [], [], b"", [])
     postings: list[Row] = []
@@ -118,7 +118,8 @@ def rows_of(documents: Sequence[EncodedDocument], settings_key: str, dim: int) -
         number = number_of(item.document.doc_id)
         assert number is not None
         rows.documents.append(_document_row(item, number, now + place, settings_key))
-        for passage, matrix, terms in zip(item.passages, item.vectors, item.terms, strict=True):
+        columns = zip(item.passages, item.vectors, item.words, item.terms, strict=True)
+        for passage, matrix, words, terms in columns:
             pid = passage_id(item.document.doc_id, settings_key, passage.ordinal)
             kept = matrix[:MAX_PARTS]
             counted, length = frequencies(terms, item.title_terms)
@@ -126,7 +127,7 @@ def rows_of(documents: Sequence[EncodedDocument], settings_key: str, dim: int) -
             rows.passages.append(
                 (number, passage.ordinal, pid, passage.start, passage.end, length, len(counted), len(kept),
                  passage.language, passage.section, settings_key, passage.text, offsets.astype("<i4").tobytes(),
-                 kept.astype("<f2").tobytes())
+                 kept.astype("<f2").tobytes(), words)
             )  # fmt: skip
             rows.bodies.append((number, pid, terms, item.title_terms))
             postings += posting_rows(number, pid, counted, length)

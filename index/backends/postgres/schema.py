@@ -14,7 +14,7 @@ from psycopg import errors
 from index.backends.postgres.address import Address, Connection, missing, no_pgvector, translated
 from index.errors import FormatTooNew, StoreError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _LEAST_PGVECTOR = (0, 8)
 
 # doc_id is the document's own, as a number; pid a digest of it, of the settings and of the place in it: so that
@@ -82,7 +82,10 @@ CREATE TABLE tags (
 CREATE INDEX tags_folded ON tags (folded);
 """
 # What each version added to the one before: an index of an older one gets it when it is next written to.
-MIGRATIONS: Mapping[int, str] = {1: _LAYOUT}
+MIGRATIONS: Mapping[int, str] = {
+    1: _LAYOUT,
+    2: "ALTER TABLE passages ADD COLUMN words bytea NOT NULL DEFAULT ''",  # as the encoder packs them; '' for none
+}
 
 # By distribution column; `meta` stays on the coordinator.
 DISTRIBUTED = {

@@ -103,6 +103,16 @@ class Session:
         self._meta = self._read_meta()
 
     @property
+    def meta(self) -> dict[str, str]:
+        """The index's own description of itself, as it was when this was opened."""
+        return self._meta
+
+    @property
+    def encoder(self) -> Encoder:
+        """What new vectors are made with."""
+        return self._encoder
+
+    @property
     def settings(self) -> IndexSettings:
         """What the index cuts and encodes with."""
         return IndexSettings.from_dict(json.loads(self._meta["settings"]))

@@ -12,6 +12,7 @@ import numpy as np
 
 from index.backends.base import EncodedDocument, StoredDocument
 from index.backends.postgres.address import Connection
+from index.backends.postgres.facts import has_words
 from index.backends.postgres.rows import doc_id_of
 from index.documents import Document, Metadata, Passage, Span
 from index.names.mined import Alias
@@ -44,22 +45,27 @@ def whole_documents(connection: Connection, condition: str, values: dict[str, An
     return found
 
 
-def encoded_documents(connection: Connection, dim: int, settings_key: str) -> Iterator[EncodedDocument]:
-    """Every document made with the settings, its passages, vectors, terms and names, in the order of ingest."""
+def encoded_documents(connection: Connection, meta: dict[str, str]) -> Iterator[EncodedDocument]:
+    """Every document made with the current settings, its passages, vectors, terms and names, in the order of ingest.
+
+    It can be of an older version, without words: they come back empty.
+    """
+    dim, packed = int(meta["dim"]), "p.words" if has_words(meta) else "''::bytea"
     condition = "settings_key = %(key)s AND (position, doc_id) > (%(position)s, %(number)s)"
-    last = {"key": settings_key, "position": -1, "number": -(2**63)}
+    last = {"key": meta["settings_key"], "position": -1, "number": -(2**63)}
     while some := whole_documents(connection, condition, last, _AT_ONCE):
         numbers = [one.number for one in some]
-        passages, aliases = _passages(connection, numbers), _aliases(connection, numbers)
+        passages, aliases = _passages(connection, numbers, packed), _aliases(connection, numbers)
         for one in some:
             yield _encoded(one, passages[one.number], aliases[one.number], dim)
         row = connection.execute("SELECT position FROM documents WHERE doc_id = %s", (numbers[-1],)).fetchone()
         last |= {"position": row[0] if row else 0, "number": numbers[-1]}
 
 
-def _passages(connection: Connection, numbers: Sequence[int]) -> dict[int, list[tuple[Any, ...]]]:
+def _passages(connection: Connection, numbers: Sequence[int], packed: str) -> dict[int, list[tuple[Any, ...]]]:
     rows = connection.execute(
-        'SELECT p.doc_id, p.ordinal, p.start, p."end", p.language, p.section, p.sentences, p.vectors, b.body, b.title'
+        'SELECT p.doc_id, p.ordinal, p.start, p."end", p.language, p.section, p.sentences, p.vectors,'
+        f" {packed}, b.body, b.title"
         " FROM passages p JOIN bodies b USING (doc_id, pid) WHERE p.doc_id = ANY (%s) ORDER BY p.doc_id, p.ordinal",
         (list(numbers),),
         binary=True,
@@ -82,17 +88,26 @@ def _aliases(connection: Connection, numbers: Sequence[int]) -> dict[int, list[A
 
 
 def _encoded(one: Whole, rows: Sequence[tuple[Any, ...]], aliases: Sequence[Alias], dim: int) -> EncodedDocument:
-    passages, vectors, terms = [], [], []
+    passages, vectors, words, terms = [], [], [], []
     title_terms = ""
-    for ordinal, start, end, language, section, offsets, blob, body, title in rows:
+    for ordinal, start, end, language, section, offsets, blob, own, body, title in rows:
         pairs = (np.frombuffer(offsets, dtype="<i4").reshape(-1, 2) + start).tolist()
         sentences = tuple(Span(a, b) for a, b in pairs)
         passages.append(Passage(ordinal, start, end, one.document.text[start:end], sentences, language, section))
         vectors.append(np.frombuffer(blob, dtype="<f2").reshape(-1, dim))
+        words.append(own)
         terms.append(body)
         title_terms = title
     return EncodedDocument(
-        one.document, tuple(passages), tuple(vectors), tuple(terms), title_terms, one.sounds, tuple(aliases), one.file
+        one.document,
+        tuple(passages),
+        tuple(vectors),
+        tuple(words),
+        tuple(terms),
+        title_terms,
+        one.sounds,
+        tuple(aliases),
+        one.file,
     )
 
 
