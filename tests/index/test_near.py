@@ -14,7 +14,7 @@ from index.backends.embedded.building import build
 from index.backends.embedded.near import Near, as_single
 from index.backends.embedded.postings import Postings
 from index.backends.embedded.reader import EmbeddedSnapshot
-from index.backends.embedded.vectors import VectorView, part_ids
+from index.backends.embedded.vectors import Vectors, VectorView, for_search, part_ids
 from index.backends.plain import nearest_of_each
 from index.documents import Document, Metadata
 from index.encoders.base import FloatArray
@@ -107,7 +107,7 @@ def test_texts_and_languages_are_those_of_the_passages(snapshot: EmbeddedSnapsho
         assert snapshot.passage_languages(pids) == {p: one.language for p, one in snapshot.passages(pids).items()}
 
 
-def test_an_index_of_clusters_finds_nearly_what_an_exact_one_does() -> None:
+def test_an_index_of_codes_finds_nearly_what_an_exact_one_does() -> None:
     generator = np.random.default_rng(1)
     matrices = generator.standard_normal((900, 4, 32))
     matrices /= np.linalg.norm(matrices, axis=2, keepdims=True)
@@ -115,17 +115,18 @@ def test_an_index_of_clusters_finds_nearly_what_an_exact_one_does() -> None:
     sizes = {"en": 1_800, "ko": 1_800}
     dead = np.concatenate([part_ids(pid, 4) for pid in range(1, 101)])
     exact = Near(VectorView(build(rows, sizes, 32), None, dead), {})
-    clustered = Near(VectorView(build(rows, sizes, 32, exact_max=300), None, dead), {})
-    assert (exact.exact, clustered.exact) == (True, False)
+    built = build(rows, sizes, 32, exact_max=300)
+    coded = Near(VectorView(Vectors(for_search(built.index), built.partitions), None, dead), {})
+    assert (exact.exact, coded.exact) == (True, False)
     hits = 0
     queries = generator.standard_normal((20, 32)).astype(np.float32)
     for query in queries / np.linalg.norm(queries, axis=1, keepdims=True):
         true = exact.nearest(query, 10, ["en"])
-        found = clustered.probably_nearest(query, 15, ["en"])
-        assert len(found) == 15
+        found = coded.probably_nearest(query, 40, ["en"])
+        assert len(found) == 40
         assert all(pid % 2 and pid > 100 for pid in found)
         hits += len(set(true) & set(found))
-        assert clustered.cosines(query, found) == {}  # of codes nothing is told that is not exact
+        assert coded.cosines(query, found) == {}  # of codes nothing is told that is not exact
     assert hits >= 0.9 * 200
 
 

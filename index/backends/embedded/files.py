@@ -103,7 +103,6 @@ def facts(folder: Path, connection: sqlite3.Connection, described: VectorFile | 
     """What can be told of the vector file: how it is searched, what came since, and whether it was read through."""
     if described is None or (known := identity(folder, described)) is None:
         return {}
-    probed = [f"{p.language} {p.nprobe}/{p.n_lists}" for p in described.partitions if p.n_lists > 2]
     worst = min(described.partitions, key=lambda p: p.recall, default=None)
     n_new, n_dead = (
         connection.execute(query, (described.max_pid,)).fetchone()[0]
@@ -114,7 +113,6 @@ def facts(folder: Path, connection: sqlite3.Connection, described: VectorFile | 
     )
     return {
         "vector file": f"{known[3]:,} bytes, mapped, {'verified' if is_verified(folder, described) else 'not verified yet'}",
-        "clusters probed": ", ".join(probed) or "none",
         "lowest recall": f"{worst.recall:.4f} ({worst.language})" if worst else "",
         "delta": f"{n_new:,} vectors",
         "dead": f"{n_dead / max(1, described.n_vectors):.1%}",

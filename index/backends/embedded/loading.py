@@ -94,7 +94,8 @@ class Loader:
             after, base_generation = (described.max_pid, described.generation) if described else (max_pid, generation)
             if base is None:
                 rows = Rows(connection, dim, key)
-                base = building.build(rows, rows.sizes(), dim, sample=Sample(rows, max_pid, building.N_SAMPLE // 5))
+                built = building.build(rows, rows.sizes(), dim, sample=Sample(rows, max_pid, building.N_SAMPLE // 5))
+                base = vec.Vectors(vec.for_search(built.index), built.partitions)
         else:
             base, after, base_generation = loaded.view.base, loaded.base_max_pid, loaded.base_generation
             note, facts.layouts = loaded.note, dict(loaded.facts.layouts)

@@ -16,7 +16,7 @@ from index.backends.embedded.manifest import VECTORS, VectorFile, sha256_of
 from index.backends.embedded.rows import Rows, Sample
 from index.backends.embedded.schema import connect
 
-_RETRAIN = 2  # times as many vectors as the clusters were found for
+_RETRAIN = 2  # times as many vectors as the codes were found for
 
 
 def make_file(folder: Path, connection: sqlite3.Connection, last: VectorFile | None) -> VectorFile:

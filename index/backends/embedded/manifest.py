@@ -19,16 +19,14 @@ VECTORS = "faiss"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Partition:
-    """The lists of a FAISS file that hold the vectors of one language, and how they are searched.
+    """The list of a FAISS file that holds the vectors of one language.
 
     `recall` is recall@10 against exact search on held-out queries, measured when it was built.
     """
 
     language: str
-    first: int
-    n_lists: int
+    first: int  # number of the list
     n_vectors: int
-    nprobe: int = 1
     recall: float = 1.0
 
 
@@ -36,7 +34,7 @@ class Partition:
 class VectorFile:
     """A FAISS file: which state of the store it mirrors and how it is searched.
 
-    `n_trained` are the vectors that there were when its clusters were found; 0 where it has none.
+    `n_trained` are the vectors that there were when its codes were found; 0 where it is exact.
     """
 
     file: str
@@ -75,8 +73,9 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         vectors = values.pop("vectors")
         if vectors:
-            partitions = tuple(Partition(**partition) for partition in vectors.pop("partitions"))
-            vectors = VectorFile(**vectors, partitions=partitions)
+            partitions = [_current(partition) for partition in vectors.pop("partitions")]
+            # A file with clusters is of an older version: there is none, then, until one is written.
+            vectors = None if None in partitions else VectorFile(**vectors, partitions=tuple(filter(None, partitions)))
         manifest = Manifest(**values, vectors=vectors or None)
     except (TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"{MANIFEST} lacks or has other fields ({error})") from error
@@ -86,6 +85,13 @@ def read_manifest(folder: Path) -> Manifest:
         for partition in manifest.vectors.partitions:
             _check_types(partition)
     return manifest
+
+
+def _current(partition: dict[str, Any]) -> Partition | None:
+    """A partition as it is written; None where it has several lists, as it once could."""
+    n_lists = partition.pop("n_lists", 1)
+    partition.pop("nprobe", None)
+    return Partition(**partition) if n_lists == 1 else None
 
 
 _TYPES: dict[str, Any] = {"int": int, "str": str, "float": (float, int), "dict[str, Any]": dict}

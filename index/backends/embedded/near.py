@@ -20,7 +20,7 @@ from index.encoders.base import FloatArray
 Scores = dict[int, tuple[float, float, int]]  # by pid: cosine of the whole, of the best part, and the part's row
 
 _EVERY = -2.0  # below any cosine
-_VECTORS = 8  # looked at for each passage wanted of a clustered language: a passage has up to a dozen
+_VECTORS = 8  # looked at for each passage wanted of a language in codes: a passage has up to a dozen
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Near:
     @property
     def exact(self) -> bool:
         """Whether every vector is searched exactly."""
-        return all(not part.approximate and all(own.n_lists == 1 for own in part.partitions) for part in self._parts)
+        return not any(part.approximate for part in self._parts)
 
     def nearest(self, query: FloatArray, n: int, languages: Sequence[str]) -> list[int]:
         """The `n` passages of these languages together that have the nearest vectors, nearest first."""
@@ -62,7 +62,7 @@ class Near:
         return [pid for _, pid in sorted(zip((-best).tolist(), pids.tolist(), strict=True))[:n]]
 
     def probably_nearest(self, query: FloatArray, n: int, languages: Sequence[str]) -> list[int]:
-        """About the same, as the clusters and the codes of an index that is not exact have it."""
+        """About the same, as the codes of an index that is not exact have it."""
         faiss.omp_set_num_threads(1)
         buried = faiss.IDSelectorBatch(self._view.dead) if len(self._view.dead) else None
         rows = np.ascontiguousarray(query.reshape(1, -1), dtype=np.float32)

@@ -300,15 +300,21 @@ class EmbeddedSnapshot:
         if known is None:
             if len(self._facts.languages) >= _MAX_FILTERS:
                 self._facts.languages.clear()
-            condition, values = _condition(where, has_tags(self._connection))
-            counts = self._connection.execute(
-                "SELECT p.language, count(*) FROM passages p JOIN documents d USING (doc_pk)"
-                f" WHERE {condition} GROUP BY p.language",
-                values,
-            )
-            known = dict(sorted(counts, key=lambda row: (-row[1], row[0])))
+            known = dict(sorted(self._counted(where), key=lambda row: (-row[1], row[0])))
             self._facts.languages[where] = known
         return known
+
+    def _counted(self, where: Filter) -> Iterator[tuple[str, int]]:
+        if not where.of_documents:  # the index of languages tells, without the passages
+            counts = self._connection.execute("SELECT language, count(*) FROM passages GROUP BY language")
+            yield from ((tag, n) for tag, n in counts if where.takes(tag))
+            return
+        condition, values = _condition(where, has_tags(self._connection))
+        yield from self._connection.execute(
+            "SELECT p.language, count(*) FROM passages p JOIN documents d USING (doc_pk)"
+            f" WHERE {condition} GROUP BY p.language",
+            values,
+        )
 
     def n_passages(self) -> int:
         return sum(self.languages().values())

@@ -2,8 +2,8 @@
 
 FAISS searched and changed at once crashes, so nothing here changes: a new state is a new
 object. Ids are `pid * 256 + part`, so that a vector names its passage. The vectors of each
-language lie in inverted lists of their own (one list, or many clusters where there are many), so
-that a search of one language costs that language's share, and none is buried under another.
+language lie in an inverted list of their own, so that a search of one language costs that
+language's share, and none is buried under another.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from index.backends.embedded.manifest import Partition, rename_synced
 from index.encoders.base import FloatArray
 
 MAX_PARTS = 256  # vectors a passage; the chunker makes far fewer
-SPARE = 40  # vectors fetched beyond those wanted where codes of 4 bits are to be ranked anew; docs/decisions/0015
+SPARE = 100  # vectors fetched beyond those wanted where codes are to be ranked anew; docs/decisions/0015
+_CODES_AT_ONCE = 32  # that FastScan looks at
 _MAPPED = 512  # faiss.IO_FLAG_MMAP_IFC, which its Python names lack
 _CHANGES = (
     "add", "add_core", "add_sa_codes", "add_with_ids", "merge_from", "remove_ids", "replace_invlists", "reset", "train",
@@ -34,24 +35,20 @@ IntArray = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Vectors:
-    """A FAISS index, and which of its lists each language has."""
+    """A FAISS index, and which of its lists is each language's."""
 
     index: Any
     partitions: tuple[Partition, ...]
 
     @property
     def kind(self) -> str:
-        """`exact-fp16`, or how many lists there are and how vectors are coded in them."""
-        n_lists = sum(partition.n_lists for partition in self.partitions)
-        if n_lists <= len(self.partitions):
-            return "exact-fp16"
-        return f"ivf{n_lists}-{'sq4' if self.approximate else 'fp16'}"
+        """`exact-fp16`, or `pqMx4`: codes of 4 bits for each of M groups of components."""
+        return f"pq{self.index.pq.M}x4" if self.approximate else "exact-fp16"
 
     @property
     def approximate(self) -> bool:
-        """Whether scores are of vectors coded in 4 bits, up to some 0.02 beside the true ones."""
-        code: int = self.index.sq.qtype
-        return code == faiss.ScalarQuantizer.QT_4bit
+        """Whether scores are of codes, some 0.03 beside the true ones."""
+        return isinstance(self.index, faiss.IndexIVFPQ | faiss.IndexIVFPQFastScan)
 
     @property
     def recall(self) -> float:
@@ -76,17 +73,31 @@ def save(index: Any, path: Path) -> None:
 
 
 def load(path: Path) -> Any:
-    """The index in a file, mapped: pages are read as they are searched, and shared by all processes that map it.
+    """The index in a file, to be searched.
 
-    What would change it raises TypeError, for FAISS would end the process.
+    fp16 is mapped: pages are read as they are searched, and shared by all processes that map it. Codes are laid out
+    anew in this process's memory, an eighth as large, for what scans sixteen of them at once.
+    What would change it raises TypeError: changing a mapped index ends the process.
 
     Raises:
         RuntimeError: FAISS cannot read it.
     """
-    index: Any = faiss.read_index(str(path), _MAPPED)
+    index = for_search(faiss.read_index(str(path), _MAPPED))
     for name in _CHANGES:
         setattr(index, name, _refuse)
     return index
+
+
+def for_search(index: Any) -> Any:
+    """The index as it is searched: of codes a copy, for FAISS's FastScan; else itself."""
+    if not isinstance(index, faiss.IndexIVFPQ):
+        return index
+    library: Any = faiss
+    scanner = library.IndexIVFPQFastScan(index, _CODES_AT_ONCE)
+    coarse: Any = faiss.clone_index(index.quantizer)  # which else would be freed with the index
+    scanner.quantizer, scanner.own_fields = coarse, True
+    coarse.this.disown()
+    return scanner
 
 
 def load_to_change(path: Path) -> Any:
@@ -153,13 +164,13 @@ class VectorView:
 def search_partition(
     index: Any, queries: FloatArray, n: int, partition: Partition, selector: Any | None
 ) -> tuple[FloatArray, IntArray]:
-    """Scores and ids (n_queries, n) of the nearest vectors in the lists of one language; id -1 where there are fewer."""
+    """Scores and ids (n_queries, n) of the nearest vectors in the list of one language; id -1 where there are fewer."""
     # faiss's own type stubs do not know these keyword arguments.
     library: Any = faiss
-    own_lists = library.IDSelectorRange(partition.first, partition.first + partition.n_lists)
+    own_list = library.IDSelectorRange(partition.first, partition.first + 1)
     params = library.SearchParametersIVF(
-        nprobe=partition.nprobe,
-        quantizer_params=library.SearchParameters(sel=own_lists),
+        nprobe=1,
+        quantizer_params=library.SearchParameters(sel=own_list),
         **({"sel": selector} if selector else {}),
     )
     scores, ids = index.search(queries, n, params=params)
