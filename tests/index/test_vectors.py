@@ -6,11 +6,13 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import faiss
 import numpy as np
 import pytest
 
 from index.backends.embedded import vectors as vec
 from index.backends.embedded.building import build, build_exact, extended
+from index.backends.embedded.codes import PairCodes
 from index.backends.embedded.manifest import MANIFEST, read_manifest
 from index.backends.embedded.vectors import (
     MAX_PARTS,
@@ -293,6 +295,20 @@ def test_codes_are_a_share_of_the_vectors_and_are_scanned_to_the_scores_that_one
             found = vec.search_partition(fast, query[None], 50, own, None)
             assert len(set(expected[1][0].tolist()) & set(found[1][0].tolist())) >= 45  # products in 8 bits
             assert np.abs(found[0][0] - expected[0][0]).max() < 0.02
+
+
+@pytest.mark.parametrize("dim", [64, 6])
+def test_codes_of_pairs_are_nearly_always_those_of_faiss_and_hardly_worse(dim: int) -> None:
+    vectors = np.ascontiguousarray(queries(5_000, dim, seed=34).astype(np.float16), dtype=np.float32)
+    quantizer = faiss.ProductQuantizer(dim, dim // 2, 4)
+    quantizer.train(vectors)
+    codes, expected = PairCodes(quantizer)(vectors.astype(np.float16)), quantizer.compute_codes(vectors)
+    assert codes.shape == expected.shape
+    assert np.mean((codes & 15 == expected & 15) & (codes >> 4 == expected >> 4)) > 0.9
+    errors = [np.square(quantizer.decode(own) - vectors).sum() for own in (codes, expected)]
+    assert errors[0] < 1.02 * errors[1]
+    far = np.full((3, dim), 60_000.0, np.float16)  # no unit vector, but nothing breaks
+    assert PairCodes(quantizer)(far).shape == (3, expected.shape[1])
 
 
 def test_a_file_with_clusters_of_an_older_version_is_none(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from index.backends.embedded.manifest import Partition, rename_synced
 from index.encoders.base import FloatArray
 
 MAX_PARTS = 256  # vectors a passage; the chunker makes far fewer
-SPARE = 100  # vectors fetched beyond those wanted where codes are to be ranked anew; docs/decisions/0015
+SPARE = 200  # vectors fetched beyond those wanted where codes are to be ranked anew; docs/decisions/0015
 _CODES_AT_ONCE = 32  # that FastScan looks at
 _MAPPED = 512  # faiss.IO_FLAG_MMAP_IFC, which its Python names lack
 _CHANGES = (
