@@ -18,6 +18,7 @@ from index.backends.embedded.manifest import VectorFile, read_manifest
 from index.backends.embedded.near import Layout
 from index.backends.embedded.postings import Postings
 from index.backends.embedded.rows import Rows, Sample
+from index.backends.embedded.schema import all_current
 
 
 @dataclass(slots=True)
@@ -30,6 +31,7 @@ class Facts:
     postings: Postings = field(default_factory=Postings)
     passage_languages: dict[int, str] = field(default_factory=dict)
     state: Hashable = field(default_factory=object)
+    all_current: bool = False  # whether no document is stale
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ class Loader:
     def _caught_up(self, connection: sqlite3.Connection, meta: dict[str, str], loaded: Loaded | None) -> Loaded:
         dim, key, generation = int(meta["dim"]), meta["settings_key"], int(meta["generation"])
         (max_pid,) = connection.execute("SELECT coalesce(max(pid), 0) FROM passages").fetchone()
-        facts = Facts()
+        facts = Facts(all_current=all_current(connection, key))
         if loaded is None:
             base, described, note = self._base(meta)
             after, base_generation = (described.max_pid, described.generation) if described else (max_pid, generation)

@@ -178,10 +178,14 @@ class EmbeddedSnapshot:
         }
 
     def _vector_rows(self, pids: Sequence[int]) -> list[tuple[int, bytes]]:
+        wanted = json.dumps(list(pids))
+        if self._facts.all_current:
+            query = "SELECT pid, vectors FROM passages WHERE pid IN (SELECT value FROM json_each(?))"
+            return self._connection.execute(query, (wanted,)).fetchall()
         return self._connection.execute(
             "SELECT p.pid, p.vectors FROM passages p JOIN documents d USING (doc_pk)"
             " WHERE p.pid IN (SELECT value FROM json_each(?)) AND d.settings_key = ?",
-            (json.dumps(list(pids)), self._key),
+            (wanted, self._key),
         ).fetchall()
 
     def nearest(self, query: FloatArray, n: int, where: Filter = EVERYTHING) -> list[int]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from index.backends.embedded.schema import all_current
 from index.encoders.base import HalfArray
 
 _AT_ONCE = 2_000  # passages
@@ -17,15 +18,21 @@ class Rows:
     """Vectors of live passages in pid order, read as often as wanted."""
 
     def __init__(self, connection: sqlite3.Connection, dim: int, settings_key: str, after: int = 0) -> None:
-        self._connection, self._dim, self._key, self._after = connection, dim, settings_key, after
+        self._connection, self._dim, self._after = connection, dim, after
+        self._passages, self._current = "passages p", "1"
+        self._key: tuple[str, ...] = ()
+        if not all_current(connection, settings_key):
+            self._passages += " JOIN documents d USING (doc_pk)"
+            self._current, self._key = "d.settings_key = ?", (settings_key,)
 
     def sizes(self) -> dict[str, int]:
         """Number of vectors of each language."""
+        after, values = ("p.pid > ? AND", (self._after,)) if self._after else ("", ())
         return dict(
             self._connection.execute(
-                "SELECT p.language, sum(p.n_vectors) FROM passages p JOIN documents d USING (doc_pk)"
-                " WHERE p.pid > ? AND d.settings_key = ? GROUP BY p.language",
-                (self._after, self._key),
+                f"SELECT p.language, sum(p.n_vectors) FROM {self._passages}"
+                f" WHERE {after} {self._current} GROUP BY p.language",
+                (*values, *self._key),
             )
         )
 
@@ -34,9 +41,9 @@ class Rows:
 
     def _read(self, condition: str, value: int | str) -> Iterator[tuple[int, str, HalfArray]]:
         cursor = self._connection.execute(
-            "SELECT p.pid, p.language, p.vectors FROM passages p JOIN documents d USING (doc_pk)"
-            f" WHERE {condition} AND d.settings_key = ? ORDER BY p.pid",
-            (value, self._key),
+            f"SELECT p.pid, p.language, p.vectors FROM {self._passages}"
+            f" WHERE {condition} AND {self._current} ORDER BY p.pid",
+            (value, *self._key),
         )
         while rows := cursor.fetchmany(_AT_ONCE):
             for pid, language, blob in rows:

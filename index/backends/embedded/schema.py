@@ -66,6 +66,10 @@ CREATE VIRTUAL TABLE names USING fts5 (
     4: """
 -- Beside the passages: a search reads those of some 300, and they lie close together here.
 CREATE TABLE words (pid INTEGER PRIMARY KEY, words BLOB NOT NULL);  -- as the encoder packs them
+-- What is counted is counted in an index, without reading the passages and the texts.
+CREATE INDEX IF NOT EXISTS documents_settings ON documents (settings_key);
+DROP INDEX IF EXISTS passages_language;
+CREATE INDEX passages_language ON passages (language, n_vectors);
 """,
 }
 
@@ -125,6 +129,12 @@ def has_names(connection: sqlite3.Connection) -> bool:
 def has_words(connection: sqlite3.Connection) -> bool:
     """Whether the store is of a format with words; an older one gets them when it is next written to."""
     return _format(connection) >= 4
+
+
+def all_current(connection: sqlite3.Connection, settings_key: str) -> bool:
+    """Whether every document was made with these settings."""
+    other = "SELECT 1 FROM documents WHERE settings_key < ? OR settings_key > ?"
+    return not connection.execute(f"SELECT EXISTS ({other})", (settings_key, settings_key)).fetchone()[0]
 
 
 def _format(connection: sqlite3.Connection) -> int:
