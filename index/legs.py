@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import regex
 
+from index.backends import bm25
 from index.backends.base import Filter, Snapshot
 from index.encoders.base import Encoder, LateInteraction
 from index.fusion import language_group, levels
@@ -73,11 +73,7 @@ def bm25_bound(snapshot: Snapshot, wanted: Sequence[str]) -> float:
     """What a passage would score by BM25 that held every term without end: (k1 + 1) times the sum of their IDF."""
     unique = list(dict.fromkeys(wanted))
     frequency, n = snapshot.document_frequency(unique), snapshot.n_passages()
-    idf = (math.log((n - frequency.get(term, 0) + 0.5) / (frequency.get(term, 0) + 0.5)) for term in unique)
-    return (_K1 + 1) * sum(max(_LEAST_IDF, value) for value in idf) or 1.0
-
-
-_K1, _LEAST_IDF = 1.2, 1e-6  # of SQLite's FTS5
+    return (bm25.K1 + 1) * sum(bm25.idf(n, frequency.get(term, 0)) for term in unique) or 1.0
 
 
 class Named(NamedTuple):

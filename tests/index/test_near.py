@@ -12,7 +12,7 @@ from index.backends.base import EVERYTHING, Filter
 from index.backends.embedded import EmbeddedBackend, Writer
 from index.backends.embedded.building import build
 from index.backends.embedded.near import Near, as_single
-from index.backends.embedded.postings import Postings
+from index.backends.embedded.postings import Postings, _varints
 from index.backends.embedded.reader import EmbeddedSnapshot
 from index.backends.embedded.vectors import Vectors, VectorView, for_search, part_ids
 from index.backends.plain import nearest_of_each
@@ -158,6 +158,49 @@ def test_the_scores_of_terms_add_up_to_those_of_sqlite(
             counted = connection.execute("SELECT count(*) FROM terms WHERE terms MATCH ?", (f'"{term}"',))
             assert postings.frequency(connection, term) == counted.fetchone()[0]
     assert postings.best(connection, ["nowhere"], 10) == []
+
+
+def test_scores_follow_what_is_written_and_terms_that_are_made_anew(tmp_path: Path) -> None:
+    write(tmp_path, range(10))
+    backend = EmbeddedBackend(tmp_path)
+
+    def agree() -> list[float]:
+        with backend.snapshot() as snapshot:
+            expected = snapshot._connection.execute(
+                'SELECT rowid, -bm25(terms, 1.0, 0.6) AS score FROM terms WHERE terms MATCH \'"lighthouse" OR "en"\''
+                " ORDER BY score DESC, rowid"
+            ).fetchall()
+            found = snapshot.lexical(["lighthouse", "en"], 1_000)
+            assert [score for _, score in found] == pytest.approx([score for _, score in expected], rel=1e-5)
+            return [score for _, score in found]
+
+    before = agree()
+    write(tmp_path, range(10, 15))
+    more = agree()
+    assert len(more) == len(before) + 5
+    with Writer(tmp_path, ENCODER) as writer:
+        writer.delete(
+            [row[0] for row in writer.connection.execute("SELECT doc_id FROM documents WHERE doc_pk % 3 = 0")]
+        )
+    assert len(agree()) < len(more)
+    with Writer(tmp_path, ENCODER) as writer, writer.transaction():
+        writer.connection.execute("UPDATE documents SET title = title || ' lighthouse en more words'")
+        writer.rebuild_terms()
+        writer.next_generation()
+    assert max(agree()) < 0.001  # every passage holds them now
+
+
+def test_numbers_of_variable_length_are_read_as_sqlite_writes_them() -> None:
+    numbers = [0, 1, 127, 128, 300, 16_383, 16_384, 2**35, 2**56 - 1]
+
+    def written(number: int) -> bytes:
+        groups = [number & 127]
+        while number := number >> 7:
+            groups.append(number & 127 | 128)
+        return bytes(reversed(groups))
+
+    assert _varints(b"".join(map(written, numbers))).tolist() == numbers
+    assert _varints(b"").tolist() == []
 
 
 def test_forms_that_sound_alike_are_those_of_all_that_the_index_gives(snapshot: EmbeddedSnapshot) -> None:

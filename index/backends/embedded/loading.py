@@ -16,7 +16,7 @@ from index.backends.embedded import vectors as vec
 from index.backends.embedded.files import AT_ONCE, Identity, identity, is_small, is_verified, load_vector_file, verify
 from index.backends.embedded.manifest import VectorFile, read_manifest
 from index.backends.embedded.near import Layout
-from index.backends.embedded.postings import Postings
+from index.backends.embedded.postings import Lengths, Postings
 from index.backends.embedded.rows import Rows, Sample
 from index.backends.embedded.schema import all_current
 
@@ -60,6 +60,7 @@ class Loader:
         self._folder, self._at_once = folder, at_once
         self._lock = threading.Lock()
         self._loaded: Loaded | None = None
+        self._lengths, self._terms = Lengths(), ""
         self._examined: set[Identity] = set()
         self._refused: dict[Identity, str] = {}
 
@@ -90,7 +91,7 @@ class Loader:
     def _caught_up(self, connection: sqlite3.Connection, meta: dict[str, str], loaded: Loaded | None) -> Loaded:
         dim, key, generation = int(meta["dim"]), meta["settings_key"], int(meta["generation"])
         (max_pid,) = connection.execute("SELECT coalesce(max(pid), 0) FROM passages").fetchone()
-        facts = Facts(all_current=all_current(connection, key))
+        facts = Facts(all_current=all_current(connection, key), postings=Postings(self._lengths_of(meta)))
         if loaded is None:
             base, described, note = self._base(meta)
             after, base_generation = (described.max_pid, described.generation) if described else (max_pid, generation)
@@ -105,6 +106,12 @@ class Loader:
         dead = _ids(connection, "pid <= ?", (after,))
         view = vec.VectorView(base, delta, dead)
         return Loaded(generation, base_generation, key, view, after, max(after, max_pid), note, facts)
+
+    def _lengths_of(self, meta: dict[str, str]) -> Lengths:
+        """The lengths of passages, as long as their terms have not been made anew."""
+        if self._terms != (terms := meta.get("terms", "")):
+            self._lengths, self._terms = Lengths(), terms
+        return self._lengths
 
     def _delta(
         self, connection: sqlite3.Connection, dim: int, key: str, generation: int, after: int, loaded: Loaded | None

@@ -94,9 +94,12 @@ def for_search(index: Any) -> Any:
         return index
     library: Any = faiss
     scanner = library.IndexIVFPQFastScan(index, _CODES_AT_ONCE)
-    coarse: Any = faiss.clone_index(index.quantizer)  # which else would be freed with the index
+    # Nothing of it may be left in the scanner, or the file stays mapped.
+    coarse: Any = faiss.IndexFlatIP(index.d)
+    coarse.add(np.zeros((index.quantizer.ntotal, index.d), np.float32))
     scanner.quantizer, scanner.own_fields = coarse, True
     coarse.this.disown()
+    scanner.referenced_objects = []
     return scanner
 
 

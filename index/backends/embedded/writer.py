@@ -127,6 +127,7 @@ class Writer(Session):
 
     def rebuild_terms(self) -> None:
         """Make the lexical index, and the one of names, anew from the documents' texts; inside a transaction."""
+        self._set_meta(terms=self.meta["generation"])  # what readers know of the terms is void
         self._connection.execute("DELETE FROM terms")
         cursor = self._connection.execute(
             'SELECT p.pid, substr(d.text, p.start + 1, p."end" - p.start), d.title FROM passages p JOIN documents d USING (doc_pk)'

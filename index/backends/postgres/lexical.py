@@ -1,12 +1,7 @@
-"""BM25 as SQLite's FTS5 computes it, over our own postings: the same scores in every backend.
-
-The score of a passage is the sum over terms of idf * f * (k1 + 1) / (f + k1 * (1 - b + b * length / mean length)),
-where f counts a term of the title as 0.6, and idf = ln((N - n + 0.5) / (n + 0.5)), at least 1e-6.
-"""
+"""Our own postings: which passages hold a term, read as one value, and their BM25 scores (`index.backends.bm25`)."""
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
@@ -14,11 +9,11 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from index.backends import bm25
+from index.backends.bm25 import TITLE_WEIGHT
 from index.backends.postgres.address import Connection
-from index.backends.postgres.rows import TITLE_WEIGHT, term_key
+from index.backends.postgres.rows import term_key
 
-K1, B = 1.2, 0.75
-LEAST_IDF = 1e-6
 _MAX_POSTINGS = 4_000_000  # that are kept: 64 MB
 
 
@@ -73,14 +68,8 @@ def best(
     held = [own for own in postings.of(connection, wanted).values() if len(own.pids)]
     if not held:
         return []
-    parts = [_scores(own, facts) for own in held]
-    pids, places = np.unique(np.concatenate([own.pids for own in held]), return_inverse=True)
-    scores = np.bincount(places, np.concatenate(parts))
-    kept = np.arange(len(pids))
-    if len(pids) > n:
-        kept = np.flatnonzero(scores >= np.partition(scores, len(scores) - n)[len(scores) - n])
-    order = kept[np.lexsort((pids[kept], -scores[kept]))[:n]]
-    return list(zip(pids[order].tolist(), scores[order].tolist(), strict=True))
+    parts = [bm25.scores(own.frequencies, own.lengths, facts.n_passages, facts.mean_length) for own in held]
+    return bm25.best([own.pids for own in held], parts, n)
 
 
 def best_inside(
@@ -100,17 +89,6 @@ def best_inside(
     )
     taken = {pid for (pid,) in rows}
     return [hit for hit in everything if hit[0] in taken][:n]
-
-
-def _scores(held: Held, facts: Sizes) -> NDArray[np.float64]:
-    frequency = held.frequencies.astype(np.float64)
-    usual = K1 * (1 - B + B * held.lengths / facts.mean_length)
-    return idf(facts.n_passages, len(held.pids)) * frequency * (K1 + 1) / (frequency + usual)
-
-
-def idf(n_passages: int, n_holding: int) -> float:
-    """How telling a term is that `n_holding` of `n_passages` hold."""
-    return max(LEAST_IDF, math.log((n_passages - n_holding + 0.5) / (n_holding + 0.5)))
 
 
 _POSTING = np.dtype([("pid", ">i8"), ("frequency", ">f4"), ("length", ">i4")])

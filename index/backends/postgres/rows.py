@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from psycopg import Cursor
 
 from index.backends.base import EncodedDocument
+from index.backends.bm25 import TITLE_WEIGHT
 from index.names.known import name_key
 from index.names.mined import Alias
 
 MAX_PARTS = 256  # vectors a passage, as in the embedded backend
-TITLE_WEIGHT = 0.6  # of a term in the title, where one in the body has 1
 _HEAD, _TAIL = b"PGCOPY\n\xff\r\n\x00" + bytes(8), b"\xff\xff"
 
 Row = tuple[Any, ...]
