@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from index.backends import bm25
 
-_MAX_POSTINGS = 16_000_000  # that are kept: 128 MB
+_MAX_POSTINGS = 8_000_000  # that are kept: 64 MB
 
 
 class Lengths:

@@ -23,7 +23,7 @@ from index.backends.plain import nearest_of_each
 from index.encoders.base import FloatArray
 from index.names.mined import Alias
 
-_SPARE_PASSAGES = 3  # times as many as wanted are ranked anew where vectors are coded; of 1.5 a tenth was lost
+_SPARE_PASSAGES = 2  # times as many as wanted are ranked anew where vectors are coded; docs/decisions/0015
 _MAX_FILTERS = 16  # whose passages are remembered
 _MAX_LANGUAGES = 200_000  # passages whose language is remembered; about 20 MB
 _MAX_ALIAS_ROWS = 20_000  # that are looked at: of more documents, the first ones speak for the others

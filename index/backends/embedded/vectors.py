@@ -22,7 +22,7 @@ from index.backends.embedded.manifest import Partition, rename_synced
 from index.encoders.base import FloatArray
 
 MAX_PARTS = 256  # vectors a passage; the chunker makes far fewer
-SPARE = 200  # vectors fetched beyond those wanted where codes are to be ranked anew; docs/decisions/0015
+SPARE = 90  # vectors fetched beyond those wanted where codes are to be ranked anew; docs/decisions/0015
 _CODES_AT_ONCE = 32  # that FastScan looks at
 _MAPPED = 512  # faiss.IO_FLAG_MMAP_IFC, which its Python names lack
 _CHANGES = (
@@ -42,7 +42,7 @@ class Vectors:
 
     @property
     def kind(self) -> str:
-        """`exact-fp16`, or `pqMx4`: codes of 4 bits for each of M groups of components."""
+        """`exact-fp16`, or `pqMx4`: codes of 4 bits for each of M components."""
         return f"pq{self.index.pq.M}x4" if self.approximate else "exact-fp16"
 
     @property
@@ -76,7 +76,7 @@ def load(path: Path) -> Any:
     """The index in a file, to be searched.
 
     fp16 is mapped: pages are read as they are searched, and shared by all processes that map it. Codes are laid out
-    anew in this process's memory, an eighth as large, for what scans sixteen of them at once.
+    anew in this process's memory, a quarter as large, for what scans sixteen of them at once.
     What would change it raises TypeError: changing a mapped index ends the process.
 
     Raises:
