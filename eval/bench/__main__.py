@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from eval.bench.codes import codes
 from eval.bench.limit import read_speed, scans
 from eval.bench.start import starts
 from eval.latency.plot import growth_svg
@@ -78,6 +79,12 @@ def _limit(given: argparse.Namespace, scratch: Path) -> Iterator[Row]:
         yield {**asdict(scan), "times_least": scan.times_least}
 
 
+def _codes(given: argparse.Namespace, scratch: Path) -> Iterator[Row]:
+    """Shorter codes of vectors against exact search."""
+    for code in codes(given.data):
+        yield asdict(code)
+
+
 def _start(given: argparse.Namespace, scratch: Path) -> Iterator[Row]:
     yield from starts(given.data, scratch)
 
@@ -102,6 +109,7 @@ def _load(given: argparse.Namespace, scratch: Path) -> Iterator[Row]:
 
 STEPS: Mapping[str, Step] = {
     "limit": _limit,
+    "codes": _codes,
     "start": _start,
     "latency": _latency,
     "ingest": _ingest,

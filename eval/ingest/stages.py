@@ -25,7 +25,7 @@ from index.read.jsonl import read_jsonl
 from index.settings import IndexSettings, Limits
 from index.terms import indexed_terms
 
-STEPS = ("read", "clean", "tokens", "cut", "encode", "terms", "names", "aliases", "store", "vector file")
+STEPS = ("read", "clean", "tokens", "cut", "encode", "words", "terms", "names", "aliases", "store", "vector file")
 Result = TypeVar("Result")
 
 

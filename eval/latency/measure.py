@@ -92,18 +92,26 @@ def ask(backend: Backend, encoder: Encoder, question: str) -> None:
 
 
 def legs(backend: Backend, encoder: Encoder, question: str) -> dict[str, float]:
-    """Milliseconds of each leg, and of a whole search."""
+    """Milliseconds of each leg, and of a whole search, each on a snapshot of its own: one keeps what it has scanned."""
     settings, language = SearchSettings(), detect_language(question)
     n = settings.n_candidates
-    with backend.snapshot() as snapshot:
+    wanted = query_terms(question, language)
+
+    def dense(snapshot: Snapshot) -> None:
         sizes = language_sizes(snapshot, EVERYTHING)
-        wanted = query_terms(question, language)
-        return {
-            "dense": timed(lambda: dense_leg(snapshot, encoder, question, n, [], sizes, settings, EVERYTHING)),
-            "words": timed(lambda: _words(snapshot, wanted, n)),
-            "names": timed(lambda: _names(snapshot, question, language, wanted, n)),
-            "whole": timed(lambda: search(snapshot, encoder, question)),
-        }
+        dense_leg(snapshot, encoder, question, n, [], sizes, settings, EVERYTHING)
+
+    work: dict[str, Callable[[Snapshot], object]] = {
+        "dense": dense,
+        "words": lambda snapshot: _words(snapshot, wanted, n),
+        "names": lambda snapshot: _names(snapshot, question, language, wanted, n),
+        "whole": lambda snapshot: search(snapshot, encoder, question),
+    }
+    times = {}
+    for leg, own in work.items():
+        with backend.snapshot() as snapshot:
+            times[leg] = timed(partial(own, snapshot))
+    return times
 
 
 def _words(snapshot: Snapshot, wanted: Sequence[str], n: int) -> None:

@@ -31,7 +31,7 @@ _FINGERPRINT = "static-"
 _MAX_CHARS = 100_000  # of one text given to the tokenizer; passages are far shorter
 _TOKENS_AT_ONCE = 16_384  # bounds the float32 rows held while summing to 16 MiB
 _MAX_RECENT = 20_000  # texts whose words are kept between counting and encoding
-_MAX_SCALES = 50_000  # words whose length is kept; about 10 MB
+_MAX_SCALES = 100_000  # words whose length is kept; about 20 MB
 _MAX_PACKED = 4_096  # texts whose words are kept as they were compared last; about 5 MB
 _ROWS_AT_ONCE = 256  # of the table: what stays in a core's own cache
 # Multiplications of a product that OpenBLAS does in one thread: starting another takes longer than it saves.
@@ -166,8 +166,7 @@ class StaticEncoder:
 
     def packed_words(self, passages: Sequence[Sequence[str]]) -> list[bytes]:
         distinct = [list(dict.fromkeys(chain.from_iterable(map(self._known_words, own)))) for own in passages]
-        scale_of = self._scales_of(distinct)
-        return [packed(words, [scale_of[word] for word in words]) for words in distinct]
+        return packed(distinct, self._scales_of(distinct))
 
     def max_sim_packed(self, query: str, passages: Sequence[bytes]) -> FloatArray:
         if not passages:
@@ -239,9 +238,10 @@ class StaticEncoder:
         words = self._words(text)
         if max(map(len, words), default=0) > MAX_WORD:
             words = [word[:MAX_WORD] for word in words]
-        if self._unk is None or not any(self._unk in word for word in words):
+        unknown = self._unk
+        if unknown is None or unknown not in chain.from_iterable(words):
             return words
-        known = (tuple(i for i in word if i != self._unk) for word in words)
+        known = (word if unknown not in word else tuple(i for i in word if i != unknown) for word in words)
         return [word for word in known if word]
 
     def _words(self, text: str) -> list[Word]:

@@ -7,7 +7,7 @@ and the length of each word's vector is stored with it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate, chain
 
 import numpy as np
@@ -22,16 +22,31 @@ MAX_WORD = 255  # tokens of a word; what is longer is encoded data
 _HEAD = 4  # bytes
 
 
-def packed(words: Sequence[Word], scales: Sequence[float]) -> bytes:
-    """Distinct words as bytes, each of at most `MAX_WORD` tokens, with 1 over the length of its vector (0 for 0).
+def packed(passages: Sequence[Sequence[Word]], scale_of: Mapping[Word, float]) -> list[bytes]:
+    """The distinct words of each passage as bytes, each word of at most `MAX_WORD` tokens.
 
     Little-endian: their number (uint32), the number of tokens (uint8) and the scale (float32) of each, and all
-    tokens (uint32).
+    tokens (uint32). The scale is 1 over the length of a word's vector, 0 for a vector of 0.
     """
+    words = list(chain.from_iterable(passages))
     n_tokens = np.fromiter(map(len, words), "<u1", len(words))
-    tokens = np.fromiter(chain.from_iterable(words), "<u4")
-    own = np.asarray(scales, dtype="<f4")
-    return b"".join((len(words).to_bytes(_HEAD, "little"), n_tokens.tobytes(), own.tobytes(), tokens.tobytes()))
+    scales = np.fromiter(map(scale_of.__getitem__, words), "<f4", len(words)).tobytes()
+    tokens = np.fromiter(chain.from_iterable(words), "<u4").tobytes()
+    sizes = list(map(len, passages))
+    ends = list(accumulate(sizes, initial=0))
+    before = np.concatenate([[0], np.cumsum(n_tokens, dtype=np.int64)])[ends].tolist()
+    lengths = n_tokens.tobytes()
+    return [
+        b"".join(
+            (
+                sizes[i].to_bytes(_HEAD, "little"),
+                lengths[ends[i] : ends[i + 1]],
+                scales[4 * ends[i] : 4 * ends[i + 1]],
+                tokens[4 * before[i] : 4 * before[i + 1]],
+            )
+        )
+        for i in range(len(sizes))
+    ]
 
 
 def is_sound(packed_words: bytes) -> bool:
