@@ -19,8 +19,9 @@ $(VENV)/.dev: pyproject.toml constraints.txt
 demo: $(VENV)/.base
 	$(BIN)/dragoman demo
 
+# One process a core; a file's tests stay together.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from index.backends.base import Filter
 from index.backends.embedded import building
@@ -27,6 +28,7 @@ class Facts:
 
     languages: dict[Filter, dict[str, int]] = field(default_factory=dict)
     vector_ids: dict[Filter, vec.IntArray] = field(default_factory=dict)
+    inside: dict[Filter, NDArray[np.bool_]] = field(default_factory=dict)
     layouts: dict[int, Layout] = field(default_factory=dict)
     postings: Postings = field(default_factory=Postings)
     passage_languages: dict[int, str] = field(default_factory=dict)

@@ -58,9 +58,17 @@ class Postings:
         self._n = 0
         self._sizes: tuple[int, float] | None = None
 
-    def best(self, connection: sqlite3.Connection, terms: Sequence[str], n: int) -> list[tuple[int, float]]:
-        """(pid, BM25 score) of the `n` best passages that hold one of `terms`, best first, then the older."""
+    def best(
+        self, connection: sqlite3.Connection, terms: Sequence[str], n: int, inside: NDArray[np.bool_] | None = None
+    ) -> list[tuple[int, float]]:
+        """(pid, BM25 score) of the `n` best passages that hold one of `terms`, best first, then the older.
+
+        Only of those that are `inside`, by pid, where it is given.
+        """
         found = [self._of(connection, term) for term in dict.fromkeys(terms)]
+        if inside is not None:
+            kept = [inside[pids] for pids, _ in found]
+            found = [(pids[own], scores[own]) for (pids, scores), own in zip(found, kept, strict=True)]
         return bm25.best([pids for pids, _ in found], [scores for _, scores in found], n)
 
     def frequency(self, connection: sqlite3.Connection, term: str) -> int:

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from index.backends.base import EVERYTHING, Filter, StoredPassage
 from index.backends.embedded import vectors as vec
 from index.backends.embedded.loading import Facts, Loader
 from index.backends.embedded.near import Near, Scores, as_single, scores
-from index.backends.embedded.postings import quoted
 from index.backends.embedded.schema import connect, folded, has_names, has_tags, has_words, translated
 from index.backends.plain import nearest_of_each
 from index.encoders.base import FloatArray
@@ -159,17 +159,25 @@ class EmbeddedSnapshot:
     def lexical(self, terms: Sequence[str], n: int, where: Filter = EVERYTHING) -> list[tuple[int, float]]:
         if not terms:
             return []
-        if where == EVERYTHING:
-            return self._facts.postings.best(self._connection, terms, n)
-        condition, values = _condition(where, has_tags(self._connection))
-        inside = f"rowid IN (SELECT p.pid FROM passages p JOIN documents d USING (doc_pk) WHERE {condition})"
-        expression = " OR ".join(quoted(term) for term in dict.fromkeys(terms))
-        rows = self._connection.execute(
-            "SELECT rowid, -bm25(terms, 1.0, 0.6) AS score FROM terms"
-            f" WHERE terms MATCH ? AND {inside} ORDER BY score DESC, rowid LIMIT ?",
-            (expression, *values, n),
-        )
-        return [(pid, score) for pid, score in rows]
+        inside = None if where == EVERYTHING else self._inside(where)
+        return self._facts.postings.best(self._connection, terms, n, inside)
+
+    def _inside(self, where: Filter) -> NDArray[np.bool_]:
+        """Whether `where` takes a passage, by pid."""
+        known = self._facts.inside.get(where)
+        if known is None:
+            if len(self._facts.inside) >= _MAX_FILTERS:
+                self._facts.inside.clear()
+            condition, values = _condition(where, has_tags(self._connection))
+            documents = " JOIN documents d USING (doc_pk)" if where.of_documents else ""
+            (pids,) = self._connection.execute(
+                f"SELECT group_concat(p.pid) FROM passages p{documents} WHERE {condition}", values
+            ).fetchone()
+            (most,) = self._connection.execute("SELECT coalesce(max(pid), 0) FROM passages").fetchone()
+            known = np.zeros(most + 1, dtype=bool)
+            known[np.fromstring(pids or "", np.int64, sep=",")] = True
+            self._facts.inside[where] = known
+        return known
 
     def vectors(self, pids: Sequence[int]) -> dict[int, FloatArray]:
         return {
