@@ -34,8 +34,6 @@ _MAX_RECENT = 20_000  # texts whose words are kept between counting and encoding
 _MAX_SCALES = 100_000  # words whose length is kept; about 20 MB
 _MAX_PACKED = 4_096  # texts whose words are kept as they were compared last; about 5 MB
 _ROWS_AT_ONCE = 256  # of the table: what stays in a core's own cache
-# Multiplications of a product that OpenBLAS does in one thread: starting another takes longer than it saves.
-_ONE_THREAD = 1 << 18
 _QUERY_WORDS_AT_ONCE = 256
 _WORDS_AT_ONCE = 8_192  # whose lengths are calculated: 8 MiB of vectors
 
@@ -199,11 +197,10 @@ class StaticEncoder:
         """The products of some tokens' vectors with every query, (n_tokens, n_queries)."""
         rows = tokens if self._rows is None else self._rows[tokens]
         turned = np.ascontiguousarray(queries.T)
-        n = max(1, min(_ROWS_AT_ONCE, _ONE_THREAD // (self.dim * max(1, len(queries)))))
-        single = np.empty((n, self.dim), dtype=np.float32)
+        single = np.empty((_ROWS_AT_ONCE, self.dim), dtype=np.float32)
         out = np.empty((len(tokens), len(queries)), dtype=np.float32)
-        for start in range(0, len(tokens), n):
-            some = self._table[rows[start : start + n]]
+        for start in range(0, len(tokens), _ROWS_AT_ONCE):
+            some = self._table[rows[start : start + _ROWS_AT_ONCE]]
             np.copyto(single[: len(some)], some)
             np.dot(single[: len(some)], turned, out=out[start : start + len(some)])
         if self._weights is not None:

@@ -436,7 +436,7 @@ def test_an_index_from_before_names_is_searched_and_gets_them_by_refresh(
     folder = tmp_path / "index"
     ingest(folder, [str(articles)], encoder)
     connection = sqlite3.connect(folder / STORE)
-    connection.executescript("DROP TABLE names; DROP TABLE aliases; PRAGMA user_version = 2;")
+    connection.executescript("DROP TABLE names; DROP TABLE aliases; DROP TABLE words; PRAGMA user_version = 2;")
     connection.execute("UPDATE documents SET settings_key = 'before'")
     connection.commit()
     connection.close()
