@@ -127,7 +127,7 @@ def contents_of(documents: Iterable[EncodedDocument]) -> Contents:
 
 
 def _digest(item: EncodedDocument) -> bytes:
-    """SHA-256 of all that is stored of a document."""
+    """SHA-256 of all that is stored of a document, but for its words, which `doctor --repair` may make in one place."""
     hashed = hashlib.sha256()
 
     def add(*values: object) -> None:
@@ -136,10 +136,9 @@ def _digest(item: EncodedDocument) -> bytes:
     document = item.document
     add(document.location, item.file, document.source, document.text, *document.headings, "", document.sha256)
     add(item.title_terms, *sorted(item.sounds.split()))
-    columns = zip(item.passages, item.vectors, item.words, item.terms, strict=True)
-    for passage, matrix, words, terms in columns:
+    for passage, matrix, terms in zip(item.passages, item.vectors, item.terms, strict=True):
         add(passage.ordinal, passage.start, passage.end, passage.language, passage.section, *passage.sentences, terms)
-        hashed.update(matrix.astype("<f2").tobytes() + words)
+        hashed.update(matrix.astype("<f2").tobytes())
     for alias in sorted({(one.name, one.other, round(one.confidence, 4)) for one in item.aliases}):
         add(*alias)
     return hashed.digest()

@@ -143,7 +143,7 @@ class _Worker:
 
 
 def encode(batch: Batch, encoder: Encoder, settings: IndexSettings) -> list[EncodedDocument]:
-    """The documents of a batch with their passages, vectors and terms."""
+    """The documents of a batch with their passages, vectors, words and terms."""
     cut = [(document, file, chunk(document, encoder.count_tokens, settings)) for document, file in batch]
     sentences = [[doc.text[a:b] for a, b in passage.sentences] for doc, _, passages in cut for passage in passages]
     vectors = iter(encoder.encode_parts(sentences, settings.parts))

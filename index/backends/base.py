@@ -20,7 +20,7 @@ IndexPlace = Path | str  # a folder, or the address of a database
 
 @dataclass(frozen=True, slots=True)
 class EncodedDocument:
-    """A document ready to store: its passages and, for each, the vectors of its parts and its terms."""
+    """A document ready to store: its passages and, for each, the vectors of its parts, its words and its terms."""
 
     document: Document
     passages: tuple[Passage, ...]

@@ -44,7 +44,7 @@ def scores(frequencies: Floats, lengths: Integers, n_passages: int, mean_length:
 def best(pids: Sequence[Integers], parts: Sequence[Floats], n: int) -> list[tuple[int, float]]:
     """(pid, score) of the `n` best passages, best first, then the smaller pid; of the pids and scores of each term."""
     held = [(own, part) for own, part in zip(pids, parts, strict=True) if len(own)]
-    if not held:
+    if not held or n < 1:
         return []
     found, total = held[0] if len(held) == 1 else _summed(held)
     if len(found) > n:

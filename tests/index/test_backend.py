@@ -27,6 +27,7 @@ from index.backends.embedded.schema import STORE
 from index.documents import Document, Metadata
 from index.encoders.base import Encoder
 from index.errors import SettingsMismatch
+from index.move import move
 from index.search import search
 from index.settings import IndexSettings
 from index.terms import terms
@@ -747,6 +748,16 @@ def test_an_index_without_words_is_searched_by_its_texts_and_gets_them_by_repair
     assert f"stored the words of {n_passages} passages" in repair(store.place, encoder)
     assert examine(store.place) == [] and found() == before
     assert [item.words for item in store.reader().encoded()] == [item.words for item in given]
+
+
+def test_words_that_were_stored_later_do_not_part_a_copy(store: Store, encoder: Encoder, tmp_path: Path) -> None:
+    documents = [article(language) for language in ARTICLES]
+    with store.writer(encoder) as writer:
+        writer.upsert(encode([(document, document.location) for document in documents], encoder, SETTINGS))
+    store.take_words()
+    move(store.place, tmp_path / "copy", encoder)
+    repair(store.place, encoder)
+    assert move(store.place, tmp_path / "copy", encoder).n_copied == 0
 
 
 def test_an_index_of_older_rules_is_read_with_a_note_and_written_to_when_it_is_done_again(

@@ -269,7 +269,7 @@ def test_a_large_file_is_read_through_once(folder: Path) -> None:
     assert EmbeddedBackend(folder).stats().extra["vector file"].endswith("not verified yet")
     assert looked_at(folder, Loader(folder, at_once=0)).note == ""
     until(lambda: is_verified(folder, described))
-    assert EmbeddedBackend(folder).stats().extra["vector file"].endswith("mapped, verified")
+    assert EmbeddedBackend(folder).stats().extra["vector file"].endswith(" bytes, verified")
     flip(vector_file(folder), 0.6)  # another file from now on
     assert not is_verified(folder, described)
 

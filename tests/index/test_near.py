@@ -190,6 +190,25 @@ def test_scores_follow_what_is_written_and_terms_that_are_made_anew(tmp_path: Pa
     assert max(agree()) < 0.001  # every passage holds them now
 
 
+def test_an_older_state_is_scored_right_after_a_newer_one_has_read_the_lengths(tmp_path: Path) -> None:
+    write(tmp_path, range(10))
+    backend = EmbeddedBackend(tmp_path)
+    with backend.snapshot() as older:
+        with Writer(tmp_path, ENCODER) as writer:
+            writer.delete(
+                [row[0] for row in writer.connection.execute("SELECT doc_id FROM documents WHERE doc_pk < 9")]
+            )
+        with backend.snapshot() as newer:
+            assert newer.lexical(["lighthouse"], 100)
+        expected = dict(
+            older._connection.execute("SELECT rowid, -bm25(terms, 1.0, 0.6) FROM terms WHERE terms MATCH 'lighthouse'")
+        )
+        found = dict(older.lexical(["lighthouse"], 100))
+    assert found.keys() == expected.keys() and len(found) == 10
+    assert [found[pid] for pid in expected] == pytest.approx(list(expected.values()), rel=1e-5)
+    assert older.lexical([], 0) == []
+
+
 def test_numbers_of_variable_length_are_read_as_sqlite_writes_them() -> None:
     numbers = [0, 1, 127, 128, 300, 16_383, 16_384, 2**35, 2**56 - 1]
 

@@ -150,10 +150,6 @@ class TableSnapshot:
     def state(self) -> Hashable:
         return id(self)
 
-    @property
-    def store(self) -> Hashable:
-        return id(self)
-
     def passages(self, pids: Sequence[int]) -> dict[int, StoredPassage]:
         return {pid: self.stored[pid][0] for pid in pids if pid in self.stored}
 

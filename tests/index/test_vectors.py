@@ -309,9 +309,10 @@ def test_codes_of_components_are_nearly_always_those_of_faiss_and_hardly_worse(d
     assert errors[0] < 1.02 * errors[1]
     far = np.full((3, dim), 60_000.0, np.float16)  # no unit vector, but nothing breaks
     assert ComponentCodes(quantizer)(far).shape == (3, expected.shape[1])
+    assert ComponentCodes(quantizer)(np.full((3, dim), np.nan, np.float16)).shape == (3, expected.shape[1])
 
 
-def test_a_file_with_clusters_of_an_older_version_is_none(tmp_path: Path) -> None:
+def test_a_file_with_clusters_of_an_older_version_is_told_of(tmp_path: Path) -> None:
     partition = {"language": "en", "first": 0, "n_lists": 1, "n_vectors": 5, "nprobe": 1, "recall": 1.0}
     vectors = {
         "file": "1.faiss", "sha256": "", "kind": "exact-fp16", "generation": 1, "max_pid": 5, "n_vectors": 5,
@@ -325,7 +326,8 @@ def test_a_file_with_clusters_of_an_older_version_is_none(tmp_path: Path) -> Non
     assert read_manifest(tmp_path).vectors is not None
     partition |= {"n_lists": 7, "nprobe": 3}
     (tmp_path / MANIFEST).write_text(json.dumps(manifest), "utf-8")
-    assert read_manifest(tmp_path).vectors is None
+    with pytest.raises(ValueError, match="a vector file with clusters"):
+        read_manifest(tmp_path)
 
 
 def test_no_vectors_at_all_are_an_index_too(tmp_path: Path) -> None:

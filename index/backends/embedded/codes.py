@@ -36,6 +36,7 @@ class ComponentCodes:
         codes = np.empty((len(halves), -(-len(self._first) // 2)), dtype=np.uint8)
         for start in range(0, len(halves), _ROWS_AT_ONCE):
             cells = halves[start : start + _ROWS_AT_ONCE].astype(np.float32) * self._scale + self._offset
+            np.nan_to_num(cells, copy=False)  # of an encoder that failed: doctor tells of it
             found = self._table.take(np.clip(cells, 0, _STEPS - 1).astype(np.int32) + self._first)
             packed = codes[start : start + len(found)]
             packed[:] = found[:, 0::2]

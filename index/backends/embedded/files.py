@@ -1,7 +1,7 @@
 """The vector file beside a store: whether it may be used, and whether its bytes are those that were written.
 
 FAISS loads a file with flipped bytes without complaint. A small file is read through before it is used;
-a large one is mapped at once and read through afterwards, once: what was found is kept beside it.
+a large one is used at once and read through afterwards, once: what was found is kept beside it.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def foreign(manifest: Manifest, meta: dict[str, str]) -> str:
 def load_vector_file(
     folder: Path, manifest: Manifest, meta: dict[str, str], at_once: int = AT_ONCE
 ) -> tuple[str, Any | None]:
-    """(what is wrong with the vector file, or empty; the index, mapped, or None). A large one is not read through."""
+    """(what is wrong with the vector file, or empty; the index, ready to be searched, or None). A large one is not read through."""
     described = manifest.vectors
     if described is None:
         return "", None
@@ -112,7 +112,7 @@ def facts(folder: Path, connection: sqlite3.Connection, described: VectorFile | 
         )
     )
     return {
-        "vector file": f"{known[3]:,} bytes, mapped, {'verified' if is_verified(folder, described) else 'not verified yet'}",
+        "vector file": f"{known[3]:,} bytes, {'verified' if is_verified(folder, described) else 'not verified yet'}",
         "lowest recall": f"{worst.recall:.4f} ({worst.language})" if worst else "",
         "delta": f"{n_new:,} vectors",
         "dead": f"{n_dead / max(1, described.n_vectors):.1%}",

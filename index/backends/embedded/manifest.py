@@ -21,7 +21,7 @@ VECTORS = "faiss"
 class Partition:
     """The list of a FAISS file that holds the vectors of one language.
 
-    `recall` is recall@10 against exact search on held-out queries, measured when it was built.
+    `recall` is the share of the exact ten nearest among what a search for ten fetches, measured when it was built.
     """
 
     language: str
@@ -67,15 +67,14 @@ def read_manifest(folder: Path) -> Manifest:
 
     Raises:
         OSError: There is none.
-        ValueError: It is damaged.
+        ValueError: It is damaged, or names a vector file of an older kind.
     """
     values = json.loads((folder / MANIFEST).read_text("utf-8"))
     try:
         vectors = values.pop("vectors")
         if vectors:
-            partitions = [_current(partition) for partition in vectors.pop("partitions")]
-            # A file with clusters is of an older version: there is none, then, until one is written.
-            vectors = None if None in partitions else VectorFile(**vectors, partitions=tuple(filter(None, partitions)))
+            partitions = tuple(_current(partition) for partition in vectors.pop("partitions"))
+            vectors = VectorFile(**vectors, partitions=partitions)
         manifest = Manifest(**values, vectors=vectors or None)
     except (TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"{MANIFEST} lacks or has other fields ({error})") from error
@@ -87,11 +86,16 @@ def read_manifest(folder: Path) -> Manifest:
     return manifest
 
 
-def _current(partition: dict[str, Any]) -> Partition | None:
-    """A partition as it is written; None where it has several lists, as it once could."""
-    n_lists = partition.pop("n_lists", 1)
+def _current(partition: dict[str, Any]) -> Partition:
+    """A partition as it is written now.
+
+    Raises:
+        ValueError: It has several lists, as it once could.
+    """
+    if partition.pop("n_lists", 1) != 1:
+        raise ValueError(f"{MANIFEST} names a vector file with clusters, as older versions made them")
     partition.pop("nprobe", None)
-    return Partition(**partition) if n_lists == 1 else None
+    return Partition(**partition)
 
 
 _TYPES: dict[str, Any] = {"int": int, "str": str, "float": (float, int), "dict[str, Any]": dict}

@@ -6,6 +6,7 @@ value, in a fifth of the time, and the lengths are kept: a passage never changes
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import threading
 from collections.abc import Sequence
@@ -31,7 +32,17 @@ class Lengths:
         if len(pids) and pids[-1] >= len(self._by_pid):
             with self._lock:
                 self._catch_up(connection)
-        return self._by_pid[pids]
+        lengths = self._by_pid[pids]
+        # No passage that holds a term has none: these had gone when a newer state was read, and an older one has them.
+        lost = np.flatnonzero(lengths == 0)
+        if len(lost):
+            rows = connection.execute(
+                "SELECT id, sz FROM terms_docsize WHERE id IN (SELECT value FROM json_each(?))",
+                (json.dumps(pids[lost].tolist()),),
+            )
+            known = {pid: int(_varints(size).sum()) for pid, size in rows}
+            lengths[lost] = [known.get(pid, 0) for pid in pids[lost].tolist()]
+        return lengths
 
     def _catch_up(self, connection: sqlite3.Connection) -> None:
         known = self._by_pid

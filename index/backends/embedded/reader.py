@@ -245,9 +245,15 @@ class EmbeddedSnapshot:
     def words(self, pids: Sequence[int]) -> dict[int, bytes]:
         if not has_words(self._connection):
             return {}
+        wanted = json.dumps(list(pids))
+        if self._facts.all_current:
+            query = "SELECT pid, words FROM words WHERE pid IN (SELECT value FROM json_each(?))"
+            return dict(self._connection.execute(query, (wanted,)))
         return dict(
             self._connection.execute(
-                "SELECT pid, words FROM words WHERE pid IN (SELECT value FROM json_each(?))", (json.dumps(list(pids)),)
+                "SELECT w.pid, w.words FROM words w JOIN passages p USING (pid) JOIN documents d USING (doc_pk)"
+                " WHERE w.pid IN (SELECT value FROM json_each(?)) AND d.settings_key = ?",
+                (wanted, self._key),
             )
         )
 

@@ -28,10 +28,11 @@ class Rows:
     def sizes(self) -> dict[str, int]:
         """Number of vectors of each language."""
         after, values = ("p.pid > ? AND", (self._after,)) if self._after else ("", ())
+        language = "+p.language" if self._after else "p.language"  # of what came last, not by the index of all
         return dict(
             self._connection.execute(
                 f"SELECT p.language, sum(p.n_vectors) FROM {self._passages}"
-                f" WHERE {after} {self._current} GROUP BY p.language",
+                f" WHERE {after} {self._current} GROUP BY {language}",
                 (*values, *self._key),
             )
         )

@@ -28,7 +28,7 @@ def whole_documents(
 def encoded_documents(connection: sqlite3.Connection, dim: int, settings_key: str) -> Iterator[EncodedDocument]:
     """Every document made with the settings, its passages, vectors, terms and names, in the order of ingest.
 
-    It can be of an older format, without names: they come back empty.
+    It can be of an older format, without names or words: they come back empty.
     """
     last = 0
     while True:
