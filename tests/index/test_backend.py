@@ -101,11 +101,13 @@ class PostgresStore:
         return self.address
 
 
-@pytest.fixture(params=["embedded", "postgres"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    """An empty place for an index of each kind."""
+@pytest.fixture(params=["embedded", "codes", "postgres"])
+def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """An empty place for an index of each kind; "codes" is a folder that keeps few vectors as it would keep many."""
     if request.param == "postgres":
         return PostgresStore(request.getfixturevalue("postgres"))
+    if request.param == "codes":
+        monkeypatch.setattr("index.backends.embedded.building.EXACT_MAX", 20)
     return EmbeddedStore(tmp_path / "index")
 
 

@@ -297,6 +297,17 @@ def test_codes_are_a_share_of_the_vectors_and_are_scanned_to_the_scores_that_one
             assert np.abs(found[0][0] - expected[0][0]).max() < 0.02
 
 
+def test_whoever_wants_all_of_a_language_in_codes_gets_all_whatever_is_asked() -> None:
+    stored = Vectors(60, 16, seed=35, languages="en ko")
+    built = searched(build(stored, stored.sizes, 16, exact_max=10))
+    english = {pid for pid, name, _ in stored if name == "en"}
+    dead = {pid for pid in english if pid % 4 == 0}
+    ids = np.concatenate([part_ids(pid, len(matrix)) for pid, _, matrix in stored if pid in dead])
+    for query in (np.zeros(16, np.float32), *queries(5, 16, seed=36)):
+        found = VectorView(built, None, ids).nearest(query, 1_000, languages={"en"})
+        assert {pid for pid, _ in found} == english - dead
+
+
 @pytest.mark.parametrize("dim", [64, 7])
 def test_codes_of_components_are_nearly_always_those_of_faiss_and_hardly_worse(dim: int) -> None:
     vectors = np.ascontiguousarray(queries(5_000, dim, seed=34).astype(np.float16), dtype=np.float32)

@@ -1,7 +1,7 @@
 """Making the FAISS index of a store's vectors: exact where they are few; coded where they are many.
 
 Up to `EXACT_MAX` vectors in all they are kept as fp16. Above, each component is one of sixteen values (a product
-quantizer, Jegou et al. 2011), which is scanned five times as fast in a quarter of the memory; what a search fetches is
+quantizer, Jegou et al. 2011), which is scanned several times as fast in a quarter of the memory; what a search fetches is
 then ranked anew by the stored vectors, which brings recall back (docs/decisions/0015). Memory does not
 grow with the vectors but for the index itself: a sample of them is read, then all, a batch at a time.
 """
@@ -52,17 +52,18 @@ class _Batch(NamedTuple):
 
 
 def build(
-    rows: Rows, sizes: Mapping[str, int], dim: int, exact_max: int = EXACT_MAX, sample: Rows | None = None
+    rows: Rows, sizes: Mapping[str, int], dim: int, exact_max: int | None = None, sample: Rows | None = None
 ) -> Vectors:
     """An index over `rows`, of which `sizes` has the vectors of each language.
 
+    Of more than `exact_max` vectors, `EXACT_MAX` if not given, it is one of codes.
     `sample` is a part of the rows that speaks for all of them; without it they are read twice.
 
     Raises:
         TypeError: The rows cannot be read again, and there is no sample.
     """
     n_vectors = sum(sizes.values())
-    if n_vectors <= exact_max:
+    if n_vectors <= (EXACT_MAX if exact_max is None else exact_max):
         return build_exact(rows, sizes, dim)
     some, queries = _sampled(_every(_again(rows), n_vectors) if sample is None else sample, dim)
     index, partitions = _empty(sizes, dim, _quantizer(some, dim))
@@ -123,6 +124,7 @@ def _quantizer(sample: FloatArray, dim: int) -> Any:
     library: Any = faiss
     faiss.omp_set_num_threads(1)
     quantizer = library.ProductQuantizer(dim, dim, 4)
+    quantizer.cp.min_points_per_centroid = 1  # it warns of fewer than 39
     # Of fewer vectors than there are codes FAISS makes none.
     enough = np.resize(sample, (max(len(sample), 16), dim)) if len(sample) else np.zeros((16, dim), np.float32)
     quantizer.train(np.ascontiguousarray(enough, dtype=np.float32))

@@ -24,6 +24,7 @@ from index.encoders.base import FloatArray
 MAX_PARTS = 256  # vectors a passage; the chunker makes far fewer
 SPARE = 90  # vectors fetched beyond those wanted where codes are to be ranked anew; docs/decisions/0015
 _CODES_AT_ONCE = 32  # that FastScan looks at
+_LEAST = -1.0  # cosine
 _MAPPED = 512  # faiss.IO_FLAG_MMAP_IFC, which its Python names lack
 _CHANGES = (
     "add", "add_core", "add_sa_codes", "add_with_ids", "merge_from", "remove_ids", "replace_invlists", "reset", "train",
@@ -76,7 +77,7 @@ def load(path: Path) -> Any:
     """The index in a file, to be searched.
 
     fp16 is mapped: pages are read as they are searched, and shared by all processes that map it. Codes are laid out
-    anew in this process's memory, a quarter as large, for what scans sixteen of them at once.
+    anew in this process's memory, a quarter as large, for what scans 32 of them at once.
     What would change it raises TypeError: changing a mapped index ends the process.
 
     Raises:
@@ -178,4 +179,17 @@ def search_partition(
         **({"sel": selector} if selector else {}),
     )
     scores, ids = index.search(queries, n, params=params)
+    if n >= partition.n_vectors and isinstance(index, faiss.IndexIVFPQFastScan):
+        _complete(index, scores, ids, partition, selector)
     return scores, ids
+
+
+def _complete(index: Any, scores: FloatArray, ids: IntArray, partition: Partition, selector: Any | None) -> None:
+    """Put in what FastScan leaves out where all are wanted: vectors with the least sum of products that there can be."""
+    library: Any = faiss
+    own = library.rev_swig_ptr(index.invlists.get_ids(partition.first), index.invlists.list_size(partition.first))
+    taken = own if selector is None else own[[selector.is_member(int(i)) for i in own]]
+    for row, found in enumerate(ids):
+        free, lost = np.flatnonzero(found < 0), np.setdiff1d(taken, found)
+        found[free[: len(lost)]] = lost[: len(free)]
+        scores[row, free[: len(lost)]] = _LEAST
