@@ -29,6 +29,7 @@ from index.names.question import OtherForm, mentions, other_forms
 from index.relevance import PASSAGE, RESULT, Weights, above_usual, lacking, probability
 from index.rerank import Reranker
 from index.settings import SearchSettings
+from index.terms import terms
 
 MAX_QUESTION_CHARS = 2_000
 
@@ -140,7 +141,9 @@ def search(
     ranked = _fuse(snapshot, language, dense, lexical, named, quoting, sizes, n_ranked, settings)
     asked = mentions(question, language, forms)
     ranked = [_judged(item, language, asked, sum(sizes.values()), settings) for item in ranked]
-    relevance = _relevance(RESULT, ranked[0], language) if ranked else 0.0
+    if not terms(question):  # nothing but punctuation: whatever is near it is so by chance
+        ranked = [replace(item, relevance=0.0) for item in ranked]
+    relevance = _relevance(RESULT, ranked[0], language) if ranked and terms(question) else 0.0
     warnings = list(_warnings(snapshot, encoder, language))
     if reranker and ranked:
         n_scored, ranked = _reranked(reranker, question, language, ranked, k, settings)

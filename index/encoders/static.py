@@ -128,7 +128,9 @@ class StaticEncoder:
         return [sum(map(len, words)) for words in found]
 
     def encode_queries(self, texts: Sequence[str]) -> FloatArray:
-        return unit_rows(self._sums(texts))
+        vectors = unit_rows(self._sums(texts))
+        vectors[[not self._says_something(self._known_words(text)) for text in texts]] = 0
+        return vectors
 
     def encode_passages(self, texts: Sequence[str]) -> FloatArray:
         return unit_rows(self._sums(texts))
@@ -175,7 +177,7 @@ class StaticEncoder:
     def _max_sim(self, queries: Sequence[str], passages: Words) -> FloatArray:
         # Words are compared, each the sum of its tokens: half a word is met by too much. A word weighs by
         # the square of its length, which training made long where it matters.
-        asked = [self._known_words(text) for text in queries]
+        asked = [words if self._says_something(words) else [] for words in map(self._known_words, queries)]
         rows = {word: number for number, word in enumerate(dict.fromkeys(chain.from_iterable(asked)))}
         vectors = self._word_vectors(list(rows))
         units = unit_rows(vectors)
@@ -240,6 +242,10 @@ class StaticEncoder:
             return words
         known = (word if unknown not in word else tuple(i for i in word if i != unknown) for word in words)
         return [word for word in known if word]
+
+    def _says_something(self, words: Sequence[Word]) -> bool:
+        """Whether a question has more than the unknown, spaces and punctuation, which are near to much by chance."""
+        return any(map(self._token_ids.says_something, chain.from_iterable(words)))
 
     def _words(self, text: str) -> list[Word]:
         known = self._recent.get(text)

@@ -55,6 +55,7 @@ class TokenIds:
         self.unk_id: int | None = _unknown_id(model)
         self._unigram = _Unigram(model["vocab"], self.unk_id) if self._fast and self.unk_id is not None else None
         self._fast = self._unigram is not None
+        self._vocab = model.get("vocab", ())
         self._cache: dict[str, list[tuple[int, ...]]] = {}  # the words of a piece
         self._n_cut = 0
 
@@ -67,6 +68,19 @@ class TokenIds:
             encodings = self._library().encode_batch_fast(list(texts), add_special_tokens=False)
             return [[(i,) for i in encoding.ids] for encoding in encodings]
         return [self._words(text) for text in texts]
+
+    def says_something(self, token: int) -> bool:
+        """Whether a token is more than space and punctuation: has a letter or a digit, or stands for something else."""
+        if token == self.unk_id:
+            return False
+        piece = self._pieces.get(token, "")
+        return not piece or any(map(str.isalnum, piece))
+
+    @functools.cached_property
+    def _pieces(self) -> dict[int, str]:
+        if isinstance(self._vocab, Mapping):
+            return {number: piece for piece, number in self._vocab.items()}
+        return {number: piece for number, (piece, _) in enumerate(self._vocab)}
 
     def _words(self, text: str) -> list[tuple[int, ...]]:
         if any(sign in text for sign in self._slow):

@@ -322,6 +322,19 @@ def test_what_has_no_known_token_is_met_by_nothing(tmp_path: Path) -> None:
     assert encoder.max_sim(["red"], []).shape == (1, 0)
 
 
+def test_what_is_no_more_than_space_and_punctuation_is_met_by_nothing(encoder: Encoder) -> None:
+    assert isinstance(encoder, LateInteraction)
+    nothing = ["?", " … ", "𐎀𐎁𐎂", "(!)", ""]
+    passages = ["Is it? … (It is!)", "a 𐎀𐎁𐎂 b"]
+    assert not encoder.encode_queries(nothing).any()
+    assert not encoder.max_sim(nothing, passages).any()
+    packed = encoder.packed_words([[text] for text in passages])
+    assert not any(encoder.max_sim_packed(question, packed).any() for question in nothing)
+    # Beside a word it counts as it always did, as model2vec's vectors show.
+    whole, bare = encoder.encode_queries(["Is it?", "Is it"])
+    assert 0.9 < whole @ bare < 1
+
+
 def test_tokens_that_share_a_row_are_the_same_to_max_sim(tmp_path: Path) -> None:
     encoder = load_encoder(str(small_static(tmp_path / "m")))
     assert isinstance(encoder, LateInteraction)

@@ -4,6 +4,7 @@ import functools
 import json
 import math
 from collections.abc import Hashable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from index.relevance import RESULT, above_usual, probability
 from index.search import MAX_QUESTION_CHARS, check_question, search
 from index.settings import SearchSettings
 from index.terms import indexed_terms
+from rag.chain import ChainSettings
 from rag.testing import HashEncoder
 from tests.index.plain import cosines_of, texts_of
 
@@ -413,7 +415,33 @@ def test_a_question_without_any_word_finds_by_vectors_alone(tiny: EmbeddedBacken
         found = search(snapshot, HashEncoder(), "…?!")
     assert found.language == ""
     assert {item.lexical_rank for item in found.passages} == {0}
-    assert 0 <= found.relevance <= 1
+    assert found.relevance == 0.0
+    assert {item.relevance for item in found.passages} == {0.0}
+
+
+@pytest.mark.parametrize("question", ["?", "…", "🙂", "𐎀𐎁𐎂", "ᚠᚢᚦ ᚨᚱᚲ?"])
+@pytest.mark.parametrize("n_articles", [3, 400])
+def test_what_says_nothing_to_the_encoder_is_found_nowhere(
+    tmp_path: Path, encoder: Encoder, question: str, n_articles: int
+) -> None:
+    rows = [{"text": f"Is harbour {i} 🙂 near town {i}? … It is, by way of river {i}!"} for i in range(n_articles)]
+    rows += [{"text": f"항구 {i}는 도시 {i} 근처에 있습니까? “네.”"} for i in range(n_articles)]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    ingest(tmp_path / "index", [str(tmp_path / "a.jsonl")], encoder, n_workers=1)
+    with closing(EmbeddedBackend(tmp_path / "index")) as backend, backend.snapshot() as snapshot:
+        found = search(snapshot, encoder, question)
+    assert {item.dense for item in found.passages} == {0.0}
+    assert found.relevance < ChainSettings().min_relevance
+
+
+def test_a_word_that_the_encoder_does_not_know_is_found_by_its_letters(tmp_path: Path, encoder: Encoder) -> None:
+    rows = [{"text": f"Harbour {i} is near town {i}."} for i in range(100)] + [{"text": "𐎀𐎁𐎂 is a harbour."}]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    ingest(tmp_path / "index", [str(tmp_path / "a.jsonl")], encoder, n_workers=1)
+    with closing(EmbeddedBackend(tmp_path / "index")) as backend, backend.snapshot() as snapshot:
+        found = search(snapshot, encoder, "𐎀𐎁𐎂?")
+    assert found.passages[0].passage.text == "𐎀𐎁𐎂 is a harbour."
+    assert found.relevance > ChainSettings().min_relevance
 
 
 def test_one_passage_that_a_filter_leaves_is_judged_as_if_it_were_alone(tmp_path: Path) -> None:
