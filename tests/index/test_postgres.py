@@ -9,7 +9,7 @@ import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ import pytest
 psycopg = pytest.importorskip("psycopg", reason="the extra `postgres` is not installed")
 
 from index.backends import examine, open_backend, open_writer, own_folder, repair, shown_place  # noqa: E402
-from index.backends.base import EVERYTHING, EncodedDocument, Filter  # noqa: E402
+from index.backends.base import EVERYTHING, EncodedDocument, Filter, Finding  # noqa: E402
 from index.backends.postgres.__main__ import main as shard_main  # noqa: E402
 from index.backends.postgres.address import parsed  # noqa: E402
 from index.backends.postgres.schema import (  # noqa: E402
@@ -98,6 +98,11 @@ def samples(postgres_server: str, encoder: Encoder) -> Iterator[str]:
         assert ingest(address, [str(SAMPLES)], encoder, n_workers=1).added == 30
         yield address
         connection.execute(clean)
+
+
+def damage_in(address: str) -> list[Finding]:
+    """What the doctor finds of an index, but that its first ingest has not come to its end."""
+    return [finding for finding in examine(address) if "has not been made" not in finding.what]
 
 
 @pytest.mark.parametrize("where", FILTERS, ids=str)
@@ -230,6 +235,7 @@ def test_other_settings_make_documents_stale_and_a_refresh_brings_them_back(post
     documents = [made(f"/{i}", f"The number {i} is told here. It is told once more: {i}.") for i in range(5)]
     with open_writer(postgres, ENCODER, SETTINGS) as writer:
         writer.upsert(encoded(*documents))
+        writer.write_vectors()
     other, settings = HashEncoder(dim=16), IndexSettings(target_tokens=40)
     with pytest.raises(SettingsMismatch, match="expected: the same"), open_writer(postgres, other):
         pass
@@ -280,7 +286,7 @@ def test_writers_of_the_same_documents_never_leave_two_versions_of_one(postgres:
     backend = open_backend(postgres)
     documents = list(backend.documents())
     assert len({document.location for document in documents}) == len(documents) >= N_PLACES // 2
-    assert examine(postgres) == []
+    assert damage_in(postgres) == []
     with backend.snapshot() as snapshot:
         held = snapshot.passages([pid for pid, _ in snapshot.lexical(["version"], 1_000)])
     assert Counter(passage.doc_id for passage in held.values()) == {d.doc_id: d.n_passages for d in documents}
@@ -353,6 +359,26 @@ def test_a_change_that_brings_the_same_number_twice_is_still_noticed(postgres: s
         assert (snapshot.lexical(["old"], 5), len(snapshot.lexical(["new"], 5))) == ([], 1)
 
 
+def test_the_postings_get_their_indexes_at_the_end_of_the_first_ingest(postgres: str) -> None:
+    from index.backends.postgres import postings
+
+    def lexical(word: str) -> list[tuple[int, float]]:
+        with closing(open_backend(postgres)) as backend, backend.snapshot() as snapshot:
+            return snapshot.lexical([word], 5)
+
+    with open_writer(postgres, ENCODER, SETTINGS) as writer:
+        writer.upsert(encoded(made("/a", "A golden harbour."), made("/b", "A grey harbour.")))
+        connection = writer.connection  # type: ignore[attr-defined]
+        assert postings.lacking(connection) == ["postings_term", "postings_document"]
+        before = lexical("golden")
+        assert len(before) == 1
+        assert not writer.write_vectors()
+        assert postings.lacking(connection) == []
+        assert lexical("golden") == before
+        writer.upsert(encoded(made("/a", "A silver harbour.")))
+    assert (lexical("golden"), len(lexical("silver"))) == ([], 1)
+
+
 # --- doctor -----------------------------------------------------------------------------------------------------
 
 ONE = "pid = (SELECT min(pid) FROM passages)"
@@ -368,6 +394,7 @@ DAMAGE = {
     f"UPDATE passages SET text = 'x' WHERE {ONE}": "is not the text of its document",
     f"DELETE FROM passages WHERE {ONE}": "passages, not",
     f"DELETE FROM bodies WHERE {ONE}": "or has no terms",
+    "DROP INDEX postings_term": "the index postings_term has not been made",
 }
 
 
@@ -381,6 +408,7 @@ def test_the_doctor_finds_what_is_wrong_and_mends_it(postgres: str, damage: str)
     )
     with open_writer(postgres, ENCODER, SETTINGS) as writer:
         writer.upsert(corpus)
+        writer.write_vectors()
 
     def answers() -> list[Any]:
         with open_backend(postgres).snapshot() as snapshot:
@@ -558,7 +586,7 @@ def assert_holds(address: str, acknowledged: int, begun: int) -> int:
     held = Counter(int(document.location.split("/")[1]) for document in backend.documents())
     assert set(held.values()) <= {5}
     assert set(range(acknowledged)) <= set(held) <= set(range(begun))
-    assert examine(address) == []
+    assert damage_in(address) == []
     with backend.snapshot() as snapshot:
         for number in held:
             assert len(snapshot.lexical([f"b{number}"], 10)) == 5
@@ -610,7 +638,7 @@ def test_a_replica_answers_and_takes_over_with_all_that_there_was(new_server: Ca
     with reader.snapshot() as snapshot:
         assert snapshot.n_passages() == 10
         assert len(snapshot.lexical(["b1"], 10)) == len(snapshot.nearest(ENCODER.encode_queries(["b1"])[0], 5)) == 5
-    assert examine(replica.address) == []
+    assert damage_in(replica.address) == []
     refused = pytest.raises(StoreError, match="it is a replica; expected: the primary")
     with refused, open_writer(replica.address, ENCODER):
         pass

@@ -17,6 +17,16 @@ _SETTINGS = (
 )
 EF_SEARCH = 200  # recall and time: docs/decisions/0016
 _MAX_IDLE = 32
+_LEAST_MEMORY, _MOST_MEMORY = 64 * 2**20, 2 * 2**30
+
+
+def use_memory(connection: Connection, n_bytes: int) -> None:
+    """Let the transaction make indexes in so much memory, within limits, or in more if the server says so."""
+    connection.execute(
+        "SELECT set_config('maintenance_work_mem', greatest(%s, pg_size_bytes(current_setting('maintenance_work_mem'))"
+        " / 1024)::text || 'kB', true)",
+        (min(max(n_bytes, _LEAST_MEMORY), _MOST_MEMORY) // 1024,),
+    )
 
 
 class Connections:

@@ -11,16 +11,9 @@ import numpy as np
 from index.backends.base import Finding
 from index.backends.postgres.address import Connection, parsed
 from index.backends.postgres.facts import has_words
+from index.backends.postgres.postings import PostingRows, frequencies, lacking
 from index.backends.postgres.reader import Reader
-from index.backends.postgres.rows import (
-    copy_bytes,
-    frequencies,
-    in_batches,
-    posting_bytes,
-    posting_rows,
-    sounds_of,
-    vector_bytes,
-)
+from index.backends.postgres.rows import copy_bytes, in_batches, sounds_of, vector_bytes
 from index.backends.postgres.schema import OF_DOCUMENTS
 from index.backends.postgres.writer import Writer
 from index.encoders.base import Encoder, LateInteraction
@@ -65,6 +58,8 @@ def _examine(connection: Connection, meta: dict[str, str]) -> Iterator[Finding]:
         yield Finding(f"the index of names lacks {n} documents", True)
     if n := len(_wrong(connection, _WRONG_LOCATIONS)):
         yield Finding(f"{n} locations do not lead to their document", True)
+    for name in lacking(connection):
+        yield Finding(f"the index {name} has not been made: searches are slower", True)
     for (name,) in connection.execute(_INVALID).fetchall():
         yield Finding(f"the index {name} was not finished", True)
 
@@ -184,13 +179,13 @@ def _rebuild_postings(connection: Connection, pids: list[int]) -> None:
         rows = connection.execute(
             "SELECT doc_id, pid, body, title FROM bodies WHERE pid = ANY (%s)", (some,)
         ).fetchall()
-        postings, counts = [], []
+        postings, counts = PostingRows(), []
         for number, pid, body, title in rows:
             counted, length = frequencies(body, title)
-            postings += posting_rows(number, pid, counted, length)
+            postings.add(number, pid, counted, length)
             counts.append((length, len(counted), number, pid))
         with connection.cursor() as cursor:
-            copy_bytes(cursor, "postings (doc_id, pid, term, frequency, length)", [posting_bytes(postings)])
+            copy_bytes(cursor, "postings (doc_id, pid, term, frequency, length)", [postings.as_bytes()])
             cursor.executemany("UPDATE passages SET length = %s, n_terms = %s WHERE doc_id = %s AND pid = %s", counts)
 
 

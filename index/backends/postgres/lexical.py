@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from index.backends import bm25
 from index.backends.bm25 import TITLE_WEIGHT
 from index.backends.postgres.address import Connection
-from index.backends.postgres.rows import term_key
+from index.backends.postgres.postings import term_key
 
 _MAX_POSTINGS = 4_000_000  # that are kept: 64 MB
 

@@ -7,10 +7,9 @@ import json
 import time
 import unicodedata
 import uuid
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from psycopg import Cursor
 
 from index.backends.base import EncodedDocument
-from index.backends.bm25 import TITLE_WEIGHT
+from index.backends.postgres.postings import PostingRows, frequencies
 from index.names.known import name_key
 from index.names.mined import Alias
 
@@ -51,25 +50,10 @@ def location_key(location: str) -> uuid.UUID:
     return uuid.UUID(bytes=hashlib.sha256(location.encode()).digest()[:16])
 
 
-@lru_cache(maxsize=1 << 18)
-def term_key(term: str) -> int:
-    """64 bits of the digest of a term."""
-    return int.from_bytes(hashlib.blake2b(term.encode(), digest_size=8).digest(), "big", signed=True)
-
-
 def passage_id(doc_id: str, settings_key: str, ordinal: int) -> int:
     """The pid of a passage, in 63 bits: the same again for the same text cut in the same way, and else never."""
     digest = hashlib.blake2b(f"{doc_id} {settings_key} {ordinal}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1
-
-
-def frequencies(body: str, title: str) -> tuple[dict[str, float], int]:
-    """How often a passage holds each term, those of its title by their weight; and how many terms it has in all."""
-    words, above = body.split(), title.split()
-    counted: dict[str, float] = dict(Counter(words))
-    for word, n in Counter(above).items():
-        counted[word] = counted.get(word, 0.0) + TITLE_WEIGHT * n
-    return counted, len(words) + len(above)
 
 
 @dataclass(slots=True)
@@ -111,7 +95,7 @@ def rows_of(documents: Sequence[EncodedDocument], settings_key: str, dim: int) -
         ValueError: A document has not as many vectors, words or terms as passages.
     """
     rows = Rows([], [], [], [], [], [], b"", [])
-    postings: list[Row] = []
+    postings = PostingRows()
     matrices: dict[str, list[tuple[int, int, NDArray[np.float16]]]] = defaultdict(list)
     now = time.time_ns() // 1000
     for place, item in enumerate(documents):
@@ -130,12 +114,12 @@ def rows_of(documents: Sequence[EncodedDocument], settings_key: str, dim: int) -
                  kept.astype("<f2").tobytes(), words)
             )  # fmt: skip
             rows.bodies.append((number, pid, terms, item.title_terms))
-            postings += posting_rows(number, pid, counted, length)
+            postings.add(number, pid, counted, length)
             matrices[passage.language].append((number, pid, kept))
         rows.names += [(number, *pair) for pair in sounds_of(item.sounds)]
         rows.aliases += alias_rows(number, item.aliases)
         rows.tags += [(number, i, tag, folded(tag)) for i, tag in enumerate(item.document.metadata.tags)]
-    rows.postings = posting_bytes(postings)
+    rows.postings = postings.as_bytes()
     rows.vectors = [vector_bytes(language, own, dim) for language, own in matrices.items()]
     return rows
 
@@ -168,27 +152,6 @@ def alias_rows(number: int, aliases: Sequence[Alias]) -> list[Row]:
 def folded(tag: str) -> str:
     """`tag` as it is compared: case and width do not count."""
     return unicodedata.normalize("NFKC", tag).casefold()
-
-
-def posting_rows(number: int, pid: int, counted: dict[str, float], length: int) -> list[Row]:
-    """The postings of a passage."""
-    return [(number, pid, term_key(term), frequency, length) for term, frequency in counted.items()]
-
-
-_POSTING = np.dtype(
-    [("n", ">i2"), ("a", ">i4"), ("doc", ">i8"), ("b", ">i4"), ("pid", ">i8"), ("c", ">i4"), ("term", ">i8"),
-     ("d", ">i4"), ("frequency", ">f4"), ("e", ">i4"), ("length", ">i4")]
-)  # fmt: skip
-
-
-def posting_bytes(postings: Sequence[Row]) -> bytes:
-    """Postings as COPY takes them."""
-    table = np.zeros(len(postings), _POSTING)
-    table["n"], table["a"], table["b"], table["c"], table["d"], table["e"] = 5, 8, 8, 8, 4, 4
-    columns = zip(*postings, strict=True) if postings else ()
-    for name, values in zip(("doc", "pid", "term", "frequency", "length"), columns, strict=False):
-        table[name] = values
-    return table.tobytes()
 
 
 def vector_bytes(language: str, matrices: Sequence[tuple[int, int, NDArray[np.float16]]], dim: int) -> bytes:

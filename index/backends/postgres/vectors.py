@@ -10,15 +10,13 @@ from psycopg import errors, sql
 
 from index.backends.postgres import dense
 from index.backends.postgres.address import Address, Connection
-from index.backends.postgres.connections import EF_SEARCH
+from index.backends.postgres.connections import EF_SEARCH, use_memory
 from index.backends.postgres.facts import Facts, index_name
 from index.backends.postgres.schema import lock_number
 
 M, EF_CONSTRUCTION = 16, 100
 _N_QUERIES = 30  # a language that recall is measured on
 _BYTES_A_LINK = 8 * 2 * M  # about what the graph takes beside the vectors while it is made
-_MOST_MEMORY = 2 * 2**30
-_LEAST_MEMORY = 64 * 2**20
 
 
 def lacking(facts: Facts) -> list[str]:
@@ -46,11 +44,7 @@ def _build(connection: Connection, address: Address, facts: Facts, tag: str, par
     needed = facts.languages[tag].n_vectors * (2 * facts.dim + _BYTES_A_LINK + 100)
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (lock_number(address, "vectors"),))
-        connection.execute(
-            "SELECT set_config('maintenance_work_mem', greatest(%s, pg_size_bytes(current_setting('maintenance_work_mem'))"
-            " / 1024)::text || 'kB', true)",
-            (min(max(needed, _LEAST_MEMORY), _MOST_MEMORY) // 1024,),
-        )
+        use_memory(connection, needed)
         if not parallel:
             connection.execute("SET LOCAL max_parallel_maintenance_workers = 0")
         name = index_name(tag, facts.dim)

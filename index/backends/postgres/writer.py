@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from psycopg import Cursor, errors
 
 from index.backends.base import EncodedDocument, FileRecord
-from index.backends.postgres import vectors
+from index.backends.postgres import postings, vectors
 from index.backends.postgres.address import translated
 from index.backends.postgres.facts import Facts, read_facts
 from index.backends.postgres.rows import copy_rows, location_key, numbers_of, rows_of
@@ -153,8 +153,12 @@ class Writer(Session):
         return [(one.document, one.file) for one in found]
 
     def write_vectors(self, force: bool = False) -> bool:
-        """Make an HNSW index for each language that has come to need one, or all anew; whether any was made."""
+        """Make an HNSW index for each language that has come to need one, or all anew; whether any was made.
+
+        And the indexes of the postings, at the end of the first ingest.
+        """
         with translated(self._address):
+            postings.build(self._connection, self._address)
             facts = self.facts()
             tags = list(facts.indexed) if force else []
             tags = list(dict.fromkeys([*tags, *vectors.lacking(facts)]))
