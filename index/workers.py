@@ -8,14 +8,10 @@ this process, where its device is. A worker that dies costs a repeat of its batc
 from __future__ import annotations
 
 import os
-import signal
-from collections.abc import Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
-from multiprocessing.resource_tracker import ensure_running
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -28,6 +24,7 @@ from index.encoders.base import Encoder, LateInteraction
 from index.encoders.static import StaticEncoder
 from index.names.forms import sound_terms
 from index.names.mined import aliases_of
+from index.processes import OtherProcess
 from index.settings import IndexSettings
 from index.terms import indexed_terms
 
@@ -50,8 +47,7 @@ class Pending:
 class Workers:
     """Encodes batches; a context manager, because it may hold processes.
 
-    Each process has a pipe of its own, and a thread here that waits at its end. (The standard
-    library's pool of processes waits for ever if one is killed while it writes a result.)
+    For each process there is a thread here that waits for it.
     """
 
     def __init__(self, encoder: Encoder, settings: IndexSettings, n_workers: int | None = None) -> None:
@@ -59,7 +55,7 @@ class Workers:
         wanted = (os.cpu_count() or 1) if n_workers is None else n_workers
         self._n = wanted if isinstance(encoder, StaticEncoder) else 1
         self._threads: ThreadPoolExecutor | None = None
-        self._idle: list[_Worker] = []
+        self._idle: list[OtherProcess] = []
         self._n_submitted = 0
 
     @property
@@ -90,9 +86,9 @@ class Workers:
         try:
             worker = self._idle.pop()
         except IndexError:
-            worker = _Worker(encoder, self._settings)
+            worker = OtherProcess(partial(_encoding, encoder.path, encoder.name, self._settings))
         try:
-            encoded = worker.encode(batch)
+            encoded: list[EncodedDocument] = worker.ask(batch)
         except BaseException:
             worker.close()
             raise
@@ -110,36 +106,6 @@ class Workers:
             self._threads = None
         while self._idle:
             self._idle.pop().close()
-
-
-class _Worker:
-    """A process that encodes one batch at a time, and ends when its pipe does."""
-
-    def __init__(self, encoder: StaticEncoder, settings: IndexSettings) -> None:
-        context = get_context("spawn")
-        self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, encoder.path, encoder.name, settings), daemon=True)
-        with _interrupts_held():
-            self._process.start()
-        theirs.close()
-
-    def encode(self, batch: Batch) -> list[EncodedDocument]:
-        """The batch, encoded.
-
-        Raises:
-            EOFError, OSError: The process has died.
-        """
-        self._connection.send(batch)
-        encoded: list[EncodedDocument] = self._connection.recv()
-        return encoded
-
-    def close(self) -> None:
-        """End the process."""
-        self._connection.close()
-        self._process.kill()
-        self._process.join()
-        with suppress(ValueError):  # two threads that wait for one dead process: the second cannot see that it is
-            self._process.close()
 
 
 def encode(batch: Batch, encoder: Encoder, settings: IndexSettings) -> list[EncodedDocument]:
@@ -178,25 +144,7 @@ def fitted(settings: IndexSettings, encoder: Encoder) -> IndexSettings:
     )
 
 
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Start no process that Ctrl+C reaches: a terminal sends it to all of them, and ours is the one to act on it."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    ensure_running()  # multiprocessing's own helper: starting it would let interrupts through again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _serve(connection: Connection, path: Path, name: str, settings: IndexSettings) -> None:
-    """What a worker process does until nobody is at the other end any more."""
+def _encoding(path: Path, name: str, settings: IndexSettings) -> Callable[[Batch], list[EncodedDocument]]:
+    """What a worker process does with its batches."""
     encoder = StaticEncoder(path, name)
-    while True:
-        try:
-            connection.send(encode(connection.recv(), encoder, settings))
-        except (EOFError, OSError):
-            return
+    return lambda batch: encode(batch, encoder, settings)

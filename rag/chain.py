@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from index.backends.base import EVERYTHING, Backend, Filter
@@ -13,11 +14,12 @@ from index.encoders.base import Encoder
 from index.language import detect_language
 from index.names.known import NO_NAMES, KnownNames
 from index.rerank import Reranker
-from index.search import SearchResult, check_question, search
+from index.search import SearchResult, check_question
 from index.settings import SearchSettings
 from rag.answer import Abstention, Answer
 from rag.answerers.base import Answerer, Draft, Task, Turn, finish, say
 from rag.answerers.extractive import ExtractiveAnswerer
+from rag.computing import Computing, Elsewhere, Here, Wanted
 from rag.events import Done, Event, Failed, PassagesFound, QuestionRead, Warned
 from rag.followups import Rewriter, carried_over
 from rag.phrases import phrase, phrase_language
@@ -61,7 +63,8 @@ class Chain:
             names: Names that the user knows to be one.
         """
         self.backend, self.encoder = backend, encoder
-        self._rewriter, self._reranker, self._names = rewriter, reranker, names
+        self._rewriter, self._names = rewriter, names
+        self._computing: Computing = Here(backend, encoder, reranker=reranker, names=names)
         self._answerer = answerer or ExtractiveAnswerer()
         self._settings = settings or ChainSettings()
 
@@ -70,6 +73,17 @@ class Chain:
         other = copy.copy(self)
         other._settings = settings
         return other
+
+    def in_processes(self, n: int, make: Callable[[], Chain]) -> Chain:
+        """This chain, computing in `n` other processes, each with a chain that `make` gives there; it crosses over."""
+        other = copy.copy(self)
+        other._computing = Elsewhere(partial(_computing_of, make), n)
+        return other
+
+    def close(self) -> None:
+        """Close the index, and end the processes."""
+        self._computing.close()
+        self.backend.close()
 
     @property
     def settings(self) -> ChainSettings:
@@ -98,7 +112,7 @@ class Chain:
         yield PassagesFound(found.passages, found.relevance)
         for message in found.warnings:
             yield Warned(message)
-        task = Task(question, language, found, self.encoder, history, self._names)
+        task = Task(question, language, found, self.encoder, history, self._names, self._computing.rank)
         bears = bool(found.passages) and found.relevance >= self._settings.min_relevance
         for event in self._answerer.answer(task) if bears else _abstain(task):
             if isinstance(event, Done):
@@ -151,25 +165,17 @@ class Chain:
 
     def _search(self, query: str, language: str, k: int, where: Filter) -> SearchResult:
         """The passages for `query`; `language` is the asker's, told from the query where it is empty."""
-        with self.backend.snapshot() as snapshot:
-            found = search(
-                snapshot,
-                self.encoder,
-                query,
-                k,
-                self._settings.search,
-                where,
-                language=language,
-                yours=self._names,
-                reranker=self._reranker,
-            )
-        return replace(found, warnings=(*found.warnings, self.backend.note)) if self.backend.note else found
+        return self._computing.search(Wanted(query, k, self._settings.search, where, language))
 
     def as_runnable(self) -> ChainRunnable:
         """This chain as a LangChain Runnable; apart, because importing langchain-core takes as long as answering."""
         from rag.runnable import ChainRunnable
 
         return ChainRunnable(self)
+
+
+def _computing_of(make: Callable[[], Chain]) -> Computing:
+    return make()._computing
 
 
 def _close(events: Iterator[Event]) -> None:

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +69,16 @@ def open_chain(config: Config, remember: Path | None = None) -> Chain:
         reranker=CrossEncoderReranker(config.reranker) if config.reranker else None,
         names=read_aliases(config.aliases) if config.aliases else NO_NAMES,
     )
+
+
+def open_chain_to_serve(config: Config) -> Chain:
+    """`open_chain`, computing in as many processes as the server is to have."""
+    chain = open_chain(config)
+    if config.server.processes == 1:
+        return chain
+    # The model is waited for here, beside other questions.
+    searching = replace(config, model=None, fallback_model=None, judge=None)
+    return chain.in_processes(config.server.processes, partial(open_chain, searching))
 
 
 @contextmanager

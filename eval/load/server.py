@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,18 +39,31 @@ class Server:
     ready_s: float  # from the start of its process to its being ready
 
     def memory(self) -> Memory:
-        """What it has in memory now; zeros where the system does not tell."""
-        path = Path(f"/proc/{self.pid}/smaps_rollup")
-        found = dict(_KB.findall(path.read_text("ascii"))) if path.exists() else {}
-        return Memory(int(found.get("Rss", 0)) * 1024, int(found.get("Pss", 0)) * 1024)
+        """What its processes have in memory now; zeros where the system does not tell."""
+        rss = pss = 0
+        for pid in self._pids():
+            path = Path(f"/proc/{pid}/smaps_rollup")
+            found = dict(_KB.findall(path.read_text("ascii"))) if path.exists() else {}
+            rss, pss = rss + int(found.get("Rss", 0)) * 1024, pss + int(found.get("Pss", 0)) * 1024
+        return Memory(rss, pss)
 
     def cpu_s(self) -> float:
         """Seconds of all cores that it has used so far: what other processes do hardly changes them."""
-        path = Path(f"/proc/{self.pid}/stat")
-        if not path.exists():
-            return 0.0
-        user, system = path.read_text("utf-8").rpartition(")")[2].split()[11:13]
-        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+        ticks = 0
+        for pid in self._pids():
+            path = Path(f"/proc/{pid}/stat")
+            if path.exists():
+                ticks += sum(map(int, path.read_text("utf-8").rpartition(")")[2].split()[11:13]))
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+    def _pids(self) -> list[int]:
+        """Its process, and those that it has begun."""
+        begun = []
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):  # it has ended meanwhile
+                if path.read_text("utf-8").rpartition(")")[2].split()[1] == str(self.pid):
+                    begun.append(int(path.parent.name))
+        return [self.pid, *begun]
 
 
 @contextmanager

@@ -318,6 +318,11 @@ class Backend(Protocol):
         ...
 
     @property
+    def is_local(self) -> bool:
+        """Whether a search is computed in this process; else it mostly waits for another."""
+        ...
+
+    @property
     def note(self) -> str:
         """What readers should be told of its state; mostly empty."""
         ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -11,6 +11,7 @@ from index.encoders.base import Encoder
 from index.names.known import NO_NAMES, KnownNames
 from index.search import SearchResult
 from rag.answer import Abstention, Answer, AnswerSentence, Citation, Usage
+from rag.answerers.sentences import Candidate
 from rag.events import CitationsResolved, Delta, Done, Event, SentenceDone, Warned
 
 
@@ -35,6 +36,7 @@ class Task:
     encoder: Encoder
     history: Sequence[Turn] = ()
     names: KnownNames = NO_NAMES
+    ranked: Callable[[SearchResult], list[Candidate]] | None = None  # the sentences of `found`, by who computes
 
 
 @dataclass(slots=True)

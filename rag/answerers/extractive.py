@@ -54,7 +54,7 @@ def _names_told(task: Task, item: Candidate, quote: str) -> str:
 def _choose(task: Task) -> list[Candidate]:
     """The best sentences, no two of them overlapping, best first."""
     chosen: list[Candidate] = []
-    for item in ranked(task.found, task.encoder):
+    for item in task.ranked(task.found) if task.ranked else ranked(task.found, task.encoder):
         if len(chosen) == _MAX_SENTENCES or (chosen and item.score < chosen[0].score - _MARGIN):
             break
         overlaps = any(

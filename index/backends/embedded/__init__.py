@@ -62,6 +62,11 @@ class EmbeddedBackend(Described):
         return self.folder
 
     @property
+    def is_local(self) -> bool:
+        """Yes: all of it."""
+        return True
+
+    @property
     def note(self) -> str:
         """What readers should be told of the state of the files, and of what made them; mostly empty."""
         return self._reader.note or note_of(self._meta())

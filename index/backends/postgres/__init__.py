@@ -55,6 +55,11 @@ class PostgresBackend(Described):
         return own_folder(self._address.text)
 
     @property
+    def is_local(self) -> bool:
+        """No: the server compares and counts."""
+        return False
+
+    @property
     def note(self) -> str:
         """What readers should be told of what made the index; mostly empty."""
         if self._note:
