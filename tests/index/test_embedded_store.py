@@ -486,6 +486,17 @@ def test_the_doctor_finds_and_mends_what_can_be_made_anew_from_the_texts(
         assert snapshot.lexical(["ghost"], 5) == []
 
 
+def test_a_term_of_a_passage_that_is_no_more_is_found_by_no_filter(folder: Path) -> None:
+    def found() -> set[int]:
+        with EmbeddedBackend(folder).snapshot() as snapshot:
+            return {pid for pid, _ in snapshot.lexical(["stands", "ghost"], 50, Filter(languages=("en",)))}
+
+    before = found()
+    assert before
+    alter(folder, "INSERT INTO terms (rowid, body, title) VALUES (9999, 'ghost stands', '')")
+    assert found() == before
+
+
 def test_an_index_of_a_newer_version_is_refused_by_all_who_open_it(folder: Path) -> None:
     alter(folder, f"PRAGMA user_version = {FORMAT_VERSION + 1}")
     for use in (EmbeddedBackend, examine, lambda path: Writer(path, ENCODER).__enter__()):

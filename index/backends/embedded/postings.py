@@ -78,7 +78,8 @@ class Postings:
         """
         found = [self._of(connection, term) for term in dict.fromkeys(terms)]
         if inside is not None:
-            kept = [inside[pids] for pids, _ in found]
+            # They rise; past the last passage there are some only in a damaged store.
+            kept = [inside[pids[: np.searchsorted(pids, len(inside))]].nonzero()[0] for pids, _ in found]
             found = [(pids[own], scores[own]) for (pids, scores), own in zip(found, kept, strict=True)]
         return bm25.best([pids for pids, _ in found], [scores for _, scores in found], n)
 
