@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 
 from index.backends.embedded.codes import ComponentCodes
 from index.backends.embedded.manifest import Partition
-from index.backends.embedded.vectors import SPARE, IntArray, Vectors, for_search, part_ids, search_partition
+from index.backends.embedded.near import as_single
+from index.backends.embedded.vectors import MAX_PARTS, SPARE, IntArray, Vectors, for_search, search_partition
 from index.encoders.base import FloatArray, HalfArray
 
 EXACT_MAX = 1_000_000  # vectors in all, 512 MB of fp16 at 256 dims; docs/decisions/0015
@@ -30,6 +31,7 @@ N_SAMPLE = 50_000  # vectors that the codes are found from
 _N_QUERIES = 48  # that recall is measured with
 _NOISE = 0.5  # length of what is added to a stored vector to make a query of it
 _BATCH = 65_536
+_SINGLES = 1_024  # vectors
 
 Rows = Iterable[tuple[int, str, HalfArray]]  # (pid, language, (n_parts, dim))
 Coder = Callable[[HalfArray], NDArray[np.uint8]]  # the bytes of vectors in an index, (n, bytes of a vector)
@@ -172,7 +174,7 @@ def _fill(index: Any, partitions: Iterable[Partition], rows: Rows, queries: Floa
     truth: dict[str, _Top] = {}
 
     def prepared(language: str, ids: IntArray, halves: HalfArray) -> _Batch:
-        scores = queries @ halves.astype(np.float32).T if len(queries) else np.empty((0, len(ids)), np.float32)
+        scores = _products(queries, halves)
         known = truth.get(language)
         if known is not None and known.scores.shape[1] == 10:
             # Nearly all are behind the tenth already: sorting what is not costs little.
@@ -199,6 +201,15 @@ def _fill(index: Any, partitions: Iterable[Partition], rows: Rows, queries: Floa
         while ahead:
             take()
     return truth
+
+
+def _products(queries: FloatArray, halves: HalfArray) -> FloatArray:
+    """(n_queries, n) products; the vectors are made single a few at a time, as long as they stay in the cache."""
+    products = np.empty((len(queries), len(halves)), np.float32)
+    for start in range(0, len(halves) if len(queries) else 0, _SINGLES):
+        some = halves[start : start + _SINGLES]
+        products[:, start : start + len(some)] = queries @ as_single(some).T
+    return products
 
 
 def _first(scores: FloatArray, ids: IntArray) -> _Top:
@@ -229,8 +240,10 @@ def _batches(rows: Rows) -> Iterator[tuple[str, IntArray, HalfArray]]:
 
 def _joined(held: Mapping[str, list[tuple[int, HalfArray]]]) -> Iterator[tuple[str, IntArray, HalfArray]]:
     for language, own in held.items():
-        ids = np.concatenate([part_ids(pid, len(matrix)) for pid, matrix in own])
-        yield language, ids, np.concatenate([matrix for _, matrix in own])
+        pids, matrices = zip(*own, strict=True)
+        sizes = np.fromiter(map(len, matrices), np.int64, len(matrices))
+        firsts = np.array(pids, np.int64) * MAX_PARTS - (np.cumsum(sizes) - sizes)
+        yield language, np.repeat(firsts, sizes) + np.arange(sizes.sum()), np.concatenate(matrices)
 
 
 def _measured(vectors: Vectors, queries: FloatArray, truth: Mapping[str, _Top]) -> Vectors:
