@@ -232,25 +232,3 @@ def test_forms_that_sound_alike_are_those_of_all_that_the_index_gives(snapshot: 
         expected = {(form, one, held[form]) for form, one in zip(held, likely, strict=True) if one > 0.5}
         assert expected <= found
         assert {form for form, _, _ in found} == {form for form, _, _ in expected}
-
-
-@pytest.mark.parametrize("scanned", [False, True])
-def test_languages_of_passages_are_those_of_the_store_whether_they_have_been_searched_or_not(
-    folder: Path, scanned: bool
-) -> None:
-    backend = EmbeddedBackend(folder)
-    with backend.snapshot() as snapshot:
-        if scanned:
-            snapshot.nearest(vector(QUESTIONS[0]), 3)
-        read: list[str] = []
-        snapshot._connection.set_trace_callback(read.append)
-        found = snapshot.passage_languages(range(400))
-        snapshot._connection.set_trace_callback(None)
-        stored = dict(snapshot._connection.execute("SELECT pid, language FROM passages"))
-        # What is deleted, or was never there, is asked for; all else is known once it has been searched.
-        (asked,) = read
-        assert (f"{max(stored)}," in asked) is not scanned
-    backend.close()
-    assert found == stored
-    assert len(set(stored.values())) == 4
-    assert len(stored) < max(stored)

@@ -35,7 +35,6 @@ class Layout:
     pids: IntArray  # rising
     starts: IntArray  # of each passage's vectors in the order, and the number of all
     places: dict[str, IntArray]  # of each language's passages in `pids`
-    languages: NDArray[np.int16]  # of each passage, the place of its language in `places`
 
 
 class Near:
@@ -84,23 +83,6 @@ class Near:
         found: Scores = {}
         for scanned in self._scan(query) if self.exact else ():
             found |= scanned.of(np.asarray(pids, dtype=np.int64))
-        return found
-
-    def languages(self, pids: Sequence[int]) -> dict[int, str]:
-        """The language of those of `pids` that have been searched exactly before: nothing is read for it."""
-        found: dict[int, str] = {}
-        wanted = np.asarray(pids, dtype=np.int64)
-        for number, part in enumerate(self._parts):
-            layout = self._layouts.get(number)
-            if layout is None or not len(layout.pids):
-                continue
-            places = np.minimum(np.searchsorted(layout.pids, wanted), len(layout.pids) - 1)
-            here = layout.pids[places] == wanted
-            if part is self._view.base:
-                here &= ~np.isin(wanted, self._dead)
-            names = list(layout.places)
-            own = layout.languages[places[here]].tolist()
-            found |= zip(wanted[here].tolist(), map(names.__getitem__, own), strict=True)
         return found
 
     def _scan(self, query: FloatArray) -> list[_Scanned]:
@@ -201,7 +183,4 @@ def _layout_of(vectors: Vectors, ids: IntArray) -> Layout:
         if n := lists.list_size(partition.first):
             own = library.rev_swig_ptr(lists.get_ids(partition.first), n)
             places[partition.language] = np.searchsorted(pids, np.unique(own // MAX_PARTS))
-    languages = np.zeros(len(pids), np.int16)
-    for number, own in enumerate(places.values()):
-        languages[own] = number
-    return Layout(ids, order, pids, np.append(starts, len(ids)), places, languages)
+    return Layout(ids, order, pids, np.append(starts, len(ids)), places)

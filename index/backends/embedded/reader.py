@@ -235,10 +235,6 @@ class EmbeddedSnapshot:
             if len(known) > _MAX_LANGUAGES:
                 known = self._facts.passage_languages = {}
                 unknown = list(pids)
-            near = self._near.languages(unknown)
-            known |= near
-            unknown = [pid for pid in unknown if pid not in near]
-        if unknown:
             rows = self._connection.execute(
                 "SELECT pid, language FROM passages WHERE pid IN (SELECT value FROM json_each(?))",
                 (json.dumps(unknown),),
