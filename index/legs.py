@@ -138,7 +138,8 @@ def dense_leg(
     """The passages that are nearest for their language, about `n`, and `others`, scored and ranked together."""
     query = encoder.encode_queries([question])[0]
     n_each = max(_MIN_EACH, -(-2 * n // max(1, len({language_group(tag) for tag in snapshot.languages(where)}))))
-    near = snapshot.nearest(query, n_each, where)
+    # A question that says nothing to the encoder is as near to everything.
+    near = snapshot.nearest(query, n_each, where) if query.any() else []
     cosines = snapshot.cosines(query, list(dict.fromkeys([*near, *others])))
     languages = snapshot.passage_languages(list(cosines))
     groups = {tag: language_group(tag) for tag in set(languages.values())}

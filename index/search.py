@@ -29,7 +29,6 @@ from index.names.question import OtherForm, mentions, other_forms
 from index.relevance import PASSAGE, RESULT, Weights, above_usual, lacking, probability
 from index.rerank import Reranker
 from index.settings import SearchSettings
-from index.terms import terms
 
 MAX_QUESTION_CHARS = 2_000
 
@@ -74,6 +73,7 @@ class SearchResult:
     relevance: float  # in [0, 1]: how probable it is that a passage here bears on the question
     warnings: tuple[str, ...]
     query_terms: tuple[str, ...] = ()  # what the lexical leg looked for; a quoted phrase has spaces
+    n_searched: int = 0  # passages that could be found
 
 
 def check_question(question: str) -> str:
@@ -141,15 +141,24 @@ def search(
     ranked = _fuse(snapshot, language, dense, lexical, named, quoting, sizes, n_ranked, settings)
     asked = mentions(question, language, forms)
     ranked = [_judged(item, language, asked, sum(sizes.values()), settings) for item in ranked]
-    if not terms(question):  # nothing but punctuation: whatever is near it is so by chance
+    says_something = any(map(str.isalnum, question))
+    if not says_something:  # whatever is near to punctuation is so by chance
         ranked = [replace(item, relevance=0.0) for item in ranked]
-    relevance = _relevance(RESULT, ranked[0], language) if ranked and terms(question) else 0.0
+    relevance = _relevance(RESULT, ranked[0], language) if ranked and says_something else 0.0
     warnings = list(_warnings(snapshot, encoder, language))
     if reranker and ranked:
         n_scored, ranked = _reranked(reranker, question, language, ranked, k, settings)
         if n_scored < len(ranked):
             warnings.append(f"time ran out: {reranker.name} looked at {n_scored} of {len(ranked)} passages")
-    return SearchResult(question, language, tuple(ranked[:k]), relevance, tuple(warnings), (*wanted, *phrases))
+    return SearchResult(
+        question,
+        language,
+        tuple(ranked[:k]),
+        relevance,
+        tuple(warnings),
+        (*wanted, *phrases),
+        sum(sizes.values()),
+    )
 
 
 def _fuse(

@@ -78,7 +78,7 @@ class Workers:
             return pending.outcome
         try:
             return pending.outcome.result()
-        except (EOFError, OSError):
+        except Exception:  # noqa: BLE001 - what is wrong with the batch itself is raised here as well
             return encode(pending.batch, self._encoder, self._settings)
 
     def _give_away(self, batch: Batch, encoder: StaticEncoder) -> list[EncodedDocument]:

@@ -80,6 +80,14 @@ class Chain:
         other._computing = Elsewhere(partial(_computing_of, make), n)
         return other
 
+    def check_index(self) -> None:
+        """Raise what keeps the index from being searched, where that is done."""
+        self._computing.check_index()
+
+    def check_encoder(self) -> None:
+        """Raise what keeps questions from being encoded, where that is done."""
+        self._computing.check_encoder()
+
     def close(self) -> None:
         """Close the index, and end the processes."""
         self._computing.close()
@@ -192,6 +200,7 @@ def _abstain(task: Task) -> Iterator[Event]:
     """The events of an answer that says that there is none."""
     draft = Draft()
     language = phrase_language(task.language)
-    reason = Abstention.NOT_FOUND if task.found.passages else Abstention.EMPTY
-    yield say(draft, phrase("abstain" if task.found.passages else "empty", language))
+    is_empty = not (task.found.passages or task.found.n_searched)
+    yield say(draft, phrase("empty" if is_empty else "abstain", language))
+    reason = Abstention.EMPTY if is_empty else Abstention.NOT_FOUND
     yield from finish(task, draft, abstained=True, reason=reason, answer_language=language)

@@ -73,11 +73,11 @@ def open_chain(config: Config, remember: Path | None = None) -> Chain:
 
 def open_chain_to_serve(config: Config) -> Chain:
     """`open_chain`, computing in as many processes as the server is to have."""
-    chain = open_chain(config)
     if config.server.processes == 1:
-        return chain
-    # The model is waited for here, beside other questions.
+        return open_chain(config)
+    # The model is waited for here, beside other questions; the reranker has its work there.
     searching = replace(config, model=None, fallback_model=None, judge=None)
+    chain = open_chain(replace(config, reranker=None))
     return chain.in_processes(config.server.processes, partial(open_chain, searching))
 
 

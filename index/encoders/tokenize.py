@@ -73,14 +73,12 @@ class TokenIds:
         """Whether a token is more than space and punctuation: has a letter or a digit, or stands for something else."""
         if token == self.unk_id:
             return False
-        piece = self._pieces.get(token, "")
+        piece = self._pieces.get(token, "") if isinstance(self._vocab, Mapping) else self._vocab[token][0]
         return not piece or any(map(str.isalnum, piece))
 
     @functools.cached_property
     def _pieces(self) -> dict[int, str]:
-        if isinstance(self._vocab, Mapping):
-            return {number: piece for piece, number in self._vocab.items()}
-        return {number: piece for number, (piece, _) in enumerate(self._vocab)}
+        return {number: piece for piece, number in self._vocab.items()}
 
     def _words(self, text: str) -> list[tuple[int, ...]]:
         if any(sign in text for sign in self._slow):

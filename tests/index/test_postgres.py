@@ -379,6 +379,34 @@ def test_the_postings_get_their_indexes_at_the_end_of_the_first_ingest(postgres:
     assert (lexical("golden"), len(lexical("silver"))) == ([], 1)
 
 
+@pytest.mark.parametrize("how", ["replaced", "deleted", "forgotten"])
+def test_the_first_thing_that_goes_has_the_postings_get_their_indexes(postgres: str, how: str) -> None:
+    from index.backends.postgres import postings
+
+    documents = encoded(made("/a", "A golden harbour."), made("/b", "A grey harbour."))
+    with open_writer(postgres, ENCODER, SETTINGS) as writer:
+        assert examine(postgres) == []
+        writer.upsert(documents)  # and there the first ingest was broken off
+    assert [finding.what[:24] for finding in examine(postgres)] == [
+        "the index postings_term ",
+        "the index postings_docum",
+    ]
+    with open_writer(postgres, ENCODER, SETTINGS) as writer:
+        writer.upsert(encoded(made("/c", "A red harbour.")))
+        assert len(postings.lacking(writer.connection)) == 2  # type: ignore[attr-defined]
+        if how == "replaced":
+            writer.upsert(encoded(made("/a", "A silver harbour.")))
+        elif how == "deleted":
+            assert writer.delete([documents[0].document.doc_id]) == 1
+        else:
+            assert writer.forget_files([documents[0].file]) == 1
+        assert postings.lacking(writer.connection) == []  # type: ignore[attr-defined]
+    assert examine(postgres) == []
+    with closing(open_backend(postgres)) as backend, backend.snapshot() as snapshot:
+        assert snapshot.lexical(["golden"], 5) == []
+        assert len(snapshot.lexical(["harbour"], 5)) == (3 if how == "replaced" else 2)
+
+
 # --- doctor -----------------------------------------------------------------------------------------------------
 
 ONE = "pid = (SELECT min(pid) FROM passages)"

@@ -151,19 +151,10 @@ def _operation(service: Service) -> APIRouter:
 def _missing(chain: Chain) -> list[str]:
     """What does not work; why is in the log alone, as everybody may ask."""
     missing = []
-    for name, works in (("index", _index_opens), ("encoder", _encoder_answers)):
+    for name, check in (("index", chain.check_index), ("encoder", chain.check_encoder)):
         try:
-            works(chain)
+            check()
         except Exception as error:  # noqa: BLE001 - whatever it is, it is not ready
             _log.warning("not ready: %s: %s", name, type(error).__name__)
             missing.append(name)
     return missing
-
-
-def _index_opens(chain: Chain) -> None:
-    with chain.backend.snapshot() as snapshot:
-        snapshot.n_passages()
-
-
-def _encoder_answers(chain: Chain) -> None:
-    chain.encoder.encode_queries(["ready?"])

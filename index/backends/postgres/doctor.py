@@ -58,7 +58,8 @@ def _examine(connection: Connection, meta: dict[str, str]) -> Iterator[Finding]:
         yield Finding(f"the index of names lacks {n} documents", True)
     if n := len(_wrong(connection, _WRONG_LOCATIONS)):
         yield Finding(f"{n} locations do not lead to their document", True)
-    for name in lacking(connection):
+    is_empty = connection.execute("SELECT 1 FROM passages LIMIT 1").fetchone() is None
+    for name in lacking(connection) if not is_empty else ():
         yield Finding(f"the index {name} has not been made: searches are slower", True)
     for (name,) in connection.execute(_INVALID).fetchall():
         yield Finding(f"the index {name} was not finished", True)
@@ -168,8 +169,11 @@ def repair(writer: Writer) -> list[str]:
         writer.next_generation(cursor)
     if unsound:
         done.append(f"marked {len(unsound)} documents to be done again")
+    missing = lacking(connection)
     if writer.write_vectors(force=True):
         done.append("made the vector indexes anew")
+    if missing:
+        done.append(f"made the indexes {', '.join(missing)}")
     return done
 
 

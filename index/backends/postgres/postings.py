@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
+from contextlib import suppress
 from functools import lru_cache
 
 import numpy as np
+from psycopg import errors
 
 from index.backends.bm25 import TITLE_WEIGHT
 from index.backends.postgres.address import Address, Connection
@@ -72,15 +74,16 @@ def lacking(connection: Connection) -> list[str]:
 def build(connection: Connection, address: Address) -> bool:
     """Make the indexes that are not there, in one transaction; whether any was made.
 
-    Readers go on meanwhile, other writers wait.
+    Readers go on meanwhile, other writers wait. Who may not make any does without: searches are slower.
     """
     if not lacking(connection):
         return False
-    with connection.transaction():
+    with suppress(errors.InsufficientPrivilege), connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (lock_number(address, "postings"),))
         row = connection.execute("SELECT pg_table_size('postings')").fetchone()
         use_memory(connection, row[0] if row else 0)
         names = lacking(connection)
         for name in names:
             connection.execute(f"CREATE INDEX {name} ON postings {POSTINGS_INDEXES[name]}")
-    return bool(names)
+        return bool(names)
+    return False

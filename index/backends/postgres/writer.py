@@ -27,6 +27,10 @@ _MANY_PASSAGES = 2_000  # written by one writer: from so many on the server's st
 Result = TypeVar("Result")
 
 
+class _IndexesLacking(Exception):
+    """Postings are to be removed from an index whose first ingest has not come to its end."""
+
+
 class Writer(Session):
     """A process that changes an index, as a context manager; others may write at the same time.
 
@@ -34,6 +38,7 @@ class Writer(Session):
     """
 
     _n_written = 0  # passages, since the server's statistics were brought up to date
+    _can_remove = False  # the postings are known to have their indexes, without which all of them would be read
 
     def upsert(self, documents: Sequence[EncodedDocument], files: Sequence[FileRecord] = ()) -> None:
         """Store documents and log files in one durable transaction; older versions go.
@@ -52,6 +57,8 @@ class Writer(Session):
             old = cursor.execute(
                 "SELECT doc_id FROM documents WHERE location_key = ANY (%s)", (list(owners),)
             ).fetchall()
+            if old and not self._can_remove:
+                raise _IndexesLacking
             self.remove_documents(cursor, [number for (number,) in old])
             copy_rows(cursor, rows)
             self._log(cursor, files)
@@ -131,6 +138,8 @@ class Writer(Session):
         )
         rows = cursor.execute(chosen, (list(values),)).fetchall()
         numbers = [row[0] for row in rows]
+        if numbers and not self._can_remove:
+            raise _IndexesLacking
         self.remove_documents(cursor, numbers)
         cursor.execute("DELETE FROM locations WHERE doc_id = ANY (%s)", (numbers,))
         if rows:
@@ -196,4 +205,7 @@ class Writer(Session):
                 except (errors.DeadlockDetected, errors.SerializationFailure):
                     if not left:
                         raise
+                except _IndexesLacking:
+                    postings.build(self._connection, self._address)
+                    self._can_remove = True
         raise AssertionError("unreachable")
