@@ -45,6 +45,7 @@ class MoveReport:
     n_removed: int  # documents of the destination that the source does not have
     n_questions: int
     n_same: int  # of the questions, which have the same passages in the same order in both
+    shared: float  # of the first ten passages in one, the share that is among those in the other; mean over questions
     seconds: float
 
 
@@ -87,8 +88,9 @@ def move(
                     f"{contents}, as {shown_place(source)}",
                     "run the same command again; if that does not help, begin with an empty destination",
                 )
-            n_questions, n_same = _compared(origin, there, encoder)
-    return MoveReport(contents, copy.n_copied, n_removed, n_questions, n_same, time.monotonic() - started)
+            n_questions, n_same, shared = _compared(origin, there, encoder)
+    seconds = time.monotonic() - started
+    return MoveReport(contents, copy.n_copied, n_removed, n_questions, n_same, shared, seconds)
 
 
 def _is_one(source: IndexPlace, destination: IndexPlace) -> bool:
@@ -196,14 +198,20 @@ def _remove_others(writer: Writer, origin: Backend, destination: IndexPlace) -> 
     return n_removed + (writer.forget_files(forgotten) if forgotten else 0)
 
 
-def _compared(origin: Backend, there: Backend, encoder: Encoder) -> tuple[int, int]:
-    """(questions asked of both, those with the same passages): titles and beginnings of documents, spread evenly."""
+def _compared(origin: Backend, there: Backend, encoder: Encoder) -> tuple[int, int, float]:
+    """(questions asked of both, those with the same passages, the share of passages that both find).
+
+    Titles and beginnings of documents are asked, spread evenly.
+    """
     questions = _questions(origin)
-    n_same = 0
+    n_same, shares = 0, []
     with origin.snapshot() as one, there.snapshot() as other:
         for question in questions:
-            n_same += _same(_found(one, encoder, question), _found(other, encoder, question))
-    return len(questions), n_same
+            ours, theirs = _found(one, encoder, question), _found(other, encoder, question)
+            n_same += _same(ours, theirs)
+            both = {place[:2] for place in ours} & {place[:2] for place in theirs}
+            shares.append(len(both) / max(1, len(ours), len(theirs)) if ours or theirs else 1.0)
+    return len(questions), n_same, round(sum(shares) / len(shares), 4) if shares else 1.0
 
 
 def _questions(backend: Backend) -> list[str]:

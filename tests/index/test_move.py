@@ -60,6 +60,7 @@ def test_a_copy_holds_the_same_answers_the_same_and_comes_back_the_same(
     report = move(sample_index, destination, encoder)
     assert (report.n_copied, report.n_removed) == (30, 0)
     assert report.n_same == report.n_questions == 30
+    assert report.shared == 1.0
     back = tmp_path / "back"
     again = move(destination, back, encoder)
     assert again.contents == report.contents == contents(sample_index) == contents(destination) == contents(back)

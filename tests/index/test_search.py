@@ -28,7 +28,8 @@ from index.relevance import RESULT, above_usual, probability
 from index.search import MAX_QUESTION_CHARS, check_question, search
 from index.settings import SearchSettings
 from index.terms import indexed_terms
-from rag.chain import ChainSettings
+from rag.answer import Abstention
+from rag.chain import Chain, ChainSettings
 from rag.testing import HashEncoder
 from tests.index.plain import cosines_of, texts_of
 
@@ -430,8 +431,23 @@ def test_what_says_nothing_to_the_encoder_is_found_nowhere(
     ingest(tmp_path / "index", [str(tmp_path / "a.jsonl")], encoder, n_workers=1)
     with closing(EmbeddedBackend(tmp_path / "index")) as backend, backend.snapshot() as snapshot:
         found = search(snapshot, encoder, question)
-    assert {item.dense for item in found.passages} == {0.0}
-    assert found.relevance < ChainSettings().min_relevance
+        chain = Chain(backend, encoder)
+        answer = chain.invoke(question)
+    assert (found.passages, found.relevance, found.n_searched) == ((), 0.0, 2 * n_articles)
+    assert answer.reason is Abstention.NOT_FOUND
+
+
+@pytest.mark.parametrize("question", ["うなぎ", "りんごとは？", "ひらがなはいつつくられましたか？"])
+def test_a_question_in_hiragana_alone_asks_something(tmp_path: Path, encoder: Encoder, question: str) -> None:
+    rows = [{"text": f"{i}番の港は{i}番の町の近くにあります。"} for i in range(60)]
+    rows += [{"text": "うなぎは川と海を行き来する魚です。"}, {"text": "りんごとは、秋に実る果物です。"}]
+    rows += [{"text": "ひらがなは平安時代につくられました。"}]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    ingest(tmp_path / "index", [str(tmp_path / "a.jsonl")], encoder, n_workers=1)
+    with closing(EmbeddedBackend(tmp_path / "index")) as backend, backend.snapshot() as snapshot:
+        found = search(snapshot, encoder, question)
+    assert found.passages[0].passage.text[:3] == question[:3]
+    assert found.relevance > ChainSettings().min_relevance
 
 
 def test_a_word_that_the_encoder_does_not_know_is_found_by_its_letters(tmp_path: Path, encoder: Encoder) -> None:

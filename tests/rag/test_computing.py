@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -21,8 +21,10 @@ from index.backends.embedded import EmbeddedBackend
 from index.build import ingest
 from index.encoders import load_encoder
 from index.encoders.base import Encoder, FloatArray
+from index.encoders.static import EMBEDDED, StaticEncoder
 from index.errors import IndexMissing
-from index.processes import OtherProcess
+from index.processes import OtherProcess, ProcessDied
+from index.rerank import Reranker
 from index.search import SearchResult
 from index.settings import SearchSettings
 from rag.answer import Answer
@@ -76,11 +78,11 @@ def until(true: Callable[[], bool]) -> None:
 # --- turns ------------------------------------------------------------------------------------------------------
 
 
-class Watched(HashEncoder):
-    """An encoder that counts how many threads are in it, and stays until another has come or a moment has passed."""
+class Watched(StaticEncoder):
+    """Counts how many threads are in it, and stays until another has come or a moment has passed."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(EMBEDDED, "embedded")
         self.n = self.most = 0
         self._two = threading.Event()
 
@@ -103,25 +105,56 @@ class Distant(EmbeddedBackend):
 
 
 @pytest.fixture
-def hashed(tmp_path: Path) -> Path:
+def small(tmp_path: Path, encoder: Encoder) -> Path:
     (tmp_path / "a.txt").write_text("The harbour of Kelp is grey. A boat lies in it.", "utf-8")
-    ingest(tmp_path / "index", [str(tmp_path / "a.txt")], HashEncoder(), n_workers=1)
+    ingest(tmp_path / "index", [str(tmp_path / "a.txt")], encoder, n_workers=1)
     return tmp_path / "index"
 
 
-@pytest.mark.parametrize(("kind", "most"), [(EmbeddedBackend, 1), (Distant, 2)])
-def test_one_question_is_computed_at_a_time_unless_another_process_is_waited_for(
-    hashed: Path, kind: type[EmbeddedBackend], most: int
+class Unmoved:
+    """A reranker that leaves the order as it is."""
+
+    name = "unmoved"
+
+    def scores(self, question: str, texts: Sequence[str]) -> list[float]:
+        return [1.0 - 0.01 * i for i in range(len(texts))]
+
+
+@pytest.mark.parametrize(
+    ("kind", "reranker", "most"), [(EmbeddedBackend, None, 1), (Distant, None, 2), (EmbeddedBackend, Unmoved(), 2)]
+)
+def test_one_question_is_computed_at_a_time_unless_another_process_or_a_model_is_waited_for(
+    small: Path, kind: type[EmbeddedBackend], reranker: Reranker | None, most: int
 ) -> None:
     encoder = Watched()
-    with closing(kind(hashed)) as backend, ThreadPoolExecutor(2) as threads:
-        chain = Chain(backend, encoder)
+    with closing(kind(small)) as backend, ThreadPoolExecutor(2) as threads:
+        chain = Chain(backend, encoder, reranker=reranker)
         found = list(threads.map(chain.retrieve, ["grey harbour", "a boat"]))
     assert all(one.passages for one in found)
     assert encoder.most == most
 
 
-def test_who_waits_for_a_model_keeps_nobody_from_computing(hashed: Path) -> None:
+class Remote(HashEncoder):
+    """An encoder that is waited for; two at once are let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._both = threading.Barrier(2)
+
+    def encode_queries(self, texts: Any) -> FloatArray:
+        self._both.wait(WAIT_S)
+        return super().encode_queries(texts)
+
+
+def test_an_encoder_elsewhere_is_waited_for_beside_other_questions(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("The harbour of Kelp is grey. A boat lies in it.", "utf-8")
+    ingest(tmp_path / "index", [str(tmp_path / "a.txt")], HashEncoder(), n_workers=1)
+    with closing(EmbeddedBackend(tmp_path / "index")) as backend, ThreadPoolExecutor(2) as threads:
+        found = list(threads.map(Chain(backend, Remote()).retrieve, ["grey harbour", "a boat"]))
+    assert all(one.passages for one in found)
+
+
+def test_who_waits_for_a_model_keeps_nobody_from_computing(small: Path, encoder: Encoder) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
     class Slow:
@@ -131,10 +164,10 @@ def test_who_waits_for_a_model_keeps_nobody_from_computing(hashed: Path) -> None
             yield from ExtractiveAnswerer().answer(task)
 
     always = ChainSettings(min_relevance=0.0)
-    with closing(EmbeddedBackend(hashed)) as backend, ThreadPoolExecutor(1) as threads:
-        waiting = threads.submit(Chain(backend, HashEncoder(), Slow(), always).invoke, "harbour")
+    with closing(EmbeddedBackend(small)) as backend, ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(Chain(backend, encoder, Slow(), always).invoke, "harbour")
         assert begun.wait(WAIT_S)
-        assert Chain(backend, HashEncoder(), settings=always).invoke("harbour").citations
+        assert Chain(backend, encoder, settings=always).invoke("harbour").citations
         assert not waiting.done()
         go_on.set()
         assert waiting.result(WAIT_S).citations
@@ -193,16 +226,99 @@ class Deadly:
     def rank(self, found: SearchResult) -> list[Candidate]:
         os._exit(3)
 
+    def check_index(self) -> None:
+        raise PermissionError("the index may not be read")
+
+    def check_encoder(self) -> None:
+        time.sleep(60)
+
     def close(self) -> None:
         pass
 
 
+WANTED = Wanted("?", 1, SearchSettings(), EVERYTHING, "")
+
+
 def test_a_question_that_kills_two_processes_fails_and_the_next_one_is_tried_again() -> None:
-    wanted = Wanted("?", 1, SearchSettings(), EVERYTHING, "")
     with closing(Elsewhere(Deadly, 1)) as computing:
         for _ in range(2):
             with pytest.raises(ProcessLost, match="two processes died of this question"):
-                computing.search(wanted)
+                computing.search(WANTED)
+
+
+def test_an_error_of_the_system_there_is_no_death_and_says_where_it_was_raised() -> None:
+    with closing(Elsewhere(Deadly, 1)) as computing:
+        for _ in range(2):
+            with pytest.raises(PermissionError, match="may not be read") as raised:
+                computing.check_index()
+            assert "in check_index" in str(raised.value.__cause__)
+        (process,) = computing._idle.queue
+        assert process is not None
+        assert not process.has_ended
+
+
+def test_a_search_that_does_not_end_is_ended_and_said() -> None:
+    with closing(Elsewhere(Deadly, 1, limit_s=2)) as computing:
+        with pytest.raises(ProcessLost, match="did not end within 2 s"):
+            computing.check_encoder()
+        with pytest.raises(PermissionError):
+            computing.check_index()
+
+
+def test_a_process_that_cannot_be_begun_is_begun_for_the_next_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(Elsewhere(Deadly, 1)) as computing:
+        begun, failed = computing._begun, []
+
+        def begin() -> OtherProcess:
+            if not failed:
+                failed.append(1)
+                raise BlockingIOError("no more processes")
+            return begun()
+
+        (process,) = computing._idle.queue
+        assert process is not None
+        os.kill(process.pid, signal.SIGKILL)
+        until(lambda: process.has_ended)
+        monkeypatch.setattr(computing, "_begun", begin)
+        with pytest.raises(BlockingIOError):
+            computing.check_index()
+        with pytest.raises(PermissionError):
+            computing.check_index()
+
+
+def test_who_asks_after_the_end_is_told() -> None:
+    computing = Elsewhere(Deadly, 2)
+    computing.close()
+    computing.close()
+    for _ in range(3):
+        with pytest.raises(ProcessLost, match="have been ended"):
+            computing.search(WANTED)
+
+
+def late() -> Callable[[Any], Any]:
+    def answer(message: str) -> str:
+        time.sleep(3 if message == "slow" else 0)
+        return message
+
+    return answer
+
+
+def test_an_answer_that_nobody_waited_for_is_never_taken_for_the_next_ones() -> None:
+    process = OtherProcess(late)
+    assert process.ask("first") == "first"
+
+    def interrupt() -> None:
+        time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    interrupting = threading.Thread(target=interrupt)
+    interrupting.start()
+    with pytest.raises(KeyboardInterrupt):
+        process.ask("slow")
+    interrupting.join()
+    with pytest.raises(ProcessDied):
+        process.ask("next")
+    process.close()
 
 
 def test_what_goes_wrong_in_another_process_is_the_last_event_here(sample_index: Path, tmp_path: Path) -> None:
@@ -247,6 +363,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="whether a process is there is told by /proc")
 def test_processes_end_with_the_one_that_began_them_however_it_ends(sample_index: Path, tmp_path: Path) -> None:
     program = tmp_path / "parent.py"
     program.write_text(_PARENT, "utf-8")

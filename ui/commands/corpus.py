@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from index.report import IngestReport
     from index.settings import IndexSettings
 
+_APART = ": large indexes are searched approximately, by each kind in its own way"
+
 
 def index(
     paths: Annotated[
@@ -217,7 +219,9 @@ def move(
         as_json,
         f"{shown_place(place)}: {report.n_copied} of {contents.n_documents} documents copied{removed}; it holds the"
         f" same {contents.n_passages} passages and {contents.n_vectors} vectors (digest {contents.digest[:16]}), and"
-        f" answers {report.n_same} of {report.n_questions} questions with the same passages; {report.seconds:.1f} s",
+        f" answers {report.n_same} of {report.n_questions} questions with the same passages in the same order"
+        f" ({report.shared:.0%} of the passages are found in both{_APART if report.shared < 1 else ''});"
+        f" {report.seconds:.1f} s",
     )
 
 
