@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import time
@@ -103,7 +104,10 @@ def _ingest(given: argparse.Namespace, scratch: Path) -> Iterator[Row]:
 
 def _load(given: argparse.Namespace, scratch: Path) -> Iterator[Row]:
     path = scratch / "load.jsonl"
-    _run("eval.load", given.data, "--users", *map(str, given.users), "--jsonl", str(path))
+    users = ("--users", *map(str, given.users), "--jsonl", str(path))
+    _run("eval.load", given.data, *users)
+    if (n_cores := os.cpu_count() or 1) > 1:
+        _run("eval.load", given.data, *users, "--starts", "0", "--set", f"processes={n_cores}")
     yield from _rows(path)
 
 
