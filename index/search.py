@@ -181,7 +181,9 @@ def _fuse(
         both[pid] += settings.lexical_weight * lexical[pid].words
     for pid in named.keys() & languages.keys():
         both[pid] += settings.names_weight * named[pid].names
-    level = levels(both, group, sizes)
+    # A question that says nothing to the encoder is found by words alone, and what is usual is to share none.
+    says_nothing = bool(dense) and not any(own.score for own in dense.values())
+    level = dict.fromkeys(groups.values(), 0.0) if says_nothing else levels(both, group, sizes)
     off = {name: settings.level_weight * own for name, own in level.items()}
     scores = {pid: value - off[group[pid]] for pid, value in both.items()}
     for pid in quoting & languages.keys():
