@@ -7,9 +7,9 @@ import stat
 from collections.abc import Set
 from pathlib import Path
 
-from index.backends.base import Writer
 from index.documents import Document
 from index.settings import Limits
+from index.store.base import Writer
 
 
 def problem_of(document: Document, limits: Limits) -> str:

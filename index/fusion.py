@@ -16,8 +16,8 @@ from typing import TypeVar
 
 import regex
 
-from index.backends.base import StoredPassage
-from index.terms import terms
+from index.store.base import StoredPassage
+from index.text.terms import terms
 
 Key = TypeVar("Key", bound=Hashable)
 

@@ -8,15 +8,15 @@ from typing import NamedTuple
 
 import regex
 
-from index.backends import bm25
-from index.backends.base import Filter, Snapshot
 from index.encoders.base import Encoder, LateInteraction
 from index.fusion import language_group, levels
-from index.language import function_words, same_language
 from index.names.known import name_key
 from index.names.question import Origin, OtherForm, is_acronym, written
 from index.settings import SearchSettings
-from index.terms import number_terms, terms, with_relatives
+from index.store import bm25
+from index.store.base import Filter, Snapshot
+from index.text.language import function_words, same_language
+from index.text.terms import number_terms, terms, with_relatives
 
 
 def language_sizes(snapshot: Snapshot, where: Filter) -> Counter[str]:

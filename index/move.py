@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from index.backends import open_backend, open_writer, shown_place
-from index.backends.base import Backend, EncodedDocument, FileRecord, IndexPlace, Snapshot, Writer
-from index.build import BATCH_DOCUMENTS
 from index.encoders.base import Encoder
 from index.errors import CopyDiffers, EncoderMismatch, StoreError
+from index.ingest import BATCH_DOCUMENTS
 from index.report import Progress
 from index.search import search
+from index.store import open_backend, open_writer, shown_place
+from index.store.base import Backend, EncodedDocument, FileRecord, IndexPlace, Snapshot, Writer
 
 _N_QUESTIONS = 32  # that are asked of both
 _QUESTION_CHARS = 200

@@ -12,8 +12,8 @@ import math
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
-from index.backends.base import StoredPassage
-from index.terms import indexed_terms
+from index.store.base import StoredPassage
+from index.text.terms import indexed_terms
 
 # Passages in all: at so many their level counts half, and what is usual elsewhere the other half. The passages of a
 # small corpus are all about its subject, and their level says little of strangers; docs/decisions/0008.

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
-from index.backends.base import EVERYTHING, Filter, Snapshot, StoredPassage
 from index.encoders.base import Encoder
 from index.fusion import Copies, language_group, levels, with_places_for_others
-from index.language import detect_language, same_language
 from index.legs import (
     UNSEEN,
     WITHOUT_NAMES,
@@ -29,6 +27,8 @@ from index.names.question import OtherForm, mentions, other_forms
 from index.relevance import PASSAGE, RESULT, Weights, above_usual, lacking, probability
 from index.rerank import Reranker
 from index.settings import SearchSettings
+from index.store.base import EVERYTHING, Filter, Snapshot, StoredPassage
+from index.text.language import detect_language, same_language
 
 MAX_QUESTION_CHARS = 2_000
 

@@ -17,8 +17,6 @@ from types import TracebackType
 
 import numpy as np
 
-from index.backends.base import EncodedDocument
-from index.chunk import chunk
 from index.documents import Document
 from index.encoders.base import Encoder, LateInteraction
 from index.encoders.static import StaticEncoder
@@ -26,7 +24,9 @@ from index.names.forms import sound_terms
 from index.names.mined import aliases_of
 from index.processes import OtherProcess
 from index.settings import IndexSettings
-from index.terms import indexed_terms
+from index.store.base import EncodedDocument
+from index.text.passages import chunk
+from index.text.terms import indexed_terms
 
 Batch = list[tuple[Document, str]]
 # Starting processes takes about a second: the first batches are done here meanwhile.

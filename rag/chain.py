@@ -9,13 +9,13 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from index.backends.base import EVERYTHING, Backend, Filter
 from index.encoders.base import Encoder
-from index.language import detect_language
 from index.names.known import NO_NAMES, KnownNames
 from index.rerank import Reranker
 from index.search import SearchResult, check_question
 from index.settings import SearchSettings
+from index.store.base import EVERYTHING, Backend, Filter
+from index.text.language import detect_language
 from rag.answer import Abstention, Answer
 from rag.answerers.base import Answerer, Draft, Task, Turn, finish, say
 from rag.answerers.extractive import ExtractiveAnswerer

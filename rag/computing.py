@@ -18,13 +18,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from index.backends.base import Backend, Filter
 from index.encoders.base import Encoder
 from index.encoders.static import StaticEncoder
 from index.names.known import NO_NAMES, KnownNames
 from index.rerank import Reranker
 from index.search import SearchResult, search
 from index.settings import SearchSettings
+from index.store.base import Backend, Filter
 from rag.answerers.sentences import Candidate, ranked
 from rag.errors import AnswerProblem
 

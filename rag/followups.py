@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import regex
 
-from index.language import detect_language, function_words, script_of
 from index.names.question import shown_names
 from index.search import MAX_QUESTION_CHARS
-from index.terms import terms
+from index.text.language import detect_language, function_words, script_of
+from index.text.terms import terms
 from rag.answerers.base import Turn
 from rag.prompts import condense_prompt
 

@@ -9,7 +9,7 @@ from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 from pydantic import ConfigDict
 
-from index.backends.base import EVERYTHING, Filter
+from index.store.base import EVERYTHING, Filter
 from rag.chain import Chain
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.runnables import Runnable, RunnableConfig
 
-from index.backends.base import EVERYTHING, Filter
+from index.store.base import EVERYTHING, Filter
 from rag.answer import Answer
 from rag.answerers.base import Turn
 from rag.chain import Chain

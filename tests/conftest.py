@@ -17,10 +17,10 @@ os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="dragoman-state-")  # not
 
 import pytest
 
-from index.backends.embedded import EmbeddedBackend
-from index.build import ingest
 from index.encoders import load_encoder
 from index.encoders.base import Encoder
+from index.ingest import ingest
+from index.store.sqlite import EmbeddedBackend
 
 # A shell starts background jobs with SIGINT ignored, which every child would inherit: tests send it to theirs.
 signal.signal(signal.SIGINT, signal.default_int_handler)

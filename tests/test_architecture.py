@@ -20,8 +20,8 @@ OWNERS = {
     "langchain": ("rag", "index/encoders/langchain.py"),
     "langchain_core": ("rag", "index/encoders/langchain.py", PEER),
     "langchain_community": (PEER,),  # its FAISS wrapper returns wrong texts after a delete
-    "psycopg": ("index/backends/postgres",),
-    "ray": ("index/bulk.py",),
+    "psycopg": ("index/store/postgres",),
+    "ray": ("index/ray.py",),
     "gradio": ("ui",),
     "fastapi": ("ui",),
     "starlette": ("ui",),
@@ -92,7 +92,7 @@ def test_every_import_runs_from_right_to_left_and_every_third_party_stays_with_i
             "import langchain_community",
             "index/x.py imports langchain_community, which belongs to eval/peers/workers/langchain.py",
         ),
-        ("index/move.py", "import psycopg", "index/move.py imports psycopg, which belongs to index/backends/postgres"),
+        ("index/move.py", "import psycopg", "index/move.py imports psycopg, which belongs to index/store/postgres"),
         ("index/x.py", "from . import y", "index/x.py imports relatively"),
     ],
 )

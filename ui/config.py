@@ -9,9 +9,9 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple, get_type_hints
 
-from index.backends import as_place, own_folder, shown_place
-from index.backends.base import IndexPlace
 from index.encoders import DEFAULT_ENCODER
+from index.store import as_place, own_folder, shown_place
+from index.store.base import IndexPlace
 from ui.server.settings import ServerSettings, Site
 
 CONFIG_FILE = "dragoman.toml"

@@ -27,8 +27,8 @@ def run_demo(keep: Path | None, config: Config) -> None:
     """Index the samples into `keep` or a temporary folder, ask, and print cited answers."""
     from dataclasses import replace
 
-    from index.build import ingest
     from index.encoders import load_encoder
+    from index.ingest import ingest
     from ui.commands.asking import show_answer
     from ui.opening import open_chain
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ui.config import Config
 
 if TYPE_CHECKING:
-    from index.backends.base import IndexPlace
+    from index.store.base import IndexPlace
     from rag.answerers.base import Answerer
     from rag.chain import Chain, ChainSettings
 
@@ -28,11 +28,11 @@ def open_chain(config: Config, remember: Path | None = None) -> Chain:
     Raises:
         EncoderMismatch: Another one was asked for, or it has changed.
     """
-    from index.backends import open_backend, shown_place
     from index.encoders import load_encoder
     from index.errors import EncoderMismatch
     from index.names.known import NO_NAMES, read_aliases
     from index.rerank import CrossEncoderReranker
+    from index.store import open_backend, shown_place
     from rag.chain import Chain, ChainSettings
     from rag.followups import Rewriter, carried_over
 
@@ -102,10 +102,10 @@ def opened_for(
 
 def _encoded_anew(config: Config, name: str, folder: Path) -> IndexPlace:
     """The session's index where `name` is its encoder, else a copy in `folder` that is encoded by it."""
-    from index.backends import open_backend
-    from index.build import refresh
     from index.encoders import load_encoder
+    from index.ingest import refresh
     from index.move import move
+    from index.store import open_backend
 
     encoder = load_encoder(name)
     backend = open_backend(config.index)
@@ -121,9 +121,9 @@ def _encoded_anew(config: Config, name: str, folder: Path) -> IndexPlace:
 
 def encoder_for(config: Config) -> Any:
     """The encoder to write with: the one asked for, or the index's own, or the default."""
-    from index.backends import open_backend
     from index.encoders import load_encoder
     from index.errors import IndexMissing
+    from index.store import open_backend
 
     if config.encoder:
         return load_encoder(config.encoder)

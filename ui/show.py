@@ -8,7 +8,7 @@ from typing import Any
 
 from index.names.question import OtherForm, written
 from index.search import ScoredPassage, SearchResult
-from index.terms import BEGINNING, indexed_terms
+from index.text.terms import BEGINNING, indexed_terms
 from rag.answer import Answer
 from rag.as_json import passage_json
 from rag.phrases import phrase, phrase_language

@@ -9,9 +9,9 @@ from functools import partial
 
 import numpy as np
 
-from index.backends.embedded.building import build_exact
-from index.backends.embedded.vectors import MAX_PARTS, VectorView
 from index.encoders.base import FloatArray
+from index.store.sqlite.building import build_exact
+from index.store.sqlite.vectors import MAX_PARTS, VectorView
 
 _READ_BYTES = 2**30
 _ROUNDS = 5

@@ -11,8 +11,8 @@ from statistics import median
 from typing import Any
 
 from eval.latency.articles import sentence_pools, write_articles
-from index.build import ingest
 from index.encoders import load_encoder
+from index.ingest import ingest
 
 _CHARS = 100_000  # of the articles that are asked
 _ROUNDS = 5

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eval.errors import SetMissing
-from index.segment import split_sentences
+from index.text.sentences import split_sentences
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,11 @@ import regex
 
 from eval.gold.items import Evidence, GoldItem, find_evidence
 from index.documents import Span
-from index.language import detect_language
 from index.names.question import shown_names
-from index.quantities import dates, plain, quantities
-from index.segment import split_sentences
-from index.terms import terms
+from index.text.language import detect_language
+from index.text.quantities import dates, plain, quantities
+from index.text.sentences import split_sentences
+from index.text.terms import terms
 
 TAG = "draft"
 BLANK = "____"

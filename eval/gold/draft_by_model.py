@@ -18,8 +18,8 @@ from eval.gold.anchor import unique_span
 from eval.gold.draft import TAG, SourceText, draft_id, in_turn
 from eval.gold.items import Evidence, GoldItem, find_evidence
 from eval.measures.answer_text import contains
-from index.language import detect_language, same_language
-from index.segment import split_sentences
+from index.text.language import detect_language, same_language
+from index.text.sentences import split_sentences
 from rag.prompts import language_name, new_fence
 
 _PASSAGE_CHARS = 1_200  # whole sentences, about as much as a passage of the index has

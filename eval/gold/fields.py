@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import regex
 
 from eval.gold.items import Evidence
-from index.language import script_of
+from index.text.language import script_of
 
 
 class Severity(StrEnum):

@@ -27,7 +27,7 @@ from eval.gold.formats import read_entries
 from eval.gold.items import Evidence, GoldItem, as_item, find_evidence
 from eval.gold.nearest import Folded, fold, nearest
 from eval.measures.answer_text import contains
-from index.language import dominant_script
+from index.text.language import dominant_script
 
 
 @dataclass(frozen=True, slots=True)

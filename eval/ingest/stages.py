@@ -11,19 +11,19 @@ from typing import TypeVar
 
 import numpy as np
 
-from index.backends import open_writer
-from index.backends.base import EncodedDocument
-from index.build import BATCH_DOCUMENTS
-from index.chunk import chunk
 from index.documents import Document, Passage
 from index.encoders import load_encoder
 from index.encoders.base import LateInteraction
+from index.ingest import BATCH_DOCUMENTS
 from index.names.forms import sound_terms
 from index.names.mined import aliases_of
 from index.read import clean
 from index.read.jsonl import read_jsonl
 from index.settings import IndexSettings, Limits
-from index.terms import indexed_terms
+from index.store import open_writer
+from index.store.base import EncodedDocument
+from index.text.passages import chunk
+from index.text.terms import indexed_terms
 
 STEPS = ("read", "clean", "tokens", "cut", "encode", "words", "terms", "names", "aliases", "store", "vector file")
 Result = TypeVar("Result")

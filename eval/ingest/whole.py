@@ -10,10 +10,10 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from index.backends.embedded import EmbeddedBackend
-from index.build import ingest
 from index.encoders import load_encoder
+from index.ingest import ingest
 from index.settings import IndexSettings
+from index.store.sqlite import EmbeddedBackend
 
 _EVERY_S = 0.05  # between two looks at the memory
 

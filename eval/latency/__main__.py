@@ -17,10 +17,10 @@ from eval.errors import SetMissing
 from eval.latency.articles import questions, sentence_pools, write_articles
 from eval.latency.measure import LEGS, NEW, Size, measure
 from eval.latency.plot import growth_svg
-from index.backends.embedded import EmbeddedBackend
-from index.build import ingest
 from index.encoders import load_encoder
 from index.errors import IndexProblem
+from index.ingest import ingest
+from index.store.sqlite import EmbeddedBackend
 
 _CHARS_A_PASSAGE = 550.0  # to begin with; then as many as were seen
 _AT_ONCE = 100_000  # passages a file of articles

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from eval.retrieval import collections as sets
 from index.read.text import read_markdown
-from index.segment import split_sentences
+from index.text.sentences import split_sentences
 
 ARTICLES = "articles"  # a folder of articles of one's own, beside questions.jsonl
 _OPENINGS = "head_articles_*.json.gz"

@@ -15,15 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from index.backends.base import EVERYTHING, Backend, Snapshot
-from index.backends.embedded import EmbeddedBackend
 from index.encoders import load_encoder
 from index.encoders.base import Encoder
-from index.language import detect_language
 from index.legs import bm25_bound, dense_leg, language_sizes, lexical_leg, names_leg, query_terms
 from index.names.question import other_forms
 from index.search import search
 from index.settings import SearchSettings
+from index.store.base import EVERYTHING, Backend, Snapshot
+from index.store.sqlite import EmbeddedBackend
+from index.text.language import detect_language
 
 LEGS = ("dense", "words", "names", "whole")
 NEW = "new"  # the whole of a question that has not been asked before

@@ -20,10 +20,10 @@ from rich.table import Table
 
 from eval.latency.articles import questions
 from eval.latency.measure import NEW, ask, legs, timed
-from index.backends import as_place, open_backend, shown_place
-from index.backends.base import Backend
 from index.encoders import load_encoder
 from index.encoders.base import Encoder
+from index.store import as_place, open_backend, shown_place
+from index.store.base import Backend
 
 AGAIN = "again"
 _LEGS = ("dense", "words", "names")

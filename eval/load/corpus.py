@@ -12,9 +12,9 @@ from pathlib import Path
 
 from eval.latency import articles as shuffled
 from eval.retrieval import collections as sets
-from index.backends.embedded import EmbeddedBackend
-from index.build import ingest
 from index.encoders import load_encoder
+from index.ingest import ingest
+from index.store.sqlite import EmbeddedBackend
 
 _OPENINGS = "head_articles_*.json.gz"
 _AT_ONCE = 1_000  # articles that are added before the passages are counted

@@ -1,8 +1,9 @@
 """right-language rate: of the answers, the share whose text is in the wanted language.
 
-Range [0, 1]. The language is that of `index.language`; of Chinese the script counts too, as far as the text shows it:
-zh-Hans where zh-Hant is wanted is wrong, characters that both write are right. A text that is too short or too
-unsure to tell is unknown and left out; NaN comes of no answer that tells. After the correct-language rate of Chirkova
+Range [0, 1]. The language is that of `index.text.language`. Of Chinese the script counts too, as far as the
+text shows it: zh-Hans where zh-Hant is wanted is wrong, characters that both write are right.
+A text that is too short or too unsure to tell is unknown and left out; NaN comes of no answer that tells.
+After the correct-language rate of Chirkova
 et al. (2024).
 """
 
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 
 import regex
 
-from index.language import detect_with_probability, dominant_script, same_language
+from index.text.language import detect_with_probability, dominant_script, same_language
 
 # On the first letters of 150 FLORES-101 sentences in each of 33 languages, nb/da and id/ms apart: of texts this long
 # and this sure at most 1.6 % were taken for another language, at 30 letters 0.2 %; at 10 letters, however sure, 21 %.
@@ -36,7 +37,7 @@ class LanguageRate:
 
 
 def in_language(text: str, wanted: str) -> float:
-    """1 if `text` is in the language `wanted`, a tag as `index.language` gives it, 0 if not, NaN if that is unknown."""
+    """1 if `text` is in the language `wanted` (a tag of `index.text.language`), 0 if not, NaN if unknown."""
     written = _written(text)
     if not (written and wanted):
         return math.nan

@@ -13,10 +13,10 @@ from eval.errors import GoldError, SetMissing
 from eval.gold import Evidence, GoldItem, read_gold
 from eval.latency.articles import articles, questions, sentence_pools
 from index.documents import Article
-from index.language import detect_language
 from index.read.jsonl import read_jsonl
-from index.segment import split_sentences
 from index.settings import Limits
+from index.text.language import detect_language
+from index.text.sentences import split_sentences
 
 LANGUAGES = ("en", "zh", "ar", "de")
 SETS = ("mixed", "english", "speed")

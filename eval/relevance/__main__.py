@@ -19,13 +19,13 @@ from eval.relevance.plot import reliability_svg
 from eval.retrieval import collections as sets
 from eval.retrieval.collections import Question
 from eval.retrieval.measure import indexed
-from index.backends.base import Snapshot
 from index.encoders import load_encoder
 from index.encoders.base import Encoder
 from index.errors import IndexProblem
-from index.language import same_language
 from index.search import search
 from index.settings import SearchSettings
+from index.store.base import Snapshot
+from index.text.language import same_language
 
 _FIRST = 5  # passages a question that the relevance of passages is fitted on
 _THRESHOLDS = (0.3, 0.4, 0.5, 0.6)

@@ -11,14 +11,14 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from eval.retrieval.collections import Collection, Question
-from index.backends.base import Snapshot
-from index.backends.embedded import EmbeddedBackend, Writer
 from index.documents import Document, Metadata
 from index.encoders.base import Encoder
-from index.language import detect_language
 from index.legs import query_terms
 from index.search import search
 from index.settings import IndexSettings, SearchSettings
+from index.store.base import Snapshot
+from index.store.sqlite import EmbeddedBackend, Writer
+from index.text.language import detect_language
 from index.workers import encode
 
 _DOCUMENTS_AT_ONCE = 500

@@ -24,8 +24,8 @@ from eval.measures.recall import recall
 from eval.measures.reciprocal_rank import reciprocal_rank
 from eval.measures.support import unsupported_share
 from eval.runs.rows import ANSWER, CITATION, RANKING, Outcome, Row
-from index.backends.base import Backend, StoredDocument
 from index.search import ScoredPassage, SearchResult
+from index.store.base import Backend, StoredDocument
 from rag.answer import Answer
 from rag.as_json import answer_json, passage_json
 from rag.chain import Chain

@@ -21,11 +21,11 @@ from eval.errors import SetMissing
 from eval.measures.roc_auc import roc_auc
 from eval.verify.changes import name_swapped, negated, number_changed
 from eval.verify.judged import JudgedSentence, judged_sentences
-from index.backends.base import StoredPassage
 from index.encoders import load_encoder
 from index.encoders.base import Encoder
 from index.errors import IndexProblem
 from index.names.question import is_acronym, shown_names
+from index.store.base import StoredPassage
 from rag.errors import AnswerProblem
 from rag.verify import Support, Verdict, figures, support
 from rag.verify.judges import Judge, judged, load_judge

@@ -10,8 +10,8 @@ from itertools import chain
 
 import regex
 
-from index.hanzi import fold_traditional
 from index.names.sounds import sound_of
+from index.text.hanzi import fold_traditional
 
 _MAX_LETTERS = 24  # of a form; longer runs are no names
 _CASED = r"\p{Latin}\p{Cyrillic}\p{Greek}\p{Armenian}"

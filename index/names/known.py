@@ -11,7 +11,7 @@ from pathlib import Path
 
 from index.errors import AliasesUnusable
 from index.names.mined import Alias
-from index.terms import terms
+from index.text.terms import terms
 
 MAX_KEY_TERMS = 12  # a name of more terms is not looked up
 _MAX_QUESTION_TERMS = 300

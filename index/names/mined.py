@@ -10,7 +10,7 @@ from itertools import islice
 import regex
 
 from index.names.sounds import likeness, likeness_of_pairs
-from index.terms import terms
+from index.text.terms import terms
 
 _MAX_ALIASES = 200  # of one document
 _MAX_BRACKETS = 2_000  # of one document that are looked at

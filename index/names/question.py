@@ -11,14 +11,14 @@ from typing import Protocol
 
 import regex
 
-from index.hanzi import fold_traditional
-from index.language import dominant_script, function_words
 from index.names.forms import bare_forms, name_forms
 from index.names.heard import SoundIndex, alike
 from index.names.known import NO_NAMES, KnownNames, common_names, keys_in, name_key
 from index.names.mined import Alias
 from index.names.sounds import near, sound_of
-from index.terms import number_terms, terms
+from index.text.hanzi import fold_traditional
+from index.text.language import dominant_script, function_words
+from index.text.terms import number_terms, terms
 
 
 class Origin(StrEnum):

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 import regex
 
 from index.documents import Article, Block, BlockKind, Document, Metadata, Removed, Span
-from index.language import detect_language
 from index.read.text import iso_date
+from index.text.language import detect_language
 
 # C0 and C1 controls but tab and newline, BOM, soft hyphen, interlinear and lone-surrogate code points.
 _DROPPED = regex.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufeff\u00ad\ufff9-\ufffb]")

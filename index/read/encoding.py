@@ -13,8 +13,8 @@ from typing import NamedTuple
 import regex
 
 from index.errors import ReadError
-from index.language import detect_with_probability
 from index.read.plausibility import plausibility
+from index.text.language import detect_with_probability
 
 _BOMS = (
     (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16: its mark begins with the same bytes

@@ -12,7 +12,7 @@ from collections import Counter
 
 import regex
 
-from index.hanzi import telling_characters
+from index.text.hanzi import telling_characters
 
 _NON_ASCII_RUN = regex.compile(r"[^\x00-\x7f]+")
 _ODD = regex.compile(

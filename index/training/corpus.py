@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from index.language import detect_language
+from index.text.language import detect_language
 from index.training.filters import normal, sound_pairs
 from index.training.overlap import XQUAD_ARTICLES, Overlap, evaluation_texts
 from index.training.passages import Topic, read_topics

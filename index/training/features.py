@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 import regex
 from scipy.sparse import csr_matrix
 
-from index.script import count_scripts
+from index.text.script import count_scripts
 
 _START = "<"
 # n-gram sizes in the own script; Latin pieces have the romanised ones only.

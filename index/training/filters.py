@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Iterator
 
 import regex
 
-from index.hanzi import fold_traditional
-from index.language import script_of
-from index.script import count_scripts
+from index.text.hanzi import fold_traditional
+from index.text.language import script_of
+from index.text.script import count_scripts
 from index.training.sources import SOURCES, Kind, Pair
 
 _MAX_CHARS = 500

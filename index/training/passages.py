@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import regex
 
 from index.errors import ReadError
-from index.segment import split_sentences
+from index.text.sentences import split_sentences
 from index.training.filters import normal
 
 # Folder of `qp/` to the language of its question-passage pairs, in the shape of SQuAD.

@@ -17,7 +17,7 @@ from typing import Any
 
 import regex
 
-from index.hanzi import traditional_forms
+from index.text.hanzi import traditional_forms
 
 UNKNOWN = "<unk>"
 _MAX_PIECE = 18  # characters

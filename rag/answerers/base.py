@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from index.backends.base import StoredPassage
 from index.encoders.base import Encoder
 from index.names.known import NO_NAMES, KnownNames
 from index.search import SearchResult
+from index.store.base import StoredPassage
 from rag.answer import Abstention, Answer, AnswerSentence, Citation, Usage
 from rag.answerers.sentences import Candidate
 from rag.events import CitationsResolved, Delta, Done, Event, SentenceDone, Warned

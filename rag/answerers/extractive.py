@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from index.language import same_language
 from index.names.question import written
+from index.text.language import same_language
 from rag.answer import AnswerSentence
 from rag.answerers.base import Draft, Task, close_sentence, finish, say
 from rag.answerers.sentences import Candidate, ranked

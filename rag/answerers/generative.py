@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from index.language import detect_with_probability, same_language
+from index.text.language import detect_with_probability, same_language
 from rag.answer import Abstention
 from rag.answerers.base import Draft, Task, finish, say, warn
 from rag.answerers.extractive import ExtractiveAnswerer

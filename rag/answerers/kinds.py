@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import regex
 
-from index.hanzi import fold_traditional
 from index.names.question import shown_names
-from index.quantities import dates, plain, quantities
+from index.text.hanzi import fold_traditional
+from index.text.quantities import dates, plain, quantities
 
 
 class Kind(StrEnum):

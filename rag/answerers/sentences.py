@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import regex
 
-from index.backends.base import StoredPassage
 from index.encoders.base import Encoder, FloatArray, LateInteraction
-from index.language import function_words
 from index.search import ScoredPassage, SearchResult
-from index.terms import terms
+from index.store.base import StoredPassage
+from index.text.language import function_words
+from index.text.terms import terms
 from rag.answerers.kinds import Kind, holds, kind_of
 
 MAX_PASSAGES = 5  # passages whose sentences are weighed

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import regex
 
-from index.language import detect_language
 from index.search import ScoredPassage
-from index.segment import split_sentences
+from index.text.language import detect_language
+from index.text.sentences import split_sentences
 from rag.answer import AnswerSentence
 from rag.answerers.base import Draft, Task, close_sentence, say
 from rag.answerers.guard import Instructions, without_links

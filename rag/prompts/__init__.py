@@ -7,8 +7,8 @@ import secrets
 from collections.abc import Sequence
 from importlib.resources import files
 
-from index.language import detect_language
 from index.search import ScoredPassage
+from index.text.language import detect_language
 
 REFUSAL = "NO_ANSWER"
 

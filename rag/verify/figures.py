@@ -6,7 +6,7 @@ from collections.abc import Set
 
 import regex
 
-from index.quantities import dates, plain, quantities, spelled
+from index.text.quantities import dates, plain, quantities, spelled
 
 _CODE_NAME = regex.compile(r"(?<![\p{L}\d])(?=[A-Za-z\d-]*\d)[A-Za-z][A-Za-z\d.-]*")  # GPT-4; not 1990s, 5km
 _ISO_DATE = regex.compile(r"(?:\d{4}|-)-\d{2}(?:-\d{2})?")  # the month is in all of them

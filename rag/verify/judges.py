@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import regex
 
-from index.backends.base import StoredPassage
+from index.store.base import StoredPassage
 from rag.answerers.models import Completer, ModelLimits, load_chat_model
 from rag.errors import ModelFailed
 from rag.prompts import grade_prompts, judge_prompts

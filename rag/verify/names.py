@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 
 from index.encoders.base import Encoder, LateInteraction
-from index.language import dominant_script, same_language
 from index.names.forms import bare_forms, name_forms
 from index.names.known import NO_NAMES, KnownNames, common_names, name_key
 from index.names.mined import mined_aliases
 from index.names.question import shown_names
 from index.names.sounds import likeness
-from index.terms import terms
+from index.text.language import dominant_script, same_language
+from index.text.terms import terms
 
 # Log-odds that a text has a name, of how near its nearest word is by the encoder, and of how far beyond chance
 # one of its words sounds like it. Fitted on FLORES' sentences and their translations; docs/decisions/0012

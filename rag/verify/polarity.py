@@ -9,7 +9,7 @@ from importlib.resources import files
 
 import regex
 
-from index.hanzi import fold_traditional
+from index.text.hanzi import fold_traditional
 
 _JOINED = ("zh", "ja", "th", "ko")  # a negation is a part of a word, or stands without spaces
 

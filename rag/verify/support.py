@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from index.backends.base import StoredPassage
 from index.encoders.base import Encoder
-from index.language import detect_language
 from index.names.known import NO_NAMES, KnownNames
+from index.store.base import StoredPassage
+from index.text.language import detect_language
 from rag.verify.figures import figures, lacking_figures
 from rag.verify.names import lacking_names
 from rag.verify.polarity import opposed

@@ -27,8 +27,8 @@ from eval.gold.importers import (
     write_run,
 )
 from eval.runs.ask import ask_all
-from index.backends.embedded import EmbeddedBackend
-from index.build import ingest
+from index.ingest import ingest
+from index.store.sqlite import EmbeddedBackend
 from rag.answerers.extractive import ExtractiveAnswerer
 from rag.chain import Chain
 from rag.testing import HashEncoder

@@ -10,10 +10,10 @@ import pytest
 from eval.ingest.__main__ import main
 from eval.ingest.stages import STEPS, stages
 from eval.ingest.whole import whole
-from index.backends.embedded import EmbeddedBackend, examine
-from index.build import ingest
 from index.encoders.base import Encoder
+from index.ingest import ingest
 from index.settings import IndexSettings
+from index.store.sqlite import EmbeddedBackend, examine
 
 
 @pytest.fixture

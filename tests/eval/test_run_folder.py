@@ -21,9 +21,9 @@ from eval.runs.session import last_run, named_run, new_folder, run_gold, shape_o
 from eval.runs.summary import summarise
 from eval.runs.sweep import Variant, variants
 from eval.runs.tables import changes, comparison_table, sweep_json, sweep_table
-from index.backends.embedded import EmbeddedBackend
-from index.build import ingest
+from index.ingest import ingest
 from index.settings import SearchSettings
+from index.store.sqlite import EmbeddedBackend
 from rag.chain import Chain, ChainSettings
 from rag.testing import HashEncoder
 

@@ -13,9 +13,9 @@ from eval.gold import Evidence, GoldItem, read_gold
 from eval.runs.ask import Corpus, ask_all
 from eval.runs.rows import Outcome, Row, read_row, row_json
 from eval.runs.summary import flat, summarise
-from index.backends.embedded import EmbeddedBackend
-from index.build import ingest
 from index.encoders.base import Encoder
+from index.ingest import ingest
+from index.store.sqlite import EmbeddedBackend
 from rag.answer import AnswerSentence
 from rag.answerers.base import Draft, Task, close_sentence, finish, say
 from rag.chain import Chain, ChainSettings

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from index.backends.base import Snapshot
 from index.encoders.base import FloatArray
+from index.store.base import Snapshot
 
 
 def cosines_of(vectors: Mapping[int, FloatArray], query: FloatArray) -> dict[int, tuple[float, float, int]]:

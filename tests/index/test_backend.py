@@ -1,4 +1,4 @@
-"""The contract of `index.backends.base`, run against every backend there is.
+"""The contract of `index.store.base`, run against every backend there is.
 
 Another backend joins by one more parameter of `store`: something with a `writer` and a `reader`.
 Every number is compared with a brute-force computation over what was handed in.
@@ -19,18 +19,18 @@ from typing import Any, Protocol
 import numpy as np
 import pytest
 
-from index.backends import examine, open_backend, open_writer, repair
-from index.backends.base import Backend, EncodedDocument, FileRecord, Filter, IndexPlace, Snapshot, Writer
-from index.backends.embedded import EmbeddedBackend
-from index.backends.embedded import Writer as EmbeddedWriter
-from index.backends.embedded.schema import STORE
 from index.documents import Document, Metadata
 from index.encoders.base import Encoder
 from index.errors import SettingsMismatch
 from index.move import move
 from index.search import search
 from index.settings import IndexSettings
-from index.terms import terms
+from index.store import examine, open_backend, open_writer, repair
+from index.store.base import Backend, EncodedDocument, FileRecord, Filter, IndexPlace, Snapshot, Writer
+from index.store.sqlite import EmbeddedBackend
+from index.store.sqlite import Writer as EmbeddedWriter
+from index.store.sqlite.schema import STORE
+from index.text.terms import terms
 from index.workers import encode
 from rag.testing import HashEncoder
 
@@ -89,7 +89,7 @@ class PostgresStore:
     def take_words(self) -> None:
         import psycopg
 
-        from index.backends.postgres.address import parsed
+        from index.store.postgres.address import parsed
 
         own = parsed(self.address)
         with psycopg.connect(own.conninfo, autocommit=True) as connection:
@@ -107,7 +107,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     if request.param == "postgres":
         return PostgresStore(request.getfixturevalue("postgres"))
     if request.param == "codes":
-        monkeypatch.setattr("index.backends.embedded.building.EXACT_MAX", 20)
+        monkeypatch.setattr("index.store.sqlite.building.EXACT_MAX", 20)
     return EmbeddedStore(tmp_path / "index")
 
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from index.names.forms import name_forms, sound_terms
 from index.names.mined import aliases_of, mined_aliases
 from index.names.sounds import likeness, likeness_of_pairs
-from index.quantities import dates
-from index.script import compatible
-from index.terms import indexed_terms, number_terms, terms, with_relatives
+from index.text.quantities import dates
+from index.text.script import compatible
+from index.text.terms import indexed_terms, number_terms, terms, with_relatives
 
 CHARACTERS = [chr(i) for i in range(sys.maxunicode + 1) if not 0xD800 <= i < 0xE000]
 UNSPACED = r"\p{Han}々〇\p{Hangul}\p{Katakana}ー\p{Hiragana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"

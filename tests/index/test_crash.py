@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index.backends.embedded import EmbeddedBackend, Writer, examine
-from index.build import ingest
 from index.encoders.base import Encoder
 from index.errors import IndexMissing
-from index.terms import terms
+from index.ingest import ingest
+from index.store.sqlite import EmbeddedBackend, Writer, examine
+from index.text.terms import terms
 
 N = 400
 ROUNDS = 30
@@ -102,7 +102,7 @@ def assert_answers(folder: Path, possible: list[dict[int, int]], by_vectors: boo
 NURSERY = """
 import os, signal, sys
 from pathlib import Path
-from index.build import ingest
+from index.ingest import ingest
 from index.encoders import load_encoder
 encoder = load_encoder("embedded")
 for line in sys.stdin:

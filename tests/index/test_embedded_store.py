@@ -20,19 +20,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from index.backends.base import EncodedDocument, Filter
-from index.backends.embedded import EmbeddedBackend, Writer, examine, repair
-from index.backends.embedded.files import VERIFIED, is_verified
-from index.backends.embedded.loading import Loaded, Loader
-from index.backends.embedded.manifest import MANIFEST, VECTORS, read_manifest
-from index.backends.embedded.reader import EmbeddedSnapshot
-from index.backends.embedded.schema import FORMAT_VERSION, STORE, connect, create
-from index.build import ingest, refresh
 from index.documents import Document, Metadata
 from index.errors import FormatTooNew, IndexLocked, IndexMissing, IndexProblem, SettingsMismatch, StoreDamaged
+from index.ingest import ingest, refresh
 from index.search import search
 from index.settings import IndexSettings, Parts
-from index.terms import terms
+from index.store.base import EncodedDocument, Filter
+from index.store.sqlite import EmbeddedBackend, Writer, examine, repair
+from index.store.sqlite.files import VERIFIED, is_verified
+from index.store.sqlite.loading import Loaded, Loader
+from index.store.sqlite.manifest import MANIFEST, VECTORS, read_manifest
+from index.store.sqlite.reader import EmbeddedSnapshot
+from index.store.sqlite.schema import FORMAT_VERSION, STORE, connect, create
+from index.text.terms import terms
 from index.workers import encode
 from rag.testing import HashEncoder
 
@@ -680,7 +680,7 @@ def test_reading_an_index_with_more_stale_vectors_than_are_searched_exactly(tmp_
 HOLD_THE_LOCK = """
 import sys, time
 from pathlib import Path
-from index.backends.embedded import Writer
+from index.store.sqlite import Writer
 from rag.testing import HashEncoder
 with Writer(Path(sys.argv[1]), HashEncoder(dim=32)):
     print("holding", flush=True)
@@ -715,8 +715,8 @@ def test_two_writers_in_one_process_are_kept_apart_too(folder: Path) -> None:
 KEEP_WRITING = """
 import json, sys, time
 from pathlib import Path
-from index.build import ingest
-from index.backends.embedded import Writer
+from index.ingest import ingest
+from index.store.sqlite import Writer
 from rag.testing import HashEncoder
 folder, corpus, texts = Path(sys.argv[1]), Path(sys.argv[2]), json.loads(Path(sys.argv[3]).read_text("utf-8"))
 encoder = HashEncoder(dim=32)

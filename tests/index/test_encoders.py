@@ -21,16 +21,16 @@ from tokenizers import Tokenizer
 from tokenizers.models import Unigram
 from tokenizers.pre_tokenizers import Metaspace
 
-from index.backends.embedded import EmbeddedBackend
-from index.build import ingest
 from index.encoders import load_encoder, part_ranges
 from index.encoders.base import Encoder, FloatArray, LateInteraction, unit_rows
 from index.encoders.langchain import LangChainEncoder
 from index.encoders.static import EMBEDDED, StaticEncoder
 from index.encoders.words import is_sound
 from index.errors import EncoderUnavailable
+from index.ingest import ingest
 from index.search import search
 from index.settings import IndexSettings, Parts, SearchSettings
+from index.store.sqlite import EmbeddedBackend
 from rag.testing import HashEncoder
 
 ROOT = Path(__file__).parent.parent.parent

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from index.backends.base import StoredPassage
 from index.fusion import Copies, language_group, levels, with_places_for_others
+from index.store.base import StoredPassage
 
 
 def test_both_scripts_of_chinese_are_one_group() -> None:

@@ -14,15 +14,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index.backends import examine, open_backend, open_writer
-from index.backends.base import EncodedDocument, FileRecord, IndexPlace
-from index.build import ingest
 from index.documents import Document, Metadata, Passage, Span
 from index.encoders.base import Encoder
 from index.errors import CopyDiffers, EncoderMismatch, SettingsMismatch, StoreError
+from index.ingest import ingest
 from index.move import Contents, contents_of, move
 from index.names.mined import Alias
 from index.settings import IndexSettings
+from index.store import examine, open_backend, open_writer
+from index.store.base import EncodedDocument, FileRecord, IndexPlace
 from rag.testing import HashEncoder
 from tests.conftest import ROOT, SAMPLES
 from tests.index.conftest import until
@@ -93,7 +93,7 @@ def test_a_second_run_copies_what_is_new_and_removes_what_is_gone(
 
 MOVE = """
 import sys
-from index.backends import as_place
+from index.store import as_place
 from index.encoders import load_encoder
 from index import move
 move.BATCH_DOCUMENTS = 3
@@ -236,7 +236,7 @@ def test_odd_documents_are_copied_whole_and_what_is_lost_shows(destination: Inde
 def test_without_its_client_a_database_is_refused_with_what_brings_it() -> None:
     code = (
         "import sys; sys.modules['psycopg'] = None\n"
-        "from index.backends import open_backend\n"
+        "from index.store import open_backend\n"
         "from index.errors import StoreError\n"
         "try: open_backend('postgresql:///x')\n"
         "except StoreError as error: print(error)"

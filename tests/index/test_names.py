@@ -12,12 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from index.backends.base import StoredPassage
-from index.backends.embedded import EmbeddedBackend, Writer, examine
-from index.backends.embedded.schema import STORE
-from index.build import ingest, refresh
 from index.encoders.base import Encoder
 from index.errors import AliasesUnusable
+from index.ingest import ingest, refresh
 from index.names import sounds
 from index.names.forms import bare_forms, name_forms, sound_terms
 from index.names.known import NO_NAMES, KnownNames, common_names, keys_in, name_key, read_aliases
@@ -27,6 +24,9 @@ from index.names.sounds import likeness, near, phonemes, sound_of
 from index.relevance import lacking
 from index.search import search
 from index.settings import IndexSettings
+from index.store.base import StoredPassage
+from index.store.sqlite import EmbeddedBackend, Writer, examine
+from index.store.sqlite.schema import STORE
 from rag.testing import HashEncoder
 
 # --- sounds -------------------------------------------------------------------------------------------------
@@ -456,7 +456,7 @@ def test_names_that_were_lost_are_found_to_be_and_mended(articles: Path, tmp_pat
     with Writer(folder, encoder) as writer, writer.transaction():
         writer.connection.execute("DELETE FROM names WHERE rowid <= 2")
     assert [finding.what for finding in examine(folder)] == ["the index of names lacks 2 documents"]
-    from index.backends.embedded import repair
+    from index.store.sqlite import repair
 
     with Writer(folder, encoder) as writer:
         repair(writer)

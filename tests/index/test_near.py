@@ -8,20 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index.backends.base import EVERYTHING, Filter
-from index.backends.embedded import EmbeddedBackend, Writer
-from index.backends.embedded.building import build
-from index.backends.embedded.near import Near, as_single
-from index.backends.embedded.postings import Postings, _varints
-from index.backends.embedded.reader import EmbeddedSnapshot
-from index.backends.embedded.vectors import Vectors, VectorView, for_search, part_ids
-from index.backends.plain import nearest_of_each
 from index.documents import Document, Metadata
 from index.encoders.base import FloatArray
 from index.names.heard import alike
 from index.names.sounds import likeness, near, sound_of
 from index.settings import IndexSettings
-from index.terms import indexed_terms
+from index.store.base import EVERYTHING, Filter
+from index.store.plain import nearest_of_each
+from index.store.sqlite import EmbeddedBackend, Writer
+from index.store.sqlite.building import build
+from index.store.sqlite.near import Near, as_single
+from index.store.sqlite.postings import Postings, _varints
+from index.store.sqlite.reader import EmbeddedSnapshot
+from index.store.sqlite.vectors import Vectors, VectorView, for_search, part_ids
+from index.text.terms import indexed_terms
 from index.workers import encode
 from rag.testing import HashEncoder
 from tests.index.plain import cosines_of, texts_of
@@ -140,7 +140,7 @@ def test_halves_become_singles_of_the_same_value() -> None:
 def test_the_scores_of_terms_add_up_to_those_of_sqlite(
     folder: Path, snapshot: EmbeddedSnapshot, monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
-    monkeypatch.setattr("index.backends.embedded.postings._MAX_POSTINGS", most)
+    monkeypatch.setattr("index.store.sqlite.postings._MAX_POSTINGS", most)
     connection, postings = snapshot._connection, Postings()
     for question in (*QUESTIONS, 'nothing "of" this', "17 17 lighthouse"):
         wanted = [*indexed_terms(question), "was opened", 'a "quote"']

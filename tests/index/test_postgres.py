@@ -20,11 +20,17 @@ import pytest
 
 psycopg = pytest.importorskip("psycopg", reason="the extra `postgres` is not installed")
 
-from index.backends import examine, open_backend, open_writer, own_folder, repair, shown_place  # noqa: E402
-from index.backends.base import EVERYTHING, EncodedDocument, Filter, Finding  # noqa: E402
-from index.backends.postgres.__main__ import main as shard_main  # noqa: E402
-from index.backends.postgres.address import parsed  # noqa: E402
-from index.backends.postgres.schema import (  # noqa: E402
+from index.documents import Document, Metadata, Passage, Span  # noqa: E402
+from index.encoders.base import Encoder  # noqa: E402
+from index.errors import FormatTooNew, IndexMissing, SettingsMismatch, StoreError  # noqa: E402
+from index.ingest import ingest, refresh  # noqa: E402
+from index.search import search  # noqa: E402
+from index.settings import IndexSettings  # noqa: E402
+from index.store import examine, open_backend, open_writer, own_folder, repair, shown_place  # noqa: E402
+from index.store.base import EVERYTHING, EncodedDocument, Filter, Finding  # noqa: E402
+from index.store.postgres.__main__ import main as shard_main  # noqa: E402
+from index.store.postgres.address import parsed  # noqa: E402
+from index.store.postgres.schema import (  # noqa: E402
     FORMAT_VERSION,
     MIGRATIONS,
     bring_up_to_date,
@@ -32,13 +38,7 @@ from index.backends.postgres.schema import (  # noqa: E402
     stored_version,
     unsuited_to_sharding,
 )
-from index.build import ingest, refresh  # noqa: E402
-from index.documents import Document, Metadata, Passage, Span  # noqa: E402
-from index.encoders.base import Encoder  # noqa: E402
-from index.errors import FormatTooNew, IndexMissing, SettingsMismatch, StoreError  # noqa: E402
-from index.search import search  # noqa: E402
-from index.settings import IndexSettings  # noqa: E402
-from index.terms import indexed_terms, terms  # noqa: E402
+from index.text.terms import indexed_terms, terms  # noqa: E402
 from index.workers import encode  # noqa: E402
 from rag.testing import HashEncoder  # noqa: E402
 from tests.conftest import SAMPLES  # noqa: E402
@@ -360,7 +360,7 @@ def test_a_change_that_brings_the_same_number_twice_is_still_noticed(postgres: s
 
 
 def test_the_postings_get_their_indexes_at_the_end_of_the_first_ingest(postgres: str) -> None:
-    from index.backends.postgres import postings
+    from index.store.postgres import postings
 
     def lexical(word: str) -> list[tuple[int, float]]:
         with closing(open_backend(postgres)) as backend, backend.snapshot() as snapshot:
@@ -381,7 +381,7 @@ def test_the_postings_get_their_indexes_at_the_end_of_the_first_ingest(postgres:
 
 @pytest.mark.parametrize("how", ["replaced", "deleted", "forgotten"])
 def test_the_first_thing_that_goes_has_the_postings_get_their_indexes(postgres: str, how: str) -> None:
-    from index.backends.postgres import postings
+    from index.store.postgres import postings
 
     documents = encoded(made("/a", "A golden harbour."), made("/b", "A grey harbour."))
     with open_writer(postgres, ENCODER, SETTINGS) as writer:

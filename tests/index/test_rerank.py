@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from index.backends.embedded import EmbeddedBackend
-from index.build import ingest
 from index.encoders.base import Encoder
 from index.errors import CrossEncoderUnavailable
+from index.ingest import ingest
 from index.rerank import CrossEncoderReranker
 from index.search import search
 from index.settings import SearchSettings
+from index.store.sqlite import EmbeddedBackend
 
 QUESTION = "when was the lighthouse opened?"
 PASSAGES = [

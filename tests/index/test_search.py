@@ -14,20 +14,20 @@ import pytest
 from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
-from index.backends.base import EVERYTHING, Filter, StoredPassage
-from index.backends.embedded import EmbeddedBackend
-from index.backends.plain import nearest_of_each
-from index.build import ingest
 from index.encoders.base import Encoder, FloatArray
 from index.encoders.static import StaticEncoder
-from index.language import detect_language
+from index.ingest import ingest
 from index.legs import query_terms, quoted
 from index.names.known import name_key
 from index.names.mined import Alias
 from index.relevance import RESULT, above_usual, probability
 from index.search import MAX_QUESTION_CHARS, check_question, search
 from index.settings import SearchSettings
-from index.terms import indexed_terms
+from index.store.base import EVERYTHING, Filter, StoredPassage
+from index.store.plain import nearest_of_each
+from index.store.sqlite import EmbeddedBackend
+from index.text.language import detect_language
+from index.text.terms import indexed_terms
 from rag.answer import Abstention
 from rag.chain import Chain, ChainSettings
 from rag.testing import HashEncoder

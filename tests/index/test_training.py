@@ -22,7 +22,7 @@ from tokenizers import Tokenizer
 
 from index.encoders.static import StaticEncoder
 from index.errors import ReadError
-from index.hanzi import fold_traditional
+from index.text.hanzi import fold_traditional
 from index.training import __main__ as command
 from index.training import corpus, export, vocabulary
 from index.training.batches import KIND_SHARES, PairSampler, TopicSampler, _weights
@@ -242,7 +242,7 @@ def test_a_training_that_is_stopped_goes_on_as_if_it_had_not_been(trained: Path,
     ],
 )  # fmt: skip
 def test_a_pair_is_dropped_for_a_reason(source: str, english: str, other: str, language: str, expected: str) -> None:
-    from index.language import detect_language
+    from index.text.language import detect_language
 
     assert fault(Pair(source, english, other), language, detect_language) == expected
 

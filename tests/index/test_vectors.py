@@ -10,11 +10,11 @@ import faiss
 import numpy as np
 import pytest
 
-from index.backends.embedded import vectors as vec
-from index.backends.embedded.building import build, build_exact, extended
-from index.backends.embedded.codes import ComponentCodes
-from index.backends.embedded.manifest import MANIFEST, read_manifest
-from index.backends.embedded.vectors import (
+from index.store.sqlite import vectors as vec
+from index.store.sqlite.building import build, build_exact, extended
+from index.store.sqlite.codes import ComponentCodes
+from index.store.sqlite.manifest import MANIFEST, read_manifest
+from index.store.sqlite.vectors import (
     MAX_PARTS,
     SPARE,
     VectorView,

@@ -17,14 +17,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from index.backends.embedded.manifest import read_manifest
-from index.backends.embedded.schema import STORE
-from index.build import ingest
 from index.documents import Document, Metadata
 from index.encoders.base import Encoder, part_ranges
+from index.ingest import ingest
 from index.report import Progress
 from index.settings import IndexSettings, Parts
-from index.terms import indexed_terms
+from index.store.sqlite.manifest import read_manifest
+from index.store.sqlite.schema import STORE
+from index.text.terms import indexed_terms
 from index.workers import Workers, encode, fitted
 from rag.testing import HashEncoder
 
@@ -102,7 +102,7 @@ def until(condition: object, seconds: float = 20.0) -> bool:
 INGEST = """
 import sys
 from pathlib import Path
-from index.build import ingest
+from index.ingest import ingest
 from index.encoders import load_encoder
 if __name__ == "__main__":
     folder, source, size = sys.argv[1:]

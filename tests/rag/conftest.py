@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from index.backends.base import StoredPassage
 from index.search import ScoredPassage, SearchResult
-from index.segment import split_sentences
+from index.store.base import StoredPassage
+from index.text.sentences import split_sentences
 
 PassageMaker = Callable[..., ScoredPassage]
 

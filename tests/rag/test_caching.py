@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from langchain_core.messages import HumanMessage, SystemMessage
 
-from index.backends.embedded import EmbeddedBackend
 from index.encoders.base import Encoder
+from index.store.sqlite import EmbeddedBackend
 from rag.answer import Answer, Usage
 from rag.answerers.caching import CachingChatModel
 from rag.answerers.generative import GenerativeAnswerer

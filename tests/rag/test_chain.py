@@ -12,12 +12,12 @@ from typing import get_args
 
 import pytest
 
-from index.backends.base import Filter
-from index.backends.embedded import EmbeddedBackend
-from index.build import ingest
 from index.encoders.base import Encoder
 from index.errors import IndexProblem
+from index.ingest import ingest
 from index.search import MAX_QUESTION_CHARS
+from index.store.base import Filter
+from index.store.sqlite import EmbeddedBackend
 from rag.answer import Answer
 from rag.answerers.base import Draft, Task, Turn, finish, say, warn
 from rag.answerers.generative import GenerativeAnswerer
@@ -230,7 +230,7 @@ def test_a_model_answers_through_the_chain_with_citations_of_the_index(
 
 
 def test_the_chain_works_with_any_encoder(tmp_path_factory: pytest.TempPathFactory) -> None:
-    from index.build import ingest
+    from index.ingest import ingest
 
     folder = tmp_path_factory.mktemp("hash")
     (folder / "a.txt").write_text("The harbour was built in 1898. It has seven cranes.", "utf-8")

@@ -17,17 +17,17 @@ from typing import Any
 
 import pytest
 
-from index.backends.base import EVERYTHING
-from index.backends.embedded import EmbeddedBackend
-from index.build import ingest
 from index.encoders import load_encoder
 from index.encoders.base import Encoder, FloatArray
 from index.encoders.static import EMBEDDED, StaticEncoder
 from index.errors import IndexMissing
+from index.ingest import ingest
 from index.processes import OtherProcess, ProcessDied
 from index.rerank import Reranker
 from index.search import SearchResult
 from index.settings import SearchSettings
+from index.store.base import EVERYTHING
+from index.store.sqlite import EmbeddedBackend
 from rag.answer import Answer
 from rag.answerers.base import Task
 from rag.answerers.extractive import ExtractiveAnswerer

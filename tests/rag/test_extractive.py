@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import regex
 
-from index.backends.embedded import EmbeddedBackend
-from index.build import ingest
 from index.encoders.base import Encoder
+from index.ingest import ingest
 from index.names.known import name_key
 from index.names.question import Origin, OtherForm
 from index.search import ScoredPassage, SearchResult
+from index.store.sqlite import EmbeddedBackend
 from rag.answer import Answer
 from rag.answerers.base import Task
 from rag.answerers.extractive import ExtractiveAnswerer

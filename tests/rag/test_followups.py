@@ -8,10 +8,10 @@ from importlib.resources import files
 
 import pytest
 
-from index.backends.embedded import EmbeddedBackend
 from index.encoders.base import Encoder
-from index.language import function_words
 from index.search import MAX_QUESTION_CHARS
+from index.store.sqlite import EmbeddedBackend
+from index.text.language import function_words
 from rag.answerers.base import Draft, Task, Turn, finish, say
 from rag.chain import Chain, ChainSettings
 from rag.events import Done, Event, QuestionRead

@@ -9,8 +9,8 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from tokenizers import Tokenizer
 
-from index.backends.embedded import EmbeddedBackend
 from index.encoders.base import Encoder
+from index.store.sqlite import EmbeddedBackend
 from rag.answerers.generative import GenerativeAnswerer
 from rag.answerers.local import TransformersChatModel
 from rag.answerers.models import ModelLimits, load_chat_model, stream_text

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from index.language import detect_language
+from index.text.language import detect_language
 from rag.phrases import phrase, phrase_language
 
 ALL = tomllib.loads((Path(__file__).parent.parent.parent / "rag/phrases.toml").read_text("utf-8"))

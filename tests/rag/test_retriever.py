@@ -6,8 +6,8 @@ import pytest
 from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import RunnableLambda
 
-from index.backends.embedded import EmbeddedBackend
 from index.encoders.base import Encoder
+from index.store.sqlite import EmbeddedBackend
 from rag.chain import Chain
 from rag.retriever import DragomanRetriever
 

@@ -12,9 +12,9 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langchain_core.runnables import RunnableLambda
 
-from index.backends.base import Filter
-from index.backends.embedded import EmbeddedBackend
 from index.encoders.base import Encoder
+from index.store.base import Filter
+from index.store.sqlite import EmbeddedBackend
 from rag.answer import Answer
 from rag.answerers.base import Turn
 from rag.answerers.generative import GenerativeAnswerer

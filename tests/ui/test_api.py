@@ -18,8 +18,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
 from eval.gold import as_item, find_evidence
-from index.backends.embedded import EmbeddedBackend, Writer
-from index.build import ingest
+from index.ingest import ingest
+from index.store.sqlite import EmbeddedBackend, Writer
 from rag.answerers.base import Task
 from rag.answerers.generative import GenerativeAnswerer
 from rag.as_json import answer_json

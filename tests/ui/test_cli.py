@@ -22,12 +22,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from index.backends.embedded import EmbeddedBackend
-from index.backends.embedded.schema import FORMAT_VERSION, STORE
-from index.build import ingest
 from index.encoders.base import Encoder
 from index.encoders.static import EMBEDDED
+from index.ingest import ingest
 from index.search import MAX_QUESTION_CHARS
+from index.store.sqlite import EmbeddedBackend
+from index.store.sqlite.schema import FORMAT_VERSION, STORE
 from rag.phrases import phrase
 from tests.ui.running import Ran, assert_one_line_error, shell
 
@@ -877,7 +877,7 @@ def test_ctrl_c_stops_with_one_line_and_keeps_what_was_finished(here: Path) -> N
 HOLD_THE_LOCK = """
 import sys, time
 from pathlib import Path
-from index.backends.embedded import Writer
+from index.store.sqlite import Writer
 from index.encoders import load_encoder
 with Writer(Path(sys.argv[1]), load_encoder("embedded")):
     print("holding", flush=True)

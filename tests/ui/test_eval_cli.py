@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from eval.gold import read_gold
-from index.backends.embedded import EmbeddedBackend
+from index.store.sqlite import EmbeddedBackend
 from tests.ui.running import Ran, assert_one_line_error
 
 Dragoman = Callable[..., Ran]

@@ -24,11 +24,11 @@ from fastapi import FastAPI
 from mcp import Client, StdioServerParameters
 from starlette.testclient import TestClient
 
-from index.backends.base import StoredPassage
-from index.backends.embedded import EmbeddedBackend
-from index.build import ingest
 from index.encoders.base import Encoder
+from index.ingest import ingest
 from index.search import MAX_QUESTION_CHARS, ScoredPassage, SearchResult
+from index.store.base import StoredPassage
+from index.store.sqlite import EmbeddedBackend
 from rag.answerers.base import Draft, Task, say
 from rag.chain import Chain, ChainSettings
 from rag.errors import ModelFailed
@@ -514,7 +514,7 @@ from pathlib import Path
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 import ui.commands.mcp
-from index.backends.embedded import EmbeddedBackend
+from index.store.sqlite import EmbeddedBackend
 from rag.chain import Chain
 from rag.testing import HashEncoder
 from ui.server.mcp import mount

@@ -23,10 +23,10 @@ from hypothesis import strategies as st
 from openai import AsyncOpenAI, OpenAI
 from starlette.requests import ClientDisconnect
 
-from index.backends.embedded import EmbeddedBackend
-from index.build import ingest
 from index.encoders.base import Encoder
+from index.ingest import ingest
 from index.search import MAX_QUESTION_CHARS
+from index.store.sqlite import EmbeddedBackend
 from rag.answer import Usage
 from rag.answerers.base import Draft, Task, finish, say
 from rag.chain import Chain, ChainSettings

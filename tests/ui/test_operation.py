@@ -33,7 +33,7 @@ HOSTILE = 'a"\\\n{"level": "fake"}\r\x1b[31m\x9b2J\x7f\x85\u2028\u202e\ud800 fin
 SERVE = """
 import sys, time
 from pathlib import Path
-from index.backends.embedded import EmbeddedBackend
+from index.store.sqlite import EmbeddedBackend
 from index.encoders import load_encoder
 from rag.answerers.generative import GenerativeAnswerer
 from rag.chain import Chain, ChainSettings
@@ -370,7 +370,7 @@ NEW_QUESTION = "How many lamps has the lighthouse of Kelpworth?"
 WRITE_VECTORS = """
 import sys
 from pathlib import Path
-from index.backends.embedded import Writer
+from index.store.sqlite import Writer
 from index.encoders import load_encoder
 with Writer(Path(sys.argv[1]), load_encoder("embedded")) as writer:
     print(writer.write_vectors(force=True))  # by itself it does so where much has changed

@@ -21,13 +21,13 @@ from fastapi import FastAPI
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index.backends import open_writer
-from index.backends.base import EVERYTHING, Filter, StoredPassage
-from index.backends.embedded import EmbeddedBackend
-from index.build import ingest
 from index.encoders.base import Encoder
 from index.errors import IndexMissing
+from index.ingest import ingest
 from index.search import ScoredPassage
+from index.store import open_writer
+from index.store.base import EVERYTHING, Filter, StoredPassage
+from index.store.sqlite import EmbeddedBackend
 from rag.answer import Answer, AnswerSentence, Citation
 from rag.answerers.base import Answerer, Draft, Task, Turn, close_sentence, finish, say
 from rag.chain import Chain, ChainSettings
@@ -36,7 +36,7 @@ from rag.events import Event
 from rag.testing import HashEncoder
 from rag.verify import Verdict
 from tests.ui.hostile import HOSTILE, RENDERER, Tags
-from ui.chat.conversation import (
+from ui.page.conversation import (
     Remembered,
     before_question,
     choices,
@@ -48,13 +48,13 @@ from ui.chat.conversation import (
     restored,
     turns,
 )
-from ui.chat.corpus import Corpus, Facts, examples, overview, without_isolates
-from ui.chat.handlers import feedback_options, opinion_of
-from ui.chat.markup import answer_id_of, answer_markdown, inert, panel_markdown, panel_section, plain_answer
-from ui.chat.page import mount
-from ui.chat.shell import rewritten
-from ui.chat.texts import choose_language, direction, language_name, languages, text, texts
-from ui.chat.uploads import Row, add_files, rows_html
+from ui.page.corpus import Corpus, Facts, examples, overview, without_isolates
+from ui.page.handlers import feedback_options, opinion_of
+from ui.page.markup import answer_id_of, answer_markdown, inert, panel_markdown, panel_section, plain_answer
+from ui.page.page import mount
+from ui.page.shell import rewritten
+from ui.page.texts import choose_language, direction, language_name, languages, text, texts
+from ui.page.uploads import Row, add_files, rows_html
 from ui.server.app import make_app
 from ui.server.documents import Documents
 from ui.server.feedback import Feedback, FeedbackFile, Opinion, feedback_on
@@ -66,7 +66,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning")
 
 EVIL = "https://evil.example"
 QUESTION = "¿Cuántos documentos revisaron los abogados?"
-TEXTS = Path(__file__).parent.parent.parent / "ui" / "chat" / "texts.toml"
+TEXTS = Path(__file__).parent.parent.parent / "ui" / "page" / "texts.toml"
 
 
 def squeezed(text: str) -> str:

@@ -16,12 +16,12 @@ from typing import Any
 
 import pytest
 
-from index.backends.embedded import EmbeddedBackend
 from index.encoders.base import Encoder
+from index.store.sqlite import EmbeddedBackend
 from rag.chain import Chain, ChainSettings
 from rag.verify import Verdict
 from tests.ui.test_page import Saying, chain_of, page_app, serving
-from ui.chat.texts import text
+from ui.page.texts import text
 from ui.server.keys import KeyFile, Scope
 from ui.server.settings import ServerSettings
 
@@ -529,7 +529,7 @@ def test_a_hostile_article_is_shown_as_text(browser: Any, tmp_path: Path) -> Non
 
 def with_jsonl(folder: Path) -> Chain:
     """A chain over the articles of `hostile.jsonl`."""
-    from index.build import ingest
+    from index.ingest import ingest
     from rag.testing import HashEncoder
 
     report = ingest(folder / "index", [str(folder / "hostile.jsonl")], HashEncoder(), n_workers=1)

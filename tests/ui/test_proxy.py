@@ -15,8 +15,8 @@ import httpx
 import pytest
 import uvicorn
 
-from index.backends.embedded import EmbeddedBackend
 from index.encoders.base import Encoder
+from index.store.sqlite import EmbeddedBackend
 from rag.chain import Chain, ChainSettings
 from tests.ui.running import free_port
 from ui.server import make_app

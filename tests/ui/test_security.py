@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from starlette.responses import Response
 from starlette.testclient import TestClient
 
-from index.backends.embedded import EmbeddedBackend
-from index.build import ingest
+from index.ingest import ingest
+from index.store.sqlite import EmbeddedBackend
 from rag.answerers.base import Task
 from rag.answerers.extractive import ExtractiveAnswerer
 from rag.chain import Chain, ChainSettings

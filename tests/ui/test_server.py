@@ -15,10 +15,10 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
-from index.backends.embedded import EmbeddedBackend
-from index.build import ingest
 from index.encoders.base import Encoder
+from index.ingest import ingest
 from index.search import MAX_QUESTION_CHARS
+from index.store.sqlite import EmbeddedBackend
 from rag.chain import Chain, ChainSettings
 from rag.testing import HashEncoder
 from ui.server import make_app, run
@@ -261,7 +261,7 @@ def audit(event, args):
 sys.addaudithook(audit)
 
 import uvicorn
-from index.backends.embedded import EmbeddedBackend
+from index.store.sqlite import EmbeddedBackend
 from index.encoders import load_encoder
 from rag.chain import Chain, ChainSettings
 from ui.server import make_app

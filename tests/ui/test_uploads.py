@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from index.backends.embedded import EmbeddedBackend
+from index.store.sqlite import EmbeddedBackend
 from rag.testing import HashEncoder
 from tests.ui.test_page import Called, chain_of, page_app, serving
 from ui.server import documents

@@ -17,9 +17,9 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from index.backends.embedded import EmbeddedBackend
-from index.build import ingest
 from index.encoders.base import Encoder
+from index.ingest import ingest
+from index.store.sqlite import EmbeddedBackend
 from rag.answer import AnswerSentence, Citation
 from rag.answerers.base import Answerer, Draft, Task, close_sentence, finish, say
 from rag.chain import Chain, ChainSettings

@@ -31,7 +31,7 @@ from ui.options import (
 from ui.terminal import out, say
 
 if TYPE_CHECKING:
-    from index.backends.base import Filter
+    from index.store.base import Filter
     from rag.answer import Answer
     from rag.chain import Chain
 
@@ -73,7 +73,7 @@ def filter_of(
     languages: list[str] | None, since: str | None, until: str | None, sources: list[str] | None, tags: list[str] | None
 ) -> Filter:
     """The filter that the flags make."""
-    from index.backends.base import Filter
+    from index.store.base import Filter
 
     return Filter(
         languages=tuple(languages or ()),
@@ -172,7 +172,7 @@ def demo(
 
 def show_answer(chain: Chain, question: str, where: Filter | None = None) -> Answer:
     """Print an answer as it comes, then its citations; warnings go to stderr."""
-    from index.backends.base import EVERYTHING
+    from index.store.base import EVERYTHING
     from rag.events import Delta, Done, Failed, Warned
     from ui.show import citation_lines, nearest_lines, without_controls
 

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from index.backends import as_place, shown_place
+from index.store import as_place, shown_place
 from ui.config import Config, load_config
 from ui.opening import encoder_for
 from ui.options import EncoderOption, IndexOption, JsonOption
 from ui.terminal import out, progress_bar, say
 
 if TYPE_CHECKING:
-    from index.backends.base import StoredDocument
     from index.report import IngestReport
     from index.settings import IndexSettings
+    from index.store.base import StoredDocument
 
 _APART = ": large indexes are searched approximately, by each kind in its own way"
 
@@ -65,11 +65,11 @@ def index(
     as_json: JsonOption = False,
 ) -> None:
     """Add or update files, folders and URLs."""
-    from index.backends import open_backend
-    from index.build import ingest
-    from index.build import refresh as redo
-    from index.bulk import ingest_on_ray
+    from index.ingest import ingest
+    from index.ingest import refresh as redo
+    from index.ray import ingest_on_ray
     from index.settings import Limits
+    from index.store import open_backend
 
     if not paths and not refresh:
         raise typer.BadParameter("name at least one file, folder or URL", param_hint="PATH...")
@@ -137,7 +137,7 @@ def remove(
     as_json: JsonOption = False,
 ) -> None:
     """Remove documents for good."""
-    from index.backends import open_backend, open_writer
+    from index.store import open_backend, open_writer
 
     config = load_config(index=index)
     chosen = _chosen(list(open_backend(config.index).documents()), documents)
@@ -175,7 +175,7 @@ def list_documents(
     """Show the documents, or the sizes, of an index."""
     from dataclasses import asdict
 
-    from index.backends import open_backend
+    from index.store import open_backend
 
     backend = open_backend(load_config(index=index).index)
     if stats:
@@ -204,9 +204,9 @@ def move(
     """Copy an index to another place or kind, and compare the two."""
     from dataclasses import asdict
 
-    from index.backends import open_backend
     from index.encoders import load_encoder
     from index.move import move as copy_index
+    from index.store import open_backend
 
     origin, place = as_place(source), as_place(destination)
     encoder = load_encoder(open_backend(origin).encoder_name)
@@ -231,9 +231,9 @@ def doctor(
     as_json: JsonOption = False,
 ) -> None:
     """Examine an index; exit 1 if something is wrong (and not mended)."""
-    from index.backends import examine, open_backend
-    from index.backends import repair as mend
-    from index.build import refresh as redo
+    from index.ingest import refresh as redo
+    from index.store import examine, open_backend
+    from index.store import repair as mend
 
     config = load_config(index=index)
     findings = examine(config.index)

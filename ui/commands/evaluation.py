@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from index.backends import shown_place
+from index.store import shown_place
 from ui.config import Config, load_config
 from ui.opening import open_chain, opened_for
 from ui.options import (

@@ -42,7 +42,7 @@ def validate(
 
     from eval.gold.fields import Severity
     from eval.gold.validate import validate as check
-    from index.backends import open_backend
+    from index.store import open_backend
 
     documents = None
     if not alone:
@@ -74,7 +74,7 @@ def draft(
     from eval.gold import write_gold
     from eval.gold.draft import SourceText
     from eval.gold.draft import draft as propose
-    from index.backends import open_backend
+    from index.store import open_backend
 
     if to.exists():
         raise ValueError(f"{to} is there already; to mend: name another file with --to, or remove it")

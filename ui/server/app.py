@@ -88,7 +88,7 @@ def make_app(
     app.include_router(api.router(service))
     _add_faces(app, service)
     if with_page:
-        from ui.chat.page import mount
+        from ui.page.page import mount
 
         return mount(app, service.chain, service.settings)
     return app

@@ -8,8 +8,8 @@ from typing import Annotated
 from fastapi import Body, HTTPException
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from index.backends.base import Filter
 from index.search import MAX_QUESTION_CHARS
+from index.store.base import Filter
 from rag.answerers.base import Turn
 from rag.citations import without_markers
 from ui.server.feedback import Opinion
@@ -32,7 +32,7 @@ class TurnBody(BaseModel):
 
 
 class FilterBody(BaseModel):
-    """Which passages may be used: the fields of `index.backends.base.Filter`, sources as they are shown."""
+    """Which passages may be used: the fields of `index.store.base.Filter`, sources as they are shown."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -16,15 +16,15 @@ from typing import IO, Any
 
 import regex
 
-from index.backends import open_writer
-from index.backends.base import Backend, IndexPlace, StoredDocument
-from index.build import ingest_untrusted
 from index.encoders.base import Encoder
 from index.errors import IndexLocked, IndexProblem, ReadError, TooLarge
+from index.ingest import ingest_untrusted
 from index.read import SUFFIXES, Found
 from index.read.sandbox import ParserProcess
 from index.report import IngestReport
 from index.settings import Limits
+from index.store import open_writer
+from index.store.base import Backend, IndexPlace, StoredDocument
 
 UPLOADS = "uploads"  # below the index
 _SHOWN = ("doc_id", "source", "title", "url", "author", "date", "language", "n_chars", "n_passages", "stale")

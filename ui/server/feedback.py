@@ -126,7 +126,7 @@ def gold_drafts(said: Iterator[Feedback]) -> list[dict[str, Any]]:
     """
     from eval.gold import Evidence, GoldItem, as_values
     from eval.gold.draft import TAG as DRAFT
-    from index.language import detect_language
+    from index.text.language import detect_language
     from rag.citations import without_markers
 
     last = {feedback.question: feedback for feedback in said if feedback.question.strip()}

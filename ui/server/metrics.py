@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from index.backends.base import EVERYTHING, Filter
 from index.search import SearchResult
+from index.store.base import EVERYTHING, Filter
 from rag.answerers.base import Turn
 from rag.chain import Chain
 from rag.events import Delta, Done, Event, Failed, PassagesFound, QuestionRead

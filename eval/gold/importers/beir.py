@@ -11,7 +11,7 @@ import regex
 from eval.errors import GoldError
 from eval.gold.importers.corpus import CorpusDocument, Imported, Note, NoteKind, json_lines, source_end
 from eval.gold.items import Evidence, GoldItem
-from index.language import detect_language
+from index.text.language import detect_language
 
 _Grades = dict[str, dict[str, int]]  # by document, by query
 _CORPUS, _QUERIES, _QRELS = "corpus.jsonl", "queries.jsonl", "qrels"

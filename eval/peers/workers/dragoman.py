@@ -11,7 +11,7 @@ PACKAGES = ("dragoman", "faiss-cpu", "sentence-transformers")
 
 def load(job: dict[str, Any]) -> Any:
     """The encoder: the one in the package where the mode says so."""
-    import index.build  # noqa: F401 - an import belongs to the start, not to the ingest
+    import index.ingest  # noqa: F401 - an import belongs to the start, not to the ingest
     import rag.chain  # noqa: F401
     from index.encoders import load_encoder
 
@@ -20,7 +20,7 @@ def load(job: dict[str, Any]) -> Any:
 
 def ingest(job: dict[str, Any], encoder: Any) -> int:
     """As `dragoman index` does it."""
-    from index.build import ingest as build
+    from index.ingest import ingest as build
 
     report = build(Path(job["index"]) / "index", [job["corpus"]], encoder)
     if report.failed:
@@ -30,7 +30,7 @@ def ingest(job: dict[str, Any], encoder: Any) -> int:
 
 def opened(job: dict[str, Any], encoder: Any) -> Callable[[str], list[dict[str, Any]]]:
     """`Chain.retrieve`."""
-    from index.backends.embedded import EmbeddedBackend
+    from index.store.sqlite import EmbeddedBackend
     from rag.chain import Chain
 
     chain = Chain(EmbeddedBackend(Path(job["index"]) / "index"), encoder)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from index.backends.base import Filter
 from index.search import MAX_QUESTION_CHARS, check_question
+from index.store.base import Filter
 from rag.chain import Chain
 from ui.server.mcp.results import (
     answer_output,

@@ -10,8 +10,8 @@ from fastapi import APIRouter, Body, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from index.backends.base import Filter
 from index.search import MAX_QUESTION_CHARS
+from index.store.base import Filter
 from ui.server.addresses import Addresses
 from ui.server.bodies import NO_HISTORY, History, Question, checked, turns_of
 from ui.server.feedback import Feedback, FeedbackFile, FeedbackFull, Opinion

@@ -1,0 +1,142 @@
+"""Where an index lies: in a folder of this machine, or in a database.
+
+Each backend is imported only where it is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from types import ModuleType
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from index.encoders.base import Encoder
+from index.errors import StoreError
+from index.settings import IndexSettings
+from index.store.base import Backend, Finding, IndexPlace, Writer
+
+_DATABASES = ("postgresql://", "postgres://")
+_SHOWN = ("host", "port", "dbname", "user", "schema")  # parameters of an address
+
+
+def as_place(text: str | Path) -> IndexPlace:
+    """What a user names: the address of a database as it stands, anything else as a folder."""
+    return text if isinstance(text, str) and text.startswith(_DATABASES) else Path(text)
+
+
+def shown_place(place: IndexPlace) -> str:
+    """A place as it may be shown: of an address only what says where it leads, no password and no other parameter."""
+    if isinstance(place, Path):
+        return str(place)
+    parts = urlsplit(place)
+    user, at, host = parts.netloc.rpartition("@")
+    query = urlencode([pair for pair in parse_qsl(parts.query) if pair[0] in _SHOWN], safe="/")
+    return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}{at}{host}", query=query))
+
+
+def own_folder(place: IndexPlace) -> Path:
+    """Where what belongs to an index and is no part of it lies: keys, feedback, chats, runs.
+
+    Of a database it is a folder of this machine, under $XDG_STATE_HOME, made when it is first asked for.
+    """
+    if isinstance(place, Path):
+        return place
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    folder = state / "dragoman" / hashlib.sha256(shown_place(place).encode()).hexdigest()[:16]
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def _postgres() -> ModuleType:
+    """The backend in PostgreSQL.
+
+    Raises:
+        StoreError: Its client is not installed.
+    """
+    try:
+        from index.store import postgres
+    except ModuleNotFoundError as error:
+        if error.name != "psycopg":
+            raise
+        raise StoreError(
+            "the client of PostgreSQL is not installed", "the extra `postgres`", "pip install 'dragoman[postgres]'"
+        ) from error
+    except ImportError as error:  # psycopg without libpq
+        raise StoreError(
+            f"the client of PostgreSQL cannot be used ({str(error).partition(chr(10))[0]})",
+            "psycopg with its library",
+            "pip install 'dragoman[postgres]'",
+        ) from error
+    return postgres
+
+
+def open_backend(place: IndexPlace) -> Backend:
+    """The index at `place`, for reading.
+
+    Raises:
+        IndexMissing: There is none.
+        FormatTooNew, StoreDamaged, StoreError: As they say.
+    """
+    place = as_place(place)
+    if isinstance(place, str):
+        backend: Backend = _postgres().PostgresBackend(place)
+        return backend
+    from index.store.sqlite import EmbeddedBackend
+
+    return EmbeddedBackend(place)
+
+
+def open_writer(
+    place: IndexPlace, encoder: Encoder, settings: IndexSettings | None = None, *, adopt: bool = False
+) -> Writer:
+    """The index at `place`, for writing; made when it is entered, where there is none.
+
+    Args:
+        place: A folder or an address.
+        encoder: What new vectors are made with.
+        settings: For a new index; an existing one keeps its own, and other ones are refused.
+        adopt: Make this encoder and these settings the index's own instead of refusing them.
+    """
+    place = as_place(place)
+    if isinstance(place, str):
+        writer: Writer = _postgres().Writer(place, encoder, settings, adopt=adopt)
+        return writer
+    from index.store.sqlite import Writer as EmbeddedWriter
+
+    return EmbeddedWriter(place, encoder, settings, adopt=adopt)
+
+
+def examine(place: IndexPlace) -> list[Finding]:
+    """What is wrong with the index at `place`; empty where all is well.
+
+    Raises:
+        FormatTooNew: A newer version of this program wrote it.
+        StoreError: A server cannot be reached.
+    """
+    place = as_place(place)
+    if isinstance(place, str):
+        findings: list[Finding] = _postgres().examine(place)
+        return findings
+    from index.store.sqlite import examine as examine_folder
+
+    return examine_folder(place)
+
+
+def repair(place: IndexPlace, encoder: Encoder) -> list[str]:
+    """Make anew what is derived from the documents' texts; what was done.
+
+    Documents whose passages or vectors are not sound become stale: `index.ingest.refresh`
+    re-does them.
+    """
+    place = as_place(place)
+    if isinstance(place, str):
+        postgres = _postgres()
+        with postgres.Writer(place, encoder) as own:
+            done: list[str] = postgres.repair(own)
+            return done
+    from index.store.sqlite import Writer as EmbeddedWriter
+    from index.store.sqlite import repair as repair_folder
+
+    with EmbeddedWriter(place, encoder) as writer:
+        return repair_folder(writer)

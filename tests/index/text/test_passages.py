@@ -1,0 +1,378 @@
+"""Passages: verbatim, whole sentences, never too long, never across a heading, with one sentence of overlap."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from itertools import pairwise
+
+import pytest
+import regex
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from index.documents import Article, Block, BlockKind, Document, Metadata, Passage, Span
+from index.encoders.base import Encoder
+from index.read.clean import clean
+from index.read.text import read_markdown
+from index.settings import IndexSettings
+from index.text.passages import chunk
+from index.text.sentences import split_sentences
+
+
+def words(texts: Sequence[str]) -> list[int]:
+    return [len(text.split()) for text in texts]
+
+
+def chars(texts: Sequence[str]) -> list[int]:
+    return [len(text) for text in texts]
+
+
+def clusters(texts: Sequence[str]) -> list[int]:
+    """One token a grapheme cluster, and one more for every newline: a joint costs something."""
+    return [len(regex.findall(r"\X", text)) + 3 * text.count("\n") for text in texts]
+
+
+def document(text: str, *headings: str, language: str = "") -> Document:
+    """A document of `text`, in which each of `headings` stands once and in this order."""
+    spans, position = [], 0
+    for heading in headings:
+        position = text.index(heading, position)
+        spans.append(Span(position, position + len(heading)))
+    return Document("/a", "a", text, Metadata(language=language), tuple(spans))
+
+
+def sentence(n_words: int, name: str) -> str:
+    return " ".join([name, *["word"] * (n_words - 1)]) + "."
+
+
+def names(passages: list[Passage]) -> list[list[str]]:
+    """The first word of each sentence of each passage."""
+    return [
+        [passage.text[a - passage.start : b - passage.start].split()[0].rstrip(".") for a, b in passage.sentences]
+        for passage in passages
+    ]
+
+
+def check(doc: Document, passages: list[Passage], max_tokens: int, count: object) -> None:
+    """What holds of the passages of every document."""
+    assert [passage.ordinal for passage in passages] == list(range(len(passages)))
+    covered: set[int] = set()
+    for passage in passages:
+        assert passage.text == doc.text[passage.start : passage.end]
+        assert passage.text == passage.text.strip() != ""
+        assert passage.sentences[0].start == passage.start
+        assert passage.sentences[-1].end == passage.end
+        assert all(a < b for a, b in passage.sentences)
+        assert all(one.end <= other.start for one, other in pairwise(passage.sentences))
+        covered.update(i for a, b in passage.sentences for i in range(a, b))
+        if len(passage.text) > 1:
+            assert count([passage.text])[0] <= max_tokens  # type: ignore[operator]
+        for heading in doc.headings:
+            if passage.start < heading.start < passage.end:
+                before = set(range(passage.start, heading.start))
+                in_headings = {i for a, b in doc.headings for i in range(a, b)}
+                assert all(i in in_headings or doc.text[i].isspace() for i in before)
+    assert all(doc.text[i].isspace() for i in set(range(len(doc.text))) - covered)
+    for one, other in pairwise(passages):
+        assert one.start < other.start
+        assert one.end < other.end
+
+
+SMALL = IndexSettings(target_tokens=10, max_tokens=15)
+
+
+# --- grouping, with sums by hand --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        # 4 + 4 = 8, a third would be 12 > 10; each next one repeats the last sentence.
+        ([4, 4, 4, 4], [["S0", "S1"], ["S1", "S2"], ["S2", "S3"]]),
+        # 9 + 9 > 10: nothing to repeat, since the repeated one and the next would not fit.
+        ([9, 9, 9], [["S0"], ["S1"], ["S2"]]),
+        # 5 + 5 = 10 fits exactly; then 5 + 6 = 11 does not, so no overlap.
+        ([5, 5, 6, 4], [["S0", "S1"], ["S2", "S3"]]),
+        # One sentence may go over the target up to the maximum, and stands alone.
+        ([3, 14, 3], [["S0"], ["S1"], ["S2"]]),
+        # A tail of less than 10 // 4 = 2 new words joins the passage before: 9 + 1 + ... = 11 <= 15.
+        ([5, 5, 1], [["S0", "S1", "S2"]]),
+        # The same tail does not where the whole would be over 15.
+        ([15, 1], [["S0"], ["S1"]]),
+        ([10], [["S0"]]),
+        ([1, 1, 1], [["S0", "S1", "S2"]]),
+    ],
+)
+def test_sentences_are_grouped_up_to_the_target(sizes: list[int], expected: list[list[str]]) -> None:
+    doc = document(" ".join(sentence(n, f"S{i}") for i, n in enumerate(sizes)))
+    passages = chunk(doc, words, SMALL)
+    assert names(passages) == expected
+    check(doc, passages, 15, words)
+
+
+@pytest.mark.parametrize(
+    ("overlap", "expected"),
+    [
+        (0, [["S0", "S1", "S2"], ["S3", "S4", "S5"]]),
+        (1, [["S0", "S1", "S2"], ["S2", "S3", "S4"], ["S4", "S5"]]),
+        (2, [["S0", "S1", "S2"], ["S1", "S2", "S3"], ["S2", "S3", "S4"], ["S3", "S4", "S5"]]),
+    ],
+)
+def test_the_overlap_is_the_number_of_sentences_asked_for(overlap: int, expected: list[list[str]]) -> None:
+    doc = document(" ".join(sentence(3, f"S{i}") for i in range(6)))
+    passages = chunk(doc, words, IndexSettings(target_tokens=10, max_tokens=15, overlap_sentences=overlap))
+    assert names(passages) == expected
+
+
+def test_a_document_without_text_has_no_passages() -> None:
+    assert chunk(document(""), words, SMALL) == []
+
+
+def test_what_stands_between_sentences_counts_against_the_maximum() -> None:
+    # Twelve lines of one character: 12 tokens as sentences, but 12 + 11 * 4 = 56 with the newlines.
+    doc = document("\n".join("abcdefghijkl"))
+    passages = chunk(doc, clusters, IndexSettings(target_tokens=15, max_tokens=15, overlap_sentences=0))
+    # Halved until it fits: 6 lines are 6 + 5 * 4 = 26, 3 lines 3 + 2 * 4 = 11.
+    assert [passage.text for passage in passages] == ["a\nb\nc", "d\ne\nf", "g\nh\ni", "j\nk\nl"]
+    check(doc, passages, 15, clusters)
+
+
+# --- headings ---------------------------------------------------------------------------------------------
+
+
+def test_a_passage_never_crosses_a_heading_and_knows_its_section() -> None:
+    text = "Intro one. Intro two.\n\nFirst\n\nOne. Two.\n\nSecond\n\nThree.\n\nThird"
+    doc = document(text, "First", "Second", "Third")
+    passages = chunk(doc, words, SMALL)
+    assert [(passage.section, passage.text) for passage in passages] == [
+        ("", "Intro one. Intro two."),
+        ("First", "First\n\nOne. Two."),
+        ("Second", "Second\n\nThree."),
+        ("Third", "Third"),
+    ]
+    check(doc, passages, 15, words)
+
+
+def test_headings_in_a_row_share_a_passage() -> None:
+    doc = document("Part\n\nChapter\n\nOne. Two.\n\nNext\n\nThree.", "Part", "Chapter", "Next")
+    passages = chunk(doc, words, SMALL)
+    assert [(passage.section, passage.text) for passage in passages] == [
+        ("Part", "Part\n\nChapter\n\nOne. Two."),
+        ("Next", "Next\n\nThree."),
+    ]
+
+
+def test_a_heading_is_one_sentence_whatever_its_punctuation() -> None:
+    doc = document("Who? Where? Why!\n\nOne. Two.", "Who? Where? Why!")
+    (passage,) = chunk(doc, words, SMALL)
+    assert [doc.text[a:b] for a, b in passage.sentences] == ["Who? Where? Why!", "One.", "Two."]
+
+
+def test_nothing_is_repeated_across_a_heading() -> None:
+    parts = [" ".join(sentence(4, f"{part}{i}") for i in range(3)) for part in "AB"]
+    doc = document(f"{parts[0]}\n\nTitle\n\n{parts[1]}", "Title")
+    assert names(chunk(doc, words, SMALL)) == [["A0", "A1"], ["A1", "A2"], ["Title", "B0", "B1"], ["B1", "B2"]]
+
+
+def test_a_heading_over_the_maximum_is_split_and_its_section_goes_on() -> None:
+    title = " ".join(f"t{i}" for i in range(40))
+    doc = document(f"{title}\n\nOne. Two.", title)
+    passages = chunk(doc, words, SMALL)
+    check(doc, passages, 15, words)
+    assert {passage.section for passage in passages} == {passages[0].section}
+    assert title.startswith(passages[0].section)
+
+
+def test_a_document_read_from_markdown_is_cut_at_its_headings() -> None:
+    markdown = (
+        "# 다리\n\n다리는 오래되었다. 곧 고친다.\n\n## 비용\n\n- 백만 원\n- 이백만 원\n\n## 일정\n\n오월에 시작한다.\n"
+    )
+    doc = clean(read_markdown(markdown.encode()), "/a", "a")
+    passages = chunk(doc, words, SMALL)
+    assert [(passage.section, passage.text) for passage in passages] == [
+        ("다리", "다리\n\n다리는 오래되었다. 곧 고친다."),
+        ("비용", "비용\n\n• 백만 원\n• 이백만 원"),
+        ("일정", "일정\n\n오월에 시작한다."),
+    ]
+
+
+# --- sentences that are too long --------------------------------------------------------------------------
+
+
+def pieces(text: str, max_tokens: int, count: object = chars) -> list[str]:
+    doc = document(text)
+    passages = chunk(doc, count, IndexSettings(target_tokens=max_tokens, max_tokens=max_tokens, overlap_sentences=0))  # type: ignore[arg-type]
+    check(doc, passages, max_tokens, count)
+    return [text[a:b] for passage in passages for a, b in passage.sentences]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        # 40 characters in 2 shares of 20; looked at: the last quarter of the share, characters 15 to 20.
+        ("aaaa aaaa aaaa aa; bbbb, b cccc cccc ccc", ["aaaa aaaa aaaa aa;", "bbbb, b cccc cccc ccc"]),
+        ("aaaa aaaa aaa, aa, b bbbbb cccc cccc ccc", ["aaaa aaaa aaa, aa,", "b bbbbb cccc cccc ccc"]),
+        ("aaaa aaaa aaaa aa bbbbbb b cccc cccc ccc", ["aaaa aaaa aaaa aa", "bbbbbb b cccc cccc ccc"]),
+        (
+            "가가가가가가가가가가가가가가가가，나나나나나나나나나나나나나나나나나나나나나나나",
+            ["가" * 16 + "，", "나" * 23],
+        ),
+        ("x" * 40, ["x" * 20, "x" * 20]),
+    ],
+    ids=["semicolon", "comma", "space", "wide-comma", "nothing"],
+)
+def test_an_oversize_sentence_is_split_at_the_best_place_near_its_middle(text: str, expected: list[str]) -> None:
+    assert len(text) == 40
+    assert pieces(text, 24) == expected
+
+
+CLUSTERS = {
+    "family": "👩\u200d👩\u200d👧\u200d👦",
+    "skin": "👍🏽",
+    "flag": "🇰🇷",
+    "accents": "x\u0302\u0323",
+    "keycap": "1\ufe0f\u20e3",
+    "thai": "น้ำ",
+    "hindi": "क्षि",
+    "jamo": "\u1112\u1161\u11ab\u11a8",
+}
+
+
+@pytest.mark.parametrize("cluster", CLUSTERS.values(), ids=CLUSTERS)
+@pytest.mark.parametrize("max_tokens", [8, 11, 30])
+def test_no_split_falls_inside_a_grapheme_cluster(cluster: str, max_tokens: int) -> None:
+    text = cluster * 60
+    whole = regex.findall(r"\X", text)
+    found = pieces(text, max_tokens)
+    assert "".join(found) == text
+    assert [part for piece in found for part in regex.findall(r"\X", piece)] == whole
+
+
+@pytest.mark.parametrize("n_before", range(12))
+def test_flags_are_not_parted_wherever_they_begin(n_before: int) -> None:
+    text = "x" * n_before + "🇰🇷" * 300
+    found = pieces(text, 150)
+    assert "".join(found) == text
+    assert all(piece.removeprefix("x" * n_before).count("🇰") == piece.count("🇷") for piece in found)
+
+
+def test_a_cluster_longer_than_a_passage_is_cut_all_the_same() -> None:
+    assert "".join(pieces("a" + "\u0301" * 500, 20)) == "a" + "\u0301" * 500
+    assert "".join(pieces(CLUSTERS["family"] * 3, 4)) == CLUSTERS["family"] * 3
+
+
+def test_a_split_does_not_part_a_space_from_the_accent_on_it() -> None:
+    text = "aaaaaaaaaaaaaaaaa \u0301bbbbbbbbbbbbbbbbbbbbb"
+    assert "".join(pieces(text, 24)) == text.replace(" ", "") or all(
+        not piece.startswith("\u0301") for piece in pieces(text, 24)
+    )
+
+
+# --- any document -----------------------------------------------------------------------------------------
+
+CHARS = list('.。!？…;,、 \n"“”「」•—aZ가漢ก\u0301\u200d\u3000🙂🇰🇷\u00ad')
+SIGNS = st.sampled_from([*CHARS, "\n\n", "U.S. ", "word ", "문장이다. ", "句子。", "longerword", "- item\n"])
+ANY_TEXT = st.lists(SIGNS | st.text(max_size=4), max_size=80).map("".join)
+BLOCKS = st.lists(st.builds(Block, ANY_TEXT, st.sampled_from(BlockKind)), max_size=6)
+SIZES = st.tuples(st.integers(1, 40), st.integers(0, 30), st.integers(0, 3)).map(
+    lambda n: IndexSettings(target_tokens=n[0], max_tokens=n[0] + n[1], overlap_sentences=n[2])
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(BLOCKS, SIZES, st.sampled_from([words, chars]))
+def test_the_passages_of_any_document_are_verbatim_complete_and_small_enough(
+    blocks: list[Block], sizes: IndexSettings, count: object
+) -> None:
+    doc = clean(Article(tuple(blocks)), "/a", "a")
+    check(doc, chunk(doc, count, sizes), sizes.max_tokens, count)  # type: ignore[arg-type]
+
+
+@settings(max_examples=150, deadline=None)
+@given(BLOCKS, st.integers(4, 60))
+def test_no_passage_has_more_of_the_encoders_tokens_than_allowed(
+    encoder: Encoder, blocks: list[Block], most: int
+) -> None:
+    doc = clean(Article(tuple(blocks)), "/a", "a")
+    sizes = IndexSettings(target_tokens=most, max_tokens=most)
+    check(doc, chunk(doc, encoder.count_tokens, sizes), most, encoder.count_tokens)
+
+
+@settings(max_examples=200, deadline=None)
+@given(BLOCKS)
+def test_without_long_sentences_the_sentences_are_the_segmenters(blocks: list[Block]) -> None:
+    doc = clean(Article(tuple(Block(block.text) for block in blocks)), "/a", "a")
+    passages = chunk(doc, chars, IndexSettings(target_tokens=10_000, max_tokens=10_000))
+    found = [span for passage in passages for span in passage.sentences]
+    assert found == split_sentences(doc.text, doc.metadata.language)
+
+
+KOREAN = "서울시는 지난해 여름 하천 주변의 산책로를 다시 설계했다. 시민의 의견을 듣고 가로등의 위치를 바꾸었다. "
+TAIWANESE = "市政府昨天宣布，位於河濱的舊倉庫將改建為公共圖書館。設計團隊表示會保留原有的紅磚牆。"
+ENGLISH = (
+    "The harbour was closed for eleven days after the storm of March. Fishermen mended their nets in the old hall. "
+)
+FRENCH = (
+    "Le port est resté fermé pendant onze jours après la tempête. Les pêcheurs ont réparé leurs filets dans la halle. "
+)
+
+
+@pytest.mark.parametrize("text", [KOREAN, TAIWANESE, ENGLISH, FRENCH], ids=["ko", "zh-Hant", "en", "fr"])
+def test_passages_of_the_default_size_are_full_but_not_over(encoder: Encoder, text: str) -> None:
+    doc = document((text * 60).strip())
+    sizes = IndexSettings()
+    passages = chunk(doc, encoder.count_tokens, sizes)
+    check(doc, passages, sizes.max_tokens, encoder.count_tokens)
+    counts = encoder.count_tokens([passage.text for passage in passages])
+    assert all(sizes.target_tokens * 0.7 <= n <= sizes.target_tokens for n in counts[:-1])
+    for one, other in pairwise(passages):
+        assert other.sentences[0] == one.sentences[-1]
+
+
+# --- language ---------------------------------------------------------------------------------------------
+
+
+def languages(text: str, language: str) -> list[str]:
+    # A heading of its own, without letters, makes each paragraph a passage.
+    parts = {f"§{i}": part for i, part in enumerate(text.split("\n\n"))}
+    doc = document("\n\n".join(f"{title}\n\n{part}" for title, part in parts.items()), *parts, language=language)
+    return [passage.language for passage in chunk(doc, words, IndexSettings(target_tokens=200, max_tokens=300))]
+
+
+def test_a_passage_has_its_own_language_in_a_document_of_several() -> None:
+    text = "\n\n".join(part.strip() for part in (ENGLISH * 2, KOREAN * 2, FRENCH * 2, TAIWANESE, ENGLISH))
+    assert languages(text, "en") == ["en", "ko", "fr", "zh-Hant", "en"]
+    assert languages(text, "en-GB") == ["en-GB", "ko", "fr", "zh-Hant", "en-GB"]
+    assert languages(text, "ko") == ["en", "ko", "fr", "zh-Hant", "en"]
+
+
+def test_a_passage_of_a_document_without_a_language_gets_the_one_it_reads_as() -> None:
+    assert languages(f"{ENGLISH.strip()}\n\n{KOREAN.strip()}", "") == ["en", "ko"]
+
+
+def test_a_short_passage_or_one_of_numbers_has_the_language_of_its_document() -> None:
+    assert languages("Gift.\n\n12 345, 67.\n\nOpenAI GPT-4.", "de") == ["de", "de", "de"]
+
+
+def test_a_line_of_kanji_in_a_japanese_document_is_japanese() -> None:
+    text = "図書館は古い橋のそばにあります。来年の春に開きます。\n\n日本国憲法第九条。\n\n" + TAIWANESE * 4
+    assert languages(text, "ja") == ["ja", "ja", "zh-Hant"]
+
+
+def test_names_in_latin_letters_do_not_make_a_korean_passage_english() -> None:
+    assert languages("OpenAI의 Sam Altman은 Microsoft의 Satya Nadella와 만났다.", "ko") == ["ko"]
+
+
+# --- time -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "unit", ["x", "word ", "Hello there. ", "a, ", "👩\u200d", "\u0301", "가", "🇰", ". ", "a\n", "e\u0301"], ids=ascii
+)
+def test_no_text_takes_more_than_linear_time(unit: str) -> None:
+    text = ("a" + unit * (400_000 // len(unit))).strip()
+    start = time.monotonic()
+    passages = chunk(document(text), chars, IndexSettings(target_tokens=300, max_tokens=400))
+    assert time.monotonic() - start < 10  # under 1 s here; quadratic work would be minutes
+    assert passages[-1].end == len(text)

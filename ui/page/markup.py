@@ -1,0 +1,191 @@
+"""Text of answers and documents as markup in which only our own is markup."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+import regex
+
+from index.search import ScoredPassage
+from rag.answer import Answer, AnswerSentence, Citation
+from rag.citations import without_markers
+from rag.phrases import phrase, phrase_language
+from rag.verify import Verdict
+from ui.page.texts import text
+from ui.server.sources import shown_source
+
+SIGNS = {Verdict.SUPPORTED: "✓", Verdict.PARTLY: "◐", Verdict.UNSUPPORTED: "✗", Verdict.NO_SOURCE: "○"}
+_CONTEXT_CHARS = 300  # of a passage around its cited sentence
+_EXCERPT_CHARS = 240  # of a passage that was only found
+_MARKER = regex.compile(r"\[(\d{1,3})\]")
+_BEHIND = regex.compile(r"(?:\s?\[\d{1,3}\])*")
+_SHOWN_MARKER = regex.compile(r"\s?\[\\\[\d+\\\]\]\(#src-[0-9a-f]+-\d+\)")
+_SHOWN_VERDICT = regex.compile(r"\s?(?<!\\)<span class=\"v v-[a-z_]+\">[^<]*</span>")
+_ANSWER_ID = regex.compile(r"\(#src-([0-9a-f]+)-\d+\)")
+_ESCAPED = regex.compile(r"\\(\p{P}|\p{S})")
+_WEB_ADDRESS = regex.compile(r"https?://\S+", regex.IGNORECASE)
+_MARKDOWN = regex.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$&:/=\"'^])")
+
+
+def inert(shown: str) -> str:
+    """Text that Markdown and HTML show as it is: every sign of either is escaped."""
+    return _MARKDOWN.sub(r"\\\1", shown)
+
+
+def flat(shown: str) -> str:
+    """Text for inside an HTML block: escaped, on one line, so that no Markdown begins in it."""
+    return escape(regex.sub(r"\s+", " ", shown))
+
+
+def answer_markdown(said: str, answer_id: str = "0", sentences: Sequence[AnswerSentence] = (), lang: str = "en") -> str:
+    """An answer as Markdown: each marker a link to its card, each finished sentence with its verdict behind it."""
+    marks = _verdict_places(said, sentences)
+    places = {match.start(): match for match in _MARKER.finditer(said)}
+    pieces, position = [], 0
+    for at in sorted({*places, *marks}):
+        pieces.append(inert(said[position:at]))
+        position = at
+        if at in marks:
+            pieces.append(f" {_verdict_mark(marks[at], lang)}")
+        if at in places:
+            number = places[at].group(1)
+            pieces.append(f"[\\[{number}\\]](#src-{answer_id}-{number})")
+            position = places[at].end()
+    pieces.append(inert(said[position:]))
+    return "".join(pieces).replace("\n", "\n\n")
+
+
+def plain_answer(shown: str) -> str:
+    """What `answer_markdown` was made of, without its markers and verdicts, and without the warnings behind it."""
+    said = _SHOWN_VERDICT.sub("", _SHOWN_MARKER.sub("", shown.partition("\n\n⚠ ")[0]))
+    return without_markers(_ESCAPED.sub(r"\1", said)).replace("\n\n", "\n")
+
+
+def answer_id_of(shown: str) -> str:
+    """The id in the markers of a shown answer, empty where it has none."""
+    found = _ANSWER_ID.search(shown)
+    return found.group(1) if found else ""
+
+
+def _verdict_places(said: str, sentences: Sequence[AnswerSentence]) -> dict[int, Verdict]:
+    """Where each sentence of the answer, with the markers behind it, ends."""
+    kept = [(i, char) for i, char in enumerate(_MARKER.sub(lambda m: " " * len(m.group()), said)) if not char.isspace()]
+    squeezed, found, cursor = "".join(char for _, char in kept), {}, 0
+    for sentence in sentences:
+        wanted = "".join(sentence.text.split())
+        at = squeezed.find(wanted, cursor) if wanted else -1
+        if at >= 0:
+            cursor = at + len(wanted)
+            end = kept[cursor - 1][0] + 1
+            behind = _BEHIND.match(said, end)
+            found[behind.end() if behind else end] = sentence.verdict
+    return found
+
+
+def _verdict_mark(verdict: Verdict, lang: str) -> str:
+    """A verdict's sign, with its words but where all is well."""
+    words = "" if verdict is Verdict.SUPPORTED else f" {inert(verdict_words(verdict, lang))}"
+    return f'<span class="v v-{verdict}">{SIGNS[verdict]}{words}</span>'
+
+
+def verdict_words(verdict: Verdict, lang: str) -> str:
+    """A verdict in the page's language."""
+    return text("supported", lang) if verdict is Verdict.SUPPORTED else phrase(str(verdict), phrase_language(lang))
+
+
+def panel_section(answer: Answer, answer_id: str = "0", lang: str = "en") -> str:
+    """What an answer rests on, as one line of escaped HTML that Markdown passes through: cited, then merely found."""
+    cards = "".join(_card(citation, answer, answer_id, lang) for citation in answer.citations)
+    loose = "".join(_said(sentence, lang) for sentence in answer.sentences if not sentence.citations)
+    found = _retrieved(answer, lang)
+    if not cards and not loose and not found:
+        return ""
+    return f'<p class="asked" dir="auto">{flat(answer.question)}</p>{cards}{loose}{found}'
+
+
+def panel_markdown(sections: Sequence[str], lang: str = "en") -> str:
+    """All sections of a conversation, the newest first and open."""
+    shown = [section for section in reversed(sections) if section]
+    if not shown:
+        return f"*{inert(text('panel_empty', lang))}*"
+    earlier = "".join(f'<section class="earlier">{section}</section>' for section in shown[1:])
+    title = flat(text("earlier_answers", lang))
+    older = f"<details><summary>{title} ({len(shown) - 1})</summary>{earlier}</details>" if earlier else ""
+    return f"<section><h2>{flat(phrase('sources', phrase_language(lang)))}</h2>{shown[0]}</section>{older}"
+
+
+def _card(citation: Citation, answer: Answer, answer_id: str, lang: str) -> str:
+    before, after = _context(citation, answer)
+    said = "".join(_said(sentence, lang) for sentence in answer.sentences if citation.n in sentence.citations)
+    return (
+        f'<article id="src-{answer_id}-{citation.n}" class="card">'
+        f"<b>[{citation.n}] {_title(citation.title or shown_source(citation.source), citation.url)}</b><br>"
+        f"<small>{_about(citation.language, citation.date, citation.source)}</small>"
+        f'<p class="quote" lang="{flat(citation.language)}" dir="auto">'
+        f"{flat(before)}<mark>{flat(citation.quote)}</mark>{flat(after)}</p>{said}</article>"
+    )
+
+
+def _said(sentence: AnswerSentence, lang: str) -> str:
+    """A sentence of the answer under what it rests on, with its verdict."""
+    verdict = sentence.verdict
+    return (
+        f'<p class="said v-{verdict}"><b>{SIGNS[verdict]} {flat(verdict_words(verdict, lang))}</b>: '
+        f'<span dir="auto">{flat(sentence.text)}</span></p>'
+    )
+
+
+def _retrieved(answer: Answer, lang: str) -> str:
+    """The passages that were found and are not cited, closed; open where they are all that there is."""
+    cited = [(citation.doc_id, citation.start, citation.end) for citation in answer.citations]
+    others = [item for item in answer.retrieved if not any(_holds(item, *span) for span in cited)]
+    if not others:
+        return ""
+    rows = "".join(_found(item) for item in others)
+    title = flat(text("retrieved", lang).replace("{n}", str(len(others))))
+    return f'<details class="found"><summary>{title}</summary>{rows}</details>'
+
+
+def _found(item: ScoredPassage) -> str:
+    passage = item.passage
+    cut = passage.text[:_EXCERPT_CHARS] + ("…" if len(passage.text) > _EXCERPT_CHARS else "")
+    return (
+        f'<div class="card"><b>{_title(passage.title or shown_source(passage.source), passage.url)}</b><br>'
+        f"<small>{_about(passage.language, passage.date, passage.source)}</small>"
+        f'<p class="quote" lang="{flat(passage.language)}" dir="auto">{flat(cut)}</p></div>'
+    )
+
+
+def _about(language: str, date: str, source: str) -> str:
+    return " · ".join(flat(part) for part in (language, date, shown_source(source)) if part)
+
+
+def _title(title: str, url: str) -> str:
+    if not _WEB_ADDRESS.fullmatch(url):  # javascript: must not become a link, nor a line break end the block
+        return f'<span dir="auto">{flat(title)}</span>'
+    return f'<a href="{escape(url)}" rel="noopener noreferrer nofollow" target="_blank" dir="auto">{flat(title)}</a>'
+
+
+def _holds(item: ScoredPassage, doc_id: str, start: int, end: int) -> bool:
+    passage = item.passage
+    return passage.doc_id == doc_id and passage.start <= start and end <= passage.end
+
+
+def _context(citation: Citation, answer: Answer) -> tuple[str, str]:
+    """What stands before and after the cited span in its passage, cut to a readable length."""
+    for item in answer.retrieved:
+        if _holds(item, citation.doc_id, citation.start, citation.end):
+            passage = item.passage
+            before = passage.text[: citation.start - passage.start]
+            after = passage.text[citation.end - passage.start :]
+            return _end_of(before), _beginning_of(after)
+    return "", ""
+
+
+def _end_of(before: str) -> str:
+    return before if len(before) <= _CONTEXT_CHARS else f"…{before[-_CONTEXT_CHARS:]}"
+
+
+def _beginning_of(after: str) -> str:
+    return after if len(after) <= _CONTEXT_CHARS else f"{after[:_CONTEXT_CHARS]}…"

@@ -1,0 +1,107 @@
+"""A wrapper around gradio's application: language, policy and scripts of its page, and the doors that stay shut."""
+
+from __future__ import annotations
+
+import secrets
+from html import escape
+from typing import Any
+from urllib.parse import parse_qs
+
+import regex
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ui.page.texts import BROWSER_TAGS, choose_language, direction, text
+
+# gradio runs under it as long as no gr.HTML, no gr.BarPlot and no js= of an event is used: those need eval.
+_POLICY = (
+    "default-src 'self'; script-src 'self' 'nonce-{nonce}'; style-src 'self' 'unsafe-inline';"
+    " img-src 'self' data: blob:; connect-src 'self'; font-src 'self' data:; worker-src 'self' blob:;"
+    " object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
+)
+_INLINE = regex.compile(r"<script(?![^>]*\bsrc=)", regex.IGNORECASE)
+_HTML_TAG = regex.compile(r"<html\s[^>]*?lang=\"[^\"]*\"", regex.IGNORECASE)
+_META = regex.compile(r"<meta\s+(?:property|name)=\"(?:og|twitter):[^>]*>", regex.IGNORECASE)
+_SHUT = ("/gradio_api/proxy=", "/gradio_api/call/", "/gradio_api/api/", "/monitoring")
+_UPLOAD = "/gradio_api/upload"
+_BUTTONS = ("send", "stop", "copy", "opinions")  # which gradio gives no name, or an English one
+
+
+class Shell:
+    """Gradio's application as Dragoman serves it; with `max_upload_bytes` it takes files, of a request together."""
+
+    def __init__(self, app: Any, *, max_upload_bytes: int = 0) -> None:
+        self._app: ASGIApp = app
+        self.blocks, self.router, self.routes = app.blocks, app.router, app.routes
+        self._shut = _SHUT if max_upload_bytes else (*_SHUT, _UPLOAD)
+        # It takes the place of the application's own limit, which is one of questions.
+        self._taking_files = RequestBodyLimitMiddleware(app, max_body_size=max_upload_bytes)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        path = "/" + scope["path"].removeprefix(scope.get("root_path", "")).lstrip("/")
+        if path.startswith(self._shut):
+            await PlainTextResponse("not found", 404)(scope, receive, send)
+        elif path == "/" and scope["method"] == "GET":
+            await self._page(scope, receive, send)
+        elif path == _UPLOAD:
+            await self._taking_files(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _page(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The page, rewritten once it is whole: it must come uncompressed for that."""
+        lang = page_language(scope)
+        plain = {**scope, "headers": [pair for pair in scope["headers"] if pair[0] != b"accept-encoding"]}
+        start: Message = {}
+        body = bytearray()
+
+        async def hold(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                start.update(message)
+                return
+            body.extend(message.get("body", b""))
+            if not message.get("more_body"):
+                await send(*_rewritten_start(start, body, lang))
+                await send({"type": "http.response.body", "body": bytes(body)})
+
+        await self._app(plain, receive, hold)
+
+
+def _rewritten_start(start: Message, body: bytearray, lang: str) -> tuple[Message]:
+    """The start of the response, with the policy that fits `body`, which is rewritten."""
+    headers = [pair for pair in start["headers"] if pair[0] not in (b"content-length", b"content-security-policy")]
+    if b"text/html" in dict(headers).get(b"content-type", b""):
+        nonce = secrets.token_urlsafe(16)
+        body[:] = rewritten(body.decode("utf-8"), nonce, lang).encode("utf-8")
+        headers += [
+            (b"content-security-policy", _POLICY.replace("{nonce}", nonce).encode()),
+            (b"cache-control", b"no-store"),
+            (b"vary", b"accept-language"),
+        ]
+    return ({**start, "headers": [*headers, (b"content-length", str(len(body)).encode())]},)
+
+
+def rewritten(html: str, nonce: str, lang: str) -> str:
+    """Gradio's page with its language and direction, our files, and its inline scripts allowed by `nonce`."""
+    html = _META.sub("", html)
+    html = _INLINE.sub(f'<script nonce="{nonce}"', html)
+    tag = escape(BROWSER_TAGS.get(lang, lang))
+    html = _HTML_TAG.sub(f'<html data-ui="{tag}" lang="{escape(lang)}" dir="{direction(lang)}"', html, count=1)
+    words = " ".join(f'data-{name}="{escape(text(name, lang))}"' for name in _BUTTONS)
+    ours = (
+        f'<script src="page/before.js"></script><script src="page/page.js" defer {words}></script>'
+        '<link rel="stylesheet" href="page/page.css">'
+    )
+    # Behind <base>, before every script of gradio's.
+    return regex.sub(r"(<base\b[^>]*>)", lambda match: match.group(1) + ours, html, count=1)
+
+
+def page_language(scope: Scope) -> str:
+    """The language of a request for the page."""
+    asked = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("lang", [""])[0]
+    accepted = dict(scope["headers"]).get(b"accept-language", b"").decode("latin-1")
+    return choose_language(asked, accepted)
