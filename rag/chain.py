@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import copy
+import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from index.encoders.base import Encoder
+from index.encoders.static import StaticEncoder
 from index.names.known import NO_NAMES, KnownNames
 from index.rerank import Reranker
-from index.search import SearchResult, check_question
+from index.search import SearchResult, check_question, search
 from index.settings import SearchSettings
 from index.store.base import EVERYTHING, Backend, Filter
 from index.text.language import detect_language
 from rag.answer import Abstention, Answer
 from rag.answerers.base import Answerer, Draft, Task, Turn, finish, say
 from rag.answerers.extractive import ExtractiveAnswerer
-from rag.computing import Computing, Elsewhere, Here, Wanted
 from rag.events import Done, Event, Failed, PassagesFound, QuestionRead, Warned
 from rag.followups import Rewriter, carried_over
 from rag.phrases import phrase, phrase_language
 
 if TYPE_CHECKING:
     from rag.runnable import ChainRunnable
+
+# Threads that search at once in one process fight for Python's lock: ten at once take twice the processor time of one
+# after the other (docs/decisions/0017). Several cores are for several server processes.
+_one_at_a_time = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +68,10 @@ class Chain:
             names: Names that the user knows to be one.
         """
         self.backend, self.encoder = backend, encoder
-        self._rewriter, self._names = rewriter, names
-        self._computing: Computing = Here(backend, encoder, reranker=reranker, names=names)
+        self._rewriter, self._reranker, self._names = rewriter, reranker, names
+        # A database or a model is waited for, beside other questions.
+        is_local = backend.is_local and isinstance(encoder, StaticEncoder) and reranker is None
+        self._lock: AbstractContextManager[Any] = _one_at_a_time if is_local else nullcontext()
         self._answerer = answerer or ExtractiveAnswerer()
         self._settings = settings or ChainSettings()
 
@@ -74,23 +81,8 @@ class Chain:
         other._settings = settings
         return other
 
-    def in_processes(self, n: int, make: Callable[[], Chain]) -> Chain:
-        """This chain, computing in `n` other processes, each with a chain that `make` gives there; it crosses over."""
-        other = copy.copy(self)
-        other._computing = Elsewhere(partial(_computing_of, make), n)
-        return other
-
-    def check_index(self) -> None:
-        """Raise what keeps the index from being searched, where that is done."""
-        self._computing.check_index()
-
-    def check_encoder(self) -> None:
-        """Raise what keeps questions from being encoded, where that is done."""
-        self._computing.check_encoder()
-
     def close(self) -> None:
-        """Close the index, and end the processes."""
-        self._computing.close()
+        """Close the index."""
         self.backend.close()
 
     @property
@@ -120,7 +112,7 @@ class Chain:
         yield PassagesFound(found.passages, found.relevance)
         for message in found.warnings:
             yield Warned(message)
-        task = Task(question, language, found, self.encoder, history, self._names, self._computing.rank)
+        task = Task(question, language, found, self.encoder, history, self._names, self._lock)
         bears = bool(found.passages) and found.relevance >= self._settings.min_relevance
         for event in self._answerer.answer(task) if bears else _abstain(task):
             if isinstance(event, Done):
@@ -172,18 +164,27 @@ class Chain:
         return self._search(question, "", k or self._settings.k, where)
 
     def _search(self, query: str, language: str, k: int, where: Filter) -> SearchResult:
-        """The passages for `query`; `language` is the asker's, told from the query where it is empty."""
-        return self._computing.search(Wanted(query, k, self._settings.search, where, language))
+        """The passages for `query`; `language` is that of the question, detected in `query` where it is empty."""
+        with self._lock, self.backend.snapshot() as snapshot:
+            found = search(
+                snapshot,
+                self.encoder,
+                query,
+                k,
+                self._settings.search,
+                where,
+                language=language,
+                yours=self._names,
+                reranker=self._reranker,
+            )
+        note = self.backend.note
+        return replace(found, warnings=(*found.warnings, note)) if note else found
 
     def as_runnable(self) -> ChainRunnable:
         """This chain as a LangChain Runnable; apart, because importing langchain-core takes as long as answering."""
         from rag.runnable import ChainRunnable
 
         return ChainRunnable(self)
-
-
-def _computing_of(make: Callable[[], Chain]) -> Computing:
-    return make()._computing
 
 
 def _close(events: Iterator[Event]) -> None:

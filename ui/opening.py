@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,16 +68,6 @@ def open_chain(config: Config, remember: Path | None = None) -> Chain:
         reranker=CrossEncoderReranker(config.reranker) if config.reranker else None,
         names=read_aliases(config.aliases) if config.aliases else NO_NAMES,
     )
-
-
-def open_chain_to_serve(config: Config) -> Chain:
-    """`open_chain`, computing in as many processes as the server is to have."""
-    if config.server.processes == 1:
-        return open_chain(config)
-    # The model is waited for here, beside other questions; the reranker has its work there.
-    searching = replace(config, model=None, fallback_model=None, judge=None)
-    chain = open_chain(replace(config, reranker=None))
-    return chain.in_processes(config.server.processes, partial(open_chain, searching))
 
 
 @contextmanager

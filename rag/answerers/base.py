@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from index.encoders.base import Encoder
 from index.names.known import NO_NAMES, KnownNames
 from index.search import SearchResult
 from index.store.base import StoredPassage
 from rag.answer import Abstention, Answer, AnswerSentence, Citation, Usage
-from rag.answerers.sentences import Candidate
 from rag.events import CitationsResolved, Delta, Done, Event, SentenceDone, Warned
 
 
@@ -36,7 +36,7 @@ class Task:
     encoder: Encoder
     history: Sequence[Turn] = ()
     names: KnownNames = NO_NAMES
-    ranked: Callable[[SearchResult], list[Candidate]] | None = None  # the sentences of `found`, by who computes
+    lock: AbstractContextManager[Any] = field(default_factory=nullcontext)  # held while this process computes
 
 
 @dataclass(slots=True)

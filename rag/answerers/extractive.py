@@ -53,8 +53,10 @@ def _names_told(task: Task, item: Candidate, quote: str) -> str:
 
 def _choose(task: Task) -> list[Candidate]:
     """The best sentences, no two of them overlapping, best first."""
+    with task.lock:
+        candidates = ranked(task.found, task.encoder)
     chosen: list[Candidate] = []
-    for item in task.ranked(task.found) if task.ranked else ranked(task.found, task.encoder):
+    for item in candidates:
         if len(chosen) == _MAX_SENTENCES or (chosen and item.score < chosen[0].score - _MARGIN):
             break
         overlaps = any(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import shutil
 import signal
 import socket
@@ -13,11 +12,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from datetime import UTC, datetime
 from operator import gt
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -303,47 +300,6 @@ def test_a_second_signal_stops_at_once(reading: tuple[Served, list[Reader]], sec
         reader.join(5)
         assert reader.broken == "RemoteProtocolError"
     assert "Traceback" not in server.told
-
-
-def searching(server: Served) -> list[int]:
-    """The processes of a server that search: what it has begun but multiprocessing's own helper."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            state, parent = (path / "stat").read_text("utf-8").rpartition(")")[2].split()[:2]
-            if parent == str(server.process.pid) and state != "Z" and b"spawn_main" in (path / "cmdline").read_bytes():
-                found.append(int(path.name))
-    return found
-
-
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are told from one another by /proc")
-def test_a_server_searches_in_several_processes_replaces_them_and_ends_with_them(
-    sample_index: Path, tmp_path: Path
-) -> None:
-    def answer() -> dict[str, Any]:
-        asked = {"question": QUESTION}
-        response = httpx.post(f"{server.address}/api/v1/ask", json=asked, trust_env=False, timeout=60)
-        assert response.status_code == 200, response.text
-        return {name: value for name, value in response.json().items() if name != "timings_ms"}
-
-    with served(tmp_path / "here", "--no-ui", "--index", sample_index, "--processes", 2) as server:
-        before = answer()
-        assert before["citations"]
-        began = searching(server)
-        assert len(began) == 2
-        for pid in began:
-            os.kill(pid, signal.SIGKILL)
-        assert [answer() for _ in range(3)] == [before] * 3
-        now = searching(server)
-        assert len(now) == 2
-        assert not set(began) & set(now)
-        server.process.send_signal(signal.SIGTERM)
-        assert server.process.wait(30) == 0
-        end = time.monotonic() + 20
-        while any(Path(f"/proc/{pid}").exists() for pid in now):
-            assert time.monotonic() < end
-            time.sleep(0.05)
-        assert "Traceback" not in server.told
 
 
 @pytest.mark.slow

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import sys
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ui.config import load_config
-from ui.opening import open_chain, open_chain_to_serve
+from ui.opening import open_chain
 from ui.options import (
     AliasesOption,
     EncoderOption,
@@ -125,9 +124,6 @@ def ask(
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on; only this machine by default.")] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port to listen on.")] = None,
-    processes: Annotated[
-        int | None, typer.Option(min=1, help="Processes that search: as many cores are used; 1 by default.")
-    ] = None,
     no_ui: Annotated[bool, typer.Option("--no-ui", help="The HTTP API without the chat page.")] = False,
     model: ModelOption = None,
     fallback_model: FallbackOption = None,
@@ -151,9 +147,7 @@ def serve(
         host=host,
         port=port,
     )
-    if processes:
-        config = replace(config, server=replace(config.server, processes=processes))
-    with closing(open_chain_to_serve(config)) as chain:
+    with closing(open_chain(config)) as chain:
         run(chain, config.host, config.port, with_page=not no_ui, settings=config.server)
 
 

@@ -151,10 +151,19 @@ def _operation(service: Service) -> APIRouter:
 def _missing(chain: Chain) -> list[str]:
     """What does not work; why is in the log alone, as everybody may ask."""
     missing = []
-    for name, check in (("index", chain.check_index), ("encoder", chain.check_encoder)):
+    for name, check in (("index", _check_index), ("encoder", _check_encoder)):
         try:
-            check()
+            check(chain)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is not ready
             _log.warning("not ready: %s: %s", name, type(error).__name__)
             missing.append(name)
     return missing
+
+
+def _check_index(chain: Chain) -> None:
+    with chain.backend.snapshot() as snapshot:
+        snapshot.n_passages()
+
+
+def _check_encoder(chain: Chain) -> None:
+    chain.encoder.encode_queries(["ready?"])

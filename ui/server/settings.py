@@ -51,7 +51,6 @@ class ServerSettings:
     max_body_bytes: int = 2**20
     max_upload_bytes: int = 64 * 2**20  # of one file
     max_concurrent: int = 8  # questions answered at once
-    processes: int = 1  # that search and choose sentences; of several each holds the encoder and its own of the index
     max_waiting: int = 256  # questions that wait for that; more are told to come again (503)
     max_wait_s: int = 45  # who waited that long is told the same; proxies give up after 60
     per_minute: int = 60  # requests of one key or address
@@ -72,7 +71,6 @@ class ServerSettings:
             "max_body_bytes",
             "max_upload_bytes",
             "max_concurrent",
-            "processes",
             "max_waiting",
             "max_wait_s",
             "per_minute",
