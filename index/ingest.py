@@ -110,6 +110,14 @@ def ingest_untrusted(
         return run.report, doc_ids
 
 
+def ingest_files(writer: Writer, found: Sequence[Found], encoder: Encoder, limits: Limits) -> IngestReport:
+    """Bring some files of the user's own into an index that is open for writing, in this process."""
+    with ParserProcess(limits) as parser, Workers(encoder, writer.settings, 1) as workers:
+        run = _Run(writer, workers, limits, parser, BATCH_DOCUMENTS, None)
+        run.take_found(found)
+        return run.report
+
+
 def refresh(
     place: IndexPlace,
     encoder: Encoder,

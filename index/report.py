@@ -47,6 +47,15 @@ class IngestReport:
     n_passages: int = 0
     seconds: float = 0.0
 
+    def add(self, other: IngestReport) -> None:
+        """Add what another part of the same ingest did."""
+        for name in ("added", "replaced", "unchanged", "deleted", "n_passages"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.failed += other.failed
+        self.removed += other.removed
+        self.notes += other.notes
+        self.passed_over.update(other.passed_over)
+
     def tell_of(self, one: Cleaned) -> None:
         """Add what was left out of a document and noted of it; of a large corpus the first thousands speak for all."""
         source = one.document.source
