@@ -45,7 +45,7 @@ def test_the_wheel_holds_four_packages_with_their_data_and_nothing_else(wheel: P
     assert {
         f"index/encoders/embedded/{name}" for name in ("config.json", "model.safetensors", "tokenizer.json")
     } <= names
-    assert {"rag/phrases.toml", "rag/prompts/answer.txt", "ui/samples/questions.jsonl"} <= names
+    assert {"rag/phrases/en.toml", "rag/prompts/answer.txt", "ui/samples/questions.jsonl"} <= names
     assert len([name for name in names if name.startswith("ui/samples/articles/")]) == 30
     assert not [name for name in names if "test" in name.rsplit("/", 1)[-1] and name != "rag/testing.py"]
 

@@ -11,7 +11,7 @@ from index.search import ScoredPassage, SearchResult
 from index.text.terms import BEGINNING, indexed_terms
 from rag.answer import Answer
 from rag.as_json import passage_json
-from rag.phrases import phrase, phrase_language
+from rag.phrases import phrase
 
 
 def search_json(found: SearchResult, *, explain: bool = False) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def citation_lines(answer: Answer, width: int = 100) -> Iterator[str]:
 def nearest_lines(answer: Answer, width: int = 100) -> Iterator[str]:
     """What an abstention offers instead, for a terminal: the nearest passage, in the question's language that it is."""
     if answer.abstained and answer.retrieved:
-        yield phrase("closest", phrase_language(answer.language))
+        yield phrase("closest", answer.language)
         yield from passage_lines(1, answer.retrieved[0], width)
 
 

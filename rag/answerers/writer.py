@@ -14,7 +14,7 @@ from rag.answerers.base import Draft, Task, close_sentence, say
 from rag.answerers.guard import Instructions, without_links
 from rag.citations import without_markers
 from rag.events import Event
-from rag.phrases import phrase, phrase_language
+from rag.phrases import phrase
 from rag.verify import Support, Verdict, support
 from rag.verify.judges import Judge, Judgement, judged
 
@@ -103,7 +103,7 @@ class SentenceWriter:
         space = "" if not self._draft.pieces else _space_before(self._draft.pieces[-1], sentence)
         marked = sentence + (" " if numbers else "") + "".join(f"[{n}]" for n in numbers)
         if verdict is not Verdict.SUPPORTED:
-            marked += f" ({phrase(str(verdict), phrase_language(self._task.language))})"
+            marked += f" ({phrase(str(verdict), self._task.language)})"
         yield say(self._draft, space + marked)
         yield close_sentence(self._draft, AnswerSentence(sentence, verdict, tuple(numbers)))
 

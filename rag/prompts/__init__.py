@@ -9,22 +9,14 @@ from importlib.resources import files
 
 from index.search import ScoredPassage
 from index.text.language import detect_language
+from rag.phrases import english_name
 
 REFUSAL = "NO_ANSWER"
-
-_LANGUAGE_NAMES = {
-    "en": "English", "zh-Hant": "Traditional Chinese", "zh-Hans": "Simplified Chinese", "zh": "Chinese", "ja": "Japanese",
-    "ko": "Korean", "es": "Spanish", "fr": "French", "de": "German", "it": "Italian", "pt": "Portuguese", "nl": "Dutch",
-    "sv": "Swedish", "da": "Danish", "nb": "Norwegian", "fi": "Finnish", "pl": "Polish", "cs": "Czech", "hu": "Hungarian",
-    "ro": "Romanian", "el": "Greek", "ru": "Russian", "uk": "Ukrainian", "tr": "Turkish", "ar": "Arabic", "fa": "Persian",
-    "he": "Hebrew", "hi": "Hindi", "bn": "Bengali", "ta": "Tamil", "th": "Thai", "vi": "Vietnamese", "id": "Indonesian",
-    "ms": "Malay", "ur": "Urdu",
-}  # fmt: skip
 
 
 def language_name(tag: str) -> str:
     """The English name of a language, for a prompt; the tag itself where none is known."""
-    return _LANGUAGE_NAMES.get(tag) or _LANGUAGE_NAMES.get(tag.split("-")[0]) or tag or "the language of the question"
+    return english_name(tag) or "the language of the question"
 
 
 def new_fence() -> str:

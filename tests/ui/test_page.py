@@ -5,8 +5,6 @@ import json
 import socket
 import threading
 import time
-import tomllib
-import unicodedata
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -33,6 +31,7 @@ from rag.answerers.base import Answerer, Draft, Task, Turn, close_sentence, fini
 from rag.chain import Chain, ChainSettings
 from rag.errors import ModelFailed
 from rag.events import Event
+from rag.phrases import Part, languages
 from rag.testing import HashEncoder
 from rag.verify import Verdict
 from tests.ui.hostile import HOSTILE, RENDERER, Tags
@@ -53,7 +52,6 @@ from ui.page.handlers import feedback_options, opinion_of
 from ui.page.markup import answer_id_of, answer_markdown, inert, panel_markdown, panel_section, plain_answer
 from ui.page.page import mount
 from ui.page.shell import rewritten
-from ui.page.texts import choose_language, direction, language_name, languages, text, texts
 from ui.page.uploads import Row, add_files, rows_html
 from ui.server.app import make_app
 from ui.server.documents import Documents
@@ -66,7 +64,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::pandas.errors.Pandas4Warning")
 
 EVIL = "https://evil.example"
 QUESTION = "¿Cuántos documentos revisaron los abogados?"
-TEXTS = Path(__file__).parent.parent.parent / "ui" / "page" / "texts.toml"
 
 
 def squeezed(text: str) -> str:
@@ -549,7 +546,7 @@ def test_what_the_page_stores_is_what_the_server_reads(tmp_path: Path) -> None:
 
 
 def test_an_opinion_is_read_in_every_language_of_the_page() -> None:
-    for lang in languages():
+    for lang in languages(Part.PAGE):
         assert [opinion_of(shown) for shown in feedback_options(lang)] == [
             Opinion.RIGHT,
             Opinion.WRONG,
@@ -608,54 +605,6 @@ def test_the_name_of_an_upload_is_escaped() -> None:
     assert "&lt;img src=x&gt;.txt</span>: added" in html
     assert "not added (&lt;b&gt;no&lt;/b&gt;)" in html
     assert rows_html([], 0, "en") == ""
-
-
-# --- the page's words ---------------------------------------------------------------------------------------
-
-
-def test_every_language_has_every_text() -> None:
-    assert len(texts()) >= 12
-    for lang, words in texts().items():
-        assert list(words) == list(texts()["en"]), lang
-        for name, shown in words.items():
-            assert shown.strip(), (lang, name)
-            assert unicodedata.is_normalized("NFC", shown), (lang, name)
-            assert {part for part in ("{title}", "{n}", "{max}") if part in shown} == {
-                part for part in ("{title}", "{n}", "{max}") if part in texts()["en"][name]
-            }, (lang, name)
-    assert tomllib.loads(TEXTS.read_text("utf-8")) == texts()
-
-
-@pytest.mark.parametrize(
-    ("asked", "accepted", "lang"),
-    [
-        ("", "", "en"),
-        ("ko", "de", "ko"),
-        ("xx", "de-AT,en;q=0.5", "de"),
-        ("", "en;q=0.5, ja;q=0.9", "ja"),
-        ("", "zh-TW", "zh-Hant"),
-        ("", "zh-HK,en", "zh-Hant"),
-        ("", "zh", "zh-Hans"),
-        ("zh-Hant-TW", "", "zh-Hant"),
-        ("PT_br", "", "pt"),
-        ("", "xx;q=oops, he", "he"),
-        ("<script>", "\x00", "en"),
-    ],
-)
-def test_the_language_is_the_one_asked_for_or_the_first_that_the_browser_takes(
-    asked: str, accepted: str, lang: str
-) -> None:
-    assert choose_language(asked, accepted) == lang
-
-
-def test_only_arabic_and_hebrew_run_from_right_to_left() -> None:
-    assert {lang for lang in languages() if direction(lang) == "rtl"} == {"ar", "he"}
-
-
-def test_a_language_is_named_by_itself() -> None:
-    names = [language_name(tag) for tag in ("de", "zh-Hant", "pt-BR", "th", "xyz", "")]
-    assert names == ["Deutsch", "繁體中文", "Português", "ไทย", "xyz", "?"]
-    assert text("new", "xx") == text("new", "en")
 
 
 # --- the server's side: six steps without which a mounted gradio is not safe ---------------------------------

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ui.page.texts import text
 
 from index.encoders.base import Encoder
 from index.store.sqlite import EmbeddedBackend
 from rag.chain import Chain, ChainSettings
 from rag.verify import Verdict
 from tests.ui.test_page import Saying, chain_of, page_app, serving
-from ui.page.texts import text
 from ui.server.keys import KeyFile, Scope
 from ui.server.settings import ServerSettings
 

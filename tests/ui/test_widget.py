@@ -3,8 +3,6 @@ from __future__ import annotations
 import json
 import os
 import threading
-import tomllib
-import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -24,6 +22,7 @@ from rag.answer import AnswerSentence, Citation
 from rag.answerers.base import Answerer, Draft, Task, close_sentence, finish, say
 from rag.chain import Chain, ChainSettings
 from rag.events import Delta, Event, Failed, Warned
+from rag.phrases import Part, languages
 from rag.testing import HashEncoder
 from rag.verify import Verdict
 from tests.ui.browser import OtherSite, chromium, other_site, served
@@ -31,9 +30,9 @@ from ui.server import make_app
 from ui.server.feedback import FeedbackFile
 from ui.server.origins import read_origin
 from ui.server.settings import ServerSettings, Site
+from ui.server.widget.pages import words
 from ui.server.widget.sites import check, frame_ancestors
 from ui.server.widget.stream import frames
-from ui.server.widget.words import accepted, best_language, languages, words
 
 STATIC = Path(__file__).parent.parent.parent / "ui" / "server" / "widget" / "static"
 QUESTION = "¿Cuántos documentos revisaron los abogados?"
@@ -128,18 +127,6 @@ def test_no_file_makes_markup_of_text_or_names_another_host(name: str) -> None:
     assert 'href="/' not in text
 
 
-def test_every_language_has_every_word_in_normal_form() -> None:
-    tables = tomllib.loads((STATIC.parent / "words.toml").read_text("utf-8"))
-    assert len(tables) == 16
-    assert {"ar", "he", "ja", "ko", "th", "zh-Hans", "zh-Hant"} <= set(tables)
-    for tag, table in tables.items():
-        assert set(table) == set(tables["en"]), tag
-        assert all(unicodedata.is_normalized("NFC", text) and text.strip() == text for text in table.values())
-        assert "{s}" in table["busy"]
-        assert "{n}" in table["show_source"]
-        assert words(tag)["sources"]
-
-
 # --- the page in the frame ----------------------------------------------------------------------------------
 
 
@@ -219,11 +206,6 @@ def test_a_sites_own_language_comes_before_its_pages(chain: Chain) -> None:
     assert Config(page.text).root["lang"] == "ja"
     chosen = client.get("/widget/frame", params={"site": KEY, "lang": "fr"})
     assert Config(chosen.text).root["lang"] == "fr"
-
-
-def test_accept_language_is_read_by_weight() -> None:
-    assert accepted("de;q=0.5, fr, en;q=0, x;q=y") == ["fr", "de"]
-    assert best_language([]) == "en"
 
 
 def test_the_page_speaks_only_with_pages_of_the_site(client: TestClient) -> None:
@@ -949,4 +931,4 @@ def test_axe_finds_nothing_to_mend(stage: Callable[..., Stage], lang: str, theme
 
 
 def test_languages_of_the_builder_are_those_there_are_words_in(client: TestClient) -> None:
-    assert Config(client.get("/embed").text).config["languages"] == list(languages())
+    assert Config(client.get("/embed").text).config["languages"] == list(languages(Part.WIDGET))

@@ -19,8 +19,8 @@ from rag.answerers.base import Turn
 from rag.chain import Chain
 from rag.errors import AnswerProblem
 from rag.events import Delta, Done, Event, Failed, SentenceDone, Warned
+from rag.phrases import Part, phrase
 from ui.page.markup import answer_markdown, inert, panel_section, plain_answer
-from ui.page.texts import text
 
 Message = dict[str, Any]
 _MAX_TURNS = 4  # of a conversation that a follow-up is read with
@@ -110,18 +110,20 @@ def problem(error: Exception, question: str, lang: str) -> str:
     """What went wrong, for the asker; only our own messages say more than that."""
     n_chars = len(question.strip())
     if n_chars > MAX_QUESTION_CHARS:
-        return text("too_long", lang).replace("{n}", str(n_chars)).replace("{max}", str(MAX_QUESTION_CHARS))
+        return (
+            phrase("too_long", lang, Part.PAGE).replace("{n}", str(n_chars)).replace("{max}", str(MAX_QUESTION_CHARS))
+        )
     if not n_chars:
-        return text("empty_question", lang)
+        return phrase("empty_question", lang, Part.PAGE)
     if isinstance(error, IndexProblem):
         _log.warning("a question could not be answered: %s", error)
-        return text("index_problem", lang)
+        return phrase("index_problem", lang, Part.PAGE)
     if isinstance(error, AnswerProblem):
-        return f"{text('model_problem', lang)} ({error})"
+        return f"{phrase('model_problem', lang, Part.PAGE)} ({error})"
     if isinstance(error, ValueError):
         return str(error)
     _log.error("a question could not be answered", exc_info=error)
-    return text("internal", lang)
+    return phrase("internal", lang, Part.PAGE)
 
 
 def filter_of(languages: Sequence[str] | None, since: str | None, until: str | None) -> Filter:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from threading import Lock
 
 from index.store.base import Backend
+from rag.phrases import Part, own_name, phrase
 from ui.page.markup import flat
-from ui.page.texts import language_name, text
 
 _FRESH_S = 30.0
 _MAX_MONTHS = 24  # with more of them the years are shown
@@ -68,7 +68,10 @@ def examples(facts: Facts, lang: str) -> list[str]:
     place = {own: number for number, own in enumerate(facts.languages)}
     order = sorted(facts.titles, key=lambda own: (own != lang, own.split("-")[0] != lang.split("-")[0], place[own]))
     # Isolated: an Arabic title in an English question must not pull the marks around it.
-    return [text("example", lang).replace("{title}", f"\u2068{facts.titles[own]}\u2069") for own in order[:_N_EXAMPLES]]
+    return [
+        phrase("example", lang, Part.PAGE).replace("{title}", f"\u2068{facts.titles[own]}\u2069")
+        for own in order[:_N_EXAMPLES]
+    ]
 
 
 def without_isolates(question: str) -> str:
@@ -78,14 +81,13 @@ def without_isolates(question: str) -> str:
 
 def overview(facts: Facts, lang: str) -> str:
     """Documents by language and by month (by year where there are many), as escaped HTML with bars."""
-    by_language = {language_name(own): 0 for own in facts.languages}
+    by_language = {(own_name(own) or "?"): 0 for own in facts.languages}
     for own, n in facts.languages.items():
-        by_language[language_name(own)] += n
+        by_language[(own_name(own) or "?")] += n
     total = sum(facts.languages.values())
-    return (
-        f'<p class="total">{flat(text("count", lang))}: <b>{total:,}</b></p>'
-        f"{_bars(text('by_language', lang), by_language)}{_bars(text('by_date', lang), _dates(facts, lang))}"
-    )
+    count, title, dates = (phrase(name, lang, Part.PAGE) for name in ("count", "by_language", "by_date"))
+    head = f'<p class="total">{flat(count)}: <b>{total:,}</b></p>'
+    return head + _bars(title, by_language) + _bars(dates, _dates(facts, lang))
 
 
 def _dates(facts: Facts, lang: str) -> dict[str, int]:
@@ -96,7 +98,7 @@ def _dates(facts: Facts, lang: str) -> dict[str, int]:
             years[month[:4]] += n
         dated = dict(years)
     undated = facts.months.get("", 0)
-    return {**dated, text("undated", lang): undated} if undated else dated
+    return {**dated, phrase("undated", lang, Part.PAGE): undated} if undated else dated
 
 
 def _bars(title: str, counts: dict[str, int]) -> str:

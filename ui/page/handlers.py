@@ -13,6 +13,7 @@ from gradio.utils import get_upload_folder
 
 from index.errors import IndexProblem
 from rag.chain import Chain
+from rag.phrases import Part, languages, own_name, phrase
 from ui.page.conversation import (
     Message,
     Remembered,
@@ -28,7 +29,7 @@ from ui.page.conversation import (
 )
 from ui.page.corpus import Corpus, Facts, examples, overview, without_isolates
 from ui.page.markup import answer_id_of, inert, panel_markdown, plain_answer
-from ui.page.texts import choose_language, language_name, text, texts
+from ui.page.shell import page_language
 from ui.page.uploads import add_files, rows_html
 from ui.server.documents import Documents
 from ui.server.feedback import FeedbackFull, Opinion, Store, feedback_on
@@ -44,19 +45,19 @@ def language_of(request: Any) -> str:
     if request is not None:
         asked = str(request.query_params.get("lang", ""))
         accepted = str(request.headers.get("accept-language", ""))
-    return choose_language(asked, accepted)
+    return page_language(asked, accepted)
 
 
 def feedback_options(lang: str) -> list[str]:
     """The opinions as gradio shows them: two thumbs, and the rest under a flag."""
-    return ["Like", "Dislike", *(text(name, lang) for name in _OPTIONS)]
+    return ["Like", "Dislike", *(phrase(name, lang, Part.PAGE) for name in _OPTIONS)]
 
 
 def opinion_of(liked: bool | str) -> Opinion:
     """What gradio reports of a chosen opinion, in any of the page's languages."""
     if isinstance(liked, bool):
         return Opinion.RIGHT if liked else Opinion.WRONG
-    shown = {words[name]: opinion for words in texts().values() for name, opinion in _OPTIONS.items()}
+    shown = {phrase(name, lang, Part.PAGE): said for lang in languages(Part.PAGE) for name, said in _OPTIONS.items()}
     return shown.get(liked, Opinion.RIGHT if liked == "Like" else Opinion.WRONG)
 
 
@@ -99,7 +100,7 @@ class Handlers:
         try:
             where = filter_of(languages, since, until)
         except ValueError:
-            failed = [*asked, {"role": "assistant", "content": f"⚠ {inert(text('bad_date', lang))}"}]
+            failed = [*asked, {"role": "assistant", "content": f"⚠ {inert(phrase('bad_date', lang, Part.PAGE))}"}]
             yield failed, gr.skip(), [*sections, ""], gr.Textbox(submit_btn=True, stop_btn=False)
             return
         for shown in reply(self.chain, question, turns(before), where, lang, self.remembered):
@@ -196,7 +197,7 @@ class Handlers:
             examples=[{"text": question} for question in examples(facts, lang)],
             feedback_options=feedback_options(lang),
         )
-        known = [(f"{language_name(tag)} ({n:,})", tag) for tag, n in facts.languages.items() if tag]
+        known = [(f"{own_name(tag)} ({n:,})", tag) for tag, n in facts.languages.items() if tag]
         kept_ones = gr.Radio(choices=choices(saved), value=None)
         return chatbot, panel_markdown([], lang), gr.Dropdown(choices=known), kept_ones, self._overview(facts, lang)
 
@@ -215,9 +216,9 @@ class Handlers:
             self.store(feedback_on(opinion, question, plain_answer(said), self.remembered.get(answer_id)))
         except (OSError, FeedbackFull) as error:
             _log.warning("feedback could not be stored: %r", error)
-            gr.Warning(text("not_stored", lang))
+            gr.Warning(phrase("not_stored", lang, Part.PAGE))
         else:
-            gr.Info(text("thanks", lang))
+            gr.Info(phrase("thanks", lang, Part.PAGE))
 
     def upload(self, files: Sequence[str] | None, request: gr.Request) -> Iterator[Outputs]:
         """(what became of each file, overview, file field) as they are added; then the field takes others."""
@@ -241,7 +242,7 @@ class Handlers:
             return Facts()
 
     def _overview(self, facts: Facts, lang: str) -> str:
-        return overview(facts, lang) if facts.languages else f"*{inert(text('index_problem', lang))}*"
+        return overview(facts, lang) if facts.languages else f"*{inert(phrase('index_problem', lang, Part.PAGE))}*"
 
 
 def _aligned(sections: Sequence[str], messages: Sequence[Message]) -> list[str]:

@@ -10,9 +10,8 @@ import regex
 from index.search import ScoredPassage
 from rag.answer import Answer, AnswerSentence, Citation
 from rag.citations import without_markers
-from rag.phrases import phrase, phrase_language
+from rag.phrases import Part, phrase
 from rag.verify import Verdict
-from ui.page.texts import text
 from ui.server.sources import shown_source
 
 SIGNS = {Verdict.SUPPORTED: "✓", Verdict.PARTLY: "◐", Verdict.UNSUPPORTED: "✗", Verdict.NO_SOURCE: "○"}
@@ -91,7 +90,7 @@ def _verdict_mark(verdict: Verdict, lang: str) -> str:
 
 def verdict_words(verdict: Verdict, lang: str) -> str:
     """A verdict in the page's language."""
-    return text("supported", lang) if verdict is Verdict.SUPPORTED else phrase(str(verdict), phrase_language(lang))
+    return phrase("supported", lang, Part.PAGE) if verdict is Verdict.SUPPORTED else phrase(str(verdict), lang)
 
 
 def panel_section(answer: Answer, answer_id: str = "0", lang: str = "en") -> str:
@@ -108,11 +107,11 @@ def panel_markdown(sections: Sequence[str], lang: str = "en") -> str:
     """All sections of a conversation, the newest first and open."""
     shown = [section for section in reversed(sections) if section]
     if not shown:
-        return f"*{inert(text('panel_empty', lang))}*"
+        return f"*{inert(phrase('panel_empty', lang, Part.PAGE))}*"
     earlier = "".join(f'<section class="earlier">{section}</section>' for section in shown[1:])
-    title = flat(text("earlier_answers", lang))
+    title = flat(phrase("earlier_answers", lang, Part.PAGE))
     older = f"<details><summary>{title} ({len(shown) - 1})</summary>{earlier}</details>" if earlier else ""
-    return f"<section><h2>{flat(phrase('sources', phrase_language(lang)))}</h2>{shown[0]}</section>{older}"
+    return f"<section><h2>{flat(phrase('sources', lang))}</h2>{shown[0]}</section>{older}"
 
 
 def _card(citation: Citation, answer: Answer, answer_id: str, lang: str) -> str:
@@ -143,7 +142,7 @@ def _retrieved(answer: Answer, lang: str) -> str:
     if not others:
         return ""
     rows = "".join(_found(item) for item in others)
-    title = flat(text("retrieved", lang).replace("{n}", str(len(others))))
+    title = flat(phrase("retrieved", lang, Part.PAGE).replace("{n}", str(len(others))))
     return f'<details class="found"><summary>{title}</summary>{rows}</details>'
 
 

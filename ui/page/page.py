@@ -18,9 +18,9 @@ from starlette.staticfiles import StaticFiles
 from index.read import SUFFIXES
 from index.search import MAX_QUESTION_CHARS
 from rag.chain import Chain
+from rag.phrases import Part, languages, own_name, phrases
 from ui.page.handlers import Handlers, feedback_options
-from ui.page.shell import Shell
-from ui.page.texts import BROWSER_TAGS, languages, texts
+from ui.page.shell import BROWSER_TAGS, Shell
 from ui.server.documents import Documents
 from ui.server.feedback import FeedbackFile, Store
 from ui.server.settings import ServerSettings
@@ -105,7 +105,7 @@ def _layout(*, can_upload: bool) -> _Parts:
     with gr.Column(elem_id="head"):
         gr.Markdown("# Dragoman")
         gr.Markdown(_word("subtitle"))
-        gr.Markdown(" ".join(f"[{name}](?lang={lang})" for lang, name in languages().items()), elem_id="langs")
+        gr.Markdown(" ".join(f"[{own_name(lang)}](?lang={lang})" for lang in languages(Part.PAGE)), elem_id="langs")
     with gr.Row():
         with gr.Column(scale=3, min_width=320):
             chatbot, textbox = _chat()
@@ -257,7 +257,9 @@ def _word(name: str) -> Any:
 def _translations() -> Any:
     return gr.I18n(
         **{
-            BROWSER_TAGS.get(lang, lang): {f"dragoman_{name}": shown for name, shown in words.items()}
-            for lang, words in texts().items()
+            BROWSER_TAGS.get(lang, lang): {
+                f"dragoman_{name}": shown for name, shown in phrases(lang, Part.PAGE).items()
+            }
+            for lang in languages(Part.PAGE)
         }
     )

@@ -12,7 +12,7 @@ from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ui.page.texts import BROWSER_TAGS, choose_language, direction, text
+from rag.phrases import Part, accepted, best_language, direction, phrase
 
 # gradio runs under it as long as no gr.HTML, no gr.BarPlot and no js= of an event is used: those need eval.
 _POLICY = (
@@ -25,6 +25,7 @@ _HTML_TAG = regex.compile(r"<html\s[^>]*?lang=\"[^\"]*\"", regex.IGNORECASE)
 _META = regex.compile(r"<meta\s+(?:property|name)=\"(?:og|twitter):[^>]*>", regex.IGNORECASE)
 _SHUT = ("/gradio_api/proxy=", "/gradio_api/call/", "/gradio_api/api/", "/monitoring")
 _UPLOAD = "/gradio_api/upload"
+BROWSER_TAGS = {"zh-Hant": "zh-TW", "zh-Hans": "zh-CN"}  # what gradio finds its own words by
 _BUTTONS = ("send", "stop", "copy", "opinions")  # which gradio gives no name, or an English one
 
 
@@ -54,7 +55,7 @@ class Shell:
 
     async def _page(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The page, rewritten once it is whole: it must come uncompressed for that."""
-        lang = page_language(scope)
+        lang = _language_of(scope)
         plain = {**scope, "headers": [pair for pair in scope["headers"] if pair[0] != b"accept-encoding"]}
         start: Message = {}
         body = bytearray()
@@ -91,7 +92,7 @@ def rewritten(html: str, nonce: str, lang: str) -> str:
     html = _INLINE.sub(f'<script nonce="{nonce}"', html)
     tag = escape(BROWSER_TAGS.get(lang, lang))
     html = _HTML_TAG.sub(f'<html data-ui="{tag}" lang="{escape(lang)}" dir="{direction(lang)}"', html, count=1)
-    words = " ".join(f'data-{name}="{escape(text(name, lang))}"' for name in _BUTTONS)
+    words = " ".join(f'data-{name}="{escape(phrase(name, lang, Part.PAGE))}"' for name in _BUTTONS)
     ours = (
         f'<script src="page/before.js"></script><script src="page/page.js" defer {words}></script>'
         '<link rel="stylesheet" href="page/page.css">'
@@ -100,8 +101,13 @@ def rewritten(html: str, nonce: str, lang: str) -> str:
     return regex.sub(r"(<base\b[^>]*>)", lambda match: match.group(1) + ours, html, count=1)
 
 
-def page_language(scope: Scope) -> str:
+def page_language(asked: str, accept_language: str) -> str:
+    """The page's language: `asked` (`?lang=`), else the first that the browser accepts, else English."""
+    return best_language([asked[:35], *accepted(accept_language)], Part.PAGE)
+
+
+def _language_of(scope: Scope) -> str:
     """The language of a request for the page."""
     asked = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("lang", [""])[0]
-    accepted = dict(scope["headers"]).get(b"accept-language", b"").decode("latin-1")
-    return choose_language(asked, accepted)
+    header = dict(scope["headers"]).get(b"accept-language", b"").decode("latin-1")
+    return page_language(asked, header)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from index.errors import IndexProblem
+from rag.phrases import Part, phrase
 from ui.page.markup import flat
-from ui.page.texts import text
 from ui.server.documents import Documents, Upload
 
 _MAX_FILES = 100  # at a time
@@ -53,7 +53,7 @@ def rows_html(rows: Sequence[Row], n_files: int, lang: str) -> str:
         return ""
     items = "".join(
         f'<li class="up-{row.outcome}"><b>{_SIGNS[row.outcome]}</b> <span dir="auto">{flat(row.name)}</span>: '
-        f"{flat(text(row.outcome, lang))}{f' ({flat(row.reason)})' if row.reason else ''}</li>"
+        f"{flat(phrase(row.outcome, lang, Part.PAGE))}{f' ({flat(row.reason)})' if row.reason else ''}</li>"
         for row in rows
     )
     n_done = sum(row.outcome != "reading" for row in rows)

@@ -15,10 +15,10 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
 
 from index.search import MAX_QUESTION_CHARS
+from rag.phrases import Part, direction, languages, phrase, phrases
 from ui.server.origins import read_origin
 from ui.server.settings import Site
 from ui.server.widget.sites import Check, frame_ancestors
-from ui.server.widget.words import direction, languages, words
 
 _KINDS = {"js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8"}
 _OWN_FILES = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'"
@@ -40,7 +40,7 @@ def static(name: str) -> File:
     """A file of the widget; the loader with its words put in, and without what only its readers here need."""
     text = files("ui.server.widget").joinpath("static", name).read_text("utf-8")
     if name == "widget.js":
-        table = {tag: [words(tag)[word] for word in _IN_THE_BUBBLE] for tag in languages()}
+        table = {tag: [phrase(word, tag, Part.WIDGET) for word in _IN_THE_BUBBLE] for tag in languages(Part.WIDGET)}
         lines = (line.strip() for line in text.splitlines())
         text = "\n".join(line for line in lines if line and not line.startswith(("//", "/*")))
         text = text.replace("/*WORDS*/ {}", json.dumps(table, ensure_ascii=False, separators=(",", ":")))
@@ -62,6 +62,12 @@ def file_response(request: Request, name: str, max_age_s: int, **headers: str) -
     return Response(file.body, media_type=file.kind, headers=sent)
 
 
+def words(language: str) -> dict[str, str]:
+    """The phrases of the page in the iframe."""
+    shared = {name: phrase(name, language) for name in ("sources", "closest")}
+    return {**phrases(language, Part.WIDGET), **shared}
+
+
 def frame_page(site: Site, language: str, theme: str, host: str) -> HTMLResponse:
     """The page in the iframe; `host` is the origin of the page around it, where that may be spoken with."""
     config = {
@@ -79,7 +85,7 @@ def frame_page(site: Site, language: str, theme: str, host: str) -> HTMLResponse
         f"{_OWN_FILES}; {_SEALED}; frame-ancestors {frame_ancestors(site)}",
         language=language,
         theme=theme if theme in _THEMES else "auto",
-        title=site.title or words(language)["title"],
+        title=site.title or phrase("title", language, Part.WIDGET),
         config=json.dumps(config, ensure_ascii=False),
     )
 
@@ -92,15 +98,15 @@ def refusal_page(language: str, status: int, key: str) -> HTMLResponse:
         status,
         language=language,
         key=quote(key),
-        message=words(language)["unknown_site"],
-        for_owner=words(language)["for_owner"],
+        message=phrase("unknown_site", language, Part.WIDGET),
+        for_owner=phrase("for_owner", language, Part.WIDGET),
     )
 
 
 def embed_page(sites: list[Site]) -> HTMLResponse:
     """The page that builds the snippet; with the sites to choose from, where they may be told."""
     told = [{"key": site.key, "origins": list(site.origins), "enabled": site.enabled} for site in sites]
-    config = {"sites": told, "languages": list(languages())}
+    config = {"sites": told, "languages": list(languages(Part.WIDGET))}
     policy = f"{_OWN_FILES}; frame-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     return _page("embed.html", policy, language="en", config=json.dumps(config, ensure_ascii=False))
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from index.search import MAX_QUESTION_CHARS
 from index.store.base import Filter
+from rag.phrases import Part, accepted, best_language, direction
 from ui.server.addresses import Addresses
 from ui.server.bodies import NO_HISTORY, History, Question, checked, turns_of
 from ui.server.feedback import Feedback, FeedbackFile, FeedbackFull, Opinion
@@ -24,7 +25,6 @@ from ui.server.sse import EventStream
 from ui.server.widget import pages
 from ui.server.widget.sites import check
 from ui.server.widget.stream import frames
-from ui.server.widget.words import accepted, best_language, direction, words
 
 _log = logging.getLogger(__name__)
 _LOADER_AGE_S = 300  # a page of another site has a new loader after five minutes
@@ -99,7 +99,7 @@ def _add_frame(routes: APIRouter, service: Service) -> None:
         """The page in the iframe; `lang` is what the host chose, `page` the language of its page."""
         found = sites.get(site)
         of_browser = accepted(request.headers.get("accept-language", ""))
-        language = best_language([lang, found.language if found else "", page, *of_browser])
+        language = best_language([lang, found.language if found else "", page, *of_browser], Part.WIDGET)
         if found is None or not found.enabled:
             return pages.refusal_page(language, 403 if found else 404, site)
         return pages.frame_page(found, language, theme, pages.spoken_with(found, origin, _own_origin(request)))
@@ -107,8 +107,8 @@ def _add_frame(routes: APIRouter, service: Service) -> None:
     @routes.get("/widget/words")
     def other_words(lang: _Tag) -> dict[str, Any]:
         """The page's words in another language."""
-        language = best_language([lang])
-        return {"lang": language, "dir": direction(language), "words": words(language)}
+        language = best_language([lang], Part.WIDGET)
+        return {"lang": language, "dir": direction(language), "words": pages.words(language)}
 
 
 def _add_questions(routes: APIRouter, service: Service) -> None:

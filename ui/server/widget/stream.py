@@ -17,7 +17,7 @@ from rag.events import (
     QuestionRead,
     SentenceDone,
 )
-from rag.phrases import phrase, phrase_language
+from rag.phrases import phrase
 from rag.verify import Verdict
 from ui.server.sources import shown_source
 from ui.server.sse import code_of, framed
@@ -48,8 +48,9 @@ def shown(event: Event, found: Sequence[ScoredPassage]) -> dict[str, Any] | None
     """
     match event:
         case QuestionRead():
-            language = phrase_language(event.language)
-            marks = {str(verdict): phrase(str(verdict), language) for verdict in Verdict if verdict != "supported"}
+            marks = {
+                str(verdict): phrase(str(verdict), event.language) for verdict in Verdict if verdict != "supported"
+            }
             return {"language": event.language, "marks": marks}
         case PassagesFound():
             return {"n": len(event.passages)}
