@@ -67,7 +67,7 @@ def test_every_import_runs_from_right_to_left_and_every_third_party_stays_with_i
     ("path", "source", "complaint"),
     [
         ("index/x.py", "import rag", "index/x.py imports rag, which stands to its right"),
-        ("index/x.py", "def f():\n    from ui.show import g", "index/x.py imports ui, which stands to its right"),
+        ("index/x.py", "def f():\n    from ui.render import g", "index/x.py imports ui, which stands to its right"),
         ("rag/x.py", "from eval.run import evaluate", "rag/x.py imports eval, which stands to its right"),
         ("eval/x.py", "import ui.cli as c", "eval/x.py imports ui, which stands to its right"),
         ("rag/x.py", "import faiss", "rag/x.py imports faiss, which belongs to index and eval/bench/codes.py"),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def out(payload: Any, as_json: bool, text: str) -> None:
     """Data to stdout: JSON with `--json`, else text."""
-    from ui.show import without_controls
+    from ui.render import without_controls
 
     shown = _C1.sub(_escaped, json.dumps(payload, ensure_ascii=False, indent=2)) if as_json else without_controls(text)
     sys.stdout.write(shown + "\n")
@@ -33,7 +33,7 @@ def _escaped(match: re.Match[str]) -> str:
 
 def say(text: str) -> None:
     """Talk to stderr."""
-    from ui.show import without_controls
+    from ui.render import without_controls
 
     sys.stderr.write(without_controls(text) + "\n")
 

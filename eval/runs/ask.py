@@ -26,8 +26,7 @@ from eval.measures.support import unsupported_share
 from eval.runs.rows import ANSWER, CITATION, RANKING, Outcome, Row
 from index.search import ScoredPassage, SearchResult
 from index.store.base import Backend, StoredDocument
-from rag.answer import Answer
-from rag.as_json import answer_json, passage_json
+from rag.answer import Answer, answer_json, passage_json
 from rag.chain import Chain
 from rag.citations import without_markers
 from rag.events import Delta, Done, Failed

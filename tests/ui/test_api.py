@@ -20,9 +20,9 @@ from starlette.testclient import TestClient
 from eval.gold import as_item, find_evidence
 from index.ingest import ingest
 from index.store.sqlite import EmbeddedBackend, Writer
+from rag.answer import answer_json
 from rag.answerers.base import Task
 from rag.answerers.generative import GenerativeAnswerer
-from rag.as_json import answer_json
 from rag.chain import Chain, ChainSettings
 from rag.errors import ModelFailed
 from rag.events import Delta, Event, Failed, Warned

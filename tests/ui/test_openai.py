@@ -35,9 +35,9 @@ from rag.events import Event
 from rag.testing import HashEncoder
 from tests.ui.browser import served
 from tests.ui.hostile import HOSTILE, RENDERER, Tags
+from ui.render import as_written, inert
 from ui.server import make_app as app_of
 from ui.server.keys import KeyFile, Scope
-from ui.server.markdown import as_written, inert
 from ui.server.openai import router
 from ui.server.openai.bodies import MAX_MESSAGES
 from ui.server.service import Service

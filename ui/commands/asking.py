@@ -53,7 +53,7 @@ def search(
     as_json: JsonOption = False,
 ) -> None:
     """Find passages, best first."""
-    from ui.show import explanation_lines, passage_lines, search_json
+    from ui.render import explanation_lines, passage_lines, search_json
 
     config = load_config(index=index, encoder=encoder, reranker=reranker, aliases=aliases, k=k)
     where = filter_of(language, since, until, source, tag)
@@ -101,7 +101,7 @@ def ask(
     as_json: JsonOption = False,
 ) -> None:
     """Answer a question from the articles, with citations."""
-    from rag.as_json import answer_json
+    from ui.render import answer_json
 
     config = load_config(
         index=index,
@@ -168,7 +168,7 @@ def show_answer(chain: Chain, question: str, where: Filter | None = None) -> Ans
     """Print an answer as it comes, then its citations; warnings go to stderr."""
     from index.store.base import EVERYTHING
     from rag.events import Delta, Done, Failed, Warned
-    from ui.show import citation_lines, nearest_lines, without_controls
+    from ui.render import citation_lines, nearest_lines, without_controls
 
     for event in chain.stream(question, where=where or EVERYTHING):
         if isinstance(event, Delta):

@@ -12,18 +12,15 @@ from rag.answer import Answer, AnswerSentence, Citation
 from rag.citations import without_markers
 from rag.phrases import Part, phrase
 from rag.verify import Verdict
-from ui.server.sources import shown_source
+from ui.render import Card, citation_card, passage_card
 
 SIGNS = {Verdict.SUPPORTED: "✓", Verdict.PARTLY: "◐", Verdict.UNSUPPORTED: "✗", Verdict.NO_SOURCE: "○"}
-_CONTEXT_CHARS = 300  # of a passage around its cited sentence
-_EXCERPT_CHARS = 240  # of a passage that was only found
 _MARKER = regex.compile(r"\[(\d{1,3})\]")
 _BEHIND = regex.compile(r"(?:\s?\[\d{1,3}\])*")
 _SHOWN_MARKER = regex.compile(r"\s?\[\\\[\d+\\\]\]\(#src-[0-9a-f]+-\d+\)")
 _SHOWN_VERDICT = regex.compile(r"\s?(?<!\\)<span class=\"v v-[a-z_]+\">[^<]*</span>")
 _ANSWER_ID = regex.compile(r"\(#src-([0-9a-f]+)-\d+\)")
 _ESCAPED = regex.compile(r"\\(\p{P}|\p{S})")
-_WEB_ADDRESS = regex.compile(r"https?://\S+", regex.IGNORECASE)
 _MARKDOWN = regex.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$&:/=\"'^])")
 
 
@@ -95,7 +92,7 @@ def verdict_words(verdict: Verdict, lang: str) -> str:
 
 def panel_section(answer: Answer, answer_id: str = "0", lang: str = "en") -> str:
     """What an answer rests on, as one line of escaped HTML that Markdown passes through: cited, then merely found."""
-    cards = "".join(_card(citation, answer, answer_id, lang) for citation in answer.citations)
+    cards = "".join(_cited(citation, answer, answer_id, lang) for citation in answer.citations)
     loose = "".join(_said(sentence, lang) for sentence in answer.sentences if not sentence.citations)
     found = _retrieved(answer, lang)
     if not cards and not loose and not found:
@@ -114,15 +111,20 @@ def panel_markdown(sections: Sequence[str], lang: str = "en") -> str:
     return f"<section><h2>{flat(phrase('sources', lang))}</h2>{shown[0]}</section>{older}"
 
 
-def _card(citation: Citation, answer: Answer, answer_id: str, lang: str) -> str:
-    before, after = _context(citation, answer)
+def _cited(citation: Citation, answer: Answer, answer_id: str, lang: str) -> str:
     said = "".join(_said(sentence, lang) for sentence in answer.sentences if citation.n in sentence.citations)
+    card = citation_card(citation, answer.retrieved)
+    return f'<article id="src-{answer_id}-{card.n}" class="card">{_card_html(card)}{said}</article>'
+
+
+def _card_html(card: Card) -> str:
+    """A card's title, place and text, the quoted words marked."""
+    number = f"[{card.n}] " if card.n else ""
+    about = " · ".join(flat(part) for part in (card.language, card.date, card.source) if part)
+    quote = f"<mark>{flat(card.quote)}</mark>" if card.quote else ""
     return (
-        f'<article id="src-{answer_id}-{citation.n}" class="card">'
-        f"<b>[{citation.n}] {_title(citation.title or shown_source(citation.source), citation.url)}</b><br>"
-        f"<small>{_about(citation.language, citation.date, citation.source)}</small>"
-        f'<p class="quote" lang="{flat(citation.language)}" dir="auto">'
-        f"{flat(before)}<mark>{flat(citation.quote)}</mark>{flat(after)}</p>{said}</article>"
+        f"<b>{number}{_title(card)}</b><br><small>{about}</small>"
+        f'<p class="quote" lang="{flat(card.language)}" dir="auto">{flat(card.before)}{quote}{flat(card.after)}</p>'
     )
 
 
@@ -141,50 +143,18 @@ def _retrieved(answer: Answer, lang: str) -> str:
     others = [item for item in answer.retrieved if not any(_holds(item, *span) for span in cited)]
     if not others:
         return ""
-    rows = "".join(_found(item) for item in others)
+    rows = "".join(f'<div class="card">{_card_html(passage_card(item))}</div>' for item in others)
     title = flat(phrase("retrieved", lang, Part.PAGE).replace("{n}", str(len(others))))
     return f'<details class="found"><summary>{title}</summary>{rows}</details>'
 
 
-def _found(item: ScoredPassage) -> str:
-    passage = item.passage
-    cut = passage.text[:_EXCERPT_CHARS] + ("…" if len(passage.text) > _EXCERPT_CHARS else "")
-    return (
-        f'<div class="card"><b>{_title(passage.title or shown_source(passage.source), passage.url)}</b><br>'
-        f"<small>{_about(passage.language, passage.date, passage.source)}</small>"
-        f'<p class="quote" lang="{flat(passage.language)}" dir="auto">{flat(cut)}</p></div>'
-    )
-
-
-def _about(language: str, date: str, source: str) -> str:
-    return " · ".join(flat(part) for part in (language, date, shown_source(source)) if part)
-
-
-def _title(title: str, url: str) -> str:
-    if not _WEB_ADDRESS.fullmatch(url):  # javascript: must not become a link, nor a line break end the block
-        return f'<span dir="auto">{flat(title)}</span>'
-    return f'<a href="{escape(url)}" rel="noopener noreferrer nofollow" target="_blank" dir="auto">{flat(title)}</a>'
+def _title(card: Card) -> str:
+    title = flat(card.title or card.source)
+    if not card.url:
+        return f'<span dir="auto">{title}</span>'
+    return f'<a href="{escape(card.url)}" rel="noopener noreferrer nofollow" target="_blank" dir="auto">{title}</a>'
 
 
 def _holds(item: ScoredPassage, doc_id: str, start: int, end: int) -> bool:
     passage = item.passage
     return passage.doc_id == doc_id and passage.start <= start and end <= passage.end
-
-
-def _context(citation: Citation, answer: Answer) -> tuple[str, str]:
-    """What stands before and after the cited span in its passage, cut to a readable length."""
-    for item in answer.retrieved:
-        if _holds(item, citation.doc_id, citation.start, citation.end):
-            passage = item.passage
-            before = passage.text[: citation.start - passage.start]
-            after = passage.text[citation.end - passage.start :]
-            return _end_of(before), _beginning_of(after)
-    return "", ""
-
-
-def _end_of(before: str) -> str:
-    return before if len(before) <= _CONTEXT_CHARS else f"…{before[-_CONTEXT_CHARS:]}"
-
-
-def _beginning_of(after: str) -> str:
-    return after if len(after) <= _CONTEXT_CHARS else f"{after[:_CONTEXT_CHARS]}…"

@@ -10,16 +10,15 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Depends, File, HTTPException, Path, Query, Request, Response, UploadFile
 from fastapi.security import HTTPBearer
 
-from rag.as_json import answer_json
+from ui.render import answer_json, search_json, shown_source
 from ui.server import responses
 from ui.server.bodies import NO_FILTER, NO_HISTORY, FeedbackBody, History, Question, Where, checked, turns_of
 from ui.server.documents import Documents, Upload
 from ui.server.feedback import Feedback, FeedbackFile, FeedbackFull, gold_drafts
 from ui.server.service import Service
-from ui.server.sources import shown_answer, shown_result, shown_source
+from ui.server.sources import shown_answer, shown_result
 from ui.server.sse import EventStream
 from ui.server.whole import whole_answer
-from ui.show import search_json
 
 _MAX_FILES = 20  # of one request
 _Streamed = Annotated[bool, Body(description="Events as they come; so does `Accept: text/event-stream`.")]

@@ -4,25 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from pathlib import PurePosixPath
 
 from index.read import is_url
 from index.search import ScoredPassage, SearchResult
 from rag.answer import Answer, Citation
 from rag.events import CitationsResolved, Done, Event, PassagesFound, Warned
+from ui.render import shown_source
 
 _FOLDERS = re.compile(r"(?<![\w/])(?:/[^/\n;:,()'\"]+)+/(?=[^/\s])")
-
-
-def shown_source(source: str) -> str:
-    """A web address as it is; of a file its path as it was named from where the index was made, else its name."""
-    if is_url(source):
-        return source
-    file, part = _split(source.replace("\\", "/"))
-    path = PurePosixPath(file)
-    # A path from elsewhere, or through a hidden folder, tells how the server is laid out.
-    is_of_articles = not any(name.startswith(("/", ".", "~")) or name.endswith(":") for name in path.parts)
-    return (str(path) if is_of_articles else path.name) + part
 
 
 def stored_sources(shown: str) -> tuple[str, ...]:
@@ -75,9 +64,3 @@ def shown_event(event: Event) -> Event:
             return Done(shown_answer(event.answer))
         case _:
             return event
-
-
-def _split(source: str) -> tuple[str, str]:
-    """The file, and `#part` where the source is one of several articles in it."""
-    file, sign, part = source.partition("#")
-    return (file, sign + part) if PurePosixPath(file).suffix else (source, "")

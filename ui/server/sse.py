@@ -15,9 +15,9 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from index.errors import IndexProblem
-from rag.as_json import answer_json, citation_json, passage_json
 from rag.errors import AnswerProblem
 from rag.events import CitationsResolved, Delta, Done, Event, Failed, PassagesFound, QuestionRead, SentenceDone, Warned
+from ui.render import answer_json, citation_json, passage_json, sentence_json
 from ui.server.sources import shown_event, without_folders
 
 KEEP_ALIVE_S = 15.0  # proxies close what is silent for longer, nginx after 60
@@ -39,13 +39,7 @@ def event_json(event: Event) -> dict[str, Any]:
         case Delta():
             return {"text": event.text}
         case SentenceDone():
-            sentence = event.sentence
-            return {
-                "text": sentence.text,
-                "supported": sentence.supported,
-                "verdict": str(sentence.verdict),
-                "citations": list(sentence.citations),
-            }
+            return sentence_json(event.sentence)
         case CitationsResolved():
             return {"citations": [citation_json(citation) for citation in event.citations]}
         case Warned():

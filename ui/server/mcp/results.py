@@ -10,7 +10,7 @@ from index.search import ScoredPassage, SearchResult
 from rag.answer import Answer, Citation
 from rag.chain import Chain
 from rag.prompts import new_fence
-from ui.server.markdown import inert, is_web_address
+from ui.render import inert, is_web_address, shown_source
 from ui.server.mcp.shapes import (
     NOTICE,
     AnswerOutput,
@@ -21,7 +21,7 @@ from ui.server.mcp.shapes import (
     SentenceOutput,
     Span,
 )
-from ui.server.sources import shown_source, without_folders
+from ui.server.sources import without_folders
 
 CONTEXT_CHARS = 500  # that are shown before and after what is read
 

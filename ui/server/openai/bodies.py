@@ -10,8 +10,8 @@ from pydantic import BaseModel, Field
 
 from index.search import MAX_QUESTION_CHARS, check_question
 from rag.answerers.base import Turn
+from ui.render import as_written
 from ui.server.bodies import NO_FILTER, FilterBody, TurnBody, turns_of
-from ui.server.markdown import as_written
 from ui.server.openai.refusals import Refused
 
 MODEL = "dragoman"

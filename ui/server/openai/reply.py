@@ -7,11 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from rag.answer import Answer, Citation
-from rag.as_json import citation_json, passage_json
+from rag.answer import Answer
 from rag.events import Delta, Done, Event, Failed
-from rag.phrases import phrase
-from ui.server.markdown import inert, is_web_address
+from ui.render import citation_json, inert, is_web_address, passage_json, sources_markdown
 from ui.server.openai.bodies import MODEL
 from ui.server.openai.refusals import refusal
 from ui.server.sources import shown_answer
@@ -83,18 +81,10 @@ class Reply:
 
     def _footer(self, answer: Answer) -> str:
         """The paragraph that names the sources, where it is wanted and there are any."""
-        if not (self.with_footer and answer.citations):
-            return ""
-        named = [f"[{citation.n}] {_named(citation)}" for citation in answer.citations]
-        return "\n".join([f"\n\n{phrase('sources', answer.answer_language)}:", *named])
+        return sources_markdown(answer) if self.with_footer else ""
 
     def _head(self, kind: str) -> dict[str, Any]:
         return {"id": self.id, "object": kind, "created": self.created, "model": MODEL}
-
-
-def _named(citation: Citation) -> str:
-    title = inert(" ".join((citation.title or citation.source).split()))
-    return f"{title}, {citation.url}" if is_web_address(citation.url) else title
 
 
 def _annotations(answer: Answer, before: str) -> list[dict[str, Any]]:

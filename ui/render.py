@@ -1,0 +1,257 @@
+"""An answer and its passages as others read them: JSON, text for a terminal, Markdown, and the parts of a card."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from index.names.question import OtherForm, written
+from index.search import ScoredPassage, SearchResult
+from index.text.terms import BEGINNING, indexed_terms
+from rag.answer import Answer, Citation, answer_json, citation_json, passage_json, sentence_json
+from rag.phrases import phrase
+
+__all__ = [
+    "Card", "answer_json", "as_written", "citation_card", "citation_json", "citation_lines", "explanation_lines",
+    "inert", "is_web_address", "nearest_lines", "passage_card", "passage_json", "passage_lines", "search_json",
+    "sentence_json", "shown_source", "sources_markdown", "without_controls",
+]  # fmt: skip
+
+_WIDTH = 100  # columns of a terminal
+_CONTEXT_CHARS = 300  # of a passage, before and after its cited sentence
+_EXCERPT_CHARS = 400  # of a passage that is not cited
+
+
+# --- JSON -------------------------------------------------------------------------------------------------------------
+
+
+def search_json(found: SearchResult, *, explain: bool = False) -> dict[str, Any]:
+    """`search --json`; with `explain`, each result has an `explanation`: the signals that brought it to its place."""
+    results = [passage_json(item) for item in found.passages]
+    if explain:
+        for result, item in zip(results, found.passages, strict=True):
+            result["explanation"] = _explanation(found, item)
+    return {
+        "question": found.question,
+        "language": found.language,
+        "results": results,
+        "warnings": list(found.warnings),
+    }
+
+
+def _explanation(found: SearchResult, item: ScoredPassage) -> dict[str, Any]:
+    return {
+        "dense": {"rank": item.dense_rank, "score": round(item.dense, 4)},
+        "lexical": {"rank": item.lexical_rank, "score": round(item.words, 4), "terms": _terms_held(found, item)},
+        "names": {"score": round(item.names, 4), "forms": [_form_json(form, item) for form in item.forms]},
+        "quoted": item.quoted,
+        "reranked": item.reranked,
+        "level": round(item.level, 4),
+    }
+
+
+def _form_json(form: OtherForm, item: ScoredPassage) -> dict[str, Any]:
+    """A name of the question, and its form in the passage, as the passage writes it."""
+    return {
+        "name": form.name,
+        "form": written(form.form, item.passage.text) or form.form,
+        "confidence": round(form.confidence, 3),
+        "by": str(form.origin),
+    }
+
+
+def _terms_held(found: SearchResult, item: ScoredPassage) -> list[str]:
+    """The lexical terms of the question that the passage has; `star-` for a word that begins like one of them."""
+    held = f" {' '.join(indexed_terms(item.passage.text))} {' '.join(indexed_terms(item.passage.title))} "
+    met = [term for term in dict.fromkeys(found.query_terms) if f" {term} " in held]
+    whole = [term for term in met if not term.startswith(BEGINNING)]
+    parts = [term.removeprefix(BEGINNING) for term in met if term.startswith(BEGINNING)]
+    return [*whole, *(f"{part}-" for part in parts if not any(word.startswith(part) for word in whole))]
+
+
+# --- a terminal -------------------------------------------------------------------------------------------------------
+
+
+def passage_lines(rank: int, item: ScoredPassage) -> Iterator[str]:
+    """One found passage."""
+    passage = item.passage
+    yield f"{rank}. {_titled(passage.title or passage.source, passage.language, passage.date)}  score {item.score:.3f}"
+    yield f"   {passage.source}, characters {passage.start}-{passage.end}"
+    text = " ".join(passage.text.split())
+    yield from (f"   {line}" for line in _wrapped(_beginning(text, _EXCERPT_CHARS)))
+
+
+def explanation_lines(found: SearchResult, item: ScoredPassage) -> Iterator[str]:
+    """The signals that brought a passage to its place."""
+    why = _explanation(found, item)
+    yield f"   {item.score:+.3f} above the baseline of its language, {item.level:.3f}"
+    if item.dense_rank:
+        yield f"   vectors: rank {item.dense_rank}, similarity {item.dense:.3f}"
+    if item.lexical_rank:
+        terms = ", ".join(why["lexical"]["terms"])
+        yield f"   words: rank {item.lexical_rank}, {item.words:.0%} of the question: {terms}"
+    surest = {form["name"]: form for form in reversed(why["names"]["forms"])}
+    for form in surest.values():
+        yield f"   names: {form['name']} is {form['form']} here, by {form['by']} (confidence {form['confidence']:.2f})"
+    if item.reranked is not None:
+        yield f"   reranker: {item.reranked:.3f}"
+    if item.quoted:
+        yield "   has the quoted words"
+
+
+def citation_lines(answer: Answer) -> Iterator[str]:
+    """The citations of an answer: where each is, and its exact words."""
+    for citation in answer.citations:
+        yield f"[{citation.n}] {_titled(citation.title or citation.source, citation.language, citation.date)}"
+        yield f"    {citation.url or citation.source}, characters {citation.start}-{citation.end}"
+        yield from (f"    {line}" for line in _wrapped(f"“{' '.join(citation.quote.split())}”"))
+
+
+def nearest_lines(answer: Answer) -> Iterator[str]:
+    """The nearest passage, below an abstention; labelled in the question's language."""
+    if answer.abstained and answer.retrieved:
+        yield phrase("closest", answer.language)
+        yield from passage_lines(1, answer.retrieved[0])
+
+
+def without_controls(text: str) -> str:
+    """`text` without terminal control characters: a document must not drive the terminal."""
+    return "".join(char for char in text if char in "\n\t" or (char.isprintable() or char == "\u200d"))
+
+
+def _titled(title: str, language: str, date: str) -> str:
+    return f"{title} ({', '.join(filter(None, (language, date)))})"
+
+
+def _wrapped(text: str) -> list[str]:
+    """Lines of `text`; wide characters take two columns, and scripts without spaces break anywhere."""
+    wide = sum("\u1100" <= char <= "\uffdc" for char in text) > len(text) / 4
+    return textwrap.wrap(text, (_WIDTH - 4) // (2 if wide else 1)) or [""]
+
+
+# --- Markdown: the text of articles stays text ------------------------------------------------------------------------
+
+# Backslashes would do that too, but many programs show plain text, and many read `\[` as mathematics. An invisible
+# sign between two signs that together are markup is right in all of them.
+WORD_JOINER = "\u2060"
+_LONGEST = 3  # signs before the last one of a markup
+# Before what completes a link or its definition, a tag, an entity, an address, an escape or command, a code block.
+_COMPLETION = re.compile(
+    r"(?<=\])(?=[(\[:])|(?<=<)(?=\S)|(?<=&)(?=[#A-Za-z])|(?<=:/)(?=/)|(?<=[Ww]{3})(?=\.)|(?<=\S)(?=@)|(?<=\\)(?=[!-~])"
+    r"|(?<=``)(?=`)|(?<=~~)(?=~)"
+)
+# Nothing in it ends a link or begins a tag.
+_WEB_ADDRESS = re.compile(r"https?://[^\s<>\"\[\]\\`]+", re.IGNORECASE)
+
+
+def inert(text: str, before: str = "") -> str:
+    """`text`, behind `before`, in which no image, link, tag or code block begins; it looks the same."""
+    whole = before[-_LONGEST:] + text
+    start = len(whole) - len(text)
+    places = [match.start() for match in _COMPLETION.finditer(whole, start)]
+    return WORD_JOINER.join(whole[a:b] for a, b in zip([start, *places], [*places, len(whole)], strict=True))
+
+
+def as_written(text: str) -> str:
+    """The text that `inert` was given."""
+    return text.replace(WORD_JOINER, "")
+
+
+def is_web_address(url: str) -> bool:
+    """Whether an article's address may be shown as a link."""
+    return _WEB_ADDRESS.fullmatch(url) is not None
+
+
+def sources_markdown(answer: Answer) -> str:
+    """The paragraph that names the sources of an answer, empty where it cites none."""
+    if not answer.citations:
+        return ""
+    lines = [f"[{citation.n}] {_named(citation)}" for citation in answer.citations]
+    return "\n".join([f"\n\n{phrase('sources', answer.answer_language)}:", *lines])
+
+
+def _named(citation: Citation) -> str:
+    title = inert(" ".join((citation.title or citation.source).split()))
+    return f"{title}, {citation.url}" if is_web_address(citation.url) else title
+
+
+# --- the parts of a card, for the page and the widget -----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A cited span with its context, or the beginning of a passage (`n` is 0, `quote` empty); all of it plain text.
+
+    `url` is empty where it must not become a link.
+    """
+
+    n: int
+    doc_id: str
+    start: int
+    end: int
+    title: str
+    source: str
+    url: str
+    date: str
+    language: str
+    before: str
+    quote: str
+    after: str
+
+
+def citation_card(citation: Citation, found: Sequence[ScoredPassage]) -> Card:
+    """A citation with the text around it, from the passage of `found` that holds it."""
+    before = after = ""
+    for passage in (item.passage for item in found):
+        if passage.doc_id == citation.doc_id and passage.start <= citation.start and citation.end <= passage.end:
+            before = passage.text[: citation.start - passage.start]
+            before = before if len(before) <= _CONTEXT_CHARS else f"…{before[-_CONTEXT_CHARS:]}"
+            after = _beginning(passage.text[citation.end - passage.start :], _CONTEXT_CHARS)
+            break
+    return _card(citation, citation.n, before, citation.quote, after)
+
+
+def passage_card(item: ScoredPassage) -> Card:
+    """A passage that is not cited."""
+    return _card(item.passage, 0, _beginning(item.passage.text, _EXCERPT_CHARS), "", "")
+
+
+def _card(place: Any, n: int, before: str, quote: str, after: str) -> Card:
+    return Card(
+        n=n,
+        doc_id=place.doc_id,
+        start=place.start,
+        end=place.end,
+        title=place.title,
+        source=shown_source(place.source),
+        url=place.url if is_web_address(place.url) else "",
+        date=place.date,
+        language=place.language,
+        before=before,
+        quote=quote,
+        after=after,
+    )
+
+
+def _beginning(text: str, max_chars: int) -> str:
+    return text if len(text) <= max_chars else f"{text[:max_chars]}…"
+
+
+def shown_source(source: str) -> str:
+    """A source as readers elsewhere see it: never where the server keeps its files.
+
+    A web address as it is; of a file its path relative to where the index was made, else its name.
+    """
+    if re.match(r"https?://", source, re.IGNORECASE):
+        return source
+    file, sign, part = source.replace("\\", "/").partition("#")  # `#part` names one of several articles in a file
+    if not PurePosixPath(file).suffix:
+        file, sign, part = source.replace("\\", "/"), "", ""
+    path = PurePosixPath(file)
+    # An absolute path, or one through a hidden folder, shows how the server is laid out.
+    is_relative = not any(name.startswith(("/", ".", "~")) or name.endswith(":") for name in path.parts)
+    return (str(path) if is_relative else path.name) + sign + part
