@@ -28,7 +28,7 @@ from index.relevance import PASSAGE, RESULT, Weights, above_usual, lacking, prob
 from index.rerank import Reranker
 from index.settings import SearchSettings
 from index.store.base import EVERYTHING, Filter, Snapshot, StoredPassage
-from index.text.language import detect_language, same_language
+from index.text.language import question_language, same_language
 
 MAX_QUESTION_CHARS = 2_000
 
@@ -113,7 +113,7 @@ def search(
         k: Passages wanted.
         settings: How they are ranked.
         where: Which may be found.
-        language: The asker's, where it is known better than from `question`.
+        language: The asker's, where it is known better than from `question` and from what most passages are in.
         yours: Names that the user knows to be one.
         reranker: Has the last word on the order of the first `settings.n_reranked`.
 
@@ -124,7 +124,8 @@ def search(
     if k < 1:
         raise ValueError(f"k is {k}; expected: 1 or more")
     settings = settings or SearchSettings()
-    language = language or detect_language(question)
+    sizes = language_sizes(snapshot, where)
+    language = language or question_language(question, corpus=majority_language(snapshot.languages()))
     n = max(settings.n_candidates, 2 * k)
     wanted, phrases = query_terms(question, language), quoted(question)
     most = bm25_bound(snapshot, wanted)
@@ -132,7 +133,6 @@ def search(
     forms = other_forms(snapshot, question, language, yours) if settings.names_weight > 0 else []
     named = names_leg(snapshot, forms, language, most, n, where)
     quoting = {pid for pid, _ in snapshot.lexical(phrases, n, where)}
-    sizes = language_sizes(snapshot, where)
     by_name = sorted(named, key=lambda pid: (-named[pid].names, pid))[:n]
     others = list(dict.fromkeys([*lexical, *by_name, *sorted(quoting)]))
     dense = dense_leg(snapshot, encoder, question, n, others, sizes, settings, where)
@@ -159,6 +159,12 @@ def search(
         (*wanted, *phrases),
         sum(sizes.values()),
     )
+
+
+def majority_language(sizes: Mapping[str, int]) -> str:
+    """The language of more than half of the passages; empty where none has so many."""
+    largest = max(sizes, key=lambda tag: sizes[tag], default="")
+    return largest if 2 * sizes.get(largest, 0) > sum(sizes.values()) else ""
 
 
 def _fuse(
@@ -230,13 +236,18 @@ def _judged(
 ) -> ScoredPassage:
     """`item` with what its relevance rests on, and its relevance; `asked` are the names and numbers of the question."""
     raw = item.dense + settings.lexical_weight * item.words + settings.names_weight * item.names
-    above = above_usual(raw, item.level, same_language(language, item.passage.language), n_passages)
+    above = above_usual(raw, item.level, _may_be_same(language, item.passage.language), n_passages)
     judged = replace(item, above=above, lacking=lacking(asked, item.passage))
     return replace(judged, relevance=_relevance(PASSAGE, judged, language))
 
 
 def _relevance(weights: Weights, item: ScoredPassage, language: str) -> float:
-    return probability(weights, item.above, same_language(language, item.passage.language), item.lacking)
+    return probability(weights, item.above, _may_be_same(language, item.passage.language), item.lacking)
+
+
+def _may_be_same(language: str, other: str) -> bool:
+    """Whether a question of `language`, which may be unknown, can be in the other language."""
+    return not language or same_language(language, other)
 
 
 def _told_once(

