@@ -39,10 +39,10 @@ RESULT = Weights(17.96, -2.44, -1.38, -0.45, -1.35)  # that one of the passages 
 PASSAGE = Weights(20.87, -2.12, -0.24, -0.35, -2.47)  # that this passage does
 
 
-def above_usual(raw: float, level: float, same: bool, n_passages: int) -> float:
+def above_usual(raw: float, level: float, same: float, n_passages: int) -> float:
     """How far a score is above what is usual; where there are few passages, that is not known from them alone."""
     weight = n_passages / (n_passages + _FEW)
-    return raw - weight * level - (1 - weight) * USUAL[same]
+    return raw - weight * level - (1 - weight) * (same * USUAL[True] + (1 - same) * USUAL[False])
 
 
 def lacking(asked: Sequence[Set[str]], passage: StoredPassage) -> float:
@@ -62,8 +62,8 @@ def _held(text: str, title: str) -> str:
     return f" {' '.join(indexed_terms(text))} {' '.join(indexed_terms(title))} "
 
 
-def probability(weights: Weights, above: float, same: bool, lacking: float = 0.0) -> float:
+def probability(weights: Weights, above: float, same: float, lacking: float = 0.0) -> float:
     """The logistic function of the weighted sum."""
-    of_lacking = weights.lacking_same if same else weights.lacking_other
+    of_lacking = same * weights.lacking_same + (1 - same) * weights.lacking_other
     total = weights.above * above + weights.same * same + of_lacking * lacking + weights.bias
     return 1 / (1 + math.exp(-max(-500.0, min(500.0, total))))

@@ -125,7 +125,8 @@ def search(
         raise ValueError(f"k is {k}; expected: 1 or more")
     settings = settings or SearchSettings()
     sizes = language_sizes(snapshot, where)
-    language = language or question_language(question, corpus=majority_language(snapshot.languages()))
+    shown = language or question_language(question)
+    language = shown or question_language(question, corpus=majority_language(snapshot.languages()))
     n = max(settings.n_candidates, 2 * k)
     wanted, phrases = query_terms(question, language), quoted(question)
     most = bm25_bound(snapshot, wanted)
@@ -140,11 +141,11 @@ def search(
     n_ranked = max(k, settings.n_reranked) if reranker else k
     ranked = _fuse(snapshot, language, dense, lexical, named, quoting, sizes, n_ranked, settings)
     asked = mentions(question, language, forms)
-    ranked = [_judged(item, language, asked, sum(sizes.values()), settings) for item in ranked]
+    ranked = [_judged(item, shown, asked, sum(sizes.values()), settings) for item in ranked]
     says_something = any(map(str.isalnum, question))
     if not says_something:  # whatever is near to punctuation is so by chance
         ranked = [replace(item, relevance=0.0) for item in ranked]
-    relevance = _relevance(RESULT, ranked[0], language) if ranked and says_something else 0.0
+    relevance = _relevance(RESULT, ranked[0], shown) if ranked and says_something else 0.0
     warnings = list(_warnings(snapshot, encoder, language))
     if reranker and ranked:
         n_scored, ranked = _reranked(reranker, question, language, ranked, k, settings)
@@ -245,9 +246,9 @@ def _relevance(weights: Weights, item: ScoredPassage, language: str) -> float:
     return probability(weights, item.above, _may_be_same(language, item.passage.language), item.lacking)
 
 
-def _may_be_same(language: str, other: str) -> bool:
-    """Whether a question of `language`, which may be unknown, can be in the other language."""
-    return not language or same_language(language, other)
+def _may_be_same(language: str, other: str) -> float:
+    """How probable it is that a question of `language` is in the other language; 0.5 where it does not show its own."""
+    return float(same_language(language, other)) if language else 0.5
 
 
 def _told_once(

@@ -8,7 +8,6 @@ of the OpenCC tables tell zh-Hant from zh-Hans. docs/decisions/0005
 from __future__ import annotations
 
 import functools
-import heapq
 import importlib.util
 import itertools
 import math
@@ -87,9 +86,11 @@ _WORD_NATS = 4.0
 _FLOOR = 0.02
 
 
-# The least evidence of a question's language: the margin of the best language over the second, in nats, times the
-# number of words. "nvidia" has 2.3, "Webb telescope" 2.3, "climate change" 6.8; docs/decisions/0005
+# The least evidence of a question's language: the margin of the best language over the second, in nats, times
+# the number of words. "nvidia" has 2.3, "Webb telescope" 2.3, "climate change" 6.8; docs/decisions/0005
 _MIN_EVIDENCE = 5.0
+
+_CLOSE = ({"id", "ms"}, {"da", "nb"}, {"cs", "sk"})  # so much alike that the second is no evidence against the best
 
 
 class _Guess(NamedTuple):
@@ -205,7 +206,8 @@ def _among(text: str, candidates: list[str]) -> _Guess:
         share = hits[language] / len(words) if words else 0.0
         return math.log(sum(model.get(name, 0.0) for name in names) + _FLOOR) + _WORD_NATS * share
 
-    best, second = heapq.nlargest(2, candidates, key=nats)
+    best = max(candidates, key=nats)
+    second = max((tag for tag in candidates if {tag, best} not in _CLOSE and tag != best), key=nats)
     probability = min(1.0, sum(model.get(name, 0.0) for name in _FASTTEXT_NAME.get(best, (best,))))
     return _Guess(best, probability, (nats(best) - nats(second)) * len(words))
 
