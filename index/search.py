@@ -28,7 +28,7 @@ from index.relevance import PASSAGE, RESULT, Weights, above_usual, lacking, prob
 from index.rerank import Reranker
 from index.settings import SearchSettings
 from index.store.base import EVERYTHING, Filter, Snapshot, StoredPassage
-from index.text.language import question_language, same_language
+from index.text.language import dominant_script, question_language, same_language
 
 MAX_QUESTION_CHARS = 2_000
 
@@ -127,6 +127,8 @@ def search(
     sizes = language_sizes(snapshot, where)
     shown = language or question_language(question)
     language = shown or question_language(question, corpus=majority_language(snapshot.languages()))
+    if not shown and not dominant_script(question):
+        shown = "und"  # letters of no script that is known, which is that of no passage's language
     n = max(settings.n_candidates, 2 * k)
     wanted, phrases = query_terms(question, language), quoted(question)
     most = bm25_bound(snapshot, wanted)
