@@ -84,7 +84,7 @@ def ingest(
     ):
         run = _Run(writer, workers, limits, parser, batch_documents, on_progress)
         run.take(sources, allow_url)
-        writer.write_vectors()
+        writer.refresh_vectors()
         run.report.seconds = time.monotonic() - run.started
         return run.report
 
@@ -105,7 +105,7 @@ def ingest_untrusted(
         doc_ids = tuple(writer.documents_of(found.location).values())
         if not doc_ids:
             writer.forget_files([found.location])
-        writer.write_vectors()
+        writer.refresh_vectors()
         run.report.seconds = time.monotonic() - run.started
         return run.report, doc_ids
 
@@ -149,7 +149,7 @@ def refresh(
                 run.n_files_done += 1
                 run.report.replaced += 1
             run.flush()
-        writer.write_vectors()
+        writer.refresh_vectors()
         run.report.seconds = time.monotonic() - run.started
         return run.report
 

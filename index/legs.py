@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 import regex
 
-from index.encoders.base import Encoder, LateInteraction
+from index.encoders.base import Encoder, FloatArray, LateInteraction
 from index.fusion import language_group, levels
 from index.names.known import name_key
 from index.names.question import Origin, OtherForm, is_acronym, written
 from index.settings import SearchSettings
 from index.store import bm25
-from index.store.base import Filter, Snapshot
+from index.store.base import Filter, PassageVectors, Snapshot
 from index.text.language import function_words, same_language
 from index.text.terms import number_terms, terms, with_relatives
 
@@ -54,9 +54,10 @@ class Lexical(NamedTuple):
 
     words: float
     rank: int
+    language: str
 
 
-WITHOUT_WORDS = Lexical(0.0, 0)
+WITHOUT_WORDS = Lexical(0.0, 0, "")
 
 
 def lexical_leg(snapshot: Snapshot, wanted: Sequence[str], most: float, n: int, where: Filter) -> dict[int, Lexical]:
@@ -66,13 +67,13 @@ def lexical_leg(snapshot: Snapshot, wanted: Sequence[str], most: float, n: int, 
     small share of it: so words that are shared by chance count for little.
     """
     hits = snapshot.lexical(wanted, n, where)
-    return {pid: Lexical(min(1.0, score / most), rank) for rank, (pid, score) in enumerate(hits, 1)}
+    return {hit.pid: Lexical(min(1.0, hit.score / most), rank, hit.language) for rank, hit in enumerate(hits, 1)}
 
 
 def bm25_bound(snapshot: Snapshot, wanted: Sequence[str]) -> float:
     """What a passage would score by BM25 that held every term without end: (k1 + 1) times the sum of their IDF."""
     unique = list(dict.fromkeys(wanted))
-    frequency, n = snapshot.document_frequency(unique), snapshot.n_passages()
+    frequency, n = snapshot.frequencies(unique), sum(snapshot.languages().values())
     return (bm25.K1 + 1) * sum(bm25.idf(n, frequency.get(term, 0)) for term in unique) or 1.0
 
 
@@ -81,9 +82,10 @@ class Named(NamedTuple):
 
     names: float
     forms: tuple[OtherForm, ...]
+    language: str
 
 
-WITHOUT_NAMES = Named(0.0, ())
+WITHOUT_NAMES = Named(0.0, (), "")
 
 
 def names_leg(
@@ -98,20 +100,23 @@ def names_leg(
     scores: dict[int, dict[str, float]] = defaultdict(dict)
     held: dict[int, list[OtherForm]] = defaultdict(list)
     names = dict.fromkeys(form.name for form in forms)
-    as_asked = {name: {pid for pid, _ in snapshot.lexical([name_key(name)], n, where)} for name in names}
+    as_asked = {name: {hit.pid for hit in snapshot.lexical([name_key(name)], n, where)} for name in names}
+    languages: dict[int, str] = {}
     for form in forms:
-        hits = [hit for hit in snapshot.lexical([form.phrase], n, where) if hit[0] not in as_asked[form.name]]
+        hits = [hit for hit in snapshot.lexical([form.phrase], n, where) if hit.pid not in as_asked[form.name]]
         if form.origin is Origin.SOUND and not form.other_script:
-            languages = snapshot.passage_languages([pid for pid, _ in hits])
-            own = {tag for tag in set(languages.values()) if same_language(language, tag)}
-            hits = [(pid, score) for pid, score in hits if languages[pid] not in own]
+            own = {tag for tag in {hit.language for hit in hits} if same_language(language, tag)}
+            hits = [hit for hit in hits if hit.language not in own]
         if is_acronym(form.form):  # the terms have no case, and WHO is no "who"
-            texts = snapshot.texts([pid for pid, _ in hits])
-            hits = [(pid, score) for pid, score in hits if pid in texts and written(form.form, texts[pid])]
-        for pid, score in hits:
+            passages = snapshot.passages([hit.pid for hit in hits])
+            hits = [hit for hit in hits if written(form.form, passages[hit.pid].text)]
+        for pid, tag, score in hits:
+            languages[pid] = tag
             scores[pid][form.name] = max(form.confidence * score, scores[pid].get(form.name, 0.0))
             held[pid].append(form)
-    return {pid: Named(min(1.0, sum(own.values()) / most), tuple(held[pid])) for pid, own in scores.items()}
+    return {
+        pid: Named(min(1.0, sum(own.values()) / most), tuple(held[pid]), languages[pid]) for pid, own in scores.items()
+    }
 
 
 class Dense(NamedTuple):
@@ -120,9 +125,10 @@ class Dense(NamedTuple):
     score: float
     best_part: int
     rank: int
+    language: str
 
 
-UNSEEN = Dense(0.0, 0, 0)  # a passage without current vectors
+UNSEEN = Dense(0.0, 0, 0, "")  # a passage without current vectors
 
 
 def dense_leg(
@@ -130,36 +136,49 @@ def dense_leg(
     encoder: Encoder,
     question: str,
     n: int,
-    others: Sequence[int],
+    others: Mapping[int, str],
     sizes: Mapping[str, int],
     settings: SearchSettings,
     where: Filter,
 ) -> dict[int, Dense]:
-    """The passages that are nearest for their language, about `n`, and `others`, scored and ranked together."""
+    """The passages that are nearest for their language, about `n`, and `others`, scored and ranked together.
+
+    `others` are the languages of passages by pid.
+    """
     query = encoder.encode_queries([question])[0]
     n_each = max(_MIN_EACH, -(-2 * n // max(1, len({language_group(tag) for tag in snapshot.languages(where)}))))
     # A question that says nothing to the encoder is as near to everything.
     near = snapshot.nearest(query, n_each, where) if query.any() else []
-    cosines = snapshot.cosines(query, list(dict.fromkeys([*near, *others])))
-    languages = snapshot.passage_languages(list(cosines))
+    languages = {hit.pid: hit.language for hit in near} | dict(others)
+    vectors = snapshot.vectors(list(languages))
+    cosines = {pid: _cosines(own.matrix, query) for pid, own in vectors.items()}
     groups = {tag: language_group(tag) for tag in set(languages.values())}
-    group = {pid: groups[tag] for pid, tag in languages.items()}
-    scores = {pid: (whole + part) / 2 for pid, (whole, part, _) in cosines.items() if pid in group}
+    group = {pid: groups[languages[pid]] for pid in cosines}
+    scores = {pid: (whole + part) / 2 for pid, (whole, part, _) in cosines.items()}
     share = settings.max_sim_weight
     if share > 0 and scores and isinstance(encoder, LateInteraction):
-        kept = _kept({pid: scores[pid] for pid in near if pid in scores}, group, sizes, n, settings)
+        kept = _kept({hit.pid: scores[hit.pid] for hit in near if hit.pid in scores}, group, sizes, n, settings)
         compared = list(dict.fromkeys([*kept, *(pid for pid in others if pid in scores)]))
-        words = _packed_words(snapshot, encoder, compared)
+        words = _packed_words(snapshot, encoder, {pid: vectors[pid] for pid in compared})
         matches = encoder.max_sim_packed(question, list(words.values())).tolist()
         scores = {pid: (1 - share) * scores[pid] + share * m for pid, m in zip(words, matches, strict=True)}
     order = sorted((-score, pid) for pid, score in scores.items())
-    return {pid: Dense(-score, cosines[pid][2], rank) for rank, (score, pid) in enumerate(order, 1)}
+    return {pid: Dense(-score, cosines[pid][2], rank, languages[pid]) for rank, (score, pid) in enumerate(order, 1)}
 
 
-def _packed_words(snapshot: Snapshot, encoder: LateInteraction, pids: Sequence[int]) -> dict[int, bytes]:
-    """The words of passages by pid: as stored, or of an index of before they were, from the texts."""
-    words = snapshot.words(pids)
-    lacking = [pid for pid in pids if pid not in words]
+def _cosines(matrix: FloatArray, query: FloatArray) -> tuple[float, float, int]:
+    """Cosine of the whole, that of the best part and its row; the whole's, where there are no parts."""
+    cosines = matrix @ query
+    best = int(cosines[1:].argmax()) + 1 if len(cosines) > 1 else 0
+    return float(cosines[0]), float(cosines[best]), best
+
+
+def _packed_words(
+    snapshot: Snapshot, encoder: LateInteraction, vectors: Mapping[int, PassageVectors]
+) -> dict[int, bytes]:
+    """The words of passages by pid: as stored, or from the texts where none are stored."""
+    words = {pid: own.words for pid, own in vectors.items() if own.words}
+    lacking = [pid for pid in vectors if pid not in words]
     if lacking:
         stored = snapshot.passages(lacking)
         sentences = [[own.text[a - own.start : b - own.start] for a, b in own.sentences] for own in stored.values()]

@@ -75,7 +75,7 @@ def move(
         with open_writer(destination, encoder, origin.settings) as writer:
             n_copied = _copy(origin, writer, started, on_progress)
             n_removed = _remove_others(writer, origin, destination)
-            writer.write_vectors()
+            writer.refresh_vectors()
         with closing(open_backend(destination)) as copy:
             expected, found = contents_of(origin.encoded()), contents_of(copy.encoded())
             if found != expected:

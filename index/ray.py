@@ -71,7 +71,7 @@ def ingest_on_ray(
                 n_documents, elapsed = report.added + report.replaced, time.monotonic() - started
                 on_progress(Progress(n_done, len(found), n_documents, report.n_passages, elapsed))
         _remove_gone(writer, sources, {one.location for one in found}, report)
-        writer.write_vectors()
+        writer.refresh_vectors()
     report.seconds = time.monotonic() - started
     return report
 

@@ -135,9 +135,11 @@ def search(
     lexical = lexical_leg(snapshot, wanted, most, n, where)
     forms = other_forms(snapshot, question, language, yours) if settings.names_weight > 0 else []
     named = names_leg(snapshot, forms, language, most, n, where)
-    quoting = {pid for pid, _ in snapshot.lexical(phrases, n, where)}
+    quoting = {hit.pid: hit.language for hit in snapshot.lexical(phrases, n, where)}
     by_name = sorted(named, key=lambda pid: (-named[pid].names, pid))[:n]
-    others = list(dict.fromkeys([*lexical, *by_name, *sorted(quoting)]))
+    others = (
+        {pid: own.language for pid, own in lexical.items()} | {pid: named[pid].language for pid in by_name} | quoting
+    )
     dense = dense_leg(snapshot, encoder, question, n, others, sizes, settings, where)
     named = {pid: named[pid] for pid in named if pid in dense or pid in by_name}
     n_ranked = max(k, settings.n_reranked) if reranker else k
@@ -176,13 +178,14 @@ def _fuse(
     dense: Mapping[int, Dense],
     lexical: Mapping[int, Lexical],
     named: Mapping[int, Named],
-    quoting: Set[int],
+    quoting: Mapping[int, str],
     sizes: Mapping[str, int],
     k: int,
     settings: SearchSettings,
 ) -> list[ScoredPassage]:
     """Both legs in one score, each language's level taken off, copies left out, with places for other languages."""
-    languages = snapshot.passage_languages(list({**dense, **lexical, **named, **dict.fromkeys(quoting)}))
+    found = (dense, lexical, named)
+    languages = {pid: own.language for leg in found for pid, own in leg.items()} | dict(quoting)
     groups = {tag: language_group(tag) for tag in set(languages.values())}
     group = {pid: groups[tag] for pid, tag in languages.items()}
     both = dict.fromkeys(languages, 0.0) | {pid: own.score for pid, own in dense.items() if pid in languages}
@@ -207,11 +210,11 @@ def _fuse(
         ScoredPassage(
             passages[pid],
             scores[pid],
-            *dense.get(pid, UNSEEN),
-            *lexical.get(pid, WITHOUT_WORDS),
+            *dense.get(pid, UNSEEN)[:3],
+            *lexical.get(pid, WITHOUT_WORDS)[:2],
             level[group[pid]],
             pid in quoting,
-            *named.get(pid, WITHOUT_NAMES),
+            *named.get(pid, WITHOUT_NAMES)[:2],
         )
         for pid in chosen
     ]

@@ -57,7 +57,7 @@ class _Stages:
                 encoded = self._encoded(batch, str(path))
                 n_passages += sum(len(document.passages) for document in encoded)
                 self._timed("store", partial(writer.upsert, encoded))
-            self._timed("vector file", writer.write_vectors)
+            self._timed("vector file", writer.refresh_vectors)
         return n_passages, {step: round(seconds / n_passages * 1000, 4) for step, seconds in self._seconds.items()}
 
     def _encoded(self, batch: list[Document], file: str) -> list[EncodedDocument]:

@@ -99,7 +99,7 @@ def legs(backend: Backend, encoder: Encoder, question: str) -> dict[str, float]:
 
     def dense(snapshot: Snapshot) -> None:
         sizes = language_sizes(snapshot, EVERYTHING)
-        dense_leg(snapshot, encoder, question, n, [], sizes, settings, EVERYTHING)
+        dense_leg(snapshot, encoder, question, n, {}, sizes, settings, EVERYTHING)
 
     work: dict[str, Callable[[Snapshot], object]] = {
         "dense": dense,

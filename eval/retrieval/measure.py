@@ -49,7 +49,7 @@ def indexed(documents: Mapping[str, tuple[str, str]], encoder: Encoder) -> Itera
         with Writer(path, encoder, IndexSettings()) as writer:
             for start in range(0, len(made), _DOCUMENTS_AT_ONCE):
                 writer.upsert(encode(made[start : start + _DOCUMENTS_AT_ONCE], encoder, writer.settings))
-            writer.write_vectors()
+            writer.refresh_vectors()
         backend = EmbeddedBackend(path)
         try:
             with backend.snapshot() as snapshot:
@@ -75,7 +75,7 @@ def by_words(snapshot: Snapshot, questions: Iterable[Question], k: int = 10) -> 
     found = []
     for asked in questions:
         wanted = query_terms(asked.text, detect_language(asked.text))
-        pids = [pid for pid, _ in snapshot.lexical(wanted, 2 * k)]
+        pids = [hit.pid for hit in snapshot.lexical(wanted, 2 * k)]
         passages = snapshot.passages(pids)
         found.append(_documents(passages[pid].source for pid in pids)[:k])
     return found

@@ -1,10 +1,9 @@
-"""The forms of names that a corpus has, by how they sound, kept from one question to the next."""
+"""The forms of names that a corpus has, by how they sound."""
 
 from __future__ import annotations
 
-import functools
 from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,16 +14,12 @@ from index.names.forms import bare_forms
 from index.names.sounds import codes_of, likeness_to_codes, sound_of
 
 _MAX_ROWS = 16  # of one form: what is left of it in several ways, each by its own sound
-_MAX_SOUNDS = 30_000  # of one state of a corpus; about 30 MB
 
 
 class SoundIndex(Protocol):
     """What a corpus knows of the sounds of names; a `Snapshot` does."""
 
-    @property
-    def state(self) -> Hashable: ...
-
-    def sounding(self, sounds: Sequence[str]) -> dict[str, int]: ...
+    def phonetic(self, keys: Sequence[str]) -> dict[str, int]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +39,7 @@ def alike(corpus: SoundIndex, sounds: Sequence[str], name: str, least: float, n:
 
     In no order; the `n` most alike are among them, and those as alike as the last of these.
     """
-    held = _held(corpus.state)
-    known = {sound: own for sound in sounds if (own := held.get(sound)) is not None}
-    if len(known) < len(sounds):
-        read = _read(corpus, [sound for sound in sounds if sound not in known])
-        if len(held) > _MAX_SOUNDS:
-            held.clear()
-        held.update(read)
-        known |= read
-    found = [own for own in known.values() if len(own.forms)]
+    found = [own for own in _read(corpus, sounds).values() if len(own.forms)]
     if not found:
         return []
     likely = likeness_to_codes(name, np.concatenate([own.codes for own in found]))
@@ -67,15 +54,9 @@ def alike(corpus: SoundIndex, sounds: Sequence[str], name: str, least: float, n:
     return list(zip(likely[rows].tolist(), forms.tolist(), n_documents.tolist(), strict=True))
 
 
-@functools.lru_cache(maxsize=2)
-def _held(state: Hashable) -> dict[str, _Forms]:
-    """What is known of one state of a corpus, by sound."""
-    return {}
-
-
 def _read(corpus: SoundIndex, sounds: Sequence[str]) -> dict[str, _Forms]:
     rows: dict[str, list[tuple[str, int, str]]] = defaultdict(list)
-    for form, n_documents in corpus.sounding(sounds).items():
+    for form, n_documents in corpus.phonetic(sounds).items():
         bare = bare_forms(form)
         for sound in {sound_of(part) for part in bare}:
             rows[sound] += [(form, n_documents, part) for part in bare]

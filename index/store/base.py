@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import NamedTuple, Protocol, Self
 
 from index.documents import Document, Passage
 from index.encoders.base import FloatArray, HalfArray
@@ -144,71 +144,77 @@ class Stats:
     extra: dict[str, str] = field(default_factory=dict)
 
 
-class Snapshot(Protocol):
-    """One consistent state of an index; what is written meanwhile does not show."""
+class Hit(NamedTuple):
+    """A passage that one read of a snapshot found; scores of different reads have different scales."""
 
-    def dense(self, query: FloatArray, n: int, where: Filter = EVERYTHING) -> list[tuple[int, float]]:
-        """(pid, best cosine of any part) of the passages of the `n` nearest vectors in `where`, nearest first."""
+    pid: int
+    language: str
+    score: float
+
+
+class PassageVectors(NamedTuple):
+    """What is stored of a passage for comparing it with a question.
+
+    `matrix` is float32, (n_parts, dim), rows of unit L2 norm: the whole passage first, then its sentences.
+    `words` are its words as the encoder packs them; empty where it compares no words.
+    """
+
+    matrix: FloatArray
+    words: bytes
+
+
+class Snapshot(Protocol):
+    """One consistent state of an index; what is written meanwhile does not show.
+
+    Passages of documents that are stale have no vectors here; all else finds them.
+    """
+
+    def nearest(self, query: FloatArray, n: int, where: Filter = EVERYTHING) -> list[Hit]:
+        """The `n` nearest passages of each language (primary subtag) in `where`, nearest first.
+
+        Args:
+            query: float32, (dim,), unit L2 norm.
+            n: Passages of each language.
+            where: Which passages may be found.
+
+        Returns:
+            The score of a passage is the greatest cosine of any of its vectors.
+        """
         ...
 
-    def lexical(self, terms: Sequence[str], n: int, where: Filter = EVERYTHING) -> list[tuple[int, float]]:
-        """(pid, BM25 score, higher is better) of the `n` best passages in `where`, best first.
+    def lexical(self, terms: Sequence[str], n: int, where: Filter = EVERYTHING) -> list[Hit]:
+        """The `n` best passages in `where` by BM25, best first; higher is better.
 
         A term with spaces is a phrase: its words must follow each other.
         """
         ...
 
-    def vectors(self, pids: Sequence[int]) -> dict[int, FloatArray]:
-        """Stored vectors of passages, (n_parts, dim) each, the whole first."""
+    def frequencies(self, terms: Sequence[str]) -> dict[str, int]:
+        """Number of passages that hold each term; terms that none holds are left out."""
         ...
 
-    def nearest(self, query: FloatArray, n: int, where: Filter = EVERYTHING) -> list[int]:
-        """The `n` passages of each language (primary subtag) in `where` that have the nearest vectors."""
-        ...
-
-    def cosines(self, query: FloatArray, pids: Sequence[int]) -> dict[int, tuple[float, float, int]]:
-        """By pid: cosine of the whole, that of the best part and its row; the whole's, where there are no parts."""
-        ...
-
-    def words(self, pids: Sequence[int]) -> dict[int, bytes]:
-        """Stored words of passages with current vectors, as the encoder packed them; what has none is left out."""
-        ...
-
-    def texts(self, pids: Sequence[int]) -> dict[int, str]:
-        """Texts of passages by pid; unknown pids are left out."""
-        ...
-
-    @property
-    def state(self) -> Hashable:
-        """What tells this state from any other: two snapshots with the same `state` hold the same."""
-        ...
-
-    def passage_languages(self, pids: Sequence[int]) -> dict[int, str]:
-        """Language of each passage; unknown pids are left out."""
+    def vectors(self, pids: Sequence[int]) -> dict[int, PassageVectors]:
+        """Stored vectors and words of passages; those without current vectors are left out."""
         ...
 
     def passages(self, pids: Sequence[int]) -> dict[int, StoredPassage]:
         """Passages by pid; unknown pids are left out."""
         ...
 
-    def document_frequency(self, terms: Sequence[str]) -> dict[str, int]:
-        """Number of passages that hold each term; terms that none holds are left out."""
-        ...
-
-    def sounding(self, sounds: Sequence[str]) -> dict[str, int]:
-        """Forms of names in the corpus that sound like one of `sounds`, each with its number of documents."""
+    def languages(self, where: Filter = EVERYTHING) -> dict[str, int]:
+        """Number of passages of each language in `where`, most first."""
         ...
 
     def aliases(self, keys: Sequence[str]) -> list[Alias]:
-        """What documents say of the names with these keys (`index.names.known.name_key`): the surest, not all."""
+        """Other forms that documents give of the names with these keys (`index.names.known.name_key`), surest first."""
         ...
 
-    def languages(self, where: Filter = EVERYTHING) -> dict[str, int]:
-        """Number of passages of each language that `where` takes, most first."""
+    def phonetic(self, keys: Sequence[str]) -> dict[str, int]:
+        """Forms of names in the corpus with one of these phonetic keys, each with its number of documents."""
         ...
 
-    def n_passages(self) -> int:
-        """Number of passages that can be found."""
+    def document(self, doc_id: str) -> Document | None:
+        """A document as it is stored, with its text; None where there is none."""
         ...
 
 
@@ -279,8 +285,8 @@ class Writer(Protocol):
         """Documents not made with the current settings, as they were before they were cut, each with its file."""
         ...
 
-    def write_vectors(self, force: bool = False) -> bool:
-        """Bring what vectors are searched by up to date where that pays; whether anything was written."""
+    def refresh_vectors(self, force: bool = False) -> bool:
+        """Bring the vector index up to date where that pays, or always; whether anything was written."""
         ...
 
 
@@ -333,10 +339,6 @@ class Backend(Protocol):
 
     def documents(self) -> Iterator[StoredDocument]:
         """Every stored document, in the order of ingest."""
-        ...
-
-    def document(self, doc_id: str) -> StoredDocument | None:
-        """One stored document, None where there is none."""
         ...
 
     def text(self, doc_id: str) -> str | None:

@@ -33,7 +33,7 @@ def rows(folder: Path) -> list[tuple[str, str, bytes]]:
     with backend.snapshot() as snapshot:
         pids = sorted(snapshot.passages(range(1, 10**4)))
         vectors = snapshot.vectors(pids)
-        own = [(title, text, vectors[pid].tobytes()) for (title, text), pid in zip(found, pids, strict=True)]
+        own = [(title, text, vectors[pid].matrix.tobytes()) for (title, text), pid in zip(found, pids, strict=True)]
     backend.close()
     return own
 

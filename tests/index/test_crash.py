@@ -81,7 +81,7 @@ def assert_answers(folder: Path, possible: list[dict[int, int]], by_vectors: boo
     with backend.snapshot() as snapshot:
         n_passages = 0
         for i, version in {item for articles in possible for item in articles.items()}:
-            hits = [pid for pid, _ in snapshot.lexical(terms(marker(i, version)), 10)]
+            hits = [hit.pid for hit in snapshot.lexical(terms(marker(i, version)), 10)]
             own = snapshot.passages(hits).values()
             assert bool(hits) == (found.get(i) == version)
             assert all(marker(i, version) in passage.text for passage in own)
@@ -90,10 +90,10 @@ def assert_answers(folder: Path, possible: list[dict[int, int]], by_vectors: boo
             content = text(i, version)
             assert all(passage.text == content[passage.start : passage.end] for passage in own)
             n_passages += len(hits)
-            for pid, matrix in snapshot.vectors(hits).items() if by_vectors else ():
-                assert pid in [other for other, score in snapshot.dense(matrix[0], 20) if score > 0.999]
-        assert snapshot.n_passages() == n_passages == len(found)  # each is one passage long
-        assert len(snapshot.dense(ANY, 10**6)) == n_passages
+            for pid, own in snapshot.vectors(hits).items() if by_vectors else ():
+                assert pid in [hit.pid for hit in snapshot.nearest(own.matrix[0], 20) if hit.score > 0.999]
+        assert sum(snapshot.languages().values()) == n_passages == len(found)  # each is one passage long
+        assert len(snapshot.nearest(ANY, 10**6)) == n_passages
     backend.close()
     return found
 
@@ -186,7 +186,7 @@ def test_thirty_kills_at_random_moments_lose_nothing_that_was_committed(
         n_middle += n_new < len(changed)
 
         with Writer(folder, encoder) as writer:  # what any next run begins with
-            writer.write_vectors()
+            writer.refresh_vectors()
         assert examine(folder) == []
 
         report = ingest(folder, [str(source)], encoder, n_workers=1, batch_documents=20)
@@ -261,7 +261,7 @@ def assert_whole(folder: Path) -> None:
     assert examine(folder) == []
     with EmbeddedBackend(folder).snapshot() as snapshot:
         for i in (0, 499, 999):
-            (hit,) = snapshot.passages([pid for pid, _ in snapshot.lexical(terms(marker(i, 0)), 10)]).values()
+            (hit,) = snapshot.passages([hit.pid for hit in snapshot.lexical(terms(marker(i, 0)), 10)]).values()
             assert hit.text == text(i, 0)
 
 

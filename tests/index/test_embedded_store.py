@@ -65,7 +65,7 @@ def markers(snapshot: EmbeddedSnapshot, numbers: Iterable[int], version: int = 1
     """Those of `numbers` whose word is found, each in the text of its own document."""
     found = set()
     for i in numbers:
-        hits = snapshot.passages([pid for pid, _ in snapshot.lexical(terms(f"Marker{i}v{version}"), 5)])
+        hits = snapshot.passages([hit.pid for hit in snapshot.lexical(terms(f"Marker{i}v{version}"), 5)])
         assert all(f"Marker{i}v{version}" in hit.text and hit.source == f"d/{i}.txt" for hit in hits.values())
         if hits:
             found.add(i)
@@ -81,25 +81,22 @@ def assert_dense_is_exact(backend: EmbeddedBackend) -> None:
         ).fetchall()
         dim = int(connection.execute("SELECT value FROM meta WHERE key = 'dim'").fetchone()[0])
     connection.close()
-    blocks = [(pid, np.frombuffer(blob, np.float16).reshape(-1, dim).astype(np.float32)) for pid, blob in rows]
-    owners = [pid for pid, matrix in blocks for _ in matrix]
-    vectors = np.concatenate([matrix for _, matrix in blocks]) if blocks else np.empty((0, dim), np.float32)
+    blocks = {pid: np.frombuffer(blob, np.float16).reshape(-1, dim).astype(np.float32) for pid, blob in rows}
     with backend.snapshot() as snapshot:
+        groups = {pid: passage.language.split("-")[0] for pid, passage in snapshot.passages(list(blocks)).items()}
         for question in QUESTIONS:
             query = HashEncoder(dim=dim).encode_queries([question])[0]
-            cosines = vectors @ query
-            for n in (3, 40, len(owners) + 10):
-                expected: dict[int, float] = {}
-                for i in np.argsort(-cosines, kind="stable")[:n]:
-                    expected.setdefault(owners[i], float(cosines[i]))
-                found = snapshot.dense(query, n)
-                assert [s for _, s in found] == sorted((s for _, s in found), reverse=True)
-                assert abs(len(found) - len(expected)) <= (1 if n < len(owners) else 0)
-                for (pid, score), (own, own_score) in zip(found, expected.items(), strict=False):
-                    assert score == pytest.approx(own_score, abs=FP16)
-                    assert pid == own or abs(expected.get(pid, score) - own_score) <= FP16
-                if n >= len(owners):
-                    assert {pid for pid, _ in found} == set(expected)
+            best = {pid: float((matrix @ query).max()) for pid, matrix in blocks.items()}
+            for n in (3, 40, len(best) + 10):
+                found = snapshot.nearest(query, n)
+                assert [hit.score for hit in found] == sorted((hit.score for hit in found), reverse=True)
+                assert {hit.pid: hit.score for hit in found} == pytest.approx(
+                    {hit.pid: best[hit.pid] for hit in found}, abs=FP16
+                )
+                for group in set(groups.values()):
+                    own = sorted((score for pid, score in best.items() if groups[pid] == group), reverse=True)[:n]
+                    got = [hit.score for hit in found if groups[hit.pid] == group]
+                    assert got == pytest.approx(own, abs=FP16)
 
 
 @pytest.fixture
@@ -108,7 +105,7 @@ def folder(tmp_path: Path) -> Path:
     path = tmp_path / "index"
     with Writer(path, ENCODER) as writer:
         writer.upsert(documents(range(40)))
-        assert writer.write_vectors()
+        assert writer.refresh_vectors()
     assert examine(path) == []
     return path
 
@@ -145,7 +142,7 @@ def test_a_reader_of_an_older_base_finds_nothing_whose_deletion_the_store_has_fo
     base = vector_file(folder)
     with Writer(folder, ENCODER) as writer:
         writer.delete([item.document.doc_id for item in documents(range(10))])
-        assert writer.write_vectors(force=True)  # a new base; the list of the deleted is emptied
+        assert writer.refresh_vectors(force=True)  # a new base; the list of the deleted is emptied
         writer.upsert(documents(range(40, 42)))  # and a change, so that readers look again
     assert not base.exists()
     with sqlite3.connect(folder / STORE) as connection:
@@ -162,17 +159,17 @@ def test_a_snapshot_held_across_deletion_rewrite_and_pruning_still_answers_from_
     backend = EmbeddedBackend(folder)
     query = ENCODER.encode_queries(["telescope mirror"])[0]
     with backend.snapshot() as held:
-        before = held.dense(query, 1_000), held.lexical(terms("telescope"), 1_000)
+        before = held.nearest(query, 1_000), held.lexical(terms("telescope"), 1_000)
         assert len(before[0]) == sum(len(item.passages) for item in documents(range(40)))
         with Writer(folder, ENCODER) as writer:
             writer.delete([item.document.doc_id for item in documents(range(20))])
-            writer.write_vectors(force=True)
+            writer.refresh_vectors(force=True)
             writer.upsert(documents(range(20, 30), version=3))
-            writer.write_vectors(force=True)
+            writer.refresh_vectors(force=True)
         with backend.snapshot() as fresh:
             assert markers(fresh, range(40)) == set(range(30, 40))
         assert_dense_is_exact(backend)
-        assert (held.dense(query, 1_000), held.lexical(terms("telescope"), 1_000)) == before
+        assert (held.nearest(query, 1_000), held.lexical(terms("telescope"), 1_000)) == before
         assert markers(held, range(40)) == set(range(40))
     assert_dense_is_exact(backend)
 
@@ -182,7 +179,7 @@ def test_a_reader_opened_while_files_are_switched_uses_the_new_one(folder: Path)
     with Writer(folder, ENCODER) as writer:
         for round_ in range(3):
             writer.upsert(documents(range(5), version=round_ + 2))
-            writer.write_vectors(force=True)
+            writer.refresh_vectors(force=True)
             assert_dense_is_exact(readers[round_])
             assert readers[round_].note == ""
     assert len(list((folder / VECTORS).iterdir())) == 1
@@ -192,10 +189,10 @@ def test_a_few_changes_write_no_vector_file_and_many_do(folder: Path) -> None:
     before = vector_file(folder).name
     with Writer(folder, ENCODER) as writer:
         writer.upsert(documents(range(40, 45)))
-        assert not writer.write_vectors()
+        assert not writer.refresh_vectors()
         assert vector_file(folder).name == before
         writer.upsert(documents(range(45, 900)))
-        assert writer.write_vectors()
+        assert writer.refresh_vectors()
     assert vector_file(folder).name != before
     assert_dense_is_exact(EmbeddedBackend(folder))
 
@@ -231,7 +228,7 @@ def test_a_long_ingest_has_vector_files_made_beside_it(folder: Path) -> None:
     assert_dense_is_exact(EmbeddedBackend(folder))
     assert examine(folder) == [] or all("stopped writer" in finding.what for finding in examine(folder))
     with Writer(folder, ENCODER) as writer:
-        writer.write_vectors()
+        writer.refresh_vectors()
     assert examine(folder) == []
 
 
@@ -296,8 +293,8 @@ def test_ranks_by_words_are_those_of_the_bm25_formula(folder: Path) -> None:
     assert len(expected) == 2
     with EmbeddedBackend(folder).snapshot() as snapshot:
         found = snapshot.lexical(wanted, 10)
-    assert [pid for pid, _ in found] == sorted(expected, key=lambda pid: -expected[pid])
-    for pid, score in found:
+    assert [hit.pid for hit in found] == sorted(expected, key=lambda pid: -expected[pid])
+    for pid, _, score in found:
         assert score == pytest.approx(expected[pid], rel=1e-6)
 
 
@@ -377,7 +374,7 @@ def test_a_lost_manifest_is_made_up_for_said_found_and_mended(folder: Path, dama
     assert all(f.repairable for f in findings) and MANIFEST in finding.what
     assert backend.stats().vector_index.startswith("none")
     with Writer(folder, ENCODER) as writer:  # an ordinary run mends it as well
-        assert writer.write_vectors()
+        assert writer.refresh_vectors()
     assert examine(folder) == []
     assert read_manifest(folder).vectors is not None
 
@@ -386,7 +383,7 @@ def test_a_manifest_of_another_state_is_not_believed(folder: Path, tmp_path: Pat
     older = (folder / MANIFEST).read_bytes(), vector_file(folder).name, vector_file(folder).read_bytes()
     with Writer(folder, ENCODER) as writer:
         writer.delete([item.document.doc_id for item in documents(range(10))])
-        writer.write_vectors(force=True)
+        writer.refresh_vectors(force=True)
         writer.upsert(documents(range(40, 43)))
     newer = (folder / MANIFEST).read_bytes(), vector_file(folder).name, vector_file(folder).read_bytes()
 
@@ -489,7 +486,7 @@ def test_the_doctor_finds_and_mends_what_can_be_made_anew_from_the_texts(
 def test_a_term_of_a_passage_that_is_no_more_is_found_by_no_filter(folder: Path) -> None:
     def found() -> set[int]:
         with EmbeddedBackend(folder).snapshot() as snapshot:
-            return {pid for pid, _ in snapshot.lexical(["stands", "ghost"], 50, Filter(languages=("en",)))}
+            return {hit.pid for hit in snapshot.lexical(["stands", "ghost"], 50, Filter(languages=("en",)))}
 
     before = found()
     assert before
@@ -516,8 +513,8 @@ def test_an_index_of_the_first_format_is_read_as_it_is_and_brought_up_to_date_wh
     backend = EmbeddedBackend(folder)
     query = ENCODER.encode_queries(["x"])[0]
     with backend.snapshot() as snapshot:
-        assert len(snapshot.dense(query, 1_000)) > 0
-        assert snapshot.dense(query, 1_000, Filter(tags=("new",))) == []
+        assert len(snapshot.nearest(query, 1_000)) > 0
+        assert snapshot.nearest(query, 1_000, Filter(tags=("new",))) == []
         assert snapshot.lexical(["stands"], 10, Filter(tags=("new",))) == []
     assert [item.tags for item in backend.documents()] == [(), (), ()]
     backend.close()
@@ -528,7 +525,7 @@ def test_an_index_of_the_first_format_is_read_as_it_is_and_brought_up_to_date_wh
         writer.upsert([tagged])
     backend = EmbeddedBackend(folder)
     with backend.snapshot() as snapshot:
-        found = snapshot.passages([pid for pid, _ in snapshot.lexical(["stands"], 10, Filter(tags=("new",)))])
+        found = snapshot.passages([hit.pid for hit in snapshot.lexical(["stands"], 10, Filter(tags=("new",)))])
         assert {passage.source for passage in found.values()} == {"d/9.txt"}
     backend.close()
 
@@ -551,7 +548,7 @@ def every_use(folder: Path) -> Iterator[Callable[[], object]]:
             writer.upsert(documents(range(5), version=4))
             writer.delete([item.document.doc_id for item in documents(range(10, 20))])
             writer.stale_documents(5)
-            writer.write_vectors(force=True)
+            writer.refresh_vectors(force=True)
 
     yield write
     yield lambda: refresh(folder, ENCODER, IndexSettings(parts=Parts.WHOLE), n_workers=1)
@@ -620,7 +617,7 @@ def test_an_index_whose_laying_out_was_cut_short_is_missing_until_the_next_write
         assert "laid out" in finding.what
         with Writer(folder, ENCODER) as writer:
             writer.upsert(documents([1]))
-            writer.write_vectors()
+            writer.refresh_vectors()
         assert examine(folder) == []
 
 
@@ -650,7 +647,7 @@ def test_a_new_encoder_makes_every_document_stale_and_words_still_find_them(fold
             assert backend.stats().n_stale == 40
             assert backend.encoder_fingerprint == other.fingerprint
             with backend.snapshot() as snapshot:
-                assert snapshot.dense(other.encode_queries(["telescope"])[0], 10) == []
+                assert snapshot.nearest(other.encode_queries(["telescope"])[0], 10) == []
                 assert markers(snapshot, range(40)) == set(range(40))
                 assert search(snapshot, other, "Marker7v1", 3).passages[0].passage.source == "d/7.txt"
     assert EmbeddedBackend(folder).stats().n_stale == 40
@@ -672,7 +669,7 @@ def test_reading_an_index_with_more_stale_vectors_than_are_searched_exactly(tmp_
     with Writer(folder, HashEncoder(dim=dim, n=2), SETTINGS, adopt=True):
         pass
     with EmbeddedBackend(folder).snapshot() as snapshot:
-        assert snapshot.dense(old.encode_queries(["x"])[0], 10) == []
+        assert snapshot.nearest(old.encode_queries(["x"])[0], 10) == []
 
 
 # --- one writer, many readers -----------------------------------------------------------------------------------
@@ -727,7 +724,7 @@ for version in range(1, 10_000):
     ingest(folder, [str(corpus)], encoder, n_workers=1)
     with Writer(folder, encoder) as writer:
         if version % 3 == 0:
-            writer.write_vectors(force=True)
+            writer.refresh_vectors(force=True)
     print(version, flush=True)
 """
 
@@ -754,12 +751,12 @@ def test_four_threads_search_while_another_process_writes_and_see_only_what_was_
 
     def inspect(snapshot: EmbeddedSnapshot, i: int) -> Iterator[str]:
         # One transaction replaces all 40: a snapshot holds 40 passages, all of one version.
-        everything = snapshot.passages([pid for pid, _ in snapshot.lexical(["version"], 100)])
+        everything = snapshot.passages([hit.pid for hit in snapshot.lexical(["version"], 100)])
         versions = {passage.text.split()[1] for passage in everything.values()}
-        if len(everything) != 40 or len(versions) != 1 or snapshot.n_passages() != 40:
+        if len(everything) != 40 or len(versions) != 1 or sum(snapshot.languages().values()) != 40:
             yield f"{len(everything)} passages of versions {versions}"
-        found = snapshot.dense(ENCODER.encode_queries([texts[i % 40]])[0], 1_000)
-        if {pid for pid, _ in found} != set(everything):
+        found = snapshot.nearest(ENCODER.encode_queries([texts[i % 40]])[0], 1_000)
+        if {hit.pid for hit in found} != set(everything):
             yield f"dense finds {len(found)} passages, words {len(everything)}"
         version = min(versions, default="none")
         states.add(int(version.removeprefix("version").removesuffix(".")))

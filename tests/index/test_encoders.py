@@ -541,11 +541,11 @@ def test_an_index_made_with_a_transformer_finds_its_passages_and_truncates_none(
     assert (report.added, report.failed) == (1, [])
     backend = EmbeddedBackend(tmp_path / "index")
     with backend.snapshot() as snapshot:
-        assert snapshot.n_passages() > 5
+        assert sum(snapshot.languages().values()) > 5
         found = search(snapshot, encoder, "Water runs down the hill.", k=100)
-        pids = [pid for pid, _ in snapshot.dense(encoder.encode_queries(["Water"])[0], 10_000)]
+        pids = [hit.pid for hit in snapshot.nearest(encoder.encode_queries(["Water"])[0], 10_000)]
         passages = list(snapshot.passages(pids).values())
-        assert len(passages) == snapshot.n_passages()
+        assert len(passages) == sum(snapshot.languages().values())
         stored = snapshot.vectors([passage.pid for passage in passages])
     tokenizer: Any = PreTrainedTokenizerFast.from_pretrained(bert)
     for passage in passages:
@@ -553,7 +553,7 @@ def test_an_index_made_with_a_transformer_finds_its_passages_and_truncates_none(
         # The stored whole is fp16 of the passage by sentence-transformers: 1e-3 relative.
         sentences = [passage.text[a - passage.start : b - passage.start] for a, b in passage.sentences]
         whole = plain(bert, [" ".join(sentences)], "passage: ")[0]
-        assert np.abs(stored[passage.pid][0] - whole).max() < 1e-3
+        assert np.abs(stored[passage.pid].matrix[0] - whole).max() < 1e-3
     assert found.passages[0].passage.text.find("Water runs down the hill.") >= 0
     backend.close()
 

@@ -39,7 +39,7 @@ def found(folder: Path, word: str) -> set[str]:
     """Names of the sources whose passages hold `word`, by the lexical index."""
     backend = EmbeddedBackend(folder)
     with backend.snapshot() as snapshot:
-        passages = snapshot.passages([pid for pid, _ in snapshot.lexical(terms(word), 1_000)]).values()
+        passages = snapshot.passages([hit.pid for hit in snapshot.lexical(terms(word), 1_000)]).values()
         assert all(word.casefold() in passage.text.casefold() for passage in passages)
     backend.close()
     return {Path(passage.source).name for passage in passages}
@@ -49,7 +49,7 @@ def near(folder: Path, text: str) -> set[str]:
     """Names of the sources one of whose vectors is that of `text`."""
     backend = EmbeddedBackend(folder)
     with backend.snapshot() as snapshot:
-        hits = [pid for pid, score in snapshot.dense(ENCODER.encode_queries([text])[0], 1_000) if score > 0.999]
+        hits = [hit.pid for hit in snapshot.nearest(ENCODER.encode_queries([text])[0], 1_000) if hit.score > 0.999]
         sources = {Path(passage.source).name for passage in snapshot.passages(hits).values()}
     backend.close()
     return sources
@@ -134,7 +134,7 @@ def test_at_no_moment_of_an_update_is_a_document_missing_or_there_twice(index: P
 
     def look(_: Progress) -> None:
         with reader.snapshot() as snapshot:
-            texts = [p.text for p in snapshot.passages([pid for pid, _ in snapshot.lexical(["more"], 1_000)]).values()]
+            texts = [p.text for p in snapshot.passages([hit.pid for hit in snapshot.lexical(["more"], 1_000)]).values()]
             assert sorted(int(text.split()[0].removeprefix("Marker")) for text in texts) == list(range(60))
             n_new.append(sum("version2" in text for text in texts))
 
@@ -427,7 +427,7 @@ def test_every_quote_is_the_text_between_its_offsets(index: Path, tmp_path: Path
         assert document.n_chars == len(text)
         # Every passage of it is found by its own vector, and read as it stands in the text.
         with backend.snapshot() as snapshot:
-            pids = [pid for pid, _ in snapshot.dense(encoder.encode_queries([text[:200]])[0], 100_000)]
+            pids = [hit.pid for hit in snapshot.nearest(encoder.encode_queries([text[:200]])[0], 100_000)]
             own = [p for p in snapshot.passages(pids).values() if p.doc_id == document.doc_id]
         assert len(own) == document.n_passages
         covered = np.zeros(len(text), dtype=bool)
@@ -448,7 +448,7 @@ def test_every_quote_of_the_samples_is_the_text_between_its_offsets(
 ) -> None:
     texts = {document.doc_id: sample_backend.text(document.doc_id) for document in sample_backend.documents()}
     with sample_backend.snapshot() as snapshot:
-        pids = [pid for pid, _ in snapshot.dense(encoder.encode_queries(["x"])[0], 100_000)]
+        pids = [hit.pid for hit in snapshot.nearest(encoder.encode_queries(["x"])[0], 100_000)]
         passages = snapshot.passages(pids)
     assert len(passages) == sample_backend.stats().n_passages > 60
     for passage in passages.values():
@@ -521,7 +521,7 @@ def contents(folder: Path) -> list[object]:
     """All that an index would show or search by, without its own numbers."""
     backend = EmbeddedBackend(folder)
     with backend.snapshot() as snapshot:
-        pids = [pid for pid, _ in snapshot.dense(ENCODER.encode_queries(["x"])[0], 10**6)]
+        pids = [hit.pid for hit in snapshot.nearest(ENCODER.encode_queries(["x"])[0], 10**6)]
         passages, vectors = snapshot.passages(pids), snapshot.vectors(pids)
     rows = [
         (p.source, p.start, p.end, p.text, p.title, p.language, p.sentences, vectors[pid].tobytes())
@@ -544,10 +544,10 @@ def test_an_interrupted_refresh_goes_on_where_it_was_and_search_works_meanwhile(
         assert (backend.stats().n_documents, backend.stats().n_stale) == (250, 150)
         assert sum(document.stale for document in backend.documents()) == 150
         with backend.snapshot() as snapshot:
-            dense = snapshot.dense(other.encode_queries(["Marker7 is here."])[0], 10**6)
-            assert len({p.doc_id for p in snapshot.passages([pid for pid, _ in dense]).values()}) == 100
+            dense = snapshot.nearest(other.encode_queries(["Marker7 is here."])[0], 10**6)
+            assert len({p.doc_id for p in snapshot.passages([hit.pid for hit in dense]).values()}) == 100
             for i in (0, 99, 100, 249):  # by their words all are found, done or not
-                hits = snapshot.passages([pid for pid, _ in snapshot.lexical(terms(f"Marker{i}"), 5)]).values()
+                hits = snapshot.passages([hit.pid for hit in snapshot.lexical(terms(f"Marker{i}"), 5)]).values()
                 assert {passage.source for passage in hits} == {f"{corpus}#{i}"}
             best = search(snapshot, other, "Marker7 is here. 이것은 7번째 글이다.", 3).passages[0]
             assert best.passage.source == f"{corpus}#7"
@@ -555,10 +555,12 @@ def test_an_interrupted_refresh_goes_on_where_it_was_and_search_works_meanwhile(
     for backend in (before, EmbeddedBackend(index)):
         assert backend.stats().n_stale == 0
         with backend.snapshot() as snapshot:
-            assert len(snapshot.dense(other.encode_queries(["x"])[0], 10**6)) == backend.stats().n_passages
+            assert len(snapshot.nearest(other.encode_queries(["x"])[0], 10**6)) == backend.stats().n_passages
     with EmbeddedBackend(expected).snapshot() as new, before.snapshot() as old:
         query = other.encode_queries(["Marker7 is here."])[0]
-        assert [round(s, 3) for _, s in old.dense(query, 50)] == [round(s, 3) for _, s in new.dense(query, 50)]
+        assert [round(h.score, 3) for h in old.nearest(query, 50)] == [
+            round(h.score, 3) for h in new.nearest(query, 50)
+        ]
     assert examine(index) == []
 
 

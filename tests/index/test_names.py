@@ -7,7 +7,7 @@ import json
 import random
 import sqlite3
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -272,12 +272,8 @@ class Corpus:
             Alias(*pair) for name, other, sure in aliases for pair in ((name, other, sure), (other, name, sure))
         ]
 
-    @property
-    def state(self) -> Hashable:
-        return self
-
-    def sounding(self, sounds: Sequence[str]) -> dict[str, int]:
-        return {form: 1 for form in self.forms if sound_of(form) in sounds}
+    def phonetic(self, keys: Sequence[str]) -> dict[str, int]:
+        return {form: 1 for form in self.forms if sound_of(form) in keys}
 
     def aliases(self, keys: Sequence[str]) -> list[Alias]:
         return [alias for alias in self.known if name_key(alias.name) in keys]
@@ -388,20 +384,20 @@ def test_names_are_stored_with_their_document_and_go_with_it(articles: Path, tmp
     ingest(tmp_path / "index", [str(articles)], encoder)
     backend = EmbeddedBackend(tmp_path / "index")
     with backend.snapshot() as held:
-        assert held.sounding(["ltmn"])["阿尔特曼"] == 1
+        assert held.phonetic(["ltmn"])["阿尔特曼"] == 1
         assert [(alias.name, alias.other) for alias in held.aliases([name_key("Jony Ive")])] == [
             ("Jony Ive", "조니 아이브"),
             ("Jony Ive", "喬尼·艾維"),
         ]
         (articles / "zh.txt").unlink()
         ingest(tmp_path / "index", [str(articles)], encoder)
-        assert held.sounding(["ltmn"])["阿尔特曼"] == 1  # a snapshot is one state
+        assert held.phonetic(["ltmn"])["阿尔特曼"] == 1  # a snapshot is one state
     for reader in (backend, EmbeddedBackend(tmp_path / "index")):
         with reader.snapshot() as snapshot:
-            assert "阿尔特曼" not in snapshot.sounding(["ltmn"])
+            assert "阿尔特曼" not in snapshot.phonetic(["ltmn"])
             assert [alias.other for alias in snapshot.aliases([name_key("Jony Ive")])] == ["조니 아이브"]
             assert snapshot.aliases([name_key("喬尼·艾維")]) == []
-            assert snapshot.sounding([]) == {}
+            assert snapshot.phonetic([]) == {}
             assert snapshot.aliases([]) == []
 
 
@@ -441,11 +437,11 @@ def test_an_index_from_before_names_is_searched_and_gets_them_by_refresh(
     connection.commit()
     connection.close()
     with EmbeddedBackend(folder).snapshot() as snapshot:
-        assert (snapshot.sounding(["ltmn"]), snapshot.aliases([name_key("Jony Ive")])) == ({}, [])
+        assert (snapshot.phonetic(["ltmn"]), snapshot.aliases([name_key("Jony Ive")])) == ({}, [])
         assert search(snapshot, encoder, "Jony Ive").passages
     refresh(folder, encoder, IndexSettings())
     with EmbeddedBackend(folder).snapshot() as snapshot:
-        assert "阿尔特曼" in snapshot.sounding(["ltmn"])
+        assert "阿尔特曼" in snapshot.phonetic(["ltmn"])
         assert len(snapshot.aliases([name_key("Jony Ive")])) == 2
     assert examine(folder) == []
 
@@ -462,7 +458,7 @@ def test_names_that_were_lost_are_found_to_be_and_mended(articles: Path, tmp_pat
         repair(writer)
     assert examine(folder) == []
     with EmbeddedBackend(folder).snapshot() as snapshot:
-        assert "阿尔特曼" in snapshot.sounding(["ltmn"])
+        assert "阿尔特曼" in snapshot.phonetic(["ltmn"])
         assert json.dumps([alias.other for alias in snapshot.aliases([name_key("Ive")])]) != "[]"
 
 

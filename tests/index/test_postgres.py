@@ -27,7 +27,7 @@ from index.ingest import ingest, refresh  # noqa: E402
 from index.search import search  # noqa: E402
 from index.settings import IndexSettings  # noqa: E402
 from index.store import examine, open_backend, open_writer, own_folder, repair, shown_place  # noqa: E402
-from index.store.base import EVERYTHING, EncodedDocument, Filter, Finding  # noqa: E402
+from index.store.base import EVERYTHING, EncodedDocument, Filter, Finding, Hit  # noqa: E402
 from index.store.postgres.__main__ import main as shard_main  # noqa: E402
 from index.store.postgres.address import parsed  # noqa: E402
 from index.store.postgres.schema import (  # noqa: E402
@@ -139,7 +139,7 @@ def test_bm25_is_that_of_sqlite_for_words_and_phrases_in_bodies_and_titles(sampl
     )
     pids = {}
     with backend.snapshot() as snapshot:
-        every = [pid for pid, _ in snapshot.dense(np.full(256, 1 / 16, np.float32), 100_000)]
+        every = [hit.pid for hit in snapshot.nearest(np.full(256, 1 / 16, np.float32), 100_000)]
         for number, passage in enumerate(snapshot.passages(every).values(), 1):
             pids[number] = passage.pid
             body, title = (" ".join(indexed_terms(text)) for text in (passage.text, passage.title))
@@ -152,10 +152,11 @@ def test_bm25_is_that_of_sqlite_for_words_and_phrases_in_bodies_and_titles(sampl
             match = " OR ".join(f'"{term}"' for term in wanted)
             rows = fts.execute("SELECT rowid, -bm25(terms, 1.0, 0.6) FROM terms WHERE terms MATCH ?", (match,))
             expected = {pids[number]: score for number, score in rows}
-            assert dict(snapshot.lexical(wanted, 10_000)) == pytest.approx(expected, abs=1e-4)
-            korean = set(snapshot.passage_languages(list(expected)).items())
-            inside = dict(snapshot.lexical(wanted, 10_000, Filter(languages=("ko",))))
-            assert inside == pytest.approx({pid: expected[pid] for pid, tag in korean if tag == "ko"}, abs=1e-4)
+            found = snapshot.lexical(wanted, 10_000)
+            assert {hit.pid: hit.score for hit in found} == pytest.approx(expected, abs=1e-4)
+            inside = snapshot.lexical(wanted, 10_000, Filter(languages=("ko",)))
+            korean = {hit.pid: expected[hit.pid] for hit in found if hit.language == "ko"}
+            assert {hit.pid: hit.score for hit in inside} == pytest.approx(korean, abs=1e-4)
             n += len(expected)
     assert n > 70
 
@@ -192,8 +193,8 @@ def test_a_language_with_many_vectors_gets_an_index_that_finds_what_comparing_al
         writer.upsert([*many, *few])
         before = open_backend(postgres).stats()
         assert before.vector_index.endswith("no index yet for en")
-        assert writer.write_vectors() is True
-        assert writer.write_vectors() is False  # there is nothing more to do
+        assert writer.refresh_vectors() is True
+        assert writer.refresh_vectors() is False  # there is nothing more to do
         gone, later = many[:100], vectors_at_random(50, "en", 3)
         writer.delete([item.document.doc_id for item in gone])
         writer.upsert(later)
@@ -209,11 +210,11 @@ def test_a_language_with_many_vectors_gets_an_index_that_finds_what_comparing_al
             query /= np.linalg.norm(query)
             expected = nearest_by_hand(corpus, query, 10)
             found = snapshot.nearest(query, 10, Filter(languages=("en",)))
-            names = {pid: passage.doc_id for pid, passage in snapshot.passages(found).items()}
-            hits += len({names[pid] for pid in found} & {doc_id for doc_id, _ in expected})
+            names = {passage.doc_id for passage in snapshot.passages([hit.pid for hit in found]).values()}
+            hits += len(names & {doc_id for doc_id, _ in expected})
             # A rare tag is looked for among its own, not among the nearest of all.
             tagged = [item for item in corpus if item.document.metadata.tags]
-            pids = snapshot.nearest(query, 5, Filter(languages=("en",), tags=("rare",)))
+            pids = [hit.pid for hit in snapshot.nearest(query, 5, Filter(languages=("en",), tags=("rare",)))]
             own = snapshot.passages(pids)
             assert [own[pid].doc_id for pid in pids] == [doc_id for doc_id, _ in nearest_by_hand(tagged, query, 5)]
         assert hits >= 0.95 * 400
@@ -235,7 +236,7 @@ def test_other_settings_make_documents_stale_and_a_refresh_brings_them_back(post
     documents = [made(f"/{i}", f"The number {i} is told here. It is told once more: {i}.") for i in range(5)]
     with open_writer(postgres, ENCODER, SETTINGS) as writer:
         writer.upsert(encoded(*documents))
-        writer.write_vectors()
+        writer.refresh_vectors()
     other, settings = HashEncoder(dim=16), IndexSettings(target_tokens=40)
     with pytest.raises(SettingsMismatch, match="expected: the same"), open_writer(postgres, other):
         pass
@@ -244,12 +245,12 @@ def test_other_settings_make_documents_stale_and_a_refresh_brings_them_back(post
     with open_writer(postgres, other, settings, adopt=True) as writer:
         assert writer.n_stale() == 5
     with open_backend(postgres).snapshot() as snapshot:
-        assert snapshot.dense(np.ones(16, np.float32) / 4, 10) == []
+        assert snapshot.nearest(np.ones(16, np.float32) / 4, 10) == []
         assert len(snapshot.lexical(["number"], 10)) == 5
     assert examine(postgres) == []
     assert refresh(postgres, other, settings, n_workers=1).replaced == 5
     with open_backend(postgres).snapshot() as snapshot:
-        assert len(snapshot.dense(np.ones(16, np.float32) / 4, 100)) == 5
+        assert len(snapshot.nearest(np.ones(16, np.float32) / 4, 100)) == 5
     assert open_backend(postgres).stats().n_stale == 0
     assert examine(postgres) == []
 
@@ -288,7 +289,7 @@ def test_writers_of_the_same_documents_never_leave_two_versions_of_one(postgres:
     assert len({document.location for document in documents}) == len(documents) >= N_PLACES // 2
     assert damage_in(postgres) == []
     with backend.snapshot() as snapshot:
-        held = snapshot.passages([pid for pid, _ in snapshot.lexical(["version"], 1_000)])
+        held = snapshot.passages([hit.pid for hit in snapshot.lexical(["version"], 1_000)])
     assert Counter(passage.doc_id for passage in held.values()) == {d.doc_id: d.n_passages for d in documents}
 
 
@@ -324,10 +325,14 @@ def test_readers_see_all_of_a_change_or_nothing_of_it(postgres: str) -> None:
             with backend.snapshot() as snapshot:
                 found = snapshot.lexical(["version"], 100)
                 versions = Counter(
-                    passage.text.split()[1] for passage in snapshot.passages([pid for pid, _ in found]).values()
+                    passage.text.split()[1] for passage in snapshot.passages([hit.pid for hit in found]).values()
                 )
                 near = len(snapshot.nearest(ENCODER.encode_queries(["version"])[0], 100))
-                if len(versions) != 1 or set(versions.values()) != {8} or (near, snapshot.n_passages()) != (8, 8):
+                if (
+                    len(versions) != 1
+                    or set(versions.values()) != {8}
+                    or (near, sum(snapshot.languages().values())) != (8, 8)
+                ):
                     wrong.append((versions, near))
                 seen.update(versions)
 
@@ -362,7 +367,7 @@ def test_a_change_that_brings_the_same_number_twice_is_still_noticed(postgres: s
 def test_the_postings_get_their_indexes_at_the_end_of_the_first_ingest(postgres: str) -> None:
     from index.store.postgres import postings
 
-    def lexical(word: str) -> list[tuple[int, float]]:
+    def lexical(word: str) -> list[Hit]:
         with closing(open_backend(postgres)) as backend, backend.snapshot() as snapshot:
             return snapshot.lexical([word], 5)
 
@@ -372,7 +377,7 @@ def test_the_postings_get_their_indexes_at_the_end_of_the_first_ingest(postgres:
         assert postings.lacking(connection) == ["postings_term", "postings_document"]
         before = lexical("golden")
         assert len(before) == 1
-        assert not writer.write_vectors()
+        assert not writer.refresh_vectors()
         assert postings.lacking(connection) == []
         assert lexical("golden") == before
         writer.upsert(encoded(made("/a", "A silver harbour.")))
@@ -436,12 +441,15 @@ def test_the_doctor_finds_what_is_wrong_and_mends_it(postgres: str, damage: str)
     )
     with open_writer(postgres, ENCODER, SETTINGS) as writer:
         writer.upsert(corpus)
-        writer.write_vectors()
+        writer.refresh_vectors()
 
     def answers() -> list[Any]:
         with open_backend(postgres).snapshot() as snapshot:
-            hits = [snapshot.lexical(["altman", "seoul"], 10), snapshot.dense(ENCODER.encode_queries(["Seoul"])[0], 50)]
-            return [*hits, snapshot.sounding(["lmn", "ltmn", "sl"])]
+            hits = [
+                snapshot.lexical(["altman", "seoul"], 10),
+                snapshot.nearest(ENCODER.encode_queries(["Seoul"])[0], 50),
+            ]
+            return [*hits, snapshot.phonetic(["lmn", "ltmn", "sl"])]
 
     before = answers()
     assert all(before) and examine(postgres) == []
@@ -644,11 +652,11 @@ def test_what_was_acknowledged_outlives_a_server_that_is_killed(new_server: Call
         # A reader that was open before finds its way to the new server by itself.
         assert backend is not None
         with backend.snapshot() as snapshot:
-            assert snapshot.n_passages() == 5 * acknowledged
+            assert sum(snapshot.languages().values()) == 5 * acknowledged
     assert acknowledged > 3
     with open_writer(server.address, ENCODER, SETTINGS) as writer:
         writer.upsert(batch(acknowledged))
-        writer.write_vectors(force=True)
+        writer.refresh_vectors(force=True)
     assert_holds(server.address, acknowledged + 1, acknowledged + 1)
 
 
@@ -664,7 +672,7 @@ def test_a_replica_answers_and_takes_over_with_all_that_there_was(new_server: Ca
     with psycopg.connect(replica.address, autocommit=True) as connection:
         until(lambda: connection.execute("SELECT pg_last_wal_replay_lsn() >= %s", position).fetchone() == (True,))
     with reader.snapshot() as snapshot:
-        assert snapshot.n_passages() == 10
+        assert sum(snapshot.languages().values()) == 10
         assert len(snapshot.lexical(["b1"], 10)) == len(snapshot.nearest(ENCODER.encode_queries(["b1"])[0], 5)) == 5
     assert damage_in(replica.address) == []
     refused = pytest.raises(StoreError, match="it is a replica; expected: the primary")
@@ -677,4 +685,4 @@ def test_a_replica_answers_and_takes_over_with_all_that_there_was(new_server: Ca
         writer.upsert(batch(2))
     assert assert_holds(replica.address, 3, 3) == 3
     with reader.snapshot() as snapshot:
-        assert snapshot.n_passages() == 15
+        assert sum(snapshot.languages().values()) == 15

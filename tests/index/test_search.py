@@ -3,7 +3,8 @@ from __future__ import annotations
 import functools
 import json
 import math
-from collections.abc import Hashable, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
+from index.documents import Document
 from index.encoders.base import Encoder, FloatArray
 from index.encoders.static import StaticEncoder
 from index.ingest import ingest
@@ -23,15 +25,13 @@ from index.names.mined import Alias
 from index.relevance import RESULT, above_usual, probability
 from index.search import MAX_QUESTION_CHARS, check_question, search
 from index.settings import SearchSettings
-from index.store.base import EVERYTHING, Filter, StoredPassage
-from index.store.plain import nearest_of_each
+from index.store.base import EVERYTHING, Filter, Hit, PassageVectors, StoredPassage
 from index.store.sqlite import EmbeddedBackend
 from index.text.language import detect_language
 from index.text.terms import indexed_terms
 from rag.answer import Abstention
 from rag.chain import Chain, ChainSettings
 from rag.testing import HashEncoder
-from tests.index.plain import cosines_of, texts_of
 
 # Fixed here, so that hand-made sums do not move with the tuned defaults.
 SETTINGS = SearchSettings(
@@ -127,43 +127,35 @@ class TableSnapshot:
     frequency: dict[str, int] = field(default_factory=dict)
     known_aliases: list[Alias] = field(default_factory=list)
 
-    def dense(self, query: FloatArray, n: int, where: Filter = EVERYTHING) -> list[tuple[int, float]]:
-        pids = [pid for pid in self.dense_order if where.takes(self.stored[pid][0].language)]
-        return [(pid, float((self.stored[pid][1] @ query).max())) for pid in pids[:n]]
+    def nearest(self, query: FloatArray, n: int, where: Filter = EVERYTHING) -> list[Hit]:
+        found: dict[str, list[Hit]] = defaultdict(list)
+        for pid in self.dense_order:
+            passage, matrix = self.stored[pid]
+            if where.takes(passage.language):
+                found[passage.language.split("-")[0]].append(Hit(pid, passage.language, float((matrix @ query).max())))
+        return [hit for own in found.values() for hit in own[:n]]
 
-    def lexical(self, terms: Sequence[str], n: int, where: Filter = EVERYTHING) -> list[tuple[int, float]]:
+    def lexical(self, terms: Sequence[str], n: int, where: Filter = EVERYTHING) -> list[Hit]:
         if not terms:
             return []
         self.asked.append(list(terms))
-        return [(pid, 9.0 - rank) for rank, pid in enumerate(self.lexical_order[:n])]
+        order = [pid for pid in self.lexical_order if pid in self.stored]
+        return [Hit(pid, self.stored[pid][0].language, 9.0 - rank) for rank, pid in enumerate(order[:n])]
 
-    def vectors(self, pids: Sequence[int]) -> dict[int, FloatArray]:
-        return {pid: self.stored[pid][1] for pid in pids if pid in self.stored}
-
-    def nearest(self, query: FloatArray, n: int, where: Filter = EVERYTHING) -> list[int]:
-        return nearest_of_each(self, query, n, where)
-
-    def cosines(self, query: FloatArray, pids: Sequence[int]) -> dict[int, tuple[float, float, int]]:
-        return cosines_of(self.vectors(pids), query)
-
-    def texts(self, pids: Sequence[int]) -> dict[int, str]:
-        return texts_of(self, pids)
-
-    @property
-    def state(self) -> Hashable:
-        return id(self)
+    def vectors(self, pids: Sequence[int]) -> dict[int, PassageVectors]:
+        return {pid: PassageVectors(self.stored[pid][1], b"") for pid in pids if pid in self.stored}
 
     def passages(self, pids: Sequence[int]) -> dict[int, StoredPassage]:
         return {pid: self.stored[pid][0] for pid in pids if pid in self.stored}
 
-    def passage_languages(self, pids: Sequence[int]) -> dict[int, str]:
-        return {pid: self.stored[pid][0].language for pid in pids if pid in self.stored}
-
-    def document_frequency(self, terms: Sequence[str]) -> dict[str, int]:
+    def frequencies(self, terms: Sequence[str]) -> dict[str, int]:
         return self.frequency
 
-    def sounding(self, sounds: Sequence[str]) -> dict[str, int]:
+    def phonetic(self, keys: Sequence[str]) -> dict[str, int]:
         return {}
+
+    def document(self, doc_id: str) -> Document | None:
+        return None
 
     def aliases(self, keys: Sequence[str]) -> list[Alias]:
         return [alias for alias in self.known_aliases if name_key(alias.name) in keys]
@@ -345,9 +337,9 @@ def test_the_ranking_of_a_real_index_is_that_of_a_plain_loop(
         found = search(snapshot, encoder, question, 10, SETTINGS)
         query = encoder.encode_queries([question])[0]
         everything = snapshot.vectors(range(1, 10_000))
-        assert len(everything) == snapshot.n_passages()
+        assert len(everything) == sum(snapshot.languages().values())
         near: dict[int, float] = {}
-        for pid, matrix in everything.items():
+        for pid, (matrix, _) in everything.items():
             cosines = [sum(float(a) * float(b) for a, b in zip(row, query, strict=True)) for row in matrix]
             near[pid] = 0.4 * (cosines[0] + max(cosines[1:], default=cosines[0])) / 2
         for pid, stored in snapshot.passages(list(near)).items():
@@ -355,7 +347,7 @@ def test_the_ranking_of_a_real_index_is_that_of_a_plain_loop(
             near[pid] += 0.6 * max_sim_by_hand(encoder, question, sentences)
         # What the full-text index scores is taken from it; that it finds the right words is tested in test_terms.
         wanted = query_terms(question, detect_language(question))
-        bm25 = dict(snapshot.lexical(wanted, 10_000))
+        bm25 = {hit.pid: hit.score for hit in snapshot.lexical(wanted, 10_000)}
         texts = [{*indexed_terms(p.text), *indexed_terms(p.title)} for p in snapshot.passages(list(near)).values()]
     counts = {term: sum(term in held for held in texts) for term in set(wanted)}
     most = 2.2 * sum(max(1e-6, math.log((len(near) - n + 0.5) / (n + 0.5))) for n in counts.values())

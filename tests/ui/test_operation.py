@@ -329,7 +329,7 @@ from pathlib import Path
 from index.store.sqlite import Writer
 from index.encoders import load_encoder
 with Writer(Path(sys.argv[1]), load_encoder("embedded")) as writer:
-    print(writer.write_vectors(force=True))  # by itself it does so where much has changed
+    print(writer.refresh_vectors(force=True))  # by itself it does so where much has changed
 """
 
 

@@ -56,7 +56,8 @@ def test_a_document_is_called_as_its_sender_called_it(backend: EmbeddedBackend) 
     assert [stored[doc_id] for doc_id in page.documents] == ["보고서.md"]
     assert [stored[doc_id] for doc_id in parts.documents] == ["lines.jsonl#one", "lines.jsonl#two"]
     assert copies(backend) == ["lines.jsonl", "보고서.md"]
-    document = backend.document(page.documents[0])
+    with backend.snapshot() as snapshot:
+        document = snapshot.document(page.documents[0])
     assert document is not None
     assert document.location.endswith("/보고서.md")
 

@@ -143,7 +143,7 @@ def remove(
     chosen = _chosen(list(open_backend(config.index).documents()), documents)
     with open_writer(config.index, encoder_for(config)) as writer:
         n = writer.delete(chosen)
-        writer.write_vectors()
+        writer.refresh_vectors()
     out({"removed": n}, as_json, f"removed {n} {'document' if n == 1 else 'documents'}")
 
 

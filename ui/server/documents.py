@@ -145,7 +145,7 @@ class Documents:
             file = writer.file_of(doc_id)
             if file is None or not writer.delete([doc_id]):
                 return False
-            writer.write_vectors()
+            writer.refresh_vectors()
             if not writer.documents_of(file):
                 self._forget_upload(Path(file))
         return True

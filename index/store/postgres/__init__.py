@@ -76,14 +76,6 @@ class PostgresBackend(Described):
             found = list(listed(connection, meta["settings_key"]))
         yield from found
 
-    def document(self, doc_id: str) -> StoredDocument | None:
-        """One stored document, None where there is none."""
-        number = number_of(doc_id)
-        if number is None:
-            return None
-        with self._reader.transaction() as (connection, meta):
-            return next(listed(connection, meta["settings_key"], number), None)
-
     def text(self, doc_id: str) -> str | None:
         """The stored text of a document, None where there is no such document."""
         with self._reader.transaction() as (connection, _):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Set
 from typing import Any
 
 import numpy as np
@@ -46,14 +46,10 @@ class HalfVectorDumper(Dumper):
         return struct.pack(">HH", len(obj.values), 0) + obj.values.astype(">f2").tobytes()
 
 
-def nearest(connection: Connection, facts: Facts, query: FloatArray, n: int, where: Filter) -> list[tuple[int, float]]:
-    """(pid, best cosine of its parts) of the passages of the `n` nearest vectors that `where` takes, nearest first."""
-    hits = _hits(connection, facts, query, n, where)
-    return best_of_parts([hit for own in hits.values() for hit in own], n)
-
-
-def nearest_of_each(connection: Connection, facts: Facts, query: FloatArray, n: int, where: Filter) -> list[int]:
-    """The `n` passages of each language (primary subtag) that `where` takes which have the nearest vectors."""
+def nearest_of_each(
+    connection: Connection, facts: Facts, query: FloatArray, n: int, where: Filter
+) -> list[tuple[int, float]]:
+    """(pid, greatest cosine) of the `n` nearest passages of each language (primary subtag) in `where`, nearest first."""
     found = _grouped(_hits(connection, facts, query, _VECTORS * n, where), n)
     sizes: Counter[str] = Counter()
     for tag, n_taken in facts.counted(connection, where).items():
@@ -62,14 +58,14 @@ def nearest_of_each(connection: Connection, facts: Facts, query: FloatArray, n: 
     short = {group for group, own in found.items() if len(own) < min(n, sizes[group])}
     if short:
         found |= _grouped(_hits(connection, facts, query, _MANY_VECTORS * n, where, short), n)
-    return [pid for own in found.values() for pid in own]
+    return sorted((hit for own in found.values() for hit in own), key=lambda hit: (-hit[1], hit[0]))
 
 
-def _grouped(hits: Mapping[str, list[Hit]], n: int) -> dict[str, list[int]]:
+def _grouped(hits: Mapping[str, list[Hit]], n: int) -> dict[str, list[tuple[int, float]]]:
     groups: dict[str, list[Hit]] = defaultdict(list)
     for tag, own in hits.items():
         groups[_group(tag)] += own
-    return {group: [pid for pid, _ in best_of_parts(own, len(own))[:n]] for group, own in groups.items()}
+    return {group: best_of_parts(own, len(own))[:n] for group, own in groups.items()}
 
 
 def _group(tag: str) -> str:
@@ -171,15 +167,3 @@ def indexed_nearest(connection: Connection, dim: int, tag: str, query: FloatArra
 def as_singles(blob: bytes, dim: int) -> FloatArray:
     """Vectors of passages as they are stored, (n_vectors, dim)."""
     return np.frombuffer(blob, dtype="<f2").reshape(-1, dim).astype(np.float32)
-
-
-def scores(pids: Sequence[int], blobs: Sequence[bytes], query: FloatArray) -> dict[int, tuple[float, float, int]]:
-    """By pid: cosine of the whole, that of the best part and its row; the whole's, where there are no parts."""
-    cosines = as_singles(b"".join(blobs), len(query)) @ query
-    found, first = {}, 0
-    for pid, blob in zip(pids, blobs, strict=True):
-        own = cosines[first : first + len(blob) // (2 * len(query))]
-        best = int(own[1:].argmax()) + 1 if len(own) > 1 else 0
-        found[pid] = (float(own[0]), float(own[best]), best)
-        first += len(own)
-    return found

@@ -170,7 +170,7 @@ def repair(writer: Writer) -> list[str]:
     if unsound:
         done.append(f"marked {len(unsound)} documents to be done again")
     missing = lacking(connection)
-    if writer.write_vectors(force=True):
+    if writer.refresh_vectors(force=True):
         done.append("made the vector indexes anew")
     if missing:
         done.append(f"made the indexes {', '.join(missing)}")

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 import numpy as np
 import psycopg
 
+from index.documents import Document
 from index.encoders.base import FloatArray
 from index.names.mined import Alias
-from index.store.base import EVERYTHING, Filter, StoredPassage
+from index.store.base import EVERYTHING, Filter, Hit, PassageVectors, StoredPassage
 from index.store.postgres import dense, lexical
 from index.store.postgres.address import Address, Connection, translated
 from index.store.postgres.connections import Connections
 from index.store.postgres.facts import Facts, read_facts, restricted
-from index.store.postgres.rows import doc_id_of
+from index.store.postgres.rows import doc_id_of, number_of
+from index.store.postgres.stored import whole_documents
 
 _MAX_LANGUAGES = 200_000  # passages whose language is remembered; about 20 MB
 _MAX_ALIAS_ROWS = 20_000  # that are looked at: of more documents, the first ones speak for the others
@@ -83,25 +85,26 @@ class PostgresSnapshot:
         connection.adapters.register_dumper(dense.HalfVector, dense.HalfVectorDumper)
         self._connection, self._facts = connection, facts
 
-    def dense(self, query: FloatArray, n: int, where: Filter = EVERYTHING) -> list[tuple[int, float]]:
-        return dense.nearest(self._connection, self._facts, query, n, where)
+    def nearest(self, query: FloatArray, n: int, where: Filter = EVERYTHING) -> list[Hit]:
+        return self._hits(dense.nearest_of_each(self._connection, self._facts, query, n, where))
 
-    def nearest(self, query: FloatArray, n: int, where: Filter = EVERYTHING) -> list[int]:
-        return dense.nearest_of_each(self._connection, self._facts, query, n, where)
+    def _hits(self, scored: Sequence[tuple[int, float]]) -> list[Hit]:
+        languages = self._languages_of([pid for pid, _ in scored])
+        return [Hit(pid, languages[pid], score) for pid, score in scored if pid in languages]
 
-    def lexical(self, terms: Sequence[str], n: int, where: Filter = EVERYTHING) -> list[tuple[int, float]]:
+    def lexical(self, terms: Sequence[str], n: int, where: Filter = EVERYTHING) -> list[Hit]:
         facts = self._facts
         if where == EVERYTHING:
-            return lexical.best(self._connection, facts, facts.postings, terms, n)
+            return self._hits(lexical.best(self._connection, facts, facts.postings, terms, n))
         inside, values = restricted(where, facts)
-        return lexical.best_inside(self._connection, facts, facts.postings, terms, n, inside, values)
+        return self._hits(lexical.best_inside(self._connection, facts, facts.postings, terms, n, inside, values))
 
-    def vectors(self, pids: Sequence[int]) -> dict[int, FloatArray]:
-        return {pid: dense.as_singles(blob, self._facts.dim) for pid, blob in self._vector_rows(pids)}
-
-    def cosines(self, query: FloatArray, pids: Sequence[int]) -> dict[int, tuple[float, float, int]]:
-        rows = self._vector_rows(pids)
-        return dense.scores([pid for pid, _ in rows], [blob for _, blob in rows], query)
+    def vectors(self, pids: Sequence[int]) -> dict[int, PassageVectors]:
+        words = self._words(pids)
+        return {
+            pid: PassageVectors(dense.as_singles(blob, self._facts.dim), words.get(pid, b""))
+            for pid, blob in self._vector_rows(pids)
+        }
 
     def _vector_rows(self, pids: Sequence[int]) -> list[tuple[int, bytes]]:
         return self._connection.execute(
@@ -110,11 +113,7 @@ class PostgresSnapshot:
             binary=True,
         ).fetchall()
 
-    @property
-    def state(self) -> Hashable:
-        return self._facts.token
-
-    def passage_languages(self, pids: Sequence[int]) -> dict[int, str]:
+    def _languages_of(self, pids: Sequence[int]) -> dict[int, str]:
         known = self._facts.passage_languages
         unknown = [pid for pid in pids if pid not in known]
         if unknown:
@@ -127,7 +126,7 @@ class PostgresSnapshot:
             known |= ((pid, sys.intern(language)) for pid, language in rows)
         return {pid: known[pid] for pid in pids if pid in known}
 
-    def words(self, pids: Sequence[int]) -> dict[int, bytes]:
+    def _words(self, pids: Sequence[int]) -> dict[int, bytes]:
         if not self._facts.has_words:
             return {}
         rows = self._connection.execute(
@@ -135,10 +134,6 @@ class PostgresSnapshot:
             (list(pids), self._facts.settings_key),
             binary=True,
         )
-        return dict(rows.fetchall())
-
-    def texts(self, pids: Sequence[int]) -> dict[int, str]:
-        rows = self._connection.execute("SELECT pid, text FROM passages WHERE pid = ANY (%s::bigint[])", (list(pids),))
         return dict(rows.fetchall())
 
     def passages(self, pids: Sequence[int]) -> dict[int, StoredPassage]:
@@ -157,17 +152,17 @@ class PostgresSnapshot:
             )
         return found
 
-    def document_frequency(self, terms: Sequence[str]) -> dict[str, int]:
+    def frequencies(self, terms: Sequence[str]) -> dict[str, int]:
         held = self._facts.postings.of(self._connection, terms)
         return {term: len(held[term].pids) for term in terms if len(held[term].pids)}
 
-    def sounding(self, sounds: Sequence[str]) -> dict[str, int]:
-        if not sounds:
+    def phonetic(self, keys: Sequence[str]) -> dict[str, int]:
+        if not keys:
             return {}
         rows = self._connection.execute(
             "SELECT form, max(n) FROM (SELECT form, count(*) AS n FROM names WHERE sound = ANY (%s)"
             " GROUP BY sound, form) counted GROUP BY form",
-            (list(sounds),),
+            (list(keys),),
         )
         return dict(rows.fetchall())
 
@@ -185,5 +180,8 @@ class PostgresSnapshot:
     def languages(self, where: Filter = EVERYTHING) -> dict[str, int]:
         return dict(self._facts.counted(self._connection, where))
 
-    def n_passages(self) -> int:
-        return self._facts.n_passages
+    def document(self, doc_id: str) -> Document | None:
+        number = {"number": number_of(doc_id)}
+        return next(
+            (one.document for one in whole_documents(self._connection, "d.doc_id = %(number)s", number, 1)), None
+        )

@@ -161,7 +161,7 @@ class Writer(Session):
             found = whole_documents(self._connection, "settings_key != %(key)s", {"key": self.settings_key}, limit)
         return [(one.document, one.file) for one in found]
 
-    def write_vectors(self, force: bool = False) -> bool:
+    def refresh_vectors(self, force: bool = False) -> bool:
         """Make an HNSW index for each language that has come to need one, or all anew; whether any was made.
 
         And the indexes of the postings, at the end of the first ingest.

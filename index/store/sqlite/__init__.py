@@ -77,13 +77,6 @@ class EmbeddedBackend(Described):
 
     def documents(self) -> Iterator[StoredDocument]:
         """Every stored document, in the order of ingest."""
-        yield from self._documents("1")
-
-    def document(self, doc_id: str) -> StoredDocument | None:
-        """One stored document, None where there is none."""
-        return next(self._documents("doc_id = ?", doc_id), None)
-
-    def _documents(self, condition: str, *values: str) -> Iterator[StoredDocument]:
         key = self._meta()["settings_key"]
         with translated(self.folder):
             tags = "'[]'"
@@ -93,8 +86,8 @@ class EmbeddedBackend(Described):
             rows = self._connection.execute(
                 "SELECT doc_id, location, source, title, url, author, date, language, n_chars, n_passages,"
                 f" settings_key != ?, {tags}"
-                f" FROM documents d WHERE {condition} ORDER BY doc_pk",
-                (key, *values),
+                f" FROM documents d ORDER BY doc_pk",
+                (key,),
             )
             for row in rows:
                 fields: list[Any] = [*row[:10], bool(row[10]), tuple(json.loads(row[11]))]

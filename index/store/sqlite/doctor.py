@@ -184,6 +184,6 @@ def repair(writer: Writer) -> list[str]:
         writer.next_generation()  # open readers look again at the files
     if unsound:
         done.append(f"marked {len(unsound)} documents to be done again")
-    writer.write_vectors(force=True)
+    writer.refresh_vectors(force=True)
     done.append("wrote the manifest and the vector file anew")
     return done

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,7 +31,6 @@ class Facts:
     layouts: dict[int, Layout] = field(default_factory=dict)
     postings: Postings = field(default_factory=Postings)
     passage_languages: dict[int, str] = field(default_factory=dict)
-    state: Hashable = field(default_factory=object)
     all_current: bool = False  # whether no document is stale
 
 

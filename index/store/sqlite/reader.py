@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import sys
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,16 +14,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from index.documents import Document
 from index.encoders.base import FloatArray
 from index.names.mined import Alias
-from index.store.base import EVERYTHING, Filter, StoredPassage
-from index.store.plain import nearest_of_each
+from index.store.base import EVERYTHING, Filter, Hit, PassageVectors, StoredPassage
 from index.store.sqlite import vectors as vec
 from index.store.sqlite.loading import Facts, Loader
 from index.store.sqlite.near import Near, Scores, as_single, scores
 from index.store.sqlite.schema import connect, folded, has_names, has_tags, has_words, translated
+from index.store.sqlite.stored import whole_documents
 
-_SPARE_PASSAGES = 2  # times as many as wanted are ranked anew where vectors are coded; docs/decisions/0015
+_VECTORS_A_PASSAGE = 8  # fetched for each passage wanted: it has up to a dozen, of which several may be near
 _MAX_FILTERS = 16  # whose passages are remembered
 _MAX_LANGUAGES = 200_000  # passages whose language is remembered; about 20 MB
 _MAX_ALIAS_ROWS = 20_000  # that are looked at: of more documents, the first ones speak for the others
@@ -125,7 +126,7 @@ class EmbeddedSnapshot:
         self._query: FloatArray | None = None  # whose scores are these
         self._scores: Scores = {}
 
-    def dense(self, query: FloatArray, n: int, where: Filter = EVERYTHING) -> list[tuple[int, float]]:
+    def _dense(self, query: FloatArray, n: int, where: Filter) -> list[tuple[int, float]]:
         languages = {name for name in self._view.languages() if where.takes(name)} if where.languages else None
         allowed = self._vector_ids(where) if where.of_documents else None
         found = self._view.nearest(query, n + self._view.spare, languages, allowed)
@@ -133,7 +134,7 @@ class EmbeddedSnapshot:
 
     def _ranked_anew(self, query: FloatArray, n: int, pids: Sequence[int]) -> list[tuple[int, float]]:
         """The passages of the `n` nearest vectors of `pids`, by their stored vectors."""
-        scored = [(-cosine, pid) for pid, matrix in self.vectors(pids).items() for cosine in (matrix @ query).tolist()]
+        scored = [(-cosine, pid) for pid, own in self.vectors(pids).items() for cosine in (own.matrix @ query).tolist()]
         best: dict[int, float] = {}
         for negative, pid in sorted(scored)[:n]:
             best.setdefault(pid, -negative)
@@ -156,11 +157,15 @@ class EmbeddedSnapshot:
             self._facts.vector_ids[where] = known
         return known
 
-    def lexical(self, terms: Sequence[str], n: int, where: Filter = EVERYTHING) -> list[tuple[int, float]]:
+    def lexical(self, terms: Sequence[str], n: int, where: Filter = EVERYTHING) -> list[Hit]:
         if not terms:
             return []
         inside = None if where == EVERYTHING else self._inside(where)
-        return self._facts.postings.best(self._connection, terms, n, inside)
+        return self._hits(self._facts.postings.best(self._connection, terms, n, inside))
+
+    def _hits(self, scored: Sequence[tuple[int, float]]) -> list[Hit]:
+        languages = self._languages_of([pid for pid, _ in scored])
+        return [Hit(pid, languages[pid], score) for pid, score in scored if pid in languages]
 
     def _inside(self, where: Filter) -> NDArray[np.bool_]:
         """Whether `where` takes a passage, by pid."""
@@ -179,9 +184,10 @@ class EmbeddedSnapshot:
             self._facts.inside[where] = known
         return known
 
-    def vectors(self, pids: Sequence[int]) -> dict[int, FloatArray]:
+    def vectors(self, pids: Sequence[int]) -> dict[int, PassageVectors]:
+        words = self._words(pids)
         return {
-            pid: np.frombuffer(blob, dtype=np.float16).reshape(-1, self._dim).astype(np.float32)
+            pid: PassageVectors(as_single(np.frombuffer(blob, np.float16)).reshape(-1, self._dim), words.get(pid, b""))
             for pid, blob in self._vector_rows(pids)
         }
 
@@ -196,22 +202,26 @@ class EmbeddedSnapshot:
             (wanted, self._key),
         ).fetchall()
 
-    def nearest(self, query: FloatArray, n: int, where: Filter = EVERYTHING) -> list[int]:
-        if where.of_documents:
-            return nearest_of_each(self, query, n, where)
+    def nearest(self, query: FloatArray, n: int, where: Filter = EVERYTHING) -> list[Hit]:
         groups: dict[str, list[str]] = {}
         for tag in self.languages(where):
             groups.setdefault(tag.split("-")[0], []).append(tag)
-        if self._near.exact:
-            return [pid for tags in groups.values() for pid in self._near.nearest(query, n, tags)]
-        some = [self._near.probably_nearest(query, _SPARE_PASSAGES * n, tags) for tags in groups.values()]
-        found = self.cosines(query, [pid for own in some for pid in own])
-        best = {pid: -max(whole, part) for pid, (whole, part, _) in found.items()}
-        return [
-            pid for own in some for pid in sorted((pid for pid in own if pid in best), key=lambda p: (best[p], p))[:n]
-        ]
+        best: dict[int, float] = {}
+        for tags in groups.values():
+            best |= self._nearest_in(query, n, tags, where)
+        return self._hits(sorted(best.items(), key=lambda item: (-item[1], item[0])))
 
-    def cosines(self, query: FloatArray, pids: Sequence[int]) -> Scores:
+    def _nearest_in(self, query: FloatArray, n: int, tags: Sequence[str], where: Filter) -> dict[int, float]:
+        """The `n` nearest passages of these languages together, each with the greatest cosine of its vectors."""
+        if where.of_documents:
+            found = self._dense(query, _VECTORS_A_PASSAGE * n, replace(where, languages=tuple(tags)))
+            return dict(found[:n])
+        exact = self._near.exact
+        pids = self._near.nearest(query, n, tags) if exact else self._near.probably_nearest(query, 2 * n, tags)
+        best = {pid: max(whole, part) for pid, (whole, part, _) in self._cosines(query, pids).items()}
+        return dict(sorted(best.items(), key=lambda item: (-item[1], item[0]))[:n])
+
+    def _cosines(self, query: FloatArray, pids: Sequence[int]) -> Scores:
         if self._query is None or not np.array_equal(self._query, query):
             self._query, self._scores = query, {}
         known = self._scores
@@ -224,11 +234,7 @@ class EmbeddedSnapshot:
             known |= scores(np.array(numbers), matrix @ query, sizes)
         return {pid: known[pid] for pid in pids if pid in known}
 
-    @property
-    def state(self) -> Hashable:
-        return self._facts.state
-
-    def passage_languages(self, pids: Sequence[int]) -> dict[int, str]:
+    def _languages_of(self, pids: Sequence[int]) -> dict[int, str]:
         known = self._facts.passage_languages
         unknown = [pid for pid in pids if pid not in known]
         if unknown:
@@ -242,7 +248,7 @@ class EmbeddedSnapshot:
             known |= ((pid, sys.intern(language)) for pid, language in rows)
         return {pid: known[pid] for pid in pids if pid in known}
 
-    def words(self, pids: Sequence[int]) -> dict[int, bytes]:
+    def _words(self, pids: Sequence[int]) -> dict[int, bytes]:
         if not has_words(self._connection):
             return {}
         wanted = json.dumps(list(pids))
@@ -254,15 +260,6 @@ class EmbeddedSnapshot:
                 "SELECT w.pid, w.words FROM words w JOIN passages p USING (pid) JOIN documents d USING (doc_pk)"
                 " WHERE w.pid IN (SELECT value FROM json_each(?)) AND d.settings_key = ?",
                 (wanted, self._key),
-            )
-        )
-
-    def texts(self, pids: Sequence[int]) -> dict[int, str]:
-        return dict(
-            self._connection.execute(
-                'SELECT p.pid, substr(d.text, p.start + 1, p."end" - p.start) FROM passages p'
-                " JOIN documents d USING (doc_pk) WHERE p.pid IN (SELECT value FROM json_each(?))",
-                (json.dumps(list(pids)),),
             )
         )
 
@@ -283,19 +280,19 @@ class EmbeddedSnapshot:
             found[row[0]] = StoredPassage(*fields)
         return found
 
-    def document_frequency(self, terms: Sequence[str]) -> dict[str, int]:
+    def frequencies(self, terms: Sequence[str]) -> dict[str, int]:
         frequency = {term: self._facts.postings.frequency(self._connection, term) for term in terms}
         return {term: n for term, n in frequency.items() if n}
 
-    def sounding(self, sounds: Sequence[str]) -> dict[str, int]:
-        if not sounds or not has_names(self._connection):
+    def phonetic(self, keys: Sequence[str]) -> dict[str, int]:
+        if not keys or not has_names(self._connection):
             return {}
         self._connection.execute("CREATE VIRTUAL TABLE IF NOT EXISTS temp.sounds USING fts5vocab (main, names, row)")
         # A term is SOUND:FORM, so that the forms of one sound lie together; ';' is the character after ':'.
         rows = self._connection.execute(
             "SELECT substr(s.term, length(w.value) + 2), s.doc FROM json_each(?) w"
             " CROSS JOIN temp.sounds s WHERE s.term >= w.value || ':' AND s.term < w.value || ';'",
-            (json.dumps(list(sounds)),),
+            (json.dumps(list(keys)),),
         )
         found: dict[str, int] = {}
         for form, n_documents in rows:
@@ -334,5 +331,5 @@ class EmbeddedSnapshot:
             values,
         )
 
-    def n_passages(self) -> int:
-        return sum(self.languages().values())
+    def document(self, doc_id: str) -> Document | None:
+        return next((document for document, _ in whole_documents(self._connection, "doc_id = ?", doc_id, 1)), None)

@@ -159,7 +159,7 @@ class Writer(Session):
                 "INSERT OR REPLACE INTO words VALUES (?, ?)", zip((row[0] for row in rows), words, strict=True)
             )
 
-    def write_vectors(self, force: bool = False) -> bool:
+    def refresh_vectors(self, force: bool = False) -> bool:
         """Bring the vector file up to date where that pays; whether one was written.
 
         `force` has all of it made anew; else what is new is put to the last one where that is possible.
