@@ -524,7 +524,7 @@ def contents(folder: Path) -> list[object]:
         pids = [hit.pid for hit in snapshot.nearest(ENCODER.encode_queries(["x"])[0], 10**6)]
         passages, vectors = snapshot.passages(pids), snapshot.vectors(pids)
     rows = [
-        (p.source, p.start, p.end, p.text, p.title, p.language, p.sentences, vectors[pid].tobytes())
+        (p.source, p.start, p.end, p.text, p.title, p.language, p.sentences, vectors[pid].matrix.tobytes())
         for pid, p in passages.items()
     ]
     backend.close()
@@ -640,7 +640,7 @@ def test_what_is_stored_is_what_cutting_and_encoding_give(index: Path, tmp_path:
             expected = encoder.encode_passages(sentences)
         else:  # the whole is the sum of the sentences' tokens: here, of the sentences joined
             expected = np.concatenate([encoder.encode_passages([passage.text]), encoder.encode_passages(sentences)])
-            assert (vectors[pid][0] @ expected[0]) > 0.99
-            expected[0] = vectors[pid][0]
-        np.testing.assert_allclose(vectors[pid], expected, atol=1e-3)
+            assert (vectors[pid].matrix[0] @ expected[0]) > 0.99
+            expected[0] = vectors[pid].matrix[0]
+        np.testing.assert_allclose(vectors[pid].matrix, expected, atol=1e-3)
         assert sum(encoder.count_tokens(sentences)) <= 12
