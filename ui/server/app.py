@@ -162,7 +162,7 @@ def _missing(chain: Chain) -> list[str]:
 
 def _check_index(chain: Chain) -> None:
     with chain.backend.snapshot() as snapshot:
-        snapshot.n_passages()
+        snapshot.languages()
 
 
 def _check_encoder(chain: Chain) -> None:
