@@ -1,4 +1,4 @@
-"""The files of an ingest: what of them cannot be stored, and which are gone."""
+"""The files of an ingest: documents that cannot be stored, and files that are gone."""
 
 from __future__ import annotations
 
@@ -7,22 +7,20 @@ import stat
 from collections.abc import Set
 from pathlib import Path
 
-from index.documents import Document
-from index.settings import Limits
+from index.documents import Cleaned
 from index.store.base import Writer
 
 
-def problem_of(document: Document, limits: Limits) -> str:
+def problem_of(one: Cleaned) -> str:
     """Why a document cannot be stored; empty where it can."""
+    document, problem = one.document, ""
     try:
         document.doc_id  # noqa: B018 - made from everything that the store keeps as UTF-8
     except UnicodeEncodeError:
-        return "a lone surrogate in its id or metadata: no UTF-8 can hold it"
+        problem = "a lone surrogate in its id or metadata: no UTF-8 can hold it"
     if not document.text:
-        return "no text is left after cleaning"
-    if len(document.text) > limits.max_document_chars:
-        return f"{len(document.text):,} characters in one document, over {limits.max_document_chars:,}: split it"
-    return ""
+        problem = problem or "no text is left after cleaning"
+    return f"{one.part} {problem}".strip() if problem else ""
 
 
 def gone_files(writer: Writer, folder: str, seen: Set[str]) -> list[str]:

@@ -20,7 +20,7 @@ from index.encoders.static import StaticEncoder
 from index.errors import EngineMissing, StoreError
 from index.files import gone_files
 from index.ingest import ingest_files
-from index.read import Found, discover, is_url, passed_over
+from index.read import Found, discover, is_url, skipped
 from index.report import IngestReport, OnProgress, Progress
 from index.settings import IndexSettings, Limits
 from index.store import open_writer
@@ -96,7 +96,7 @@ def _remove_gone(writer: Writer, sources: Sequence[str], seen: set[str], report:
         if Path(source).is_dir():
             gone = gone_files(writer, source, seen)
             report.deleted += writer.forget_files(gone) if gone else 0
-            report.passed_over.update(passed_over(source))
+            report.skipped.update(skipped(source))
 
 
 @contextmanager

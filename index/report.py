@@ -1,4 +1,4 @@
-"""What an ingest tells: how far it has come, and what it did."""
+"""How far an ingest is, and what it did."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 
 from index.documents import Cleaned, Removed
 
-_MAX_TOLD = 10_000  # entries about documents that a report keeps
+_MAX_ENTRIES = 10_000  # about documents, in a report
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far an ingest has come."""
+    """How far an ingest is."""
 
     n_files_done: int
     n_files: int
@@ -32,6 +32,9 @@ class Progress:
         return self.elapsed_s / self.n_files_done * (self.n_files - self.n_files_done) if self.n_files_done else 0.0
 
 
+OnProgress = Callable[[Progress], None]
+
+
 @dataclass(slots=True)
 class IngestReport:
     """What an ingest did, document by document."""
@@ -43,7 +46,7 @@ class IngestReport:
     failed: list[tuple[str, str]] = field(default_factory=list)  # (source, reason)
     removed: list[tuple[str, Removed]] = field(default_factory=list)  # boilerplate, by source
     notes: list[tuple[str, str]] = field(default_factory=list)
-    passed_over: Counter[str] = field(default_factory=Counter)  # files of other types in folders, by suffix
+    skipped: Counter[str] = field(default_factory=Counter)  # files of other types in folders, by suffix
     n_passages: int = 0
     seconds: float = 0.0
 
@@ -54,15 +57,12 @@ class IngestReport:
         self.failed += other.failed
         self.removed += other.removed
         self.notes += other.notes
-        self.passed_over.update(other.passed_over)
+        self.skipped.update(other.skipped)
 
-    def tell_of(self, one: Cleaned) -> None:
-        """Add what was left out of a document and noted of it; of a large corpus the first thousands speak for all."""
+    def add_notes(self, one: Cleaned) -> None:
+        """Add what was removed from a document and what its reader noted, up to a number of entries."""
         source = one.document.source
-        if len(self.removed) < _MAX_TOLD:
+        if len(self.removed) < _MAX_ENTRIES:
             self.removed.extend((source, entry) for entry in one.document.removed)
-        if len(self.notes) < _MAX_TOLD:
+        if len(self.notes) < _MAX_ENTRIES:
             self.notes.extend((source, note) for note in one.notes)
-
-
-OnProgress = Callable[[Progress], None]

@@ -1,19 +1,19 @@
-"""Cutting and encoding documents, in this process or in several.
+"""Cutting and encoding documents, in this process or in a pool of processes.
 
-A static encoder costs so little that cutting, terms and token look-ups are most of the
-work, and those are Python: two processes do twice as much. Any other encoder stays in
-this process, where its device is. A worker that dies costs a repeat of its batch here.
+A static encoder costs so little that cutting, terms and token look-ups are most of the work, and those are Python:
+two processes do twice as much. Any other encoder stays in this process, where its device is.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import numpy as np
 
@@ -22,99 +22,121 @@ from index.encoders.base import Encoder, LateInteraction
 from index.encoders.static import StaticEncoder
 from index.names.forms import sound_terms
 from index.names.mined import aliases_of
-from index.processes import OtherProcess
+from index.pool import Pool, ProcessDied, Task
 from index.settings import IndexSettings
-from index.store.base import EncodedDocument
+from index.store.base import EncodedDocument, FileRecord
 from index.text.passages import chunk
 from index.text.terms import indexed_terms
 
-Batch = list[tuple[Document, str]]
-# Starting processes takes about a second: the first batches are done here meanwhile.
-_HERE_FIRST = 4
+# Starting processes takes about a second: so many characters are encoded in this process first.
+_CHARS_IN_PROCESS = 200_000
+_LIMIT_S = 600.0  # of a batch, which takes about a second
+_LIMIT_BYTES = 4 * 2**30
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """A batch on its way: its documents, and the future of a worker or the result itself."""
+Documents = Sequence[tuple[Document, str]]  # each with the location of its file
 
-    batch: Batch
-    outcome: Future[list[EncodedDocument]] | list[EncodedDocument]
 
-    def done(self) -> bool:
-        return isinstance(self.outcome, list) or self.outcome.done()
+@dataclass(slots=True)
+class Batch:
+    """Documents that are encoded together and stored in one transaction, and the files that end with them."""
+
+    documents: list[tuple[Document, str]] = field(default_factory=list)  # each with the location of its file
+    replaced: set[str] = field(default_factory=set)  # locations of documents that have an earlier version
+    files: list[FileRecord] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)  # ids of documents that these files no longer hold
+    forgotten: list[str] = field(default_factory=list)  # locations of files that are gone
+    n_chars: int = 0
+    encoded: list[EncodedDocument] = field(default_factory=list)
+    failed: list[tuple[Document, str]] = field(default_factory=list)  # which could not be encoded
+
+    def add(self, document: Document, file: str) -> None:
+        """Put a document in."""
+        self.documents.append((document, file))
+        self.n_chars += len(document.text)
 
 
 class Workers:
-    """Encodes batches; a context manager, because it may hold processes.
-
-    For each process there is a thread here that waits for it.
-    """
+    """Encodes batches; a context manager, because it may hold processes."""
 
     def __init__(self, encoder: Encoder, settings: IndexSettings, n_workers: int | None = None) -> None:
+        """Note what to encode with.
+
+        Args:
+            encoder: A static one is loaded again in each process; others stay in this process.
+            settings: How documents are cut.
+            n_workers: Processes; 0 for none but this one, by default one a core.
+        """
         self._encoder, self._settings = encoder, fitted(settings, encoder)
-        wanted = (os.cpu_count() or 1) if n_workers is None else n_workers
-        self._n = wanted if isinstance(encoder, StaticEncoder) else 1
-        self._threads: ThreadPoolExecutor | None = None
-        self._idle: list[OtherProcess] = []
-        self._n_submitted = 0
+        self._n, set_up = 0, None
+        if isinstance(encoder, StaticEncoder):
+            self._n = (os.cpu_count() or 1) if n_workers is None else n_workers
+            set_up = partial(_set_up, encoder.path, encoder.name, self._settings)
+        self._pool = Pool(self._n or 1, _LIMIT_S, _LIMIT_BYTES, set_up)
+        self._n_chars = 0
 
-    @property
-    def n_in_flight(self) -> int:
-        """Batches that may be on their way at once: bounds the memory they take."""
-        return self._n + 1 if self._threads is not None else 0
+    def encoded(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """The batches in their order, each with its encoded documents; some are read ahead for the processes."""
+        pending: deque[tuple[Batch, Task | None]] = deque()
+        for batch in batches:
+            pending.append((batch, self._submit(batch)))
+            while pending and (len(pending) > self._n + 1 or _is_done(pending[0][1])):
+                yield self._finished(*pending.popleft())
+        while pending:
+            yield self._finished(*pending.popleft())
 
-    def submit(self, batch: Batch) -> Pending:
-        """Start on a batch."""
-        self._n_submitted += 1
-        if self._n < 2 or self._n_submitted <= _HERE_FIRST or not isinstance(self._encoder, StaticEncoder):
-            return Pending(batch, encode(batch, self._encoder, self._settings))
-        if self._threads is None:
-            self._threads = ThreadPoolExecutor(self._n)
-        return Pending(batch, self._threads.submit(self._give_away, batch, self._encoder))
+    def _submit(self, batch: Batch) -> Task | None:
+        """Start on a batch; None where it is encoded in this process."""
+        self._n_chars += batch.n_chars
+        if not self._n or self._n_chars <= _CHARS_IN_PROCESS or not batch.documents:
+            return None
+        return self._pool.submit(_encode, batch.documents)
 
-    def result(self, pending: Pending) -> list[EncodedDocument]:
-        """What came of a batch; one whose worker died is done here."""
-        if isinstance(pending.outcome, list):
-            return pending.outcome
+    def _finished(self, batch: Batch, task: Task | None) -> Batch:
         try:
-            return pending.outcome.result()
-        except Exception:  # noqa: BLE001 - what is wrong with the batch itself is raised here as well
-            return encode(pending.batch, self._encoder, self._settings)
+            batch.encoded = self._pool.result(task) if task is not None else self._encode(batch.documents)
+        except ProcessDied:
+            for one in batch.documents:
+                self._repeat(batch, one)
+        return batch
 
-    def _give_away(self, batch: Batch, encoder: StaticEncoder) -> list[EncodedDocument]:
-        """The batch as a worker encodes it; runs in a thread."""
+    def _repeat(self, batch: Batch, one: tuple[Document, str]) -> None:
+        """Encode a document of a batch whose process died; a long one may be the reason, and gets a process again."""
+        if len(one[0].text) <= _CHARS_IN_PROCESS:
+            batch.encoded += self._encode([one])
+            return
         try:
-            worker = self._idle.pop()
-        except IndexError:
-            worker = OtherProcess(partial(_encoding, encoder.path, encoder.name, self._settings))
-        try:
-            encoded: list[EncodedDocument] = worker.ask(batch)
-        except BaseException:
-            worker.close()
-            raise
-        self._idle.append(worker)
-        return encoded
+            batch.encoded += self._pool.result(self._pool.submit(_encode, [one]))
+        except ProcessDied:
+            batch.failed.append(one)
 
-    def __enter__(self) -> Workers:
+    def _encode(self, documents: Documents) -> list[EncodedDocument]:
+        return encode(documents, self._encoder, self._settings)
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._threads is not None:
-            self._threads.shutdown(wait=True, cancel_futures=True)
-            self._threads = None
-        while self._idle:
-            self._idle.pop().close()
+        self._pool.close()
 
 
-def encode(batch: Batch, encoder: Encoder, settings: IndexSettings) -> list[EncodedDocument]:
-    """The documents of a batch with their passages, vectors, words and terms."""
-    cut = [(document, file, chunk(document, encoder.count_tokens, settings)) for document, file in batch]
-    sentences = [[doc.text[a:b] for a, b in passage.sentences] for doc, _, passages in cut for passage in passages]
+def _is_done(task: Task | None) -> bool:
+    return task is None or task.done()
+
+
+def encode(documents: Documents, encoder: Encoder, settings: IndexSettings) -> list[EncodedDocument]:
+    """Documents with their passages, and the vectors, words, terms and names of these."""
+    cut = [chunk(document, encoder.count_tokens, settings) for document, _ in documents]
+    sentences = [
+        [document.text[a:b] for a, b in passage.sentences]
+        for (document, _), passages in zip(documents, cut, strict=True)
+        for passage in passages
+    ]
     vectors = iter(encoder.encode_parts(sentences, settings.parts))
     words = iter(encoder.packed_words(sentences) if isinstance(encoder, LateInteraction) else [b""] * len(sentences))
-    aliases = aliases_of([document.text for document, _ in batch])
+    aliases = aliases_of([document.text for document, _ in documents])
     return [
         EncodedDocument(
             document,
@@ -127,7 +149,7 @@ def encode(batch: Batch, encoder: Encoder, settings: IndexSettings) -> list[Enco
             tuple(own),
             file,
         )
-        for (document, file, passages), own in zip(cut, aliases, strict=True)
+        for (document, file), passages, own in zip(documents, cut, aliases, strict=True)
     ]
 
 
@@ -136,15 +158,16 @@ def fitted(settings: IndexSettings, encoder: Encoder) -> IndexSettings:
     limit = encoder.max_tokens
     if limit is None or limit >= settings.max_tokens:
         return settings
-    return IndexSettings(
-        target_tokens=min(settings.target_tokens, limit),
-        max_tokens=limit,
-        overlap_sentences=settings.overlap_sentences,
-        parts=settings.parts,
-    )
+    return replace(settings, target_tokens=min(settings.target_tokens, limit), max_tokens=limit)
 
 
-def _encoding(path: Path, name: str, settings: IndexSettings) -> Callable[[Batch], list[EncodedDocument]]:
-    """What a worker process does with its batches."""
-    encoder = StaticEncoder(path, name)
-    return lambda batch: encode(batch, encoder, settings)
+_own: list[tuple[StaticEncoder, IndexSettings]] = []  # of a process of the pool
+
+
+def _set_up(path: Path, name: str, settings: IndexSettings) -> None:
+    _own.append((StaticEncoder(path, name), settings))
+
+
+def _encode(documents: Documents) -> list[EncodedDocument]:
+    """`encode` in a process of the pool."""
+    return encode(documents, *_own[0])

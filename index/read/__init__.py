@@ -1,7 +1,7 @@
-"""One door to every format: a path or URL in, articles or cleaned documents out.
+"""One door to every format: a path or URL in, cleaned documents out.
 
-Files of one's own are read in this process, which is fast (PDF and DOCX never are); those of others, which may be made
-to harm, are checked and read in a process with limits (`read_untrusted`).
+Plain text, JSON lines and short Markdown are read in this process, which is fast and cannot be made slow. All other
+files, and all files of others (`read_untrusted`), are read in a process with limits.
 """
 
 from __future__ import annotations
@@ -17,32 +17,36 @@ from pathlib import Path
 from index.documents import Article, Cleaned
 from index.errors import ReadError, TooLarge
 from index.read.clean import clean
+from index.read.docx import read_docx
 from index.read.html import read_html
 from index.read.jsonl import read_jsonl
-from index.read.sandbox import Parser, ParserProcess
+from index.read.kinds import check_kind
+from index.read.pdf import read_pdf
+from index.read.sandbox import Documents, Sandbox
 from index.read.text import read_markdown, read_text
-from index.read.url import fetch
+from index.read.url import Page, fetch
 from index.settings import Limits
 
 __all__ = [
     "SUFFIXES",
     "Found",
+    "Sandbox",
     "clean",
-    "cleaned",
     "digest",
     "discover",
     "is_url",
-    "passed_over",
     "read_documents",
     "read_path",
     "read_untrusted",
     "read_url",
+    "skipped",
 ]
 
 _TEXT = frozenset({".txt", ".text"})
 _MARKDOWN = frozenset({".md", ".markdown"})
 _HTML = frozenset({".html", ".htm", ".xhtml"})
 _JSONL = frozenset({".jsonl", ".ndjson"})
+_PDF_MARK = b"%PDF-"
 SUFFIXES = _TEXT | _MARKDOWN | _HTML | _JSONL | {".pdf", ".docx"}
 
 
@@ -112,7 +116,7 @@ def _walk(folder: Path) -> Iterator[Found]:
         )
 
 
-def passed_over(folder: str) -> Counter[str]:
+def skipped(folder: str) -> Counter[str]:
     """How many files of a folder, by suffix, are of no type that is read; hidden ones do not count."""
     counts: Counter[str] = Counter()
     for _, folders, names in os.walk(folder):
@@ -135,33 +139,102 @@ def digest(path: Path) -> str:
         raise ReadError(f"{path}: {error.strerror}", "a readable file", f"chmod u+r {path}") from error
 
 
-def read_documents(found: Found, parser: Parser, limits: Limits) -> Iterator[Cleaned | ReadError]:
-    """The documents in a file of one's own: one, or for JSON lines one a line (with errors in their places).
+def read_documents(found: Found, sandbox: Sandbox, limits: Limits) -> Iterator[Cleaned | ReadError]:
+    """The documents in a file of the user's own: one, or one a line of JSON lines (with errors in their places).
 
     Raises:
         ReadError: The file as a whole cannot be read.
     """
-    for article in read_path(found.path, parser, limits):
-        yield article if isinstance(article, ReadError) else cleaned(article, found.location, found.source)
+    if _is_plain(found.path):
+        yield from _documents(found, limits)
+    else:
+        yield from sandbox.read(_file_type(found.path), _all_documents, found)
 
 
-def read_untrusted(found: Found, parser: ParserProcess, limits: Limits) -> Iterator[Cleaned | ReadError]:
-    """The same documents of a file that anybody may have made; nothing but its digest is taken of it in this process.
+def read_untrusted(found: Found, sandbox: Sandbox) -> Documents:
+    """The same documents of a file that anybody may have made; this process takes nothing but its digest of it.
 
     Raises:
         ReadError: It is not what its name says, cannot be read, or ran over a limit.
     """
-    yield from parser.documents(found.path, found.source)
+    return sandbox.read(_file_type(found.path), _checked_documents, found)
 
 
-def cleaned(article: Article, file: str, source: str) -> Cleaned:
-    """An article of a file as it is to be stored."""
+def read_url(url: str, sandbox: Sandbox, limits: Limits) -> Cleaned:
+    """The document at `url`.
+
+    Raises:
+        ReadError: It could not be fetched or read; `UnsafeUrl` where the guard refused it.
+    """
+    page = fetch(url, limits)
+    if page.content_type not in _PAGES:
+        raise ReadError(f"{url} is {page.content_type}", "HTML, plain text or PDF", "save and convert it")
+    (one,) = sandbox.read("page", _page, page, url)
+    if isinstance(one, ReadError):
+        raise one
+    return one
+
+
+_MAX_PLAIN_MARKDOWN = 2**16  # bytes; what is slow for markup grows with the square of its length
+
+
+def _is_plain(path: Path) -> bool:
+    """Whether a file is read without a parser that it could make slow."""
+    suffix = path.suffix.lower()
+    if suffix in _JSONL:
+        return True
+    try:
+        with path.open("rb") as file:
+            return file.read(5) != _PDF_MARK and (
+                suffix not in SUFFIXES
+                or suffix in _TEXT
+                or (suffix in _MARKDOWN and path.stat().st_size <= _MAX_PLAIN_MARKDOWN)
+            )
+    except OSError:
+        return True  # reading it says what is wrong
+
+
+def _file_type(path: Path) -> str:
+    return path.suffix.lstrip(".").upper() or "file"
+
+
+def _documents(found: Found, limits: Limits) -> Iterator[Cleaned | ReadError]:
+    for article in read_path(found.path, limits):
+        if isinstance(article, ReadError):
+            yield article
+        else:
+            yield _limited(_cleaned(article, found.location, found.source), limits)
+
+
+def _all_documents(found: Found, limits: Limits) -> Documents:
+    return list(_documents(found, limits))
+
+
+def _checked_documents(found: Found, limits: Limits) -> Documents:
+    check_kind(found.path)
+    return _all_documents(found, limits)
+
+
+def _page(page: Page, url: str, limits: Limits) -> Documents:
+    return [_limited(_cleaned(_PAGES[page.content_type](page, limits), url, url), limits)]
+
+
+def _cleaned(article: Article, file: str, source: str) -> Cleaned:
+    """An article of a file as it is stored."""
     part = f"#{article.part}" if article.part else ""
     return Cleaned(clean(article, file + part, source + part), part, article.notes)
 
 
-def read_path(path: Path, parser: Parser, limits: Limits) -> Iterator[Article | ReadError]:
-    """The articles in a file: one, or for JSON lines one a line (with errors in their places).
+def _limited(one: Cleaned, limits: Limits) -> Cleaned | ReadError:
+    n_chars = len(one.document.text)
+    if n_chars <= limits.max_document_chars:
+        return one
+    found = f"{one.part} {n_chars:,} characters in one document".strip()
+    return TooLarge(found, f"at most {limits.max_document_chars:,}", "split it")
+
+
+def read_path(path: Path, limits: Limits) -> Iterator[Article | ReadError]:
+    """The articles in a file, read in this process: one, or one a line of JSON lines (with errors in their places).
 
     Raises:
         ReadError: The file as a whole cannot be read.
@@ -170,23 +243,35 @@ def read_path(path: Path, parser: Parser, limits: Limits) -> Iterator[Article | 
     if suffix in _JSONL:
         yield from read_jsonl(path, limits)
         return
-    yield _read_bytes(_load(path, limits), suffix, parser)
+    data = _load(path, limits)
+    if suffix == ".pdf" or data.startswith(_PDF_MARK):
+        yield read_pdf(data, limits)
+    elif suffix == ".docx":
+        yield read_docx(data, limits)
+    elif suffix in _HTML:
+        yield read_html(data)
+    elif suffix in _MARKDOWN:
+        yield read_markdown(data)
+    else:
+        yield read_text(data)
 
 
-def read_url(url: str, parser: Parser, limits: Limits) -> Article:
-    """The article at `url`.
+def _html(page: Page, limits: Limits) -> Article:
+    return read_html(page.data, page.charset, page.url)
 
-    Raises:
-        ReadError: It could not be fetched or read; `UnsafeUrl` where the guard refused it.
-    """
-    page = fetch(url, limits)
-    if page.content_type == "application/pdf":
-        return parser.parse("pdf", page.data)
-    if page.content_type in ("text/plain", "text/markdown"):
-        return read_text(page.data, page.charset)
-    if page.content_type in ("text/html", "application/xhtml+xml", ""):
-        return read_html(page.data, page.charset, page.url)
-    raise ReadError(f"{url} is {page.content_type}", "HTML, plain text or PDF", "save and convert it")
+
+def _text(page: Page, limits: Limits) -> Article:
+    return read_text(page.data, page.charset)
+
+
+def _pdf(page: Page, limits: Limits) -> Article:
+    return read_pdf(page.data, limits)
+
+
+_PAGES = {
+    "": _html, "text/html": _html, "application/xhtml+xml": _html, "text/plain": _text, "text/markdown": _text,
+    "application/pdf": _pdf,
+}  # fmt: skip
 
 
 def _load(path: Path, limits: Limits) -> bytes:
@@ -204,15 +289,3 @@ def _load(path: Path, limits: Limits) -> bytes:
     if not data.strip():
         raise ReadError("an empty file", "a file with text", "remove it or fill it")
     return data
-
-
-def _read_bytes(data: bytes, suffix: str, parser: Parser) -> Article:
-    if suffix == ".pdf" or data.startswith(b"%PDF-"):
-        return parser.parse("pdf", data)
-    if suffix == ".docx":
-        return parser.parse("docx", data)
-    if suffix in _HTML:
-        return read_html(data)
-    if suffix in _MARKDOWN:
-        return read_markdown(data)
-    return read_text(data)

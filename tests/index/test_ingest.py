@@ -27,7 +27,7 @@ ENCODER = HashEncoder(dim=32)
 
 
 def run(folder: Path, *sources: Path | str, **options: object) -> IngestReport:
-    return ingest(folder, [str(source) for source in sources], ENCODER, n_workers=1, **options)  # type: ignore[arg-type]
+    return ingest(folder, [str(source) for source in sources], ENCODER, n_workers=0, **options)  # type: ignore[arg-type]
 
 
 def counts(report: IngestReport) -> tuple[int, int, int, int, int]:
@@ -182,7 +182,7 @@ def test_a_file_that_was_named_and_is_gone_is_removed_and_a_slip_of_the_pen_leav
 def test_files_of_types_that_are_not_read_are_counted(index: Path, news: Path) -> None:
     for name in ("a.csv", "b.csv", "deep/c.CSV", "Makefile", ".hidden.csv"):
         (news / name).write_text("not read", "utf-8")
-    assert run(index, news).passed_over == {".csv": 3, "without a suffix": 1}
+    assert run(index, news).skipped == {".csv": 3, "without a suffix": 1}
     assert listed(index) == {"webb.txt", "kimchi.md", "rail.txt"}
 
 
@@ -230,7 +230,7 @@ import json, sys
 from pathlib import Path
 from index.ingest import ingest
 from rag.testing import HashEncoder
-report = ingest(Path(sys.argv[1]), sys.argv[2:], HashEncoder(dim=32), n_workers=1)
+report = ingest(Path(sys.argv[1]), sys.argv[2:], HashEncoder(dim=32), n_workers=0)
 print(json.dumps([report.unchanged, report.deleted, report.failed]))
 """
 
@@ -280,7 +280,7 @@ def test_names_and_metadata_that_no_utf8_can_hold_cost_themselves_and_nothing_el
 def test_a_document_over_the_limit_fails_by_name(index: Path, news: Path) -> None:
     report = run(index, news, limits=Limits(max_document_chars=40))
     assert [Path(source).name for source, _ in report.failed] == ["webb.txt"]
-    assert "over 40" in report.failed[0][1]
+    assert "at most 40" in report.failed[0][1]
     assert listed(index) == {"kimchi.md", "rail.txt"}
 
 
@@ -417,7 +417,7 @@ def test_every_quote_is_the_text_between_its_offsets(index: Path, tmp_path: Path
     for name, text in HARD.items():
         (tmp_path / name).write_bytes(text.encode("utf-8"))
     settings = IndexSettings(target_tokens=16, max_tokens=24)
-    report = ingest(index, [str(tmp_path / name) for name in HARD], encoder, settings, n_workers=1)
+    report = ingest(index, [str(tmp_path / name) for name in HARD], encoder, settings, n_workers=0)
     assert (report.added, report.failed) == (len(HARD), [])
     backend = EmbeddedBackend(index)
     n_passages = 0
@@ -506,13 +506,13 @@ def test_a_refresh_re_does_every_document_as_a_new_index_would_have_it(index: Pa
     with pytest.raises(SettingsMismatch):
         run(index, corpus, settings=NEW)
     corpus.rename(tmp_path / "elsewhere.jsonl")  # the sources are not read again
-    report = refresh(index, ENCODER, NEW, n_workers=1)
+    report = refresh(index, ENCODER, NEW, n_workers=0)
     assert counts(report) == (0, 150, 0, 0, 0)
     assert report.n_passages == EmbeddedBackend(index).stats().n_passages
     assert contents(index) == contents(expected)
     assert EmbeddedBackend(index).settings == NEW
     assert examine(index) == []
-    assert counts(refresh(index, ENCODER, NEW, n_workers=1)) == (0, 0, 0, 0, 0)
+    assert counts(refresh(index, ENCODER, NEW, n_workers=0)) == (0, 0, 0, 0, 0)
     (tmp_path / "elsewhere.jsonl").rename(corpus)
     assert counts(run(index, corpus)) == (0, 0, 150, 0, 0)  # and they are known still
 
@@ -536,10 +536,10 @@ def test_an_interrupted_refresh_goes_on_where_it_was_and_search_works_meanwhile(
     run(index, corpus)
     expected = tmp_path / "expected"
     other = HashEncoder(dim=128, n=2)
-    ingest(expected, [str(corpus)], other, NEW, n_workers=1)
+    ingest(expected, [str(corpus)], other, NEW, n_workers=0)
     before = EmbeddedBackend(index)
     with pytest.raises(Stopped):
-        refresh(index, other, NEW, n_workers=1, on_progress=StopAfter(100))
+        refresh(index, other, NEW, n_workers=0, on_progress=StopAfter(100))
     for backend in (before, EmbeddedBackend(index)):
         assert (backend.stats().n_documents, backend.stats().n_stale) == (250, 150)
         assert sum(document.stale for document in backend.documents()) == 150
@@ -551,7 +551,7 @@ def test_an_interrupted_refresh_goes_on_where_it_was_and_search_works_meanwhile(
                 assert {passage.source for passage in hits} == {f"{corpus}#{i}"}
             best = search(snapshot, other, "Marker7 is here. 이것은 7번째 글이다.", 3).passages[0]
             assert best.passage.source == f"{corpus}#7"
-    assert counts(refresh(index, other, NEW, n_workers=1)) == (0, 150, 0, 0, 0)
+    assert counts(refresh(index, other, NEW, n_workers=0)) == (0, 150, 0, 0, 0)
     for backend in (before, EmbeddedBackend(index)):
         assert backend.stats().n_stale == 0
         with backend.snapshot() as snapshot:
@@ -568,12 +568,12 @@ def test_an_ingest_between_the_halves_of_a_refresh_harms_neither(index: Path, tm
     corpus = corpus_of(tmp_path / "corpus.jsonl", 250)
     run(index, corpus)
     with pytest.raises(Stopped):
-        refresh(index, ENCODER, NEW, n_workers=1, on_progress=StopAfter(100))
+        refresh(index, ENCODER, NEW, n_workers=0, on_progress=StopAfter(100))
     extra = tmp_path / "extra.txt"
     extra.write_text("Something else came in between. It is short.", "utf-8")
     assert counts(run(index, extra)) == (1, 0, 0, 0, 0)
     assert EmbeddedBackend(index).stats().n_stale == 150
-    refresh(index, ENCODER, NEW, n_workers=1)
+    refresh(index, ENCODER, NEW, n_workers=0)
     expected = tmp_path / "expected"
     run(expected, corpus, extra, settings=NEW)
     assert contents(index) == contents(expected)
@@ -585,8 +585,8 @@ def test_settings_that_were_changed_back_leave_the_index_as_it_was(index: Path, 
     run(index, corpus)
     before = contents(index)
     with pytest.raises(Stopped):
-        refresh(index, ENCODER, NEW, n_workers=1, on_progress=StopAfter(100))
-    refresh(index, ENCODER, IndexSettings(), n_workers=1)
+        refresh(index, ENCODER, NEW, n_workers=0, on_progress=StopAfter(100))
+    refresh(index, ENCODER, IndexSettings(), n_workers=0)
     assert contents(index) == before
     assert examine(index) == []
 
@@ -627,7 +627,7 @@ def test_what_is_stored_is_what_cutting_and_encoding_give(index: Path, tmp_path:
     path = tmp_path / "a.txt"
     path.write_text("The Webb telescope left Earth in 2021. Its mirror has 18 segments. 望遠鏡は遠くにある。", "utf-8")
     settings = IndexSettings(target_tokens=8, max_tokens=12)
-    ingest(index, [str(path)], encoder, settings, n_workers=1)
+    ingest(index, [str(path)], encoder, settings, n_workers=0)
     backend = EmbeddedBackend(index)
     (document,) = backend.documents()
     with backend.snapshot() as snapshot:

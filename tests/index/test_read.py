@@ -15,7 +15,7 @@ from index.documents import Article, Block, BlockKind, Metadata
 from index.errors import ReadError, TooLarge
 from index.read import clean, discover, read_path
 from index.read.html import read_html
-from index.read.sandbox import ParserProcess
+from index.read.sandbox import Sandbox
 from index.read.text import iso_date, metadata_from, read_markdown, read_text, web_url
 from index.settings import Limits
 
@@ -23,12 +23,12 @@ HEADING, PARAGRAPH, ITEM = BlockKind.HEADING, BlockKind.PARAGRAPH, BlockKind.ITE
 
 
 @pytest.fixture
-def parser() -> Iterator[ParserProcess]:
-    with ParserProcess(Limits()) as process:  # starts no process before a PDF or DOCX comes
+def parser() -> Iterator[Sandbox]:
+    with Sandbox(Limits()) as process:  # starts no process before a PDF or DOCX comes
         yield process
 
 
-def read(path: Path, parser: ParserProcess, limits: Limits | None = None) -> list[Article | ReadError]:
+def read(path: Path, parser: Sandbox, limits: Limits | None = None) -> list[Article | ReadError]:
     return list(read_path(path, parser, limits or Limits()))
 
 
@@ -46,20 +46,20 @@ def kinds(article: Article) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("content", [b"", b"   \n\t \r\n", b"\n" * 5000], ids=["empty", "blank", "newlines"])
 @pytest.mark.parametrize("name", ["a.txt", "a.md", "a.html", "a.pdf", "a.docx"])
 def test_a_file_without_text_is_an_error_that_says_so(
-    tmp_path: Path, parser: ParserProcess, name: str, content: bytes
+    tmp_path: Path, parser: Sandbox, name: str, content: bytes
 ) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ReadError, match="an empty file"):
         read(tmp_path / name, parser)
 
 
-def test_a_jsonl_file_without_text_has_no_articles(tmp_path: Path, parser: ParserProcess) -> None:
+def test_a_jsonl_file_without_text_has_no_articles(tmp_path: Path, parser: Sandbox) -> None:
     (tmp_path / "a.jsonl").write_bytes(b"\n \n\t\n")
     assert read(tmp_path / "a.jsonl", parser) == []
 
 
 @pytest.mark.parametrize("text", ["\ufeff", "\u3000\n\u3000", "\ufeff \n"], ids=["mark", "wide-space", "mark-blank"])
-def test_a_file_of_invisible_characters_leaves_no_text(tmp_path: Path, parser: ParserProcess, text: str) -> None:
+def test_a_file_of_invisible_characters_leaves_no_text(tmp_path: Path, parser: Sandbox, text: str) -> None:
     (tmp_path / "a.txt").write_text(text, "utf-8")
     (article,) = read(tmp_path / "a.txt", parser)
     assert isinstance(article, Article)
@@ -67,12 +67,12 @@ def test_a_file_of_invisible_characters_leaves_no_text(tmp_path: Path, parser: P
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.md", "a.html", "a.jsonl", "a.pdf"])
-def test_a_missing_file_is_a_read_error(tmp_path: Path, parser: ParserProcess, name: str) -> None:
+def test_a_missing_file_is_a_read_error(tmp_path: Path, parser: Sandbox, name: str) -> None:
     with pytest.raises(ReadError, match="No such file"):
         read(tmp_path / name, parser)
 
 
-def test_a_file_over_the_limit_is_too_large_and_is_not_read(tmp_path: Path, parser: ParserProcess) -> None:
+def test_a_file_over_the_limit_is_too_large_and_is_not_read(tmp_path: Path, parser: Sandbox) -> None:
     with (tmp_path / "a.txt").open("wb") as file:
         file.truncate(65 * 2**20)
     with pytest.raises(TooLarge, match="65 MiB in one file; expected: at most 64 MiB"):
@@ -80,19 +80,19 @@ def test_a_file_over_the_limit_is_too_large_and_is_not_read(tmp_path: Path, pars
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.md", "a.weird", "a"])
-def test_a_file_is_read_as_text_whatever_its_suffix(tmp_path: Path, parser: ParserProcess, name: str) -> None:
+def test_a_file_is_read_as_text_whatever_its_suffix(tmp_path: Path, parser: Sandbox, name: str) -> None:
     (tmp_path / name).write_text("두 번째 문장은 여기에 있다.", "utf-8")
     assert read(tmp_path / name, parser) == [Article((Block("두 번째 문장은 여기에 있다."),))]
 
 
 @pytest.mark.parametrize("suffix", [".txt", ".md", ".html"])
-def test_binary_data_under_a_text_suffix_is_refused(tmp_path: Path, parser: ParserProcess, suffix: str) -> None:
+def test_binary_data_under_a_text_suffix_is_refused(tmp_path: Path, parser: Sandbox, suffix: str) -> None:
     (tmp_path / f"a{suffix}").write_bytes(bytes(range(256)) * 50)
     with pytest.raises(ReadError, match="binary data, not text"):
         read(tmp_path / f"a{suffix}", parser)
 
 
-def test_nul_bytes_in_a_text_do_not_reach_the_document(tmp_path: Path, parser: ParserProcess) -> None:
+def test_nul_bytes_in_a_text_do_not_reach_the_document(tmp_path: Path, parser: Sandbox) -> None:
     (tmp_path / "a.txt").write_bytes(("서울에 비가 왔다. " * 39 + "서울에 비가\x00 왔다.").encode())
     (article,) = read(tmp_path / "a.txt", parser)
     assert isinstance(article, Article)
@@ -113,7 +113,7 @@ def test_every_kind_of_line_end_reads_the_same(line_end: str) -> None:
     assert texts(read_text(text.encode())) == ["Erste Zeile\nzweite Zeile", "Neuer Absatz"]
 
 
-def test_a_line_of_fifty_megabytes_is_read_in_bounded_time_and_memory(tmp_path: Path, parser: ParserProcess) -> None:
+def test_a_line_of_fifty_megabytes_is_read_in_bounded_time_and_memory(tmp_path: Path, parser: Sandbox) -> None:
     sentence = "In the year of the long line nobody ever pressed the return key. "
     n = 50 * 2**20 // len(sentence)
     (tmp_path / "a.txt").write_text(sentence * n, "utf-8")
@@ -427,7 +427,7 @@ def jsonl(path: Path, *lines: object) -> Path:
     return path
 
 
-def test_each_line_is_an_article_with_its_id_and_metadata(tmp_path: Path, parser: ParserProcess) -> None:
+def test_each_line_is_an_article_with_its_id_and_metadata(tmp_path: Path, parser: Sandbox) -> None:
     path = jsonl(
         tmp_path / "a.jsonl",
         {"id": "kr-1", "title": "제목", "text": "첫 문단.\n\n둘째 문단.", "lang": "ko", "date": "2024-01-02"},
@@ -441,7 +441,7 @@ def test_each_line_is_an_article_with_its_id_and_metadata(tmp_path: Path, parser
     ]
 
 
-def test_a_broken_line_leaves_the_others_alone(tmp_path: Path, parser: ParserProcess) -> None:
+def test_a_broken_line_leaves_the_others_alone(tmp_path: Path, parser: Sandbox) -> None:
     broken = {
         2: b'{"text": "no end',
         3: b"[1, 2]",
@@ -464,7 +464,7 @@ def test_a_broken_line_leaves_the_others_alone(tmp_path: Path, parser: ParserPro
             assert str(item).startswith(f"line {number}")
 
 
-def test_a_line_over_the_limit_leaves_the_others_alone(tmp_path: Path, parser: ParserProcess) -> None:
+def test_a_line_over_the_limit_leaves_the_others_alone(tmp_path: Path, parser: Sandbox) -> None:
     path = jsonl(tmp_path / "a.jsonl", {"text": "one"}, {"text": "x" * 5000}, {"text": "three"})
     first, second, third = read(path, parser, Limits(max_line_bytes=1000))
     assert isinstance(first, Article)
@@ -473,7 +473,7 @@ def test_a_line_over_the_limit_leaves_the_others_alone(tmp_path: Path, parser: P
     assert (texts(first), third.part, texts(third)) == (["one"], "3", ["three"])
 
 
-def test_a_repeated_id_is_an_error_and_the_first_one_stays(tmp_path: Path, parser: ParserProcess) -> None:
+def test_a_repeated_id_is_an_error_and_the_first_one_stays(tmp_path: Path, parser: Sandbox) -> None:
     path = jsonl(tmp_path / "a.jsonl", *({"id": x, "text": f"{x}{i}"} for i, x in enumerate("abab")), {"text": "end"})
     found = read(path, parser)
     assert [item.part for item in found if isinstance(item, Article)] == ["a", "b", "5"]
@@ -484,7 +484,7 @@ def test_a_repeated_id_is_an_error_and_the_first_one_stays(tmp_path: Path, parse
     ]
 
 
-def test_a_lone_surrogate_becomes_the_replacement_character(tmp_path: Path, parser: ParserProcess) -> None:
+def test_a_lone_surrogate_becomes_the_replacement_character(tmp_path: Path, parser: Sandbox) -> None:
     path = jsonl(tmp_path / "a.jsonl", rb'{"text": "A \ud800 lone and a \ud83c\udf3e pair, then \udfff."}')
     (article,) = read(path, parser)
     assert isinstance(article, Article)
@@ -493,12 +493,12 @@ def test_a_lone_surrogate_becomes_the_replacement_character(tmp_path: Path, pars
     assert document.text.encode()
 
 
-def test_a_byte_order_mark_and_blank_lines_are_passed_over(tmp_path: Path, parser: ParserProcess) -> None:
+def test_a_byte_order_mark_and_blank_lines_are_passed_over(tmp_path: Path, parser: Sandbox) -> None:
     path = jsonl(tmp_path / "a.ndjson", b'\xef\xbb\xbf{"text": "one"}', b"", b"   ", b'{"text": "four"}\r')
     assert read(path, parser) == [Article((Block("one"),), part="1"), Article((Block("four"),), part="4")]
 
 
-def test_a_line_of_fifty_megabytes_of_json_is_one_article(tmp_path: Path, parser: ParserProcess) -> None:
+def test_a_line_of_fifty_megabytes_of_json_is_one_article(tmp_path: Path, parser: Sandbox) -> None:
     path = jsonl(tmp_path / "a.jsonl", {"text": "word " * (10 * 2**20)}, {"text": "next"})
     start = time.monotonic()
     long, after = read(path, parser)
@@ -608,7 +608,7 @@ def test_front_matter_of_merges_of_merges_is_none(tmp_path: Path) -> None:
     lines += [f"a{i}: &a{i} {{<<: [*a{i - 1}, *a{i - 1}, *a{i - 1}]}}" for i in range(1, 30)]
     path = tmp_path / "bomb.md"
     path.write_text("\n".join([*lines, "author: Boom", "---", "A sentence."]), "utf-8")
-    with ParserProcess(Limits()) as parser:
+    with Sandbox(Limits()) as parser:
         (article,) = read_path(path, parser, Limits())
     assert not isinstance(article, ReadError)
     assert article.metadata.author == ""
@@ -617,7 +617,7 @@ def test_front_matter_of_merges_of_merges_is_none(tmp_path: Path) -> None:
 def test_front_matter_may_name_a_value_twice(tmp_path: Path) -> None:
     path = tmp_path / "alias.md"
     path.write_text("---\ntitle: &name Kimchi\nauthor: *name\n---\nA sentence.", "utf-8")
-    with ParserProcess(Limits()) as parser:
+    with Sandbox(Limits()) as parser:
         (article,) = read_path(path, parser, Limits())
     assert not isinstance(article, ReadError)
     assert (article.metadata.title, article.metadata.author) == ("Kimchi", "Kimchi")

@@ -21,7 +21,7 @@ from index.errors import ReadError
 from index.read import read_path
 from index.read.docx import read_docx
 from index.read.pdf import read_pdf
-from index.read.sandbox import ParserProcess
+from index.read.sandbox import Sandbox
 from index.settings import Limits
 
 LIMITS = Limits()
@@ -94,8 +94,8 @@ def texts(article: Article) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def parser() -> Iterator[ParserProcess]:
-    with ParserProcess(LIMITS) as process:
+def parser() -> Iterator[Sandbox]:
+    with Sandbox(LIMITS) as process:
         yield process
 
 
@@ -170,7 +170,7 @@ def test_a_date_is_read_in_every_form_that_programs_write(date: str) -> None:
     ],
     ids=["header", "noise", "cut", "no-catalog", "loop", "deep", "no-pages", "nothing"],
 )
-def test_a_broken_pdf_is_a_read_error_or_is_read_after_all(parser: ParserProcess, data: bytes) -> None:
+def test_a_broken_pdf_is_a_read_error_or_is_read_after_all(parser: Sandbox, data: bytes) -> None:
     start = time.monotonic()
     try:
         article = parser.parse("pdf", data)
@@ -186,7 +186,7 @@ def test_a_pdf_without_text_says_that_it_may_be_scanned() -> None:
         read_pdf(pdf("", " \n "), LIMITS)
 
 
-def test_a_locked_pdf_says_that_it_needs_a_password(parser: ParserProcess) -> None:
+def test_a_locked_pdf_says_that_it_needs_a_password(parser: Sandbox) -> None:
     locked = rewritten(pdf("Some text."), user="secret")
     assert pypdf.PdfReader(io.BytesIO(locked), password="secret").pages[0].extract_text().strip() == "Some text."
     with pytest.raises(ReadError, match="needs a password"):
@@ -204,7 +204,7 @@ def test_a_pdf_of_too_many_pages_is_refused() -> None:
         read_pdf(data, Limits(max_pages=2))
 
 
-def test_a_pdf_is_known_by_its_first_bytes(tmp_path: Path, parser: ParserProcess) -> None:
+def test_a_pdf_is_known_by_its_first_bytes(tmp_path: Path, parser: Sandbox) -> None:
     (tmp_path / "really.txt").write_bytes(pdf("Some text."))
     (article,) = read_path(tmp_path / "really.txt", parser, LIMITS)
     assert isinstance(article, Article)
@@ -215,7 +215,7 @@ def test_a_pdf_is_known_by_its_first_bytes(tmp_path: Path, parser: ParserProcess
 
 
 def test_a_parser_over_its_time_is_ended_and_the_next_file_is_read() -> None:
-    with ParserProcess(Limits(parse_timeout_s=0.01)) as hasty:  # starting the process alone takes longer
+    with Sandbox(Limits(parse_timeout_s=0.01)) as hasty:  # starting the process alone takes longer
         with pytest.raises(ReadError, match="took over 0 s to parse"):
             hasty.parse("pdf", pdf("Some text."))
         with pytest.raises(ReadError, match="took over 0 s to parse"):
@@ -224,7 +224,7 @@ def test_a_parser_over_its_time_is_ended_and_the_next_file_is_read() -> None:
 
 def test_a_parser_that_was_killed_between_two_files_is_replaced() -> None:
     before = set(multiprocessing.active_children())
-    with ParserProcess(LIMITS) as process:
+    with Sandbox(LIMITS) as process:
         assert texts(process.parse("pdf", pdf("First."))) == ["First."]
         (child,) = set(multiprocessing.active_children()) - before
         child.kill()
@@ -243,7 +243,7 @@ def test_a_bomb_of_a_pdf_costs_that_file_only() -> None:
             f"<< /Length {len(packed)} /Filter /FlateDecode >>\nstream\n{packed.decode('latin-1')}\nendstream",
         ]
     )
-    with ParserProcess(Limits(parse_memory_bytes=600 * 2**20, parse_timeout_s=30)) as process:
+    with Sandbox(Limits(parse_memory_bytes=600 * 2**20, parse_timeout_s=30)) as process:
         with pytest.raises(ReadError):
             process.parse("pdf", bomb)
         assert texts(process.parse("pdf", pdf("Some text."))) == ["Some text."]
@@ -381,13 +381,13 @@ OUTSIDE = LAUGHS[: LAUGHS.index(b"[")] + b'[<!ENTITY j SYSTEM "file:///etc/passw
     ],
     ids=["cut-xml", "no-body", "no-types", "bad-rels", "nul"],
 )
-def test_a_damaged_docx_is_a_read_error(parser: ParserProcess, replace: dict[str, bytes]) -> None:
+def test_a_damaged_docx_is_a_read_error(parser: Sandbox, replace: dict[str, bytes]) -> None:
     with pytest.raises(ReadError, match="damaged"):
         parser.parse("docx", repacked(replace))
 
 
 @pytest.mark.parametrize("xml", [LAUGHS, OUTSIDE], ids=["laughs", "outside"])
-def test_entities_in_a_docx_are_not_expanded(parser: ParserProcess, xml: bytes) -> None:
+def test_entities_in_a_docx_are_not_expanded(parser: Sandbox, xml: bytes) -> None:
     try:
         article = parser.parse("docx", repacked({"word/document.xml": xml}))
     except ReadError:

@@ -21,7 +21,7 @@ from index.documents import Cleaned
 from index.errors import ReadError, TooLarge
 from index.read import Found, read_documents, read_untrusted
 from index.read.kinds import check_kind
-from index.read.sandbox import ParserProcess
+from index.read.sandbox import Sandbox
 from index.settings import Limits
 from tests.index.test_read_pdf_docx import pdf
 
@@ -30,8 +30,8 @@ MIB = 2**20
 
 
 @pytest.fixture(scope="module")
-def parser() -> Iterator[ParserProcess]:
-    with ParserProcess(LIMITS) as process:
+def parser() -> Iterator[Sandbox]:
+    with Sandbox(LIMITS) as process:
         yield process
 
 
@@ -74,7 +74,7 @@ KINDS = {
 
 @pytest.mark.parametrize("name", KINDS)
 def test_each_kind_gives_the_same_documents_in_the_process_as_outside(
-    tmp_path: Path, parser: ParserProcess, name: str
+    tmp_path: Path, parser: Sandbox, name: str
 ) -> None:
     (tmp_path / name).write_bytes(KINDS[name])
     found = Found(tmp_path / name, "мой " + name)
@@ -117,7 +117,7 @@ DISGUISED = [
 
 @pytest.mark.parametrize(("name", "data", "told"), DISGUISED)
 def test_a_file_that_is_not_what_its_name_says_is_told(
-    tmp_path: Path, parser: ParserProcess, name: str, data: bytes, told: str
+    tmp_path: Path, parser: Sandbox, name: str, data: bytes, told: str
 ) -> None:
     (tmp_path / name).write_bytes(data)
     with pytest.raises(ReadError, match=told):
@@ -173,7 +173,7 @@ def test_what_would_run_for_ever_or_take_all_memory_is_refused_and_the_next_file
     (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     (tmp_path / "good.txt").write_text("The bridge is open.", "utf-8")
     limits = Limits(parse_timeout_s=6, parse_memory_bytes=1024 * MIB)
-    with ParserProcess(limits) as process:
+    with Sandbox(limits) as process:
         began = time.monotonic()
         try:
             (outcome,) = process.documents(tmp_path / name, name)
@@ -187,7 +187,7 @@ def test_what_would_run_for_ever_or_take_all_memory_is_refused_and_the_next_file
     assert good.document.text == "The bridge is open."
 
 
-def test_entities_of_a_page_are_not_expanded(tmp_path: Path, parser: ParserProcess) -> None:
+def test_entities_of_a_page_are_not_expanded(tmp_path: Path, parser: Sandbox) -> None:
     (tmp_path / "laughs.xhtml").write_text(entities(30), "utf-8")
     (one,) = parser.documents(tmp_path / "laughs.xhtml", "laughs.xhtml")
     assert isinstance(one, Cleaned)
@@ -198,14 +198,14 @@ def test_entities_of_a_page_are_not_expanded(tmp_path: Path, parser: ParserProce
 def test_a_document_longer_than_may_be_stored_does_not_leave_the_process(tmp_path: Path) -> None:
     lines = [json.dumps({"id": n, "text": "word " * 100 * n}) for n in (1, 5)]
     (tmp_path / "a.jsonl").write_text("\n".join(lines), "utf-8")
-    with ParserProcess(Limits(max_document_chars=1_000)) as process:
+    with Sandbox(Limits(max_document_chars=1_000)) as process:
         short, long = process.documents(tmp_path / "a.jsonl", "a.jsonl")
     assert isinstance(short, Cleaned)
     assert isinstance(long, TooLarge)
     assert str(long) == "#5 2,499 characters in one document; expected: at most 1,000; to mend: split it"
 
 
-def test_what_cleaning_removed_is_not_sent(tmp_path: Path, parser: ParserProcess) -> None:
+def test_what_cleaning_removed_is_not_sent(tmp_path: Path, parser: Sandbox) -> None:
     (tmp_path / "a.txt").write_text("[사진]\n다리가 많다.", "utf-8")
     found = Found(tmp_path / "a.txt", "a.txt")
     (own,) = read_documents(found, parser, LIMITS)
@@ -225,7 +225,7 @@ def test_a_parser_whose_owner_was_killed_ends_by_itself(tmp_path: Path) -> None:
         "from index.read import sandbox\n"
         "from index.settings import Limits\n"
         "if __name__ == '__main__':\n"
-        "    parser = sandbox.ParserProcess(Limits(parse_timeout_s=1))\n"
+        "    parser = sandbox.Sandbox(Limits(parse_timeout_s=1))\n"
         "    connection = parser._start()\n"
         "    connection.send((sandbox._documents, (Path(sys.argv[1]), 'slow.md')))\n"
         "    print(multiprocessing.active_children()[0].pid, flush=True)\n"
@@ -259,7 +259,7 @@ def is_running(pid: int) -> bool:
 def test_nothing_runs_before_the_first_file_and_after_the_last(tmp_path: Path) -> None:
     before = set(multiprocessing.active_children())
     (tmp_path / "a.txt").write_text("다리가 많다.", "utf-8")
-    with ParserProcess(LIMITS) as process:
+    with Sandbox(LIMITS) as process:
         assert set(multiprocessing.active_children()) == before
         process.documents(tmp_path / "a.txt", "a.txt")
         assert len(set(multiprocessing.active_children()) - before) == 1

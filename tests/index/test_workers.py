@@ -25,7 +25,7 @@ from index.settings import IndexSettings, Parts
 from index.store.sqlite.manifest import read_manifest
 from index.store.sqlite.schema import STORE
 from index.text.terms import indexed_terms
-from index.workers import Workers, encode, fitted
+from index.workers import Batch, Workers, encode, fitted
 from rag.testing import HashEncoder
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds worker processes in /proc")
@@ -46,7 +46,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file of small articles in several languages."""
     path = tmp_path_factory.mktemp("corpus") / "corpus.jsonl"
     lines = [
-        {"id": str(i), "title": f"T{i}", "text": f"Marker{i}. " + " ".join(SENTENCES[(i + j) % 6] for j in range(4))}
+        {"id": str(i), "title": f"T{i}", "text": f"Marker{i}. " + " ".join(SENTENCES[(i + j) % 6] for j in range(30))}
         for i in range(N)
     ]
     path.write_text("\n".join(json.dumps(line, ensure_ascii=False) for line in lines), "utf-8")
@@ -57,7 +57,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def alone(corpus: Path, tmp_path_factory: pytest.TempPathFactory, encoder: Encoder) -> Path:
     """The corpus as one process indexes it."""
     folder = tmp_path_factory.mktemp("alone") / "index"
-    ingest(folder, [str(corpus)], encoder, n_workers=1, batch_documents=20)
+    ingest(folder, [str(corpus)], encoder, n_workers=0, batch_documents=20)
     return folder
 
 
@@ -276,18 +276,26 @@ def test_ctrl_c_at_a_terminal_stops_the_parent_and_no_worker_complains(tmp_path:
     assert until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
 
 
-def test_only_so_many_batches_are_on_their_way_at_once(encoder: Encoder) -> None:
-    batch = [(Document("/a", "a", "A text of some words.", Metadata()), "/a")]
+def test_no_more_batches_are_read_ahead_than_the_processes_need(encoder: Encoder) -> None:
+    n_read = 0
+
+    def batches() -> Iterator[Batch]:
+        nonlocal n_read
+        for _ in range(12):
+            n_read += 1
+            batch = Batch()
+            batch.add(Document("/a", "a", "A text of some words. " * 2_000, Metadata()), "/a")
+            yield batch
+
+    results = []
     with Workers(encoder, IndexSettings(), 2) as workers:
-        pending = [workers.submit(batch) for _ in range(2)]
-        assert (workers.n_in_flight, [p.done() for p in pending]) == (0, [True, True])  # the first are done here
-        pending += [workers.submit(batch) for _ in range(3)]
-        assert workers.n_in_flight == 3
-        (first, *others) = [workers.result(p) for p in pending]
-    assert all(len(other) == 1 for other in others)
-    for other in others:
-        assert other[0].passages == first[0].passages
-        assert other[0].vectors[0].tobytes() == first[0].vectors[0].tobytes()
+        for n, batch in enumerate(workers.encoded(batches()), 1):
+            assert n_read <= n + 3  # two at work, one that waits
+            results.append(batch.encoded)
+    assert len(results) == 12
+    for (other,) in results:  # the first in this process, the others in a pool
+        assert other.passages == results[0][0].passages
+        assert other.vectors[0].tobytes() == results[0][0].vectors[0].tobytes()
 
 
 def test_a_batch_is_cut_encoded_and_split_into_terms(encoder: Encoder) -> None:

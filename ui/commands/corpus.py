@@ -266,8 +266,8 @@ def doctor(
 def _show_report(report: IngestReport, config: Config, verbose: bool, as_json: bool) -> None:
     for source, reason in report.failed:
         say(f"failed: {reason}" if reason.startswith(source) else f"failed: {source}: {reason}")
-    if report.passed_over:
-        kinds = ", ".join(f"{suffix} {n}" for suffix, n in report.passed_over.most_common(8))
+    if report.skipped:
+        kinds = ", ".join(f"{suffix} {n}" for suffix, n in report.skipped.most_common(8))
         say(f"passed over, of types that are not read: {kinds}")
     if verbose:
         for source, note in report.notes:

@@ -19,8 +19,7 @@ import regex
 from index.encoders.base import Encoder
 from index.errors import IndexLocked, IndexProblem, ReadError, TooLarge
 from index.ingest import ingest_untrusted
-from index.read import SUFFIXES, Found
-from index.read.sandbox import ParserProcess
+from index.read import SUFFIXES, Found, Sandbox
 from index.report import IngestReport
 from index.settings import Limits
 from index.store import open_writer
@@ -89,11 +88,11 @@ class Documents:
         Raises:
             IndexLocked: Another process is writing, and nothing was added.
         """
-        with ParserProcess(self._limits) as parser:
+        with Sandbox(self._limits) as sandbox:
             for number, upload in enumerate(uploads):
                 name = _safe(upload.name)
                 try:
-                    added = self._add(name, upload, parser)
+                    added = self._add(name, upload, sandbox)
                 except IndexLocked as error:
                     if not number:
                         raise
@@ -105,7 +104,7 @@ class Documents:
                     added = Added(name, "failed", reason=error.strerror or "it could not be kept")
                 yield added
 
-    def _add(self, name: str, upload: Upload, parser: ParserProcess) -> Added:
+    def _add(self, name: str, upload: Upload, sandbox: Sandbox) -> Added:
         path = self._place(name, upload)
         with self._lock:
             is_new = not path.exists()
@@ -114,7 +113,7 @@ class Documents:
                 if is_new:
                     _copy(upload.content, path)
                 found = Found(path, name)
-                report, doc_ids = ingest_untrusted(self._backend.place, found, self._encoder, parser, self._limits)
+                report, doc_ids = ingest_untrusted(self._backend.place, found, self._encoder, sandbox)
             finally:
                 if is_new and not doc_ids:
                     _remove(path)
