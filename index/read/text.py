@@ -106,7 +106,7 @@ def web_url(value: str) -> str:
 
 def _front_matter(text: str) -> tuple[Metadata, str]:
     match = regex.match(r"\ufeff?---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*\n", text, regex.DOTALL)
-    if not match:
+    if not match or len(match.group(1)) > _MAX_FRONT_CHARS or len(_OPENS_LIST.findall(match.group(1))) > _MAX_LISTS:
         return Metadata(), text
     import yaml
 
@@ -119,6 +119,9 @@ def _front_matter(text: str) -> tuple[Metadata, str]:
     return metadata_from({str(key).lower(): value for key, value in values.items()}), text[match.end() :]
 
 
+_MAX_FRONT_CHARS = 16_000
+_OPENS_LIST = regex.compile(r"[\[{]")
+_MAX_LISTS = 200  # brackets; the time to parse grows with the square of those that stand open
 _MAX_MERGES = 2  # of mappings that merge the one before thrice, 30 in a row would be 3 ** 30 values
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import resource
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,21 +15,14 @@ from index.documents import Article, Block, BlockKind, Metadata
 from index.errors import ReadError, TooLarge
 from index.read import clean, discover, read_path
 from index.read.html import read_html
-from index.read.sandbox import Sandbox
 from index.read.text import iso_date, metadata_from, read_markdown, read_text, web_url
 from index.settings import Limits
 
 HEADING, PARAGRAPH, ITEM = BlockKind.HEADING, BlockKind.PARAGRAPH, BlockKind.ITEM
 
 
-@pytest.fixture
-def parser() -> Iterator[Sandbox]:
-    with Sandbox(Limits()) as process:  # starts no process before a PDF or DOCX comes
-        yield process
-
-
-def read(path: Path, parser: Sandbox, limits: Limits | None = None) -> list[Article | ReadError]:
-    return list(read_path(path, parser, limits or Limits()))
+def read(path: Path, limits: Limits | None = None) -> list[Article | ReadError]:
+    return list(read_path(path, limits or Limits()))
 
 
 def texts(article: Article) -> list[str]:
@@ -45,56 +38,54 @@ def kinds(article: Article) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("content", [b"", b"   \n\t \r\n", b"\n" * 5000], ids=["empty", "blank", "newlines"])
 @pytest.mark.parametrize("name", ["a.txt", "a.md", "a.html", "a.pdf", "a.docx"])
-def test_a_file_without_text_is_an_error_that_says_so(
-    tmp_path: Path, parser: Sandbox, name: str, content: bytes
-) -> None:
+def test_a_file_without_text_is_an_error_that_says_so(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ReadError, match="an empty file"):
-        read(tmp_path / name, parser)
+        read(tmp_path / name)
 
 
-def test_a_jsonl_file_without_text_has_no_articles(tmp_path: Path, parser: Sandbox) -> None:
+def test_a_jsonl_file_without_text_has_no_articles(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(b"\n \n\t\n")
-    assert read(tmp_path / "a.jsonl", parser) == []
+    assert read(tmp_path / "a.jsonl") == []
 
 
 @pytest.mark.parametrize("text", ["\ufeff", "\u3000\n\u3000", "\ufeff \n"], ids=["mark", "wide-space", "mark-blank"])
-def test_a_file_of_invisible_characters_leaves_no_text(tmp_path: Path, parser: Sandbox, text: str) -> None:
+def test_a_file_of_invisible_characters_leaves_no_text(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.txt").write_text(text, "utf-8")
-    (article,) = read(tmp_path / "a.txt", parser)
+    (article,) = read(tmp_path / "a.txt")
     assert isinstance(article, Article)
     assert clean(article, "a", "a").text == ""
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.md", "a.html", "a.jsonl", "a.pdf"])
-def test_a_missing_file_is_a_read_error(tmp_path: Path, parser: Sandbox, name: str) -> None:
+def test_a_missing_file_is_a_read_error(tmp_path: Path, name: str) -> None:
     with pytest.raises(ReadError, match="No such file"):
-        read(tmp_path / name, parser)
+        read(tmp_path / name)
 
 
-def test_a_file_over_the_limit_is_too_large_and_is_not_read(tmp_path: Path, parser: Sandbox) -> None:
+def test_a_file_over_the_limit_is_too_large_and_is_not_read(tmp_path: Path) -> None:
     with (tmp_path / "a.txt").open("wb") as file:
         file.truncate(65 * 2**20)
     with pytest.raises(TooLarge, match="65 MiB in one file; expected: at most 64 MiB"):
-        read(tmp_path / "a.txt", parser)
+        read(tmp_path / "a.txt")
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.md", "a.weird", "a"])
-def test_a_file_is_read_as_text_whatever_its_suffix(tmp_path: Path, parser: Sandbox, name: str) -> None:
+def test_a_file_is_read_as_text_whatever_its_suffix(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("두 번째 문장은 여기에 있다.", "utf-8")
-    assert read(tmp_path / name, parser) == [Article((Block("두 번째 문장은 여기에 있다."),))]
+    assert read(tmp_path / name) == [Article((Block("두 번째 문장은 여기에 있다."),))]
 
 
 @pytest.mark.parametrize("suffix", [".txt", ".md", ".html"])
-def test_binary_data_under_a_text_suffix_is_refused(tmp_path: Path, parser: Sandbox, suffix: str) -> None:
+def test_binary_data_under_a_text_suffix_is_refused(tmp_path: Path, suffix: str) -> None:
     (tmp_path / f"a{suffix}").write_bytes(bytes(range(256)) * 50)
     with pytest.raises(ReadError, match="binary data, not text"):
-        read(tmp_path / f"a{suffix}", parser)
+        read(tmp_path / f"a{suffix}")
 
 
-def test_nul_bytes_in_a_text_do_not_reach_the_document(tmp_path: Path, parser: Sandbox) -> None:
+def test_nul_bytes_in_a_text_do_not_reach_the_document(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(("서울에 비가 왔다. " * 39 + "서울에 비가\x00 왔다.").encode())
-    (article,) = read(tmp_path / "a.txt", parser)
+    (article,) = read(tmp_path / "a.txt")
     assert isinstance(article, Article)
     assert clean(article, "a", "a").text == ("서울에 비가 왔다. " * 40).strip()
 
@@ -113,12 +104,12 @@ def test_every_kind_of_line_end_reads_the_same(line_end: str) -> None:
     assert texts(read_text(text.encode())) == ["Erste Zeile\nzweite Zeile", "Neuer Absatz"]
 
 
-def test_a_line_of_fifty_megabytes_is_read_in_bounded_time_and_memory(tmp_path: Path, parser: Sandbox) -> None:
+def test_a_line_of_fifty_megabytes_is_read_in_bounded_time_and_memory(tmp_path: Path) -> None:
     sentence = "In the year of the long line nobody ever pressed the return key. "
     n = 50 * 2**20 // len(sentence)
     (tmp_path / "a.txt").write_text(sentence * n, "utf-8")
     start, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    (article,) = read(tmp_path / "a.txt", parser)
+    (article,) = read(tmp_path / "a.txt")
     assert isinstance(article, Article)
     document = clean(article, "a", "a")
     assert time.monotonic() - start < 20
@@ -427,21 +418,21 @@ def jsonl(path: Path, *lines: object) -> Path:
     return path
 
 
-def test_each_line_is_an_article_with_its_id_and_metadata(tmp_path: Path, parser: Sandbox) -> None:
+def test_each_line_is_an_article_with_its_id_and_metadata(tmp_path: Path) -> None:
     path = jsonl(
         tmp_path / "a.jsonl",
         {"id": "kr-1", "title": "제목", "text": "첫 문단.\n\n둘째 문단.", "lang": "ko", "date": "2024-01-02"},
         {"_id": 7, "content": "Zweiter", "author": "Ada"},
         {"body": "Third", "url": "https://example.org/3"},
     )
-    assert read(path, parser) == [
+    assert read(path) == [
         Article((Block("첫 문단."), Block("둘째 문단.")), Metadata("제목", "", "", "2024-01-02", "ko"), "kr-1"),
         Article((Block("Zweiter"),), Metadata(author="Ada"), "7"),
         Article((Block("Third"),), Metadata(url="https://example.org/3"), "3"),
     ]
 
 
-def test_a_broken_line_leaves_the_others_alone(tmp_path: Path, parser: Sandbox) -> None:
+def test_a_broken_line_leaves_the_others_alone(tmp_path: Path) -> None:
     broken = {
         2: b'{"text": "no end',
         3: b"[1, 2]",
@@ -455,7 +446,7 @@ def test_a_broken_line_leaves_the_others_alone(tmp_path: Path, parser: Sandbox) 
         11: b"nonsense",
     }
     lines = [broken.get(number) or {"text": f"article {number}"} for number in range(1, 13)]
-    found = read(jsonl(tmp_path / "a.jsonl", *lines), parser)
+    found = read(jsonl(tmp_path / "a.jsonl", *lines))
     assert [type(item).__name__ for item in found] == ["Article"] + ["ReadError"] * 10 + ["Article"]
     for number, item in enumerate(found, start=1):
         if isinstance(item, Article):
@@ -464,18 +455,18 @@ def test_a_broken_line_leaves_the_others_alone(tmp_path: Path, parser: Sandbox) 
             assert str(item).startswith(f"line {number}")
 
 
-def test_a_line_over_the_limit_leaves_the_others_alone(tmp_path: Path, parser: Sandbox) -> None:
+def test_a_line_over_the_limit_leaves_the_others_alone(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "a.jsonl", {"text": "one"}, {"text": "x" * 5000}, {"text": "three"})
-    first, second, third = read(path, parser, Limits(max_line_bytes=1000))
+    first, second, third = read(path, Limits(max_line_bytes=1000))
     assert isinstance(first, Article)
     assert isinstance(second, ReadError)
     assert isinstance(third, Article)
     assert (texts(first), third.part, texts(third)) == (["one"], "3", ["three"])
 
 
-def test_a_repeated_id_is_an_error_and_the_first_one_stays(tmp_path: Path, parser: Sandbox) -> None:
+def test_a_repeated_id_is_an_error_and_the_first_one_stays(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "a.jsonl", *({"id": x, "text": f"{x}{i}"} for i, x in enumerate("abab")), {"text": "end"})
-    found = read(path, parser)
+    found = read(path)
     assert [item.part for item in found if isinstance(item, Article)] == ["a", "b", "5"]
     assert [texts(item) for item in found if isinstance(item, Article)] == [["a0"], ["b1"], ["end"]]
     assert [str(item).split(";")[0] for item in found if isinstance(item, ReadError)] == [
@@ -484,24 +475,24 @@ def test_a_repeated_id_is_an_error_and_the_first_one_stays(tmp_path: Path, parse
     ]
 
 
-def test_a_lone_surrogate_becomes_the_replacement_character(tmp_path: Path, parser: Sandbox) -> None:
+def test_a_lone_surrogate_becomes_the_replacement_character(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "a.jsonl", rb'{"text": "A \ud800 lone and a \ud83c\udf3e pair, then \udfff."}')
-    (article,) = read(path, parser)
+    (article,) = read(path)
     assert isinstance(article, Article)
     document = clean(article, "a", "a")
     assert document.text == "A \ufffd lone and a 🌾 pair, then \ufffd."
     assert document.text.encode()
 
 
-def test_a_byte_order_mark_and_blank_lines_are_passed_over(tmp_path: Path, parser: Sandbox) -> None:
+def test_a_byte_order_mark_and_blank_lines_are_passed_over(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "a.ndjson", b'\xef\xbb\xbf{"text": "one"}', b"", b"   ", b'{"text": "four"}\r')
-    assert read(path, parser) == [Article((Block("one"),), part="1"), Article((Block("four"),), part="4")]
+    assert read(path) == [Article((Block("one"),), part="1"), Article((Block("four"),), part="4")]
 
 
-def test_a_line_of_fifty_megabytes_of_json_is_one_article(tmp_path: Path, parser: Sandbox) -> None:
+def test_a_line_of_fifty_megabytes_of_json_is_one_article(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "a.jsonl", {"text": "word " * (10 * 2**20)}, {"text": "next"})
     start = time.monotonic()
-    long, after = read(path, parser)
+    long, after = read(path)
     assert time.monotonic() - start < 20
     assert isinstance(long, Article)
     assert sum(len(block.text) for block in long.blocks) == 50 * 2**20
@@ -608,8 +599,7 @@ def test_front_matter_of_merges_of_merges_is_none(tmp_path: Path) -> None:
     lines += [f"a{i}: &a{i} {{<<: [*a{i - 1}, *a{i - 1}, *a{i - 1}]}}" for i in range(1, 30)]
     path = tmp_path / "bomb.md"
     path.write_text("\n".join([*lines, "author: Boom", "---", "A sentence."]), "utf-8")
-    with Sandbox(Limits()) as parser:
-        (article,) = read_path(path, parser, Limits())
+    (article,) = read_path(path, Limits())
     assert not isinstance(article, ReadError)
     assert article.metadata.author == ""
 
@@ -617,7 +607,6 @@ def test_front_matter_of_merges_of_merges_is_none(tmp_path: Path) -> None:
 def test_front_matter_may_name_a_value_twice(tmp_path: Path) -> None:
     path = tmp_path / "alias.md"
     path.write_text("---\ntitle: &name Kimchi\nauthor: *name\n---\nA sentence.", "utf-8")
-    with Sandbox(Limits()) as parser:
-        (article,) = read_path(path, parser, Limits())
+    (article,) = read_path(path, Limits())
     assert not isinstance(article, ReadError)
     assert (article.metadata.title, article.metadata.author) == ("Kimchi", "Kimchi")

@@ -242,8 +242,8 @@ def test_a_host_that_cannot_exist_is_a_read_error(host: str) -> None:
 
 
 def test_a_url_of_the_command_line_goes_past_the_same_guard() -> None:
-    with Sandbox(LIMITS) as parser, pytest.raises(UnsafeUrl, match=r"leads to 127\.0\.0\.1 port 80"):
-        read_url("http://127.0.0.1/", parser, LIMITS)
+    with Sandbox(LIMITS) as sandbox, pytest.raises(UnsafeUrl, match=r"leads to 127\.0\.0\.1 port 80"):
+        read_url("http://127.0.0.1/", sandbox, LIMITS)
 
 
 # --- the connection ---------------------------------------------------------------------------------------
