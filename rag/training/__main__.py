@@ -69,7 +69,8 @@ def _model(given: argparse.Namespace) -> ReaderModel:
         torch.set_num_threads(given.threads)
     torch.manual_seed(0)
     model = ReaderModel(read_base_model(base_model_file()), kept, given.layers)
-    return model.to("cuda" if torch.cuda.is_available() else "cpu")
+    model.to("cuda" if torch.cuda.is_available() else "cpu")
+    return model
 
 
 def _train(given: argparse.Namespace) -> int:

@@ -40,7 +40,7 @@ def best_spans(scores: Scores) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     return torch.stack([best // n_tokens, best % n_tokens], 1).cpu().numpy(), margin.cpu().numpy()
 
 
-@torch.no_grad()
+@torch.no_grad()  # type: ignore[untyped-decorator]
 def evaluate(model: ReaderModel, prepared: Prepared) -> dict[str, float]:
     """Measures on the held-out examples, each in [0, 1].
 
@@ -82,7 +82,7 @@ def _token_f1(found: tuple[int, int], wanted: tuple[int, int]) -> float:
     return 2 * common / (found[1] - found[0] + wanted[1] - wanted[0] + 2) if common > 0 else 0.0
 
 
-@torch.no_grad()
+@torch.no_grad()  # type: ignore[untyped-decorator]
 def natural_questions(model: ReaderModel, tokenizer: Tokenizer, folder: Path, k: int = 10) -> dict[str, float]:
     """Gold questions in `folder` over its corpus, read in the first `k` passages of the search.
 

@@ -44,7 +44,7 @@ class Scores(NamedTuple):
     label: Tensor
 
 
-class ReaderModel(nn.Module):
+class ReaderModel(nn.Module):  # type: ignore[misc]  # torch is not followed
     """Reads pairs of a question or claim and a passage.
 
     The word embeddings are frozen: they are most of the weights, and rare words would drift apart from frequent ones.
@@ -64,7 +64,7 @@ class ReaderModel(nn.Module):
                 layer_norm_eps=base.eps,
                 hidden_dropout_prob=0.0,  # random numbers would take a third of the time
                 attention_probs_dropout_prob=0.0,
-                attn_implementation="eager",  # the fastest one on a CPU without VNNI
+                attn_implementation="eager",  # type: ignore[call-arg]  # the fastest one on a CPU without VNNI
             ),
             add_pooling_layer=False,
         )

@@ -7,7 +7,7 @@ import io
 import json
 import lzma
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -138,13 +138,17 @@ def inference(folder: Path) -> Iterator[Example]:
             csv.DictReader(io.StringIO(_text(path)), delimiter="\t") if ".csv" in path.name else _records(_text(path))
         )
         for row in rows:
-            premise = (
-                row.get("premise") or row.get("evidence") or " ".join(e["text"] for e in row.get("gold_evidence", ()))
-            )
+            premise = _premise(row)
             claim = row.get("hypothesis") or row.get("claim") or row.get("text")
             label = _LABELS.get(str(row.get("gold_label") or row.get("label")))
             if premise and claim and label is not None:
                 yield Example(str(claim), str(premise)[:MAX_PASSAGE_CHARS], label=label, origin=folder.name)
+
+
+def _premise(row: Mapping[str, Any]) -> str:
+    """What a claim is about, by the names of several sets."""
+    evidence = row.get("gold_evidence") or ()
+    return str(row.get("premise") or row.get("evidence") or " ".join(one["text"] for one in evidence))
 
 
 Read = Callable[[Path], Iterator[Example]]
