@@ -17,3 +17,7 @@ class RunUnusable(ValueError):
 
 class ServerFailed(ValueError):
     """A server that is measured did not start; the message says how it ended."""
+
+
+class PeerFailed(ValueError):
+    """Another library did not do what was asked; the message says which one, and why."""

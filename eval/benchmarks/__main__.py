@@ -17,9 +17,10 @@ from rich.console import Console
 from eval.benchmarks.claims import run_changed_sentences, run_memerag
 from eval.benchmarks.quality import run_quality
 from eval.benchmarks.sets import CONVERTERS
+from eval.benchmarks.speed import run_ingest, run_load, run_search, run_start
 from eval.benchmarks.suites import Suite, choose, read_suites, read_thresholds
 from eval.benchmarks.table import as_table, missed
-from eval.errors import SetMissing
+from eval.errors import ServerFailed, SetMissing
 from eval.provenance import commit, machine
 from index.encoders import load_encoder
 from index.encoders.base import Encoder
@@ -30,6 +31,10 @@ RUNS: Mapping[str, Run] = {
     **dict.fromkeys(CONVERTERS, run_quality),
     "changed-sentences": run_changed_sentences,
     "memerag": run_memerag,
+    "start": run_start,
+    "ingest": run_ingest,
+    "search": run_search,
+    "load": run_load,
 }
 
 
@@ -43,15 +48,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as problem:
         sys.stderr.write(f"error: {problem}\n")
         return 2
+    made = {"commit": commit(), "machine": machine(), "on": time.strftime("%Y-%m-%d", time.gmtime())}
     measures: dict[str, dict[str, float]] = {}
     for suite in chosen:
         try:
             measures[suite.name] = _measured(suite, encoder, given.passages)
-        except SetMissing as problem:
+        except (SetMissing, ServerFailed) as problem:
             sys.stderr.write(f"skipped: {suite.name}: {problem}\n")
             continue
         if given.out is not None:
-            _write(given.out, measures)
+            _write(given.out, made, measures)
     Console(width=None if sys.stdout.isatty() else 140).print(as_table(measures, before))
     lines = missed(measures, read_thresholds())
     sys.stderr.writelines(f"missed: {line}\n" for line in lines)
@@ -64,14 +70,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--shared", type=Path, default=Path("../shared"), help="folder with data and gold")
     parser.add_argument("--out", type=Path, metavar="FILE.json", help="also write the measures there")
     parser.add_argument("--against", type=Path, metavar="FILE.json", help="show an earlier --out beside them")
-    parser.add_argument("--passages", type=int, nargs="+", default=[1_000, 10_000], help="sizes of the suite search")
+    parser.add_argument("--passages", type=int, nargs="+", help="sizes of the suite search")
     parser.add_argument("--encoder", default="embedded", help="embedded, a folder, or a sentence-transformers model")
     return parser
 
 
-def _measured(suite: Suite, encoder: Encoder, sizes: Sequence[int]) -> dict[str, float]:
+def _measured(suite: Suite, encoder: Encoder, sizes: Sequence[int] | None) -> dict[str, float]:
     sys.stderr.write(f"{suite.name} ...\n")
-    if suite.kind == "search":
+    if suite.kind == "search" and sizes:
         suite = replace(suite, values={**suite.values, "passages": sorted(sizes)})
     started = time.monotonic()
     with TemporaryDirectory(prefix="benchmark-") as folder:
@@ -79,12 +85,12 @@ def _measured(suite: Suite, encoder: Encoder, sizes: Sequence[int]) -> dict[str,
     return {**found, "seconds": time.monotonic() - started}
 
 
-def _write(path: Path, measures: Mapping[str, Mapping[str, float]]) -> None:
+def _write(path: Path, made: Mapping[str, str], measures: Mapping[str, Mapping[str, float]]) -> None:
     """Write all measures so far, and where they come from; suites of the file that were not run again stay."""
-    earlier: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {}
-    made = {"commit": commit(), "machine": machine(), "on": time.strftime("%Y-%m-%d", time.gmtime())}
-    suites = {name: {**made, **{k: round(v, 4) for k, v in own.items()}} for name, own in measures.items()}
-    path.write_text(json.dumps({"suites": earlier.get("suites", {}) | suites}, indent=1) + "\n", "utf-8")
+    kept: dict[str, Any] = json.loads(path.read_text("utf-8")) if path.exists() else {"suites": {}, "made": {}}
+    kept["suites"] |= {suite: {name: round(v, 4) for name, v in own.items()} for suite, own in measures.items()}
+    kept["made"] |= dict.fromkeys(measures, made)
+    path.write_text(json.dumps(kept, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean, median
 
-
 from eval.benchmarks.sets import Part, parts
 from eval.benchmarks.suites import Suite
 from eval.measures.abstention import abstention
@@ -20,6 +19,7 @@ from eval.runs.rows import Row
 from index.encoders.base import Encoder
 from index.ingest import ingest
 from index.store import open_backend
+from index.text.language import same_language
 from rag.chain import Chain
 
 _SHOWN = (
@@ -47,6 +47,16 @@ def run_quality(suite: Suite, encoder: Encoder, scratch: Path) -> dict[str, floa
 
 def ask_part(part: Part, encoder: Encoder, folder: Path, *, retrieval_only: bool) -> list[Row]:
     """Index a part in `folder`, and ask its questions; a row each, in order."""
+    index_part(part, encoder, folder)
+    backend = open_backend(folder / "index")
+    try:
+        return ask_all(Chain(backend, encoder), part.items, retrieval_only=retrieval_only)
+    finally:
+        backend.close()
+
+
+def index_part(part: Part, encoder: Encoder, folder: Path) -> None:
+    """Index what a part says in `folder`/index."""
     sources = [str(part.articles)] if part.articles else []
     for name, documents in part.documents.items():
         path = folder / name
@@ -54,11 +64,6 @@ def ask_part(part: Part, encoder: Encoder, folder: Path, *, retrieval_only: bool
         path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), "utf-8")
         sources.append(str(path))
     ingest(folder / "index", sources, encoder, n_workers=1)
-    backend = open_backend(folder / "index")
-    try:
-        return ask_all(Chain(backend, encoder), part.items, retrieval_only=retrieval_only)
-    finally:
-        backend.close()
 
 
 def measures_of(rows: Sequence[Row]) -> dict[str, float]:
@@ -68,21 +73,25 @@ def measures_of(rows: Sequence[Row]) -> dict[str, float]:
         values = [row.values[name] for row in rows if name in row.values]
         if values:
             found[name] = fmean(values)
-    found |= _worst_language(rows)
+    found |= _recall_by_language(rows)
     if any(not row.item.answerable for row in rows):
         found |= _refusals(rows)
     times = [row.timings_ms["total"] for row in rows if "total" in row.timings_ms]
     return found | ({"p50_ms": median(times)} if times else {})
 
 
-def _worst_language(rows: Sequence[Row]) -> dict[str, float]:
-    """The lowest recall@5 of the questions of one language, where several have enough questions."""
+def _recall_by_language(rows: Sequence[Row]) -> dict[str, float]:
+    """recall@5 where question and document share a language, and where not; and the lowest of a question language."""
+    groups: dict[str, list[float]] = defaultdict(list)
     languages: dict[str, list[float]] = defaultdict(list)
     for row in rows:
         if "recall@5" in row.values:
+            own = same_language(row.item.lang, row.document_language or row.item.lang)
+            groups["own language" if own else "other language"].append(row.values["recall@5"])
             languages[row.item.lang].append(row.values["recall@5"])
+    found = {f"recall@5, {name}": fmean(own) for name, own in groups.items()} if len(groups) > 1 else {}
     means = [fmean(own) for own in languages.values() if len(own) >= _MIN_QUESTIONS]
-    return {"recall@5, worst language": min(means)} if len(means) > 1 else {}
+    return found | ({"recall@5, worst language": min(means)} if len(means) > 1 else {})
 
 
 def _refusals(rows: Sequence[Row]) -> dict[str, float]:

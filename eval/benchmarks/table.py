@@ -40,7 +40,7 @@ def missed(measures: Measures, thresholds: Measures) -> list[str]:
 def _shown(value: float | None) -> str:
     if value is None:
         return ""
-    return f"{value:,.0f}" if value == int(value) and value > 1 or value >= 1_000 else f"{value:.3f}"
+    return f"{value:,.0f}" if (value == int(value) and value > 1) or value >= 1_000 else f"{value:.3f}"
 
 
 def _difference(old: float | None, new: float | None) -> str:

@@ -28,7 +28,8 @@ class Built:
     """What an ingest added to an index."""
 
     n_passages: int
-    n_bytes: int  # of UTF-8 text
+    n_chars: int
+    n_bytes: int  # of its text in UTF-8
     seconds: float
 
 
@@ -79,17 +80,19 @@ def articles(pools: Pools, seed: int) -> Iterator[dict[str, str]]:
 def grow(index: Path, pools: Pools, n_passages: int, encoder: Encoder) -> Built:
     """Add articles to an index until it has about `n_passages`; what was added, and the time of the ingest alone."""
     there = before = count_passages(index)
-    n_bytes, seconds, rate = 0, 0.0, float(_CHARS_A_PASSAGE)
+    n_chars = n_bytes = 0
+    seconds, rate = 0.0, float(_CHARS_A_PASSAGE)
     while there < 0.98 * n_passages:
         wanted = min(_AT_ONCE, n_passages - there)
         path = index.parent / f"articles-{there}.jsonl"
-        n_bytes += _write(path, articles(pools, there), int(wanted * rate))
+        texts = _write(path, articles(pools, there), int(wanted * rate))
+        n_chars, n_bytes = n_chars + sum(map(len, texts)), n_bytes + sum(len(text.encode()) for text in texts)
         seconds += ingest(index, [str(path)], encoder).seconds
         path.unlink()
         added = count_passages(index) - there
         rate *= wanted / max(1, added)
         there += added
-    return Built(there - before, n_bytes, seconds)
+    return Built(there - before, n_chars, n_bytes, seconds)
 
 
 def count_passages(index: Path) -> int:
@@ -103,13 +106,13 @@ def count_passages(index: Path) -> int:
         backend.close()
 
 
-def _write(path: Path, coming: Iterator[dict[str, str]], n_chars: int) -> int:
-    """Write articles of `n_chars` together; their UTF-8 bytes."""
-    n_bytes = 0
+def _write(path: Path, coming: Iterator[dict[str, str]], n_chars: int) -> list[str]:
+    """Write articles of at least `n_chars` together; their texts."""
+    texts: list[str] = []
     with path.open("w", encoding="utf-8") as file:
         while n_chars > 0:
             article = next(coming)
             file.write(json.dumps(article, ensure_ascii=False) + "\n")
+            texts.append(article["text"])
             n_chars -= len(article["text"])
-            n_bytes += len(article["text"].encode())
-    return n_bytes
+    return texts
