@@ -46,7 +46,7 @@ def _gold(suite: Suite) -> Iterator[Part]:
 def _squad(suite: Suite) -> Iterator[Part]:
     """A file in the shape of SQuAD; passages of the files in `also` are indexed beside its own."""
     found = read_squad(suite.path(), suite.values["lang"])
-    documents = {found.corpus: found.documents}
+    documents = {f"{suite.path().stem}.jsonl": found.documents}
     for kind, name, lang in suite.values.get("also", ()):
         path = suite.find(name)
         own = read_squad(path, lang).documents if kind == "squad" else belebele(path, lang)[1]
@@ -119,10 +119,9 @@ def _xquad_languages(suite: Suite) -> dict[str, _Translation]:
     for path in _files(suite.path(), "xquad.*.json"):
         code = path.name.split(".")[1]
         lang = LANGUAGES.get(code, code)
-        read = read_squad(path, lang, corpus=f"xquad-{lang}.jsonl")
-        found[lang] = _Translation(
-            read.corpus, {item.id.removesuffix(f"-{lang}"): item for item in read.items}, read.documents
-        )
+        read = read_squad(path, lang)
+        items = {item.id.removesuffix(f"-{lang}"): item for item in read.items}
+        found[lang] = _Translation(f"{path.stem}.jsonl", items, read.documents)
     names = set.intersection(*(set(one.items) for one in found.values()))
     return {
         lang: replace(one, items={name: item for name, item in one.items.items() if name in names})

@@ -121,6 +121,7 @@ def measured(bench: Bench, put: Sequence[Part], systems: Sequence[str]) -> dict[
                 reports = [bench.run(system, mode, bench.folder / str(i)) for i in range(len(judges))]
             except PeerFailed as problem:
                 found[label] = {"failed": str(problem)}
+                sys.stderr.write(f"failed: {problem}\n")
                 continue
             rows = [row for judge, own in zip(judges, reports, strict=True) for row in judge.rows(own["ranked"])]
             found[label] = {**measures_of(rows), **_speed(reports)}
@@ -155,7 +156,7 @@ def _table(title: str, found: Mapping[str, Mapping[str, Any]]) -> Table:
     table = Table("", *_SHOWN, title=title)
     for label, row in found.items():
         cells = [f"{row[name]:,.3f}" if row[name] <= 1 else f"{row[name]:,.0f}" for name in _SHOWN if name in row]
-        table.add_row(label, *(cells or [str(row["failed"])]))
+        table.add_row(label, *(cells or ["failed"]))
     return table
 
 
