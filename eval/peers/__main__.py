@@ -88,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 (bench.folder / suite.name).mkdir()
                 found = measured(replace(bench, folder=bench.folder / suite.name), list(parts(suite)), given.systems)
                 figures["suites"][suite.name] = found
-                failed |= any("failed" in row for row in found.values())
+                failed |= any("problem" in row for row in found.values())
                 Console(width=None if sys.stdout.isatty() else 160).print(_table(suite.name, found))
     except (ValueError, OSError) as problem:
         sys.stderr.write(f"error: {problem}\n")
@@ -120,7 +120,7 @@ def measured(bench: Bench, put: Sequence[Part], systems: Sequence[str]) -> dict[
             try:
                 reports = [bench.run(system, mode, bench.folder / str(i)) for i in range(len(judges))]
             except PeerFailed as problem:
-                found[label] = {"failed": str(problem)}
+                found[label] = {"problem": str(problem)}
                 sys.stderr.write(f"failed: {problem}\n")
                 continue
             rows = [row for judge, own in zip(judges, reports, strict=True) for row in judge.rows(own["ranked"])]
@@ -155,8 +155,9 @@ def _table(title: str, found: Mapping[str, Mapping[str, Any]]) -> Table:
     """A line for each system, a column for each measure."""
     table = Table("", *_SHOWN, title=title)
     for label, row in found.items():
-        cells = [f"{row[name]:,.3f}" if row[name] <= 1 else f"{row[name]:,.0f}" for name in _SHOWN if name in row]
-        table.add_row(label, *(cells or ["failed"]))
+        values = [row.get(name) for name in _SHOWN]
+        cells = ["" if value is None else f"{value:,.3f}" if value <= 1 else f"{value:,.0f}" for value in values]
+        table.add_row(label, *cells)
     return table
 
 

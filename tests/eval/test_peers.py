@@ -118,7 +118,7 @@ def test_the_command_measures_systems_and_says_which_failed(tmp_path: Path, caps
     found = json.loads(out.read_text("utf-8"))["suites"]["seeds-dev"]
     assert (found["fake, words"]["n"], found["fake, words"]["recall@1"]) == (1, 1.0)
     assert found["fake, words"]["passages/s"] > 0 and list(found["fake, words"]["versions"]) == ["pytest"]
-    assert "not_installed_anywhere" in found["broken, words"]["failed"]
+    assert "not_installed_anywhere" in found["broken, words"]["problem"]
     assert "not_installed_anywhere" in capsys.readouterr().err
     assert peers.main([*given, "fake"]) == 0
     assert peers.main(["speed", *given[1:], "fake"]) == 1
