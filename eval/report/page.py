@@ -66,8 +66,8 @@ def as_html(run: FinishedRun, comparison: Comparison | None = None) -> str:
             times=_histogram([row.timings_ms["total"] for row in run.rows if "total" in row.timings_ms]),
             settings=list(_flat({"run": run.name, "started": run.about["started"], **run.about["shape"]})),
             choices=_choices(rows),
-            style=Markup(style),
-            script=Markup(script),
+            style=style,
+            script=script,
             hashes=[_hash(style), _hash(script)],
         )
     )

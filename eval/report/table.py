@@ -6,9 +6,10 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from eval.measures.ranking import RANKING
 from eval.report.figures import WORDS, figure
 from eval.runs.compare import Comparison
-from eval.runs.summary import ALL_MEASURES, RANKING
+from eval.runs.summary import ALL_MEASURES
 
 _NAME, _COLUMN = 22, 10
 _COLUMNS = {

@@ -113,11 +113,21 @@ def _differences(a: Floats, b: Floats) -> tuple[Difference, ...]:
     found = []
     for (measure, (one, other)), p, p_holm in zip(pairs.items(), raw, holm(raw), strict=True):
         gains = (other - one) * (-1.0 if measure in LOWER_IS_BETTER else 1.0)
-        before, after = float(one.mean()), float(other.mean())
-        counts = {"wins": int((gains > 0).sum()), "losses": int((gains < 0).sum())}
-        sure = {"p": p, "p_holm": p_holm, "significant": p_holm < SIGNIFICANT}
-        gain = float(gains.mean())
-        found.append(Difference(measure, len(one), before, after, change=after - before, gain=gain, **sure, **counts))
+        found.append(
+            Difference(
+                measure=measure,
+                n=len(one),
+                before=float(one.mean()),
+                after=float(other.mean()),
+                change=float(other.mean() - one.mean()),
+                gain=float(gains.mean()),
+                p=p,
+                p_holm=p_holm,
+                significant=p_holm < SIGNIFICANT,
+                wins=int((gains > 0).sum()),
+                losses=int((gains < 0).sum()),
+            )
+        )
     return tuple(sorted(found, key=lambda one: (one.p_holm, one.p, -abs(one.change), MEASURES.index(one.measure))))
 
 

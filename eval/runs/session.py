@@ -43,8 +43,9 @@ def run_gold(
     """
     kept = {row.item.id: row for row in begin(folder, shape)} if folder else {}
     rows = {item.id: kept[item.id] for item in items if item.id in kept and kept[item.id].item == item}
-    for row in rows.values() if on_row else ():
-        on_row(row)
+    if on_row:
+        for row in rows.values():
+            on_row(row)
 
     def add(row: Row) -> None:
         rows[row.item.id] = row
