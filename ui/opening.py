@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ui.config import Config
 
 if TYPE_CHECKING:
-    from index.store.base import IndexPlace
     from rag.answerers.base import Answerer
-    from rag.chain import Chain, ChainSettings
+    from rag.chain import Chain
 
 
 def open_chain(config: Config, remember: Path | None = None) -> Chain:
