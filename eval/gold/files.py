@@ -128,7 +128,9 @@ def _table_entries(text: str) -> Iterator[Entry]:
             if any(cell.strip() for cell in cells):
                 yield _row_entry(rows.line_num - sum(cell.count("\n") for cell in cells), row)
     except csv.Error as error:
-        yield Entry(rows.line_num, problem=f"not CSV ({error}); expected: a quote in a quoted cell written twice")
+        yield Entry(
+            rows.reader.line_num, problem=f"not CSV ({error}); expected: a quote in a quoted cell written twice"
+        )
 
 
 def _row_entry(line: int, row: dict[Any, Any]) -> Entry:

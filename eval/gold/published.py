@@ -102,12 +102,12 @@ def _question(
     found: Published, asked: Mapping[str, Any], context: str, document: CorpusDocument, lang: str
 ) -> GoldItem:
     """The item of a question; answerable without evidence where no answer stands in the context."""
-    question = str(asked["question"])
+    question = str(asked.get("question") or "")
     own_lang = lang or detect_language(question) or "und"
     name = f"{asked['id']}-{own_lang}"
     if asked.get("is_impossible") is True:
         return GoldItem(name, question, own_lang, False, (), ())
-    answers = [answer for answer in asked["answers"] if answer["text"].strip()]
+    answers = [answer for answer in asked.get("answers") or () if answer["text"].strip()]
     places = [place for answer in answers if (place := _place(document.text, context, answer))]
     texts = tuple(dict.fromkeys(answer["text"].strip() for answer in answers))
     if not places or not question.strip():
@@ -121,7 +121,8 @@ def _question(
 def _place(text: str, context: str, answer: Mapping[str, Any]) -> tuple[int, int, int] | None:
     """(distance, start, end) of the answer in `text`, the context as stored, nearest to where the file says."""
     # The letter keeps white space at the end of the beginning, as the text behind it does.
-    told = int(answer.get("answer_start", 0))
+    told = answer.get("answer_start")
+    told = max(0, told) if isinstance(told, int) else 0
     told += len(answer["text"]) - len(answer["text"].lstrip())
     expected = len(normalise(context[:told].replace(_HEADING, "\n\n", 1) + "x")) - 1
     spans = find_evidence(text, normalise(answer["text"]))

@@ -108,7 +108,7 @@ def _environment(finalize: Any) -> Environment:
         "passage_parts": _passage_parts,
         "is_expected": _is_expected,
     }
-    environment.filters |= {"tag": _tag, "web": _web, "hash": _fragment, "setting": _setting}
+    environment.filters |= {"tag": _tag, "web": _web, "hash": _fragment, "setting": _setting, "tags": _tags}
     return environment
 
 
@@ -147,6 +147,11 @@ def _web(address: str) -> str:
 def _fragment(value: str, name: str) -> str:
     """The link that shows only the questions with this outcome, language, pair or tag."""
     return f"#{name}={quote(str(_shown(value)), safe='')}"
+
+
+def _tags(tags: Sequence[str]) -> str:
+    """Tags as the page's script reads them."""
+    return json.dumps([_shown(tag) for tag in tags], ensure_ascii=False)
 
 
 def _setting(value: Any) -> str:
@@ -192,7 +197,8 @@ def _histogram(times: Sequence[float]) -> dict[str, Any]:
         return {}
     found = percentiles(times)
     top = max(times) if max(times) <= 2.5 * found["p95"] else 2 * found["p95"]
-    step = 10.0 ** math.floor(math.log10(max(top, 0.001)))
+    top = max(top, 0.001)
+    step = 10.0 ** math.floor(math.log10(top))
     top = step * math.ceil(top / step)
     counts = Counter(min(_N_BINS - 1, int(time / top * _N_BINS)) for time in times)
     return {"top": top, "n": len(times), "bars": [counts[place] for place in range(_N_BINS)], **found}
