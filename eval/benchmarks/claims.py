@@ -15,7 +15,7 @@ import regex
 from eval.benchmarks.sets import flores
 from eval.benchmarks.suites import Suite
 from eval.errors import SetMissing
-from eval.measures.roc_auc import roc_auc
+from eval.measures.abstention import roc_auc
 from index.encoders.base import Encoder
 from index.store.base import StoredPassage
 from rag.verify import Support, Verdict, support

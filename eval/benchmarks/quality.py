@@ -12,8 +12,7 @@ from statistics import fmean, median
 
 from eval.benchmarks.sets import Part, parts
 from eval.benchmarks.suites import Suite
-from eval.measures.abstention import abstention
-from eval.measures.roc_auc import roc_auc
+from eval.measures.abstention import abstention, roc_auc
 from eval.runs.ask import ask_all
 from eval.runs.rows import Row
 from index.encoders.base import Encoder

@@ -13,9 +13,7 @@ from typing import Any
 
 from eval.benchmarks.suites import Suite
 from eval.errors import SetMissing
-from eval.gold import Evidence, GoldItem, read_gold
-from eval.gold.importers.corpus import CorpusDocument
-from eval.gold.importers.squad import read_squad
+from eval.gold import CorpusDocument, Evidence, GoldItem, Need, read_gold, read_squad
 
 LANGUAGES = {"zh": "zh-Hans"}  # what a set's file name means, where it is no BCP 47 tag of ours
 
@@ -39,14 +37,16 @@ def parts(suite: Suite) -> Iterator[Part]:
 
 
 def _gold(suite: Suite) -> Iterator[Part]:
-    """A gold file and its articles."""
-    yield Part(read_gold(suite.path())[:: suite.every], {}, suite.path("articles"))
+    """A gold file and its articles; `need` says how many of the expected answers a right answer holds."""
+    need = Need(suite.values.get("need", Need.ANY))
+    items = [replace(item, need=need) if item.answers else item for item in read_gold(suite.path())[:: suite.every]]
+    yield Part(items, {}, suite.path("articles"))
 
 
 def _squad(suite: Suite) -> Iterator[Part]:
     """A file in the shape of SQuAD; passages of the files in `also` are indexed beside its own."""
     found = read_squad(suite.path(), suite.values["lang"])
-    documents = {f"{suite.path().stem}.jsonl": found.documents}
+    documents: dict[str, Sequence[CorpusDocument]] = {f"{suite.path().stem}.jsonl": found.documents}
     for kind, name, lang in suite.values.get("also", ()):
         path = suite.find(name)
         own = read_squad(path, lang).documents if kind == "squad" else belebele(path, lang)[1]

@@ -7,11 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from eval.gold import GoldItem, find_evidence
+from eval.gold import Corpus, GoldItem, find_evidence
 from eval.measures.citation import SpanIn, overlaps
-from eval.measures.ndcg import ndcg
-from eval.measures.recall import recall
-from eval.runs.ask import Corpus
+from eval.measures.ranking import ranking
 from eval.runs.rows import Outcome, Row
 from index.store.base import Backend
 
@@ -24,7 +22,12 @@ class Judge:
         self._texts = {name: backend.text(name) or "" for name in self._documents}
         corpus = Corpus(backend)
         self._items = [item for item in items if item.answerable and item.evidence]
-        self._places = {item.id: [corpus.places(one)[0] for one in item.evidence] for item in self._items}
+        self._places = {
+            item.id: [
+                [(document.doc_id, start, end) for document, start, end in corpus.places(one)] for one in item.evidence
+            ]
+            for item in self._items
+        }
 
     def write(self, folder: Path) -> None:
         """Write `corpus.jsonl` and `questions.jsonl`, what the systems are given."""
@@ -47,8 +50,7 @@ class Judge:
             frozenset(i for i, own in enumerate(places) if any(overlaps(a, b) for a in spans for b in own))
             for spans in map(self.spans, hits)
         ]
-        values = {f"recall@{k}": recall(found, len(places), k) for k in (1, 5, 10)}
-        values["ndcg@10"] = ndcg(found, len(places), 10, [evidence.grade for evidence in item.evidence])
+        values = ranking(found, [evidence.grade for evidence in item.evidence])
         first = next((self._documents[span[0]].language for own in places for span in own), "")
         outcome = Outcome.RETRIEVED if any(found) else Outcome.NOT_RETRIEVED
         return Row(item=item, outcome=outcome, document_language=first, values=values)

@@ -14,8 +14,7 @@ import pytest
 
 from eval.benchmarks.quality import index_part, measures_of
 from eval.benchmarks.sets import Part
-from eval.gold import Evidence, GoldItem
-from eval.gold.importers.corpus import CorpusDocument
+from eval.gold import CorpusDocument, Evidence, GoldItem
 from eval.peers import __main__ as peers
 from eval.peers.judge import Judge
 from index.encoders.base import Encoder
