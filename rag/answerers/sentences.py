@@ -1,6 +1,6 @@
 """Which sentences of the found passages answer the question: a small linear model over cheap features.
 
-docs/decisions/0012 says how the weights were fitted.
+Fitted by `python -m eval.answers --data FOLDER --fit`; docs/decisions/0012.
 """
 
 from __future__ import annotations

@@ -27,14 +27,16 @@ from rag.chain import Chain, ChainSettings
 from rag.errors import ModelFailed
 from rag.events import Delta, Event, Failed, Warned
 from rag.testing import HashEncoder, ScriptedChatModel
-from ui.server import make_app
+from ui.render import shown_source
+from ui.server.app import make_app
 from ui.server.documents import _safe
+from ui.server.errors import UNKNOWN
 from ui.server.feedback import Feedback, FeedbackFile, FeedbackFull, Opinion, gold_drafts
 from ui.server.keys import KeyFile, Scope
-from ui.server.metrics import bounded
+from ui.server.metrics import language_label
 from ui.server.settings import ServerSettings
-from ui.server.sources import shown_answer, shown_source
-from ui.server.sse import UNKNOWN, EventStream, frame
+from ui.server.sources import event_json, public
+from ui.server.sse import EventStream, framed
 
 QUESTION = "How many cranes has the harbour?"
 TEXTS = {
@@ -90,6 +92,11 @@ def events(text: str) -> list[tuple[str, Any]]:
         if lines:
             found.append((lines["event"], json.loads(lines["data"])))
     return found
+
+
+def frame(event: Event) -> bytes:
+    """An event as the API sends it."""
+    return framed(event.name, event_json(event))
 
 
 class Saying:
@@ -150,8 +157,8 @@ def test_what_ends_a_line_for_some_readers_does_not_end_one() -> None:
     ("error", "data"),
     [
         (
-            ModelFailed("it is down", remedy="wait"),
-            {"code": "model_failed", "detail": "it is down; to mend: wait"},
+            ModelFailed("it is down"),
+            {"code": "model_failed", "detail": "it is down"},
         ),
         (KeyError("secret"), {"code": "internal", "detail": UNKNOWN}),
     ],
@@ -200,7 +207,7 @@ def test_a_silent_stream_is_kept_alive_by_comments() -> None:
     async def run() -> bytes:
         listener = Listener()
         scope = {"type": "http", "asgi": {"spec_version": "2.3"}}
-        await EventStream(slow(), keep_alive_s=0.05)(scope, _forever, listener)
+        await EventStream(slow(), frame, keep_alive_s=0.05)(scope, _forever, listener)
         return listener.body
 
     body = asyncio.run(run()).decode()
@@ -227,7 +234,7 @@ def test_events_that_have_begun_are_closed_where_the_client_is_gone_before_the_f
     async def run() -> None:
         events = begun()
         await anext(events)
-        await EventStream(events)({"type": "http", "asgi": {"spec_version": "2.3"}}, gone, send)
+        await EventStream(events, frame)({"type": "http", "asgi": {"spec_version": "2.3"}}, gone, send)
         assert closed == [True]
 
     asyncio.run(run())
@@ -257,7 +264,7 @@ def test_the_events_are_closed_at_once_when_the_response_is_cancelled(waits_for:
 
         events = endless()  # held here, or the garbage collector would do the work
         scope = {"type": "http", "asgi": {"spec_version": "2.4"}}
-        task = asyncio.create_task(EventStream(events)(scope, _forever, send))
+        task = asyncio.create_task(EventStream(events, frame)(scope, _forever, send))
         await got.wait()
         await asyncio.sleep(0.01)
         task.cancel()
@@ -694,7 +701,7 @@ def test_errors_are_counted_by_kind_and_two_servers_count_apart(
     ("language", "label"), [("en", "en"), ("zh-Hant", "zh"), ("", "other"), ("qxx", "other"), ("x\n", "other")]
 )
 def test_the_languages_of_the_metrics_are_a_bounded_set(language: str, label: str) -> None:
-    assert bounded(language) == label
+    assert language_label(language) == label
 
 
 def test_a_model_s_answer_is_the_same_by_json_and_by_the_chain(
@@ -704,7 +711,7 @@ def test_a_model_s_answer_is_the_same_by_json_and_by_the_chain(
     got = make_client(GenerativeAnswerer(model)).post("/api/v1/ask", json={"question": QUESTION}).json()
     backend = EmbeddedBackend(folder)
     chain = Chain(backend, HashEncoder(), GenerativeAnswerer(model), ChainSettings(min_relevance=0.0))
-    expected = answer_json(shown_answer(chain.invoke(QUESTION)))
+    expected = public(answer_json(chain.invoke(QUESTION)))
     backend.close()
     assert got["answer"] == "The harbour has seven cranes. [1]"
     assert got | {"timings_ms": None} == expected | {"timings_ms": None}
@@ -720,20 +727,18 @@ def test_every_route_has_an_example_of_what_is_sent_and_of_what_comes_back(clien
             assert route["description"], (path, method)
             responses = route["responses"]
             good = responses.get("200") or responses["204"]
-            shaped = [good, *(responses[status] for status in ("4XX", "5XX") if status in responses)]
-            for kind, content in (item for one in shaped for item in one.get("content", {}).items()):
+            for kind, content in good.get("content", {}).items():
                 assert "example" in content, (path, method, kind)
             body = route.get("requestBody", {}).get("content", {}).get("application/json")
             if body:
-                named = body["schema"].get("$ref", "").rpartition("/")[2]
-                assert body.get("examples") or schema["components"]["schemas"][named]["examples"], (path, method)
+                assert body.get("examples"), (path, method)
 
 
 def test_the_examples_of_requests_are_requests(client: TestClient) -> None:
     for path, methods in client.get("/openapi.json").json()["paths"].items():
         content = methods.get("post", {}).get("requestBody", {}).get("content", {}).get("application/json", {})
         for name, example in content.get("examples", {}).items():
-            assert client.post(path, json=example["value"]).status_code == 200, (path, name)
+            assert client.post(path, json=example["value"]).status_code in (200, 204), (path, name)
 
 
 def test_the_documentation_loads_only_what_the_server_has_and_no_script_stands_in_it(client: TestClient) -> None:

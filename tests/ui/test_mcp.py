@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import logging
 import os
 import re
 import signal
@@ -12,22 +11,18 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import uvicorn
-from fastapi import FastAPI
 from mcp import Client, StdioServerParameters
 from starlette.testclient import TestClient
 
 from index.encoders.base import Encoder
 from index.ingest import ingest
-from index.search import MAX_QUESTION_CHARS, ScoredPassage, SearchResult
-from index.store.base import StoredPassage
+from index.search import MAX_QUESTION_CHARS
 from index.store.sqlite import EmbeddedBackend
 from rag.answerers.base import Draft, Task, say
 from rag.chain import Chain, ChainSettings
@@ -35,12 +30,10 @@ from rag.errors import ModelFailed
 from rag.events import Event
 from rag.testing import HashEncoder
 from tests.ui.hostile import HOSTILE, RENDERER, Tags
-from ui.server.mcp import make_server, mount
-from ui.server.mcp.results import CONTEXT_CHARS, search_text
-from ui.server.mcp.shapes import NOTICE
-from ui.server.mcp.tools import MAX_SPAN_CHARS
-from ui.server.service import Service
+from ui.server.app import make_app
+from ui.server.mcp import CONTEXT_CHARS, MAX_SPAN_CHARS, make_server, search_text
 from ui.server.settings import ServerSettings
+from ui.server.shapes import NOTICE, Found, Passage
 
 ROOT = Path(__file__).parent.parent.parent
 QUESTION = "¿Cuántos documentos revisaron los abogados?"
@@ -254,12 +247,11 @@ def test_what_articles_say_is_no_image_link_or_tag_where_a_program_shows_it_as_m
     assert any("![pixel](https://evil.example/x.png)" in item["text"] for item in found.structured_content["results"])
 
 
-def test_an_address_of_the_article_itself_is_told_and_one_that_is_none_is_not() -> None:
-    stored = StoredPassage(1, "d", "/home/x/a.md", "T", "", "", "", "en", "", 0, 5, "Seven", ())
-    for url, is_told in (("https://news.example/a_(b)", True), ("javascript:x", False), ("https://x/](y)", False)):
-        item = ScoredPassage(replace(stored, url=url), 1.0, 0.5, 0, 1, 0.5, 1, 0.0, False)
-        text = search_text(SearchResult("?", "en", (item,), 0.9, ()))
-        assert (url in text) == is_told
+def test_only_a_web_address_of_an_article_is_shown() -> None:
+    for url, is_shown in (("https://news.example/a_(b)", True), ("javascript:x", False), ("https://x/](y)", False)):
+        span = {"doc_id": "d", "start": 0, "end": 5, "source": "a.md", "title": "T", "language": "en", "url": url}
+        found = Found(question="?", language="en", results=[Passage(**span, text="Seven", score=1.0)], warnings=[])
+        assert (url in search_text(found)) == is_shown
 
 
 def test_no_tool_tells_where_the_server_keeps_its_files(long_chain: Chain) -> None:
@@ -282,9 +274,9 @@ def test_no_tool_tells_where_the_server_keeps_its_files(long_chain: Chain) -> No
     ("tool", "arguments", "words"),
     [
         ("search_articles", {"query": " \u3000"}, "the question is empty"),
-        ("search_articles", {"query": "x" * 2_001}, "2001 characters; expected: at most 2000; to mend: shorten it"),
+        ("search_articles", {"query": "x" * 2_001}, "2001 characters; expected: at most 2000"),
         ("ask_articles", {"question": ""}, "the question is empty"),
-        ("ask_articles", {"question": "x" * 2_001}, "to mend: shorten it"),
+        ("ask_articles", {"question": "x" * 2_001}, "2001 characters"),
         ("ask_articles", {"question": "a", "since": "May"}, "since is 'May'; expected: YYYY, YYYY-MM or YYYY-MM-DD"),
         ("search_articles", {"query": "a", "k": 51}, "less than or equal to 50"),
         ("search_articles", {"query": "a", "languages": ["x"] * 51}, "at most 50 items"),
@@ -332,23 +324,12 @@ def test_a_model_that_fails_says_so_and_a_fault_of_our_own_is_not_told(
     long_chain: Chain, caplog: pytest.LogCaptureFixture
 ) -> None:
     gone = Chain(long_chain.backend, HashEncoder(), Failing(ModelFailed("the model is gone", "", "start it")), ANYTHING)
-    assert "the model is gone; to mend: start it" in failed(gone, "ask_articles", question="cranes?")
+    assert "the model is gone" in failed(gone, "ask_articles", question="cranes?")
     broken = Chain(long_chain.backend, HashEncoder(), Failing(ValueError("/secret/path")), ANYTHING)
     told = failed(broken, "ask_articles", question="cranes?")
     assert "secret" not in told
     assert "secret" not in caplog.text
     assert "ValueError at" in caplog.text
-
-
-def test_making_a_server_leaves_the_logging_as_it_is(chain: Chain) -> None:
-    root = logging.getLogger()
-    level, handlers = root.level, list(root.handlers)
-    try:
-        root.handlers.clear()  # pytest's own: the library only sets up what nobody has
-        make_server(chain)
-        assert (root.level, root.handlers) == (level, [])
-    finally:
-        root.handlers[:] = handlers
 
 
 class Endless:
@@ -386,27 +367,8 @@ def test_a_call_that_is_cancelled_ends_the_answer(long_chain: Chain) -> None:
 # --- over HTTP ----------------------------------------------------------------------------------------------
 
 
-def make_app(chain: Chain, settings: ServerSettings | None = None) -> FastAPI:
-    """An application with a lifespan of its own, and the tools beside it."""
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.told = ["begun"]
-        yield
-        app.state.told.append("ended")
-
-    app = FastAPI(lifespan=lifespan)
-
-    @app.get("/healthz")
-    def healthz() -> str:
-        return "ok"
-
-    assert mount(app, Service(chain, settings or ServerSettings()))
-    return app
-
-
 @contextlib.contextmanager
-def serving(app: FastAPI) -> Iterator[str]:
+def serving(app: Any) -> Iterator[str]:
     server = uvicorn.Server(uvicorn.Config(app, log_level="critical"))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
@@ -430,14 +392,12 @@ def test_the_tools_are_served_over_http_to_new_and_old_clients(chain: Chain, mod
             wrong = await client.call_tool("ask_articles", {"question": " "})
         return [[tool.name for tool in tools], answers, wrong]
 
-    app = make_app(chain)
-    with serving(app) as address:
+    with serving(make_app(chain, with_page=False)) as address:
         names, answers, wrong = asyncio.run(call(address))
     assert names == TOOLS
     assert [answer.structured_content["answer"] for answer in answers] == [chain.invoke(QUESTION).text] * 4
     assert wrong.is_error
     assert "the question is empty" in wrong.content[0].text
-    assert app.state.told == ["begun", "ended"]
 
 
 LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
@@ -445,18 +405,17 @@ ACCEPT = {"Accept": "application/json, text/event-stream"}
 
 
 def test_a_request_stands_alone_and_gets_one_json_document(chain: Chain) -> None:
-    with TestClient(make_app(chain), base_url="http://localhost:7860") as client:
+    with TestClient(make_app(chain, with_page=False), base_url="http://localhost:7860") as client:
         response = client.post("/mcp", json=LIST, headers=ACCEPT)
         assert (response.status_code, response.headers["content-type"]) == (200, "application/json")
         assert [tool["name"] for tool in response.json()["result"]["tools"]] == TOOLS
         assert "mcp-session-id" not in response.headers
         assert client.get("/mcp", headers=ACCEPT).status_code == 405
         assert client.delete("/mcp").status_code == 405
-        assert client.get("/healthz").json() == "ok"
 
 
 def test_an_application_can_be_started_again(chain: Chain) -> None:
-    app = make_app(chain)
+    app = make_app(chain, with_page=False)
     for _ in range(2):
         with TestClient(app, base_url="http://127.0.0.1") as client:
             assert client.post("/mcp", json=LIST, headers=ACCEPT).status_code == 200
@@ -468,13 +427,13 @@ def test_an_application_can_be_started_again(chain: Chain) -> None:
         ("127.0.0.1:7860", None, ServerSettings(), 200),
         ("localhost", "http://localhost:3000", ServerSettings(), 200),
         ("[::1]:7860", None, ServerSettings(), 200),
-        ("evil.example", None, ServerSettings(), 421),
-        ("localhost.evil.example:7860", None, ServerSettings(), 421),
+        ("evil.example", None, ServerSettings(), 400),
+        ("localhost.evil.example:7860", None, ServerSettings(), 400),
         ("localhost", "https://evil.example", ServerSettings(), 403),
         ("localhost", "https://app.example", ServerSettings(cors_origins=("https://app.example",)), 200),
         ("rag.example", "https://rag.example", ServerSettings(allowed_hosts=("rag.example",)), 200),
         ("rag.example:8443", None, ServerSettings(allowed_hosts=("rag.example",)), 200),
-        ("evil.example", None, ServerSettings(allowed_hosts=("rag.example",)), 421),
+        ("evil.example", None, ServerSettings(allowed_hosts=("rag.example",)), 400),
         ("a.rag.example", None, ServerSettings(allowed_hosts=("*.rag.example",)), 200),
     ],
 )
@@ -482,46 +441,29 @@ def test_only_its_own_names_are_answered_to(
     chain: Chain, host: str, origin: str | None, settings: ServerSettings, status: int
 ) -> None:
     headers = {**ACCEPT, "Host": host, **({"Origin": origin} if origin else {})}
-    with TestClient(make_app(chain, settings)) as client:
+    with TestClient(make_app(chain, settings, with_page=False, host="127.0.0.1")) as client:
         assert client.post("/mcp", json=LIST, headers=headers).status_code == status
 
 
-@pytest.mark.parametrize(
-    ("listening", "status"), [("", 421), ("rag.example", 200), ("10.0.0.5", 421), ("0.0.0.0", 200)]
-)
-def test_a_server_answers_to_the_name_that_it_listens_on(chain: Chain, listening: str, status: int) -> None:
-    app = FastAPI()
-    mount(app, Service(chain, ServerSettings(), listening))
-    with TestClient(app, base_url="http://rag.example:7860") as client:
-        assert client.post("/mcp", json=LIST, headers=ACCEPT).status_code == status
-
-
 def test_a_large_body_is_refused(chain: Chain) -> None:
-    with TestClient(make_app(chain, ServerSettings(max_body_bytes=1_000)), base_url="http://localhost") as client:
+    with TestClient(
+        make_app(chain, ServerSettings(max_body_bytes=1_000), with_page=False), base_url="http://localhost"
+    ) as client:
         assert client.post("/mcp", json=LIST | {"id": "x" * 1_000}, headers=ACCEPT).status_code == 413
-
-
-def test_without_its_lifespan_the_application_says_so(chain: Chain) -> None:
-    client = TestClient(make_app(chain), base_url="http://localhost")
-    with pytest.raises(RuntimeError, match="the lifespan of the application is not running"):
-        client.post("/mcp", json=LIST, headers=ACCEPT)
 
 
 def test_the_library_is_loaded_at_the_first_request_only(sample_index: Path) -> None:
     code = """
 import sys
 from pathlib import Path
-from fastapi import FastAPI
 from starlette.testclient import TestClient
 import ui.commands.mcp
 from index.store.sqlite import EmbeddedBackend
 from rag.chain import Chain
 from rag.testing import HashEncoder
-from ui.server.mcp import mount
-from ui.server.service import Service
+from ui.server.app import make_app
 
-app = FastAPI()
-mount(app, Service(Chain(EmbeddedBackend(Path(sys.argv[1])), HashEncoder())))
+app = make_app(Chain(EmbeddedBackend(Path(sys.argv[1])), HashEncoder()), with_page=False)
 with TestClient(app, base_url="http://localhost") as client:
     loaded = ["mcp.server" in sys.modules]
     client.post("/mcp", json={}, headers={"Accept": "application/json, text/event-stream"})

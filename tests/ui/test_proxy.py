@@ -19,7 +19,7 @@ from index.encoders.base import Encoder
 from index.store.sqlite import EmbeddedBackend
 from rag.chain import Chain, ChainSettings
 from tests.ui.running import free_port
-from ui.server import make_app
+from ui.server.app import make_app
 from ui.server.settings import ServerSettings
 
 DOCS = Path(__file__).parent.parent.parent / "docs" / "deploying.md"

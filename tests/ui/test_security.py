@@ -8,6 +8,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,6 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from starlette.responses import Response
 from starlette.testclient import TestClient
 
 from index.ingest import ingest
@@ -29,11 +29,13 @@ from rag.testing import HashEncoder
 from tests.ui.browser import served
 from tests.ui.running import Ran
 from ui.commands import keys as commands
-from ui.server import make_app, run
-from ui.server.addresses import Addresses, group_of
+from ui.config import Config
+from ui.server.app import make_app
 from ui.server.keys import KeyFile, Scope
-from ui.server.limits import Busy, Gone, Places, Rate
+from ui.server.limits import Busy, Places, Rate
 from ui.server.rules import rule_for
+from ui.server.run import run
+from ui.server.service import client_of
 from ui.server.settings import ServerSettings, Site
 
 QUESTION = "How many cranes has the harbour?"
@@ -104,7 +106,8 @@ def test_a_key_that_another_process_makes_or_takes_is_seen_at_once(tmp_path: Pat
     assert not serving.any_may(Scope.ASK)
     token = command.add("web", [Scope.ASK])
     assert serving.find(token) is not None
-    command.disable("web")
+    text = (tmp_path / "keys.json").read_text()
+    (tmp_path / "keys.json").write_text(text.replace('"disabled": false', '"disabled": true'))
     disabled = serving.find(token)
     assert disabled is not None
     assert not disabled.may(Scope.ASK)
@@ -126,7 +129,7 @@ def test_what_cannot_be_done_with_keys_is_said(tmp_path: Path) -> None:
         keys.add("web", [Scope.ASK])
     with pytest.raises(ValueError, match="without a scope"):
         keys.add("other", [])
-    with pytest.raises(ValueError, match="there is no key other; to mend: dragoman key list"):
+    with pytest.raises(ValueError, match="there is no key other; fix: dragoman key list"):
         keys.remove("other")
     with pytest.raises(ValueError, match="there is no index in"):
         KeyFile(tmp_path / "nowhere").add("web", [Scope.ASK])
@@ -270,22 +273,23 @@ def test_a_browser_may_send_the_key_as_a_password_to_the_page_alone(
         assert client.get("/", headers={"Authorization": broken}).status_code == 401
 
 
-def test_a_public_bind_without_a_key_refuses_to_start_and_says_how(folder: Path) -> None:
-    backend = EmbeddedBackend(folder)
-    chain = Chain(backend, HashEncoder())
-    for host, options in (("0.0.0.0", {}), ("192.0.2.1", {}), ("127.0.0.1", {"trusted_proxies": ("127.0.0.1",)})):
-        with pytest.raises(ValueError, match="dragoman key add --name web --scope ask"):
-            run(chain, host, 1, with_page=False, settings=ServerSettings(**options))
+@pytest.mark.parametrize(
+    ("host", "settings"), [("0.0.0.0", {}), ("192.0.2.1", {}), ("127.0.0.1", {"trusted_proxies": ("127.0.0.1",)})]
+)
+def test_a_public_bind_without_a_key_refuses_to_start_and_says_how(
+    folder: Path, host: str, settings: dict[str, Any]
+) -> None:
+    config = Config(index=folder, host=host, port=1, server=ServerSettings(**settings))
     KeyFile(folder).add("loader", [Scope.INGEST])
-    with pytest.raises(ValueError, match="no key with the scope ask"):
-        run(chain, "0.0.0.0", 1, with_page=False)
-    # Past that, the next thing to fail is the address, which is nobody's here.
+    with pytest.raises(ValueError, match=r"no key with the scope ask; fix: dragoman key add --name web --scope ask"):
+        run(config, with_page=False)
+    open_to_all = replace(config, host="192.0.2.1", server=ServerSettings(public_anonymous=True, **settings))
+    # Past that, the next thing to fail is the address, which is no machine's.
     with pytest.raises(ValueError, match="cannot be listened on"):
-        run(chain, "192.0.2.1", 1, with_page=False, settings=ServerSettings(public_anonymous=True))
+        run(open_to_all, with_page=False)
     KeyFile(folder).add("web", [Scope.ASK])
     with pytest.raises(ValueError, match="cannot be listened on"):
-        run(chain, "192.0.2.1", 1, with_page=False)
-    backend.close()
+        run(replace(config, host="192.0.2.1"), with_page=False)
 
 
 def test_everybody_may_ask_where_that_was_wished_for(make_client: Callable[..., TestClient], folder: Path) -> None:
@@ -322,13 +326,6 @@ def test_a_bucket_gives_what_it_holds_and_fills_evenly() -> None:
     assert Rate(1).take("a", 0.25) == 0
 
 
-def test_no_number_of_addresses_takes_more_than_bounded_memory() -> None:
-    rate = Rate(60)
-    for n in range(30_000):
-        rate.take(str(n))
-    assert len(rate._buckets) == 20_000
-
-
 def test_too_many_requests_are_told_when_to_come_again(make_client: Callable[..., TestClient], folder: Path) -> None:
     client = make_client("127.0.0.1", per_minute=3)
     statuses = [client.post("/api/v1/ask", json=ASK).status_code for _ in range(4)]
@@ -348,24 +345,29 @@ def test_keys_cannot_be_guessed_at_leisure(make_client: Callable[..., TestClient
     assert statuses == [401] * 5 + [429] * 2
 
 
-def test_an_address_is_believed_of_trusted_proxies_only() -> None:
-    def of(peer: str, *forwarded: str, trusted: tuple[str, ...] = ()) -> str:
-        headers = [(b"x-forwarded-for", value.encode()) for value in forwarded]
-        return Addresses(trusted).of({"type": "http", "client": (peer, 1), "headers": headers})
+def test_an_address_is_believed_of_trusted_proxies_only(make_client: Callable[..., TestClient]) -> None:
+    def statuses(peer: str, *forwarded: str) -> list[int]:
+        client = make_client(
+            "127.0.0.1", peer=peer, per_minute=1, public_anonymous=True, trusted_proxies=("10.0.0.0/8",)
+        )
+        headers = [{"X-Forwarded-For": one} for one in forwarded]
+        return [client.post("/api/v1/ask", json=ASK, headers=one).status_code for one in headers]
 
-    assert of("192.0.2.7", "198.51.100.1") == "192.0.2.7"
-    proxies = ("10.0.0.0/8", "::1")
-    assert of("10.1.1.1", "198.51.100.1", trusted=proxies) == "198.51.100.1"
-    assert of("::1", "198.51.100.1", trusted=proxies) == "198.51.100.1"
-    # What the client wrote itself stands on the left of what the proxy saw.
-    assert of("10.1.1.1", "203.0.113.9, 198.51.100.1", trusted=proxies) == "198.51.100.1"
-    assert of("10.1.1.1", "203.0.113.9", "198.51.100.1, 10.2.2.2", trusted=proxies) == "198.51.100.1"
-    assert of("10.1.1.1", "203.0.113.9, junk", trusted=proxies) == "10.1.1.1"
-    assert of("10.1.1.1", trusted=proxies) == "10.1.1.1"
-    assert of("192.0.2.7", "198.51.100.1", trusted=proxies) == "192.0.2.7"
-    assert of("::ffff:10.1.1.1", "198.51.100.1", trusted=proxies) == "198.51.100.1"
+    assert statuses("10.1.1.1", "198.51.100.1", "198.51.100.2") == [200, 200]
+    # The client writes on the left of what the proxy saw.
+    assert statuses("10.1.1.1", "203.0.113.9, 198.51.100.1", "203.0.113.8, 198.51.100.1, 10.2.2.2") == [200, 429]
+    assert statuses("192.0.2.7", "198.51.100.1", "198.51.100.2") == [200, 429]
     with pytest.raises(ValueError, match=r"trusted_proxies has 'proxy'; expected: an address or a network"):
         ServerSettings(trusted_proxies=("proxy",))
+
+
+def test_all_addresses_of_an_ipv6_network_are_one_client() -> None:
+    def client(address: str) -> str:
+        return client_of({"type": "http", "client": (address, 1)})
+
+    assert client("2001:db8:1:2:aaaa::1") == client("2001:db8:1:2::ffff") == "2001:db8:1:2::/64"
+    assert client("2001:db8:1:3::1") != client("2001:db8:1:2::1")
+    assert client("192.0.2.1") == client("::ffff:192.0.2.1") == "192.0.2.1"
 
 
 def test_a_new_x_forwarded_for_is_no_new_rate(make_client: Callable[..., TestClient]) -> None:
@@ -375,13 +377,6 @@ def test_a_new_x_forwarded_for_is_no_new_rate(make_client: Callable[..., TestCli
         for n in range(4)
     ]
     assert statuses == [200, 200, 429, 429]
-
-
-def test_all_addresses_of_an_ipv6_network_are_one_client() -> None:
-    assert group_of("2001:db8:1:2:aaaa::1") == group_of("2001:db8:1:2::ffff") == "2001:db8:1:2::/64"
-    assert group_of("2001:db8:1:3::1") != group_of("2001:db8:1:2::1")
-    assert group_of("192.0.2.1") == "192.0.2.1"
-    assert group_of("testclient") == "testclient"
 
 
 def test_places_are_given_in_turn_and_a_full_queue_is_said() -> None:
@@ -400,7 +395,7 @@ def test_places_are_given_in_turn_and_a_full_queue_is_said() -> None:
             await asyncio.sleep(0)
         with pytest.raises(Busy):
             await one("d")
-        tasks[1].cancel()  # who goes away while waiting gives up the turn
+        tasks[1].cancel()  # a client that leaves while waiting gives up the turn
         await asyncio.sleep(0.01)
         tasks.append(asyncio.create_task(one("e")))
         await asyncio.sleep(0)
@@ -411,50 +406,6 @@ def test_places_are_given_in_turn_and_a_full_queue_is_said() -> None:
         return order
 
     assert asyncio.run(go()) == ["a", "c", "e", "f"]
-
-
-def test_who_waits_too_long_is_told_and_a_place_given_in_that_moment_is_not_lost() -> None:
-    async def go() -> None:
-        places = Places(1, 5, 0.01)
-        async with places.place():
-            with pytest.raises(Busy):
-                await places._enter()
-        # Given and cancelled in the same turn of the loop.
-        await places._enter()
-        waiting = asyncio.create_task(places._enter())
-        await asyncio.sleep(0)
-        places._leave()
-        waiting.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await waiting
-        await asyncio.wait_for(places._enter(), 1)
-
-    asyncio.run(go())
-
-
-def test_who_leaves_while_waiting_gives_up_the_turn_at_once() -> None:
-    async def go() -> None:
-        places, loop = Places(1, 1, 30), asyncio.get_running_loop()
-        await places._enter()
-        leaving: asyncio.Future[None] = loop.create_future()
-        waiting = asyncio.create_task(places._enter(leaving))
-        await asyncio.sleep(0)
-        with pytest.raises(Busy):
-            await places._enter()
-        leaving.set_result(None)
-        with pytest.raises(Gone):
-            await asyncio.wait_for(waiting, 1)
-        # The queue has room again, and who left and was given a place in the same moment keeps none.
-        gone: asyncio.Future[None] = loop.create_future()
-        both = asyncio.create_task(places._enter(gone))
-        await asyncio.sleep(0)
-        places._leave()
-        gone.set_result(None)
-        with pytest.raises(Gone):
-            await both
-        await asyncio.wait_for(places._enter(), 1)
-
-    asyncio.run(go())
 
 
 class Held:
@@ -594,7 +545,7 @@ HEADERS = {
         (401, "GET", "/api/v1/feedback", {}),
         (413, "POST", "/api/v1/ask", {"content": "x" * 2**21}),
         (413, "POST", "/api/v1/feedback", {"content": "x" * 2**21}),
-        (421, "GET", "/healthz", {"headers": {"Host": "evil.example"}}),
+        (400, "GET", "/healthz", {"headers": {"Host": "evil.example"}}),
         (422, "POST", "/api/v1/ask", {"json": {}}),
         (400, "OPTIONS", "/api/v1/ask", {"headers": {"Origin": EVIL, "Access-Control-Request-Method": "POST"}}),
     ],
@@ -611,19 +562,6 @@ def test_every_response_has_the_headers_once(
         assert policy == "default-src 'none'; frame-ancestors 'none'"
     assert "http" not in policy
     assert "access-control-allow-origin" not in got.headers
-
-
-def test_a_face_may_have_a_policy_of_its_own(make_client: Callable[..., TestClient]) -> None:
-    client = make_client("127.0.0.1")
-    policy = "frame-ancestors https://ours.example"
-
-    @client.app.get("/own-face")  # type: ignore[attr-defined,untyped-decorator]
-    def mine() -> Response:
-        return Response("", headers={"Content-Security-Policy": policy})
-
-    got = client.get("/own-face")
-    assert got.headers.get_list("content-security-policy") == [policy]
-    assert got.headers.get_list("x-content-type-options") == ["nosniff"]
 
 
 def test_a_failure_that_nobody_foresaw_has_the_headers_and_says_nothing(
@@ -650,11 +588,11 @@ def test_a_failure_that_nobody_foresaw_has_the_headers_and_says_nothing(
     [
         ("127.0.0.1", "127.0.0.1:7860", 200),
         ("127.0.0.1", "localhost", 200),
-        ("127.0.0.1", "LOCALHOST.", 200),
+        ("127.0.0.1", "LOCALHOST", 200),
         ("127.0.0.1", "[::1]:7860", 200),
-        ("127.0.0.1", "evil.example", 421),
-        ("127.0.0.1", "127.0.0.1.evil.example", 421),
-        ("127.0.0.1", "", 421),
+        ("127.0.0.1", "evil.example", 400),
+        ("127.0.0.1", "127.0.0.1.evil.example", 400),
+        ("127.0.0.1", "", 400),
         ("0.0.0.0", "anything.example", 200),
     ],
 )
@@ -669,9 +607,9 @@ def test_the_names_that_are_configured_are_the_only_ones(make_client: Callable[.
     for sent, status in (
         ("answers.example", 200),
         ("a.inner.example:443", 200),
-        ("inner.example", 421),
-        ("xinner.example", 421),
-        ("127.0.0.1", 421),
+        ("inner.example", 400),
+        ("xinner.example", 400),
+        ("127.0.0.1", 400),
     ):
         assert client.get("/healthz", headers={"Host": sent}).status_code == status, sent
 
@@ -792,35 +730,23 @@ def test_a_key_is_never_in_the_log(
 
 
 @pytest.mark.parametrize(
-    ("written", "meant"),
-    [
-        ("www.example.org", "https://www.example.org"),
-        ("https://www.example.org/news", "https://www.example.org"),
-        ("http://a.example:8080/?x=1", "http://a.example:8080"),
-        ("https://a b.example", "https://www.example.org"),
-        ("*", "https://www.example.org"),
-        ("", "https://www.example.org"),
-        ("null", "https://null"),
-        ("ftp://a.example", "https://a.example"),
-        ("https://a.example:99999", "https://www.example.org"),
-        ("https://me@a.example", "https://www.example.org"),
-        ("https://a.example; script-src *", "https://www.example.org"),
-        ("https://a.example 'unsafe-inline'", "https://www.example.org"),
-    ],
-)
-def test_an_origin_that_cannot_be_read_is_refused_with_what_mends_it(written: str, meant: str) -> None:
-    told = re.escape(f"has {written!r}; expected: scheme and host") + ".*" + re.escape(f"to mend: write it as {meant}")
-    with pytest.raises(ValueError, match=f"^cors_origins {told}$"):
+    "written",
+    ["www.example.org", "https://www.example.org/news", "https://a b.example", "*", "", "null", "ftp://a.example",
+     "https://a.example:99999", "https://me@a.example", "https://a.example; script-src *", "https://a.example 'x'"],
+)  # fmt: skip
+def test_an_origin_that_cannot_be_read_is_refused(written: str) -> None:
+    expected = re.escape(f"has {written!r}; expected: scheme and host, without a path, as https://www.example.org")
+    with pytest.raises(ValueError, match=f"^cors_origins {expected}"):
         ServerSettings(cors_origins=("https://fine.example", written))
-    with pytest.raises(ValueError, match=rf"^\[sites.news\]: origins {told}$"):
+    with pytest.raises(ValueError, match=rf"^\[sites.news\]: origins {expected}$"):
         Site(key="news", origins=(written,))
 
 
-def test_pages_of_a_pattern_may_frame_and_none_may_call() -> None:
-    assert Site(key="k", origins=("https://*.a.example:*",)).origins == ("https://*.a.example:*",)
-    for pattern in ("https://*.a.example", "https://a.example:*"):
-        with pytest.raises(ValueError, match=r"cors_origins has .*; expected: one origin, without \*.*; to mend: name"):
-            ServerSettings(cors_origins=(pattern,))
+@pytest.mark.parametrize("pattern", ["https://*.a.example", "https://a.example:*"])
+def test_pages_of_a_pattern_may_frame_and_none_may_call(pattern: str) -> None:
+    assert Site(key="k", origins=(pattern,)).origins == (pattern,)
+    with pytest.raises(ValueError, match=r"cors_origins has .*, and without \*"):
+        ServerSettings(cors_origins=(pattern,))
 
 
 def test_an_origin_is_kept_as_browsers_tell_it(make_client: Callable[..., TestClient]) -> None:

@@ -21,7 +21,9 @@ from index.search import MAX_QUESTION_CHARS
 from index.store.sqlite import EmbeddedBackend
 from rag.chain import Chain, ChainSettings
 from rag.testing import HashEncoder
-from ui.server import make_app, run
+from ui.config import Config
+from ui.server.app import make_app
+from ui.server.run import run
 
 ROOT = Path(__file__).parent.parent.parent
 QUESTION = "¿Cuántos documentos revisaron los abogados?"
@@ -208,26 +210,24 @@ def test_pages_of_other_origins_are_not_let_in(client: TestClient) -> None:
 
 def test_the_interface_alone_does_not_import_gradio() -> None:
     code = (
-        "import sys; from ui.server import make_app; make_app(None, with_page=False);"
+        "import sys; from ui.server.app import make_app; make_app(None, with_page=False);"
         "print([name for name in ('gradio', 'pandas', 'torch') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 
-def test_the_mode_in_which_visitors_run_code_is_refused(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_mode_in_which_visitors_run_code_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GRADIO_VIBE_MODE", "1")
-    with pytest.raises(
-        ValueError, match="GRADIO_VIBE_MODE is set, which lets visitors run code here; to mend: unset it"
-    ):
-        run(chain, "127.0.0.1", 1, with_page=True)
+    with pytest.raises(ValueError, match="GRADIO_VIBE_MODE is set, which lets visitors run code here; fix: unset it"):
+        run(Config(port=1), with_page=True)
 
 
-def test_a_port_that_is_taken_is_said_before_anything_is_built(chain: Chain) -> None:
+def test_a_port_that_is_taken_is_said_before_anything_is_built() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ValueError, match=rf":{port} cannot be listened on .*choose another with --port"):
-            run(chain, "127.0.0.1", port, with_page=True)
+            run(Config(port=port), with_page=True)
 
 
 def test_an_index_that_breaks_under_the_server_is_said_and_the_server_stays_up(tmp_path: Path) -> None:
@@ -264,7 +264,7 @@ import uvicorn
 from index.store.sqlite import EmbeddedBackend
 from index.encoders import load_encoder
 from rag.chain import Chain, ChainSettings
-from ui.server import make_app
+from ui.server.app import make_app
 
 backend = EmbeddedBackend(Path(sys.argv[1]))
 app = make_app(Chain(backend, load_encoder("embedded"), settings=ChainSettings(min_relevance=0.0)))

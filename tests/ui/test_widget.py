@@ -26,12 +26,12 @@ from rag.phrases import Part, languages
 from rag.testing import HashEncoder
 from rag.verify import Verdict
 from tests.ui.browser import OtherSite, chromium, other_site, served
-from ui.server import make_app
+from ui.server.app import make_app
 from ui.server.feedback import FeedbackFile
 from ui.server.origins import read_origin
 from ui.server.settings import ServerSettings, Site
 from ui.server.widget.pages import words
-from ui.server.widget.sites import check, frame_ancestors
+from ui.server.widget.sites import frame_ancestors, problems_of
 from ui.server.widget.stream import frames
 
 STATIC = Path(__file__).parent.parent.parent / "ui" / "server" / "widget" / "static"
@@ -100,20 +100,18 @@ def test_the_loader_is_small_and_may_be_loaded_by_any_page(client: TestClient) -
     assert response.headers["x-content-type-options"] == "nosniff"
     assert client.get("/widget.v1.js").content == response.content
     assert "질문하기" in response.text
-    again = client.get("/widget.js", headers={"If-None-Match": response.headers["etag"]})
-    assert (again.status_code, again.content) == (304, b"")
 
 
 def test_the_page_and_its_files_weigh_little(client: TestClient) -> None:
-    sizes = [len(client.get(f"/widget/{name}").content) for name in ("frame.js", "frame.css")]
+    sizes = [len(client.get(f"/widget/static/{name}").content) for name in ("frame.js", "frame.css")]
     sizes.append(len(client.get(f"/widget/frame?site={KEY}").content))
     assert sum(sizes) < 30_000
 
 
 def test_only_the_widgets_own_files_are_served(client: TestClient) -> None:
-    for path in ("/widget/frame.html", "/widget/..%2Fwords.toml", "/widget/widget.js", "/embed/words.toml"):
+    for path in ("/widget/static/frame.html", "/widget/static/..%2Fpages.py", "/widget/static/../pages.py"):
         assert client.get(path).status_code == 404
-    assert "max-age=31536000" in client.get("/widget/frame.js").headers["cache-control"]
+    assert client.get("/widget/static/frame.js").headers["cache-control"] == "no-cache"
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in STATIC.iterdir()))
@@ -367,10 +365,10 @@ def test_feedback_is_kept_beside_the_index(sample_index: Path, encoder: Encoder,
         (("https://*.a.example",), "https://www.a.example", "https", [], ""),
         (("https://*.a.example",), "https://a.example", "https", ["not_listed"], ""),
         (("http://a.example",), "https://a.example", "https", [], ""),  # browsers take the safer scheme, too
-        (("https://a.example",), "http://a.example", "https", ["not_listed"], "another scheme"),
-        (("https://a.example",), "https://a.example:8443", "https", ["not_listed"], "another port"),
+        (("https://a.example",), "http://a.example", "https", ["not_listed"], ""),
+        (("https://a.example",), "https://a.example:8443", "https", ["not_listed"], ""),
         (("https://a.example:*",), "https://a.example:8443", "https", [], ""),
-        (("https://a.example",), "https://www.a.example", "https", ["not_listed"], "www."),
+        (("https://a.example",), "https://www.a.example", "https", ["not_listed"], ""),
         (("https://a.example",), "https://evil-a.example", "https", ["not_listed"], ""),
         (("https://a.example",), "https://a.example/page", "https", ["no_origin"], "no origin"),
         (("https://a.example",), "https://a.example", "http", ["mixed_content"], "https"),
@@ -379,11 +377,10 @@ def test_feedback_is_kept_beside_the_index(sample_index: Path, encoder: Encoder,
 def test_the_check_says_whether_an_origin_may_and_what_to_change(
     origins: tuple[str, ...], asked: str, scheme: str, codes: list[str], word: str
 ) -> None:
-    found = check({"k": Site(key="k", origins=origins)}, "k", asked, scheme)
-    assert [problem.code for problem in found.problems] == codes
-    assert found.allowed == (not codes)
-    assert word in " ".join(problem.found for problem in found.problems)
-    assert all(problem.remedy for problem in found.problems)
+    problems = problems_of({"k": Site(key="k", origins=origins)}, "k", asked, scheme)
+    assert [problem.code for problem in problems] == codes
+    assert word in " ".join(problem.found for problem in problems)
+    assert all(problem.remedy for problem in problems)
 
 
 def test_the_check_is_json_for_programs_and_a_page_for_browsers(client: TestClient) -> None:
@@ -662,7 +659,7 @@ class Hostile:
         yield say(draft, evil)
         yield say(draft, "\n" + evil)
         passage = task.found.passages[0].passage
-        for n, url in ((1, "javascript:alert(document.domain)"), (2, f"{self.beacon}/linked?<script>")):
+        for n, url in ((1, "javascript:alert(document.domain)"), (2, f"{self.beacon}/linked?%3Cscript%3E")):
             end = passage.start + 40
             draft.citations.append(
                 Citation(
@@ -775,7 +772,7 @@ def test_dark_follows_the_system_and_the_host_may_choose(stage: Callable[..., St
     on.visit(lang="zh-TW")
     on.bubble.click()
     ground = "e => getComputedStyle(e).backgroundColor"
-    on.frame.locator("html[lang=zh-Hant]").wait_for()
+    on.frame.locator("html[lang=zh-Hant] #greeting:not(:empty)").wait_for()
     assert on.frame.locator("body").evaluate(ground) == "rgb(17, 24, 39)"
     on.ask("誰接替了蘇茨克維擔任首席科學家？")
     on.frame.locator(".said-of").wait_for()

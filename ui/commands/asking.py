@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -124,6 +123,9 @@ def ask(
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on; only this machine by default.")] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port to listen on.")] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Processes that serve, each with its own index, queue and rates.")
+    ] = 1,
     no_ui: Annotated[bool, typer.Option("--no-ui", help="The HTTP API without the chat page.")] = False,
     model: ModelOption = None,
     fallback_model: FallbackOption = None,
@@ -134,7 +136,7 @@ def serve(
     encoder: EncoderOption = None,
 ) -> None:
     """Serve the chat page and the HTTP API."""
-    from ui.server import run
+    from ui.server.run import run
 
     config = load_config(
         index=index,
@@ -147,8 +149,7 @@ def serve(
         host=host,
         port=port,
     )
-    with closing(open_chain(config)) as chain:
-        run(chain, config.host, config.port, with_page=not no_ui, settings=config.server)
+    run(config, with_page=not no_ui, workers=workers)
 
 
 def demo(

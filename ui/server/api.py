@@ -7,29 +7,33 @@ import json
 from itertools import islice
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Depends, File, HTTPException, Path, Query, Request, Response, UploadFile
+from fastapi import APIRouter, Body, Depends, File, Path, Query, Request, Response, UploadFile
 from fastapi.security import HTTPBearer
 
-from ui.render import answer_json, search_json, shown_source
-from ui.server import responses
+from ui.render import answer_json, search_json
 from ui.server.bodies import NO_FILTER, NO_HISTORY, FeedbackBody, History, Question, Where, checked, turns_of
 from ui.server.documents import Documents, Upload
-from ui.server.feedback import Feedback, FeedbackFile, FeedbackFull, gold_drafts
+from ui.server.errors import Refusal
+from ui.server.feedback import Feedback, FeedbackFile, gold_drafts
 from ui.server.service import Service
-from ui.server.sources import shown_answer, shown_result
-from ui.server.sse import EventStream
-from ui.server.whole import whole_answer
+from ui.server.shapes import Answered, DocumentPage, FileResult, Found, Problem
+from ui.server.sources import event_json, public
+from ui.server.sse import EventStream, answer_of, framed
 
 _MAX_FILES = 20  # of one request
 _Streamed = Annotated[bool, Body(description="Events as they come; so does `Accept: text/event-stream`.")]
 _Offset = Annotated[int, Query(ge=0, le=2**31)]
 _DocId = Annotated[str, Path(pattern="^[0-9a-f]{16}$", examples=["5c9d3f0a8b7e6142"])]
+_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    "4XX": {"model": Problem, "description": "What is asked for cannot be done; 429 has Retry-After."},
+    "5XX": {"model": Problem, "description": "The index or the model failed, or the server is busy (503)."},
+}
 
 
 def router(service: Service) -> APIRouter:
-    """The routes of the API. Keys are looked at by the gate; here they are only described."""
+    """The routes of the API. The gate checks the keys; here they are only described."""
     bearer = HTTPBearer(auto_error=False, description="A key of `dragoman key add`, where the server asks for one.")
-    routes = APIRouter(prefix="/api/v1", dependencies=[Depends(bearer)])
+    routes = APIRouter(prefix="/api/v1", dependencies=[Depends(bearer)], responses=_PROBLEMS)
     _add_questions(routes, service)
     if service.chain is not None:
         _add_documents(routes, service)
@@ -40,9 +44,7 @@ def router(service: Service) -> APIRouter:
 def _add_questions(routes: APIRouter, service: Service) -> None:
     chain = service.chain
 
-    @routes.post(
-        "/ask", tags=["questions"], response_model=None, responses=responses.ASKED, openapi_extra=responses.ASK
-    )
+    @routes.post("/ask", tags=["questions"], response_model=None, responses={200: {"model": Answered}})
     async def ask(
         request: Request,
         question: Question,
@@ -57,13 +59,10 @@ def _add_questions(routes: APIRouter, service: Service) -> None:
         """
         events = chain.astream(checked(question), turns_of(history), where.as_filter())
         if stream or "text/event-stream" in request.headers.get("accept", ""):
-            return EventStream(events)
-        answer = await whole_answer(events, request)
-        return Response(status_code=499) if answer is None else answer_json(shown_answer(answer))
+            return EventStream(events, lambda event: framed(event.name, event_json(event)))
+        return dict(public(answer_json(await answer_of(events))))
 
-    @routes.post(
-        "/search", tags=["questions"], response_model=None, responses=responses.FOUND, openapi_extra=responses.SEARCH
-    )
+    @routes.post("/search", tags=["questions"], response_model=None, responses={200: {"model": Found}})
     def search(
         question: Question,
         k: Annotated[int, Body(ge=1, le=100)] = 10,
@@ -72,7 +71,7 @@ def _add_questions(routes: APIRouter, service: Service) -> None:
     ) -> dict[str, Any]:
         """Passages, in the shape of `dragoman search --json`."""
         found = chain.retrieve(checked(question), k, where.as_filter())
-        return search_json(shown_result(found), explain=explain)
+        return dict(public(search_json(found, explain=explain)))
 
 
 def _add_documents(routes: APIRouter, service: Service) -> None:
@@ -81,63 +80,51 @@ def _add_documents(routes: APIRouter, service: Service) -> None:
 
     def check_changes_allowed() -> None:
         if not settings.allow_upload:
-            raise HTTPException(403, "documents are not changed over HTTP here; to mend: allow_upload = true")
+            raise Refusal(403, "documents cannot be changed over HTTP; fix: allow_upload = true in dragoman.toml")
 
-    @routes.get("/documents", tags=["documents"], response_model=None, responses=responses.LISTED)
+    changing = [Depends(check_changes_allowed)]
+
+    @routes.get("/documents", tags=["documents"], response_model=None, responses={200: {"model": DocumentPage}})
     def list_documents(offset: _Offset = 0, limit: Annotated[int, Query(ge=1, le=200)] = 50) -> dict[str, Any]:
         """The documents, in the order of ingest."""
-        page = documents.page(offset, limit)
-        return page | {"documents": [one | {"source": shown_source(one["source"])} for one in page["documents"]]}
+        return documents.page(offset, limit)
 
     @routes.post(
         "/documents",
         tags=["documents"],
-        response_model=None,
-        responses=responses.ADDED,
-        dependencies=[Depends(check_changes_allowed)],
+        dependencies=changing,
         max_body_size=settings.max_upload_bytes + settings.max_body_bytes,
         form_limits={"max_files": _MAX_FILES, "max_fields": 0},
     )
     async def add_documents(
         files: Annotated[list[UploadFile], File(min_length=1, max_length=_MAX_FILES)],
-    ) -> dict[str, Any]:
-        """Add files, or bring them up to date; scope `ingest`. Each is read, and judged by what is in it."""
+    ) -> dict[str, list[FileResult]]:
+        """Add files, or bring them up to date; scope `ingest`. A sandbox reads each, and its content decides."""
         uploads = [Upload(file.filename or "", file.file, file.size or 0) for file in files]
         if any(upload.size > settings.max_upload_bytes for upload in uploads):
-            raise HTTPException(413, f"a file is over {settings.max_upload_bytes:,} bytes")
-        return {"files": await asyncio.to_thread(documents.add, uploads)}
+            raise Refusal(413, f"a file is over {settings.max_upload_bytes:,} bytes")
+        return {"files": [FileResult(**one) for one in await asyncio.to_thread(documents.add, uploads)]}
 
-    @routes.delete(
-        "/documents/{doc_id}",
-        tags=["documents"],
-        status_code=204,
-        responses=responses.REMOVED,
-        dependencies=[Depends(check_changes_allowed)],
-    )
+    @routes.delete("/documents/{doc_id}", tags=["documents"], status_code=204, dependencies=changing)
     def remove_document(doc_id: _DocId) -> None:
         """Remove a document for good; scope `ingest`."""
         if not documents.remove(doc_id):
-            raise HTTPException(404, "there is no such document")
+            raise Refusal(404, "there is no such document")
 
 
 def _add_feedback(routes: APIRouter, file: FeedbackFile) -> None:
-    @routes.post("/feedback", tags=["feedback"], status_code=204, responses=responses.problems(507))
+    @routes.post("/feedback", tags=["feedback"], status_code=204)
     def say(body: FeedbackBody) -> None:
-        """What you hold of an answer."""
-        try:
-            file.add(
-                Feedback(opinion=body.kind, question=body.question, answer=body.answer, comment=body.comment or "")
-            )
-        except FeedbackFull:
-            raise HTTPException(507, "there is no room for more feedback") from None
+        """Store what you think of an answer."""
+        body.store(file)
 
-    @routes.get("/feedback", tags=["feedback"], response_model=None, responses=responses.SAID)
-    def said(offset: _Offset = 0, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> dict[str, Any]:
-        """What was said, oldest first; scope `admin`."""
-        return {"feedback": [one.as_dict() for one in islice(file.all(), offset, offset + limit)]}
+    @routes.get("/feedback", tags=["feedback"])
+    def said(offset: _Offset = 0, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> dict[str, list[Feedback]]:
+        """The feedback, oldest first; scope `admin`."""
+        return {"feedback": list(islice(file.all(), offset, offset + limit))}
 
-    @routes.get("/feedback/gold", tags=["feedback"], response_class=Response, responses=responses.GOLD)
+    @routes.get("/feedback/gold", tags=["feedback"], response_class=Response)
     def gold() -> Response:
-        """Gold drafts of what was said, as lines of JSON that `dragoman eval` reads; scope `admin`."""
+        """Gold drafts made from the feedback, as lines of JSON that `dragoman eval` reads; scope `admin`."""
         lines = [json.dumps(item, ensure_ascii=False) + "\n" for item in gold_drafts(file.all())]
         return Response("".join(lines).encode("utf-8", "replace"), media_type="application/x-ndjson")

@@ -1,7 +1,4 @@
-"""The application: every face as a router or a mount, behind one gate and one set of headers.
-
-The page's library is imported only where the page is wanted.
-"""
+"""The application: every interface as a router or a mount, behind one gate and one set of headers."""
 
 from __future__ import annotations
 
@@ -11,110 +8,101 @@ import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib.util import find_spec
 
 from fastapi import APIRouter, FastAPI, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
-from starlette.types import ASGIApp
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from starlette.exceptions import HTTPException
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.routing import Route
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from rag.chain import Chain
-from ui.server import api, docs, mcp, openai, responses, widget
-from ui.server.errors import Observed, add_error_handlers
+from ui.server import api, docs, openai, widget
+from ui.server.edge import Edge
+from ui.server.errors import handle
 from ui.server.gate import Gate
-from ui.server.headers import SecurityHeaders
-from ui.server.logs import RequestLog
-from ui.server.metrics import CONTENT_TYPE, CountedChain, Metrics
+from ui.server.mcp import Endpoint
+from ui.server.metrics import CountedChain, Metrics
 from ui.server.service import Service
 from ui.server.settings import ServerSettings
-from ui.server.stopping import Running
 
-_READY_FOR_S = 5.0  # a probe's result holds this long: an encoder may be another's, and cost money
+_READY_FOR_S = 5.0  # a probe's result is kept so long: another company's encoder costs money
 _SPARE_THREADS = 8  # besides one for each question
 _log = logging.getLogger(__name__)
 
 
-class Application(FastAPI):
-    """FastAPI whose headers and counts also cover its own failures: its middleware stands within those."""
-
-    metrics: Metrics
-    running: Running
-
-    def build_middleware_stack(self) -> ASGIApp:
-        """The whole, from the outside in."""
-        within = SecurityHeaders(Observed(openai.RefusalsInShape(super().build_middleware_stack()), self.metrics))
-        return RequestLog(within, self.routes, self.running)
-
-
 def make_app(
-    chain: Chain,
-    settings: ServerSettings | None = None,
-    *,
-    with_page: bool = True,
-    host: str = "",
-    running: Running | None = None,
+    chain: Chain, settings: ServerSettings | None = None, *, with_page: bool = True, host: str = ""
 ) -> FastAPI:
     """The application over an open chain.
 
     Args:
         chain: Answers the questions.
         settings: The server's limits.
-        with_page: Whether the chat page is among its faces.
-        host: What it is going to listen on, where that is known.
-        running: Is told what it does, and can have that end.
+        with_page: Whether the chat page is served too; its library is imported only then.
+        host: The address that the server will listen on, where that is known.
     """
-    service = _service(chain, settings or ServerSettings(), host, running or Running())
-    app = Application(
+    settings, metrics = settings or ServerSettings(), Metrics()
+    if chain is not None:
+        chain = CountedChain.of(chain, metrics, log_questions=settings.log_questions)
+    service = Service(chain, settings, host, metrics)
+    tools = Endpoint(chain, settings)
+    app = FastAPI(
         title="Dragoman",
         summary="Ask in any language; answered from articles in other languages, every sentence with its passage.",
         docs_url=None,  # these would load their scripts from a public network; docs.py has a page of our own
         redoc_url=None,
-        max_body_size=service.settings.max_body_bytes,
-        lifespan=_lifespan(service.settings),
+        lifespan=_lifespan(settings, tools),
     )
-    app.metrics, app.running = service.metrics, service.running
+    _add_middleware(app, service)
+    for kind in (HTTPException, RequestValidationError):
+        app.add_exception_handler(kind, handle)
+    for routes in (_operation(service), docs.router(), api.router(service), openai.router(service)):
+        app.include_router(routes)
+    app.include_router(widget.router(service))
+    app.routes.extend([docs.static(), widget.files()])
+    if find_spec("mcp") is not None:
+        app.routes.append(Route("/mcp", tools, methods=["POST"]))
+    docs.describe(app)
+    if with_page:
+        from ui.page.page import mount
+
+        return mount(app, service.chain, settings)
+    return app
+
+
+def _add_middleware(app: FastAPI, service: Service) -> None:
+    """From the inside out; what is outside sees the refusals of what is inside."""
+    settings = service.settings
     app.add_middleware(Gate, service=service)
-    # Outside of the gate, for its refusals to be readable too. Without one, gradio reflects any origin.
+    # Without a CORSMiddleware, gradio reflects any origin.
     app.add_middleware(
         CORSMiddleware,
-        allow_origins=list(service.settings.cors_origins),
+        allow_origins=list(settings.cors_origins),
         allow_methods=["GET", "POST", "DELETE"],
         allow_headers=["authorization", "content-type"],
         expose_headers=["retry-after"],
     )
-    add_error_handlers(app)
-    app.include_router(_operation(service))
-    app.include_router(docs.router())
-    app.routes.append(docs.static())
-    app.include_router(api.router(service))
-    _add_faces(app, service)
-    if with_page:
-        from ui.page.page import mount
-
-        return mount(app, service.chain, service.settings)
-    return app
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=service.hosts, www_redirect=False)
+    app.add_middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_body_bytes)
+    app.add_middleware(Edge, metrics=service.metrics)
+    if settings.trusted_proxies:
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
 
 
-def _add_faces(app: FastAPI, service: Service) -> None:
-    """The other faces, before the page, which takes every path that is left; `rules.rule_for` says what each needs."""
-    app.include_router(openai.router(service))
-    app.include_router(widget.router(service))
-    mcp.mount(app, service)
-
-
-def _service(chain: Chain, settings: ServerSettings, host: str, running: Running) -> Service:
-    metrics = Metrics()
-    if chain is not None:
-        chain = CountedChain.of(chain, metrics, running, log_questions=settings.log_questions)
-    return Service(chain, settings, host, metrics, running)
-
-
-def _lifespan(settings: ServerSettings) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _lifespan(settings: ServerSettings, tools: Endpoint) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         threads = ThreadPoolExecutor(settings.max_concurrent + _SPARE_THREADS, thread_name_prefix="question")
         # The loop's own pool has a few threads for each core: too few for models that are waited for.
         asyncio.get_running_loop().set_default_executor(threads)
-        yield
+        async with tools.running():
+            yield
 
     return lifespan
 
@@ -124,12 +112,12 @@ def _operation(service: Service) -> APIRouter:
     routes = APIRouter(tags=["operation"])
     last: tuple[float, list[str]] = (0.0, [])
 
-    @routes.get("/healthz", responses=responses.HEALTH)
+    @routes.get("/healthz")
     async def healthz() -> dict[str, str]:
         """Whether the process answers."""
         return {"status": "ok"}
 
-    @routes.get("/readyz", response_model=None, responses=responses.READY)
+    @routes.get("/readyz", response_model=None)
     def readyz() -> Response:
         """Whether questions can be answered: the index opens, the encoder encodes."""
         nonlocal last
@@ -140,16 +128,16 @@ def _operation(service: Service) -> APIRouter:
         body = {"status": "not ready" if missing else "ready", "missing": missing}
         return JSONResponse(body, 503 if missing else 200)
 
-    @routes.get("/metrics", response_class=Response, responses=responses.METRICS)
+    @routes.get("/metrics", response_class=Response)
     def metrics() -> Response:
         """Counts and times, for Prometheus; scope `admin`, or from this machine."""
-        return Response(service.metrics.text(), headers={"content-type": CONTENT_TYPE})
+        return Response(service.metrics.text(), headers={"content-type": CONTENT_TYPE_LATEST})
 
     return routes
 
 
 def _missing(chain: Chain) -> list[str]:
-    """What does not work; why is in the log alone, as everybody may ask."""
+    """What does not work; the reason is only in the log, as everybody may ask."""
     missing = []
     for name, check in (("index", _check_index), ("encoder", _check_encoder)):
         try:

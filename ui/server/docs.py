@@ -1,44 +1,59 @@
-"""The page that shows the API, which loads nothing from elsewhere."""
+"""The page that shows the API, which loads nothing from elsewhere, and the examples that it shows."""
 
 from __future__ import annotations
 
+import json
 from html import escape
 from importlib.resources import files
+from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import HTMLResponse
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
+_STATIC = files("ui").joinpath("server", "static", "docs")
+
 
 def router() -> APIRouter:
-    """The page, and the files that it loads."""
+    """The page."""
     routes = APIRouter()
 
     @routes.get("/docs", include_in_schema=False)
     def docs(request: Request) -> HTMLResponse:
         """The API's documentation, to read and to try."""
-        return HTMLResponse(_PAGE.replace("ROOT", escape(request.scope.get("root_path", "").rstrip("/"))))
+        root = escape(request.scope.get("root_path", "").rstrip("/"))
+        return HTMLResponse(_STATIC.joinpath("docs.html").read_text("utf-8").replace("ROOT", root))
 
     return routes
 
 
 def static() -> Mount:
     """The files of the page: Swagger UI, Apache-2.0, as published."""
-    return Mount("/docs/static", StaticFiles(directory=str(files("ui").joinpath("server", "static", "docs"))))
+    return Mount("/docs/static", StaticFiles(directory=str(_STATIC)))
 
 
-_PAGE = """<!doctype html>
-<html lang="en" data-schema="ROOT/openapi.json">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>Dragoman: the HTTP API</title>
-<link rel="icon" href="ROOT/docs/static/favicon-32x32.png">
-<link rel="stylesheet" href="ROOT/docs/static/swagger-ui.css">
-<script src="ROOT/docs/static/swagger-ui-bundle.js" defer></script>
-<script src="ROOT/docs/static/start.js" defer></script>
-</head>
-<body><main id="docs"></main></body>
-</html>
-"""
+def describe(app: FastAPI) -> None:
+    """Put the examples of examples.json into the OpenAPI description of `app`."""
+    described = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            schema = described()
+            for route, examples in json.loads(_STATIC.joinpath("examples.json").read_text("utf-8")).items():
+                method, path = route.split()
+                if operation := schema["paths"].get(path, {}).get(method.lower()):
+                    _put(operation, examples)
+        return app.openapi_schema or {}
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _put(operation: dict[str, Any], examples: dict[str, Any]) -> None:
+    if "sends" in examples:
+        content = operation["requestBody"]["content"]["application/json"]
+        content["examples"] = {name: {"value": value} for name, value in examples["sends"].items()}
+    for status, content in examples.get("answers", {}).items():
+        response = operation["responses"].setdefault(status, {"description": "As the example shows."})
+        for kind, example in content.items():
+            response.setdefault("content", {}).setdefault(kind, {})["example"] = example

@@ -1,10 +1,11 @@
-"""Documents of an index, for every face: what is there, what is added, what is removed."""
+"""Documents of an index, for every interface: what is there, what is added, what is removed."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
 import os
+import shutil
 import threading
 from collections import defaultdict
 from collections.abc import Generator, Iterable, Sequence
@@ -23,22 +24,22 @@ from index.read import SUFFIXES, Found, Sandbox
 from index.report import IngestReport
 from index.settings import Limits
 from index.store import open_writer
-from index.store.base import Backend, IndexPlace, StoredDocument
+from index.store.base import Backend, IndexPlace
+from ui.render import shown_source
 
 UPLOADS = "uploads"  # below the index
 _SHOWN = ("doc_id", "source", "title", "url", "author", "date", "language", "n_chars", "n_passages", "stale")
 _UNSAFE = regex.compile(r"[^\p{L}\p{M}\p{N}._ -]")
 _MAX_NAME_BYTES = 200  # its end, where the suffix is
-_BLOCK = 2**20
-_log = logging.getLogger(__name__)
-_locks = defaultdict[IndexPlace, threading.Lock](threading.Lock)  # the API and the page change the same index
 _PARSE_TIMEOUT_S = 60.0  # others wait meanwhile
 _PARSE_MEMORY_BYTES = 2**30
+_log = logging.getLogger(__name__)
+_locks = defaultdict[IndexPlace, threading.Lock](threading.Lock)  # the API and the page change the same index
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file as it was sent: the name is the sender's word, the content is read only by the readers."""
+    """A file as it was sent: its name is the sender's text, its content is read only in the sandbox."""
 
     name: str
     content: IO[bytes]
@@ -47,16 +48,16 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """What became of a file: `status` is added, unchanged, partial (some articles of it failed) or failed."""
+    """The result of a file: `status` is added, unchanged, partial (some documents in it failed) or failed."""
 
     name: str
     status: str
-    documents: tuple[str, ...] = ()  # ids of all that are there of it
+    documents: tuple[str, ...] = ()  # ids of all documents that the index has of it
     reason: str = ""
 
 
 class Documents:
-    """The documents of one index, changed by one at a time."""
+    """The documents of one index, changed by one thread at a time."""
 
     def __init__(self, backend: Backend, encoder: Encoder, max_file_bytes: int) -> None:
         self._backend, self._encoder = backend, encoder
@@ -66,16 +67,20 @@ class Documents:
         self._lock = _locks[backend.place]
 
     def page(self, offset: int, limit: int) -> dict[str, Any]:
-        """Some of the documents in the order of ingest, and where the next ones begin; None after the last."""
+        """Some of the documents in the order of ingest, and the offset of the next ones; None after the last."""
         rows = list(islice(self._backend.documents(), offset, offset + limit + 1))
         return {
-            "documents": [_shown(document) for document in rows[:limit]],
+            "documents": [
+                {name: getattr(row, name) for name in _SHOWN}
+                | {"source": shown_source(row.source), "tags": list(row.tags)}
+                for row in rows[:limit]
+            ],
             "total": self._backend.stats().n_documents,
             "next_offset": offset + limit if len(rows) > limit else None,
         }
 
     def add(self, uploads: Iterable[Upload]) -> list[dict[str, Any]]:
-        """What became of each file, as plain JSON-ready values.
+        """The result of each file, as plain JSON-ready values.
 
         Raises:
             IndexLocked: Another process is writing, and nothing was added.
@@ -83,7 +88,7 @@ class Documents:
         return [{**asdict(added), "documents": list(added.documents)} for added in self.adding(uploads)]
 
     def adding(self, uploads: Iterable[Upload]) -> Generator[Added, None, None]:
-        """What became of each file, as soon as it is known; a failure of one stops no other.
+        """The result of each file, as soon as it is known; a failure of one stops no other.
 
         Raises:
             IndexLocked: Another process is writing, and nothing was added.
@@ -93,11 +98,9 @@ class Documents:
                 name = _safe(upload.name)
                 try:
                     added = self._add(name, upload, sandbox)
-                except IndexLocked as error:
-                    if not number:
-                        raise
-                    added = Added(name, "failed", reason=str(error))
                 except IndexProblem as error:
+                    if isinstance(error, IndexLocked) and not number:
+                        raise
                     added = Added(name, "failed", reason=str(error))
                 except OSError as error:
                     _log.warning("an uploaded file could not be kept: %r", error)
@@ -121,10 +124,10 @@ class Documents:
         return Added(name, _status(report, doc_ids), doc_ids, reason.replace(str(path), name))
 
     def _place(self, name: str, upload: Upload) -> Path:
-        """Where its copy stays, below the index: the same content and name always in the same place.
+        """Where its copy is stored, below the index: the same content and name always in the same place.
 
         Raises:
-            ReadError: It is of no kind that is read, or too large.
+            ReadError: Its suffix is of no format that is read, or it is too large.
         """
         suffix = Path(name).suffix.lower()
         if suffix not in SUFFIXES:
@@ -132,10 +135,10 @@ class Documents:
         if upload.size > self._limits.max_file_bytes:
             raise TooLarge(f"{upload.size:,} bytes", f"at most {self._limits.max_file_bytes:,}", "split it")
         digest = hashlib.file_digest(upload.content, "sha256").hexdigest()[:16]  # type: ignore[arg-type]
-        return Path(os.path.realpath(self._backend.folder / UPLOADS)) / digest / name
+        return self._uploads / digest / name
 
     def remove(self, doc_id: str) -> bool:
-        """Remove a document for good; whether there was one.
+        """Remove a document for good, and the copy of an upload with its last one; whether there was one.
 
         Raises:
             IndexLocked: Another process is writing.
@@ -145,14 +148,13 @@ class Documents:
             if file is None or not writer.delete([doc_id]):
                 return False
             writer.refresh_vectors()
-            if not writer.documents_of(file):
-                self._forget_upload(Path(file))
+            if not writer.documents_of(file) and Path(file).is_relative_to(self._uploads):
+                _remove(Path(file))
         return True
 
-    def _forget_upload(self, file: Path) -> None:
-        """Remove the copy of an upload; a file of anybody else stays where it is."""
-        if file.is_relative_to(os.path.realpath(self._backend.folder / UPLOADS)):
-            _remove(file)
+    @property
+    def _uploads(self) -> Path:
+        return Path(os.path.realpath(self._backend.folder / UPLOADS))
 
 
 def _copy(content: IO[bytes], path: Path) -> None:
@@ -162,15 +164,14 @@ def _copy(content: IO[bytes], path: Path) -> None:
     content.seek(0)
     try:
         with unfinished.open("wb") as file:
-            while block := content.read(_BLOCK):
-                file.write(block)
+            shutil.copyfileobj(content, file)
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
 
 
 def _remove(path: Path) -> None:
-    """Remove a copy, and its folder where nothing else is in it."""
+    """Remove a copy, and its folder where it is empty then."""
     path.unlink(missing_ok=True)
     with suppress(OSError):
         path.parent.rmdir()
@@ -180,11 +181,6 @@ def _status(report: IngestReport, doc_ids: Sequence[str]) -> str:
     if report.failed:
         return "partial" if doc_ids else "failed"
     return "added" if report.added or report.replaced else "unchanged"
-
-
-def _shown(document: StoredDocument) -> dict[str, Any]:
-    """What is shown of a document; where it lies on the server's disk is not."""
-    return {name: getattr(document, name) for name in _SHOWN} | {"tags": list(document.tags)}
 
 
 def _safe(name: str) -> str:

@@ -1,4 +1,7 @@
-"""Failures as JSON: their own message, never a traceback, never the request."""
+"""Every failure as one `Refusal`, and a refusal in the shape of the interface that it answers.
+
+A refusal has an error's own words only where the error is a known problem: other messages may quote the question.
+"""
 
 from __future__ import annotations
 
@@ -6,88 +9,116 @@ import logging
 import re
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
 from index.errors import IndexLocked, IndexProblem
 from rag.errors import AnswerProblem
-from ui.server.metrics import Metrics
-from ui.server.sse import UNKNOWN, detail_of, without_words
-from ui.server.stopping import ServerStopping
+from ui.server.rules import is_under, path_of
 
+UNKNOWN = "the answer failed here; the server's log says why"
+OPENAI = "/v1"  # paths whose errors have OpenAI's shape
+# The first that fits: what an error of this kind means for the client.
+_STATUSES: tuple[tuple[type[Exception], int], ...] = ((IndexLocked, 409), (IndexProblem, 503), (AnswerProblem, 502))
+_OPENAI_CODES = {
+    401: "invalid_api_key",
+    403: "missing_scope",
+    404: "unknown_url",
+    413: "request_too_large",
+    429: "rate_limit_exceeded",
+}
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,39}")
+_FOLDERS = re.compile(r"(?<![\w/])(?:/[^/\n:;,()'\"]+)+/(?=[^/\s])")
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _log = logging.getLogger(__name__)
 
 
-def add_error_handlers(app: FastAPI) -> None:
-    """Have `app` tell failures in this way."""
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(IndexProblem, _unusable)
-    app.add_exception_handler(AnswerProblem, _unanswered)
-    app.add_exception_handler(ServerStopping, _stopping)
-    app.add_exception_handler(Exception, _unforeseen)
+class Refusal(Exception):
+    """A request that is not answered: a status, words for people, a code for programs."""
+
+    def __init__(
+        self,
+        status: int,
+        detail: str | list[dict[str, Any]],
+        *,
+        code: str = "",
+        param: str | None = None,
+        retry_after_s: int = 0,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status, self.detail, self.code, self.param = status, detail, code, param
+        self.headers = {**({"retry-after": str(retry_after_s)} if retry_after_s else {}), **(headers or {})}
 
 
-async def _unusable(request: Request, error: Exception) -> JSONResponse:
-    """An index that went away or broke under the server: its own message, not a traceback."""
-    return JSONResponse({"detail": detail_of(error)}, 409 if isinstance(error, IndexLocked) else 503)
+def refusal_of(error: Exception) -> Refusal:
+    """The refusal for any error; of an unforeseen one it says nothing."""
+    if isinstance(error, Refusal):
+        return error
+    if isinstance(error, RequestValidationError):
+        return Refusal(422, [_validation(item) for item in error.errors()[:20]])
+    if isinstance(error, HTTPException):
+        return Refusal(error.status_code, str(error.detail), headers=dict(error.headers or {}))
+    for kind, status in _STATUSES:
+        if isinstance(error, kind):
+            code = _CAMEL.sub("_", type(error).__name__).lower()
+            return Refusal(status, without_folders(str(error)), code=code)
+    return Refusal(500, UNKNOWN, code="internal")
 
 
-async def _unanswered(request: Request, error: Exception) -> JSONResponse:
-    """A model that failed: the message, which names no key."""
-    return JSONResponse({"detail": detail_of(error)}, 502)
+def log_unforeseen(error: Exception) -> None:
+    """Log an error that is no known problem: where it came from, without its words."""
+    if not isinstance(error, Refusal) and refusal_of(error).code == "internal":
+        _log.error("%s", without_words(error))
 
 
-async def _stopping(request: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"detail": str(error)}, 503)
+def response_to(scope: Scope, error: Exception) -> JSONResponse:
+    """The response that reports `error` in the shape of the interface at the request's path."""
+    log_unforeseen(error)
+    refusal = refusal_of(error)
+    if is_under(path_of(scope), (OPENAI,)):
+        status = 400 if refusal.status == 422 else refusal.status
+        return JSONResponse(openai_error(refusal), status, refusal.headers)
+    return JSONResponse({"detail": refusal.detail}, refusal.status, refusal.headers)
 
 
-async def _unforeseen(request: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"detail": UNKNOWN}, 500)
+async def handle(request: Request, error: Exception) -> JSONResponse:
+    """`response_to` as an exception handler of FastAPI."""
+    return response_to(request.scope, error)
 
 
-async def _invalid(request: Request, error: Exception) -> JSONResponse:
-    """What is wrong with a request, without the request: FastAPI's own answer sends all of it back."""
-    found = error.errors() if isinstance(error, RequestValidationError) else []
-    detail = [
-        {"type": item["type"], "loc": [_place(part) for part in item["loc"]], "msg": item["msg"]} for item in found
-    ]
-    return JSONResponse({"detail": detail[:20]}, 422)
+def openai_error(refusal: Refusal) -> dict[str, Any]:
+    """A refusal in OpenAI's shape."""
+    status, detail, param, code = refusal.status, refusal.detail, refusal.param, refusal.code
+    if not isinstance(detail, str):
+        first = detail[0]
+        # A field that takes several types is followed by the name of one of them.
+        place = [part for part in first["loc"][1:] if part != "str" and not str(part).startswith("list")] or ["body"]
+        param = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
+        detail, code = f"{param}: {first['msg']}", first["type"]
+    kind = "server_error" if status >= 500 else "requests" if status == 429 else "invalid_request_error"
+    return {"error": {"message": detail, "type": kind, "param": param, "code": code or _OPENAI_CODES.get(status)}}
 
 
-def _place(part: Any) -> str | int:
-    """A step to what is wrong. The names of unknown fields are the asker's, and may be anything."""
-    return part if isinstance(part, int) or _PLAIN_NAME.fullmatch(part) else "?"
+def without_folders(message: str) -> str:
+    """A message that may name files of the server, with their names only."""
+    return _FOLDERS.sub("", message)
 
 
-class Observed:
-    """Outside of everything: counts each response, and logs what nobody foresaw without a word of the request."""
+def without_words(error: BaseException) -> str:
+    """A traceback without messages: an error's own text often quotes the question."""
+    lines, trace = [], error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        lines.append(f"{code.co_filename}:{trace.tb_lineno} in {code.co_name}")
+        trace = trace.tb_next
+    return f"{type(error).__name__} at " + " < ".join(reversed(lines))
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        self._app, self._metrics = app, metrics
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        status = 499  # as nginx has it: the client was gone before there was an answer
-
-        async def watching(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        try:
-            await self._app(scope, receive, watching)
-        except ClientDisconnect:
-            pass
-        except Exception as error:  # noqa: BLE001 - uvicorn would log its message, which may quote the question
-            _log.error("%s %s", getattr(scope.get("route"), "path", "?"), without_words(error))
-        finally:
-            # The route's pattern, never the path: paths are without number.
-            route = getattr(scope.get("route"), "path", "") or "other"
-            self._metrics.requests.labels(route, str(status)).inc()
+def _validation(item: dict[str, Any]) -> dict[str, Any]:
+    """What is wrong with a field, without its value. The names of unknown fields are the client's text too."""
+    loc = [part if isinstance(part, int) or _PLAIN_NAME.fullmatch(part) else "?" for part in item["loc"]]
+    return {"type": item["type"], "loc": loc, "msg": item["msg"]}

@@ -1,28 +1,31 @@
-"""What readers say of answers: lines of JSON beside the index, which become gold drafts for a person to edit."""
+"""Readers' opinions of answers: lines of JSON beside the index, which become gold drafts for a person to edit."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from rag.answer import Answer
+from rag.citations import without_markers
 
-FILE = "feedback.jsonl"  # the chat page writes the same lines
+FILE = "feedback.jsonl"
 TAG = "feedback"
+MAX_CHARS = 20_000  # of a question or an answer
 _MAX_BYTES = 16 * 2**20
-_MAX_CHARS = 20_000  # of a question or an answer
 _OF_A_CITATION = ("n", "doc_id", "source", "start", "end", "quote")
+_Text = Annotated[str, StringConstraints(max_length=MAX_CHARS)]
 
 
 class Opinion(StrEnum):
-    """What a reader holds of an answer."""
+    """What a reader thinks of an answer."""
 
     RIGHT = "right"
     WRONG = "wrong"
@@ -30,41 +33,38 @@ class Opinion(StrEnum):
     NOT_IN_ARTICLES = "not_in_articles"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Feedback:
-    """An opinion on an answer; `spans` are what the answer cited, where that is known."""
+class Feedback(BaseModel):
+    """An opinion on an answer; `spans` are the citations of the answer, where they are known."""
+
+    model_config = ConfigDict(frozen=True)
 
     opinion: Opinion
-    question: str
-    answer: str
+    question: _Text
+    answer: _Text
     comment: str = ""
     language: str = ""
-    spans: tuple[Mapping[str, Any], ...] = ()
+    spans: tuple[dict[str, Any], ...] = ()
     time: str = ""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain JSON-ready values."""
-        return {**asdict(self), "opinion": str(self.opinion), "spans": list(self.spans)}
 
 
 Store = Callable[[Feedback], None]
 
 
 def feedback_on(opinion: Opinion, question: str, said: str, answer: Answer | None) -> Feedback:
-    """An opinion with all that is known of its answer: what was shown where the server has forgotten it."""
+    """An opinion with all that is known of its answer: the text that was shown where the answer is forgotten."""
     if answer is None:
-        return Feedback(opinion=opinion, question=question[:_MAX_CHARS], answer=said[:_MAX_CHARS])
+        return Feedback(opinion=opinion, question=question[:MAX_CHARS], answer=said[:MAX_CHARS])
     return Feedback(
         opinion=opinion,
-        question=answer.question[:_MAX_CHARS],
-        answer=answer.text[:_MAX_CHARS],
+        question=answer.question[:MAX_CHARS],
+        answer=answer.text[:MAX_CHARS],
         language=answer.language,
         spans=tuple({name: getattr(citation, name) for name in _OF_A_CITATION} for citation in answer.citations),
     )
 
 
 class FeedbackFull(Exception):
-    """The file has reached its size: somebody is to read it, and to move it away."""
+    """The file has reached its size: somebody has to read it, and to move it away."""
 
 
 class FeedbackFile:
@@ -79,7 +79,7 @@ class FeedbackFile:
         Raises:
             FeedbackFull: There is no room.
         """
-        values = feedback.as_dict() | {"time": datetime.now(UTC).isoformat(timespec="seconds")}
+        values = feedback.model_dump() | {"time": datetime.now(UTC).isoformat(timespec="seconds")}
         line = (json.dumps(values, ensure_ascii=False) + "\n").encode("utf-8", "replace")
         # One write to a file opened for appending: lines of several writers never mix.
         file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -91,61 +91,40 @@ class FeedbackFile:
             os.close(file)
 
     def all(self) -> Iterator[Feedback]:
-        """All that was said, oldest first; a line that is none, as of a disk that was full, is passed over."""
-        try:
-            with self._path.open(encoding="utf-8", errors="replace") as lines:
-                for line in lines:
-                    feedback = _feedback(line)
-                    if feedback is not None:
-                        yield feedback
-        except FileNotFoundError:
+        """All feedback, oldest first; a broken line, as of a disk that was full, is skipped."""
+        if not self._path.exists():
             return
-
-
-def _feedback(line: str) -> Feedback | None:
-    try:
-        values = json.loads(line)
-        return Feedback(
-            opinion=Opinion(values["opinion"]),
-            question=str(values["question"]),
-            answer=str(values["answer"]),
-            comment=str(values.get("comment", "")),
-            language=str(values.get("language", "")),
-            spans=tuple(span for span in values.get("spans", ()) if isinstance(span, dict)),
-            time=str(values.get("time", "")),
-        )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return None
+        with self._path.open(encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                try:
+                    yield Feedback.model_validate_json(line)
+                except ValidationError:
+                    continue
 
 
 def gold_drafts(said: Iterator[Feedback]) -> list[dict[str, Any]]:
     """Gold entries, as `eval.gold` reads them, for a person to edit; the last opinion on a question counts.
 
-    What was right keeps its answer and what it cited. Of the rest only the question is sure: an answer is to be
-    written, and `not_in_articles` says that there is none.
+    An answer that was right keeps its text and its citations. Of the others only the question is sure: a person has to
+    write the answer, and `not_in_articles` states that there is none.
     """
     from eval.gold import Evidence, GoldItem, as_values
     from eval.gold.draft import TAG as DRAFT
     from index.text.language import detect_language
-    from rag.citations import without_markers
 
-    last = {feedback.question: feedback for feedback in said if feedback.question.strip()}
     items = []
-    for question, feedback in last.items():
+    for question, feedback in {one.question: one for one in said if one.question.strip()}.items():
         is_right = feedback.opinion is Opinion.RIGHT
-        spans = feedback.spans if is_right else ()
+        spans = [span for span in feedback.spans if is_right and {"source", "quote"} <= set(span)]
+        answer = without_markers(feedback.answer).strip() if is_right else ""
         items.append(
             GoldItem(
                 id=f"feedback-{hashlib.sha256(question.encode('utf-8', 'replace')).hexdigest()[:12]}",
                 question=question,
                 lang=feedback.language or detect_language(question) or "und",
                 answerable=feedback.opinion is not Opinion.NOT_IN_ARTICLES,
-                answers=(without_markers(feedback.answer).strip(),) if is_right and feedback.answer.strip() else (),
-                evidence=tuple(
-                    Evidence(str(span["source"]), str(span["quote"]))
-                    for span in spans
-                    if {"source", "quote"} <= set(span)
-                ),
+                answers=(answer,) if answer else (),
+                evidence=tuple(Evidence(str(span["source"]), str(span["quote"])) for span in spans),
                 tags=(DRAFT, TAG, str(feedback.opinion)),
             )
         )

@@ -8,19 +8,15 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from typing import Any
 
 KEYS_FILE = "keys.json"
-PREFIX = "dk_"
 _NAME = re.compile(r"[\w.-]{1,64}")
 _MAX_TOKEN_CHARS = 200
 
@@ -35,7 +31,7 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key as it is kept: never itself."""
+    """A key as it is stored: never the key itself."""
 
     name: str
     sha256: str
@@ -44,14 +40,14 @@ class Key:
     disabled: bool = False
 
     def may(self, scope: Scope) -> bool:
-        """Whether it is good for this."""
+        """Whether it grants `scope`."""
         return scope in self.scopes and not self.disabled
 
 
 class KeyFile:
-    """The keys of one index folder; read anew where the file has changed.
+    """The keys of one index folder; read again when the file has changed.
 
-    Invariant: the file is readable by its owner alone, and replaced as a whole.
+    Invariant: only its owner can read the file, and it is replaced as a whole.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -60,37 +56,28 @@ class KeyFile:
         self._keys: tuple[Key, ...] = ()
 
     def all(self) -> tuple[Key, ...]:
-        """Every key, in the order in which they were made.
+        """Every key, oldest first.
 
         Raises:
-            ValueError: The file is not one of keys.
+            ValueError: The file holds no keys.
         """
         try:
             stat = self._path.stat()
         except FileNotFoundError:
-            self._seen, self._keys = None, ()
             return ()
         # The inode too: two writes within one tick of the clock leave the same time and often the same size.
         seen = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
         if seen != self._seen:
-            self._keys = _read(self._path)
-            self._seen = seen
+            self._keys, self._seen = _read(self._path), seen
         return self._keys
 
     def find(self, token: str) -> Key | None:
-        """The key that `token` is, also where it is disabled; None where it is none.
-
-        Every stored digest is compared, and each in constant time.
-        """
+        """The key whose text is `token`, also where it is disabled; every digest is compared in constant time."""
         given = _digest(token)
-        found = None
-        for key in self.all():
-            if hmac.compare_digest(key.sha256, given):
-                found = key
-        return found
+        return next(iter([key for key in self.all() if hmac.compare_digest(key.sha256, given)]), None)
 
     def any_may(self, scope: Scope) -> bool:
-        """Whether there is a key for this."""
+        """Whether there is a key with `scope`."""
         return any(key.may(scope) for key in self.all())
 
     def add(self, name: str, scopes: Sequence[Scope]) -> str:
@@ -102,11 +89,11 @@ class KeyFile:
         if not _NAME.fullmatch(name):
             raise ValueError(f"{name!r} is no name of a key; expected: 1 to 64 letters, digits and any of . _ -")
         if not scopes:
-            raise ValueError(f"a key without a scope is good for nothing; expected: some of {', '.join(Scope)}")
-        token = PREFIX + secrets.token_urlsafe(32)
+            raise ValueError(f"a key without a scope can do nothing; expected: some of {', '.join(Scope)}")
+        token = "dk_" + secrets.token_urlsafe(32)
         with self._changing() as keys:
             if any(key.name == name for key in keys):
-                raise ValueError(f"there is a key {name} already; to mend: name another, or remove that one first")
+                raise ValueError(f"there is a key {name} already; fix: choose another name, or remove that key first")
             created = datetime.now(UTC).isoformat(timespec="seconds")
             keys.append(Key(name, _digest(token), tuple(sorted(set(scopes))), created))
         return token
@@ -115,54 +102,37 @@ class KeyFile:
         """Remove a key for good.
 
         Raises:
-            ValueError: There is none by this name.
+            ValueError: There is no key of this name.
         """
         with self._changing() as keys:
-            keys.remove(_by_name(keys, name))
-
-    def disable(self, name: str) -> None:
-        """Make a key good for nothing, its name kept.
-
-        Raises:
-            ValueError: There is none by this name.
-        """
-        with self._changing() as keys:
-            key = _by_name(keys, name)
-            keys[keys.index(key)] = replace(key, disabled=True)
+            found = [key for key in keys if key.name == name]
+            if not found:
+                raise ValueError(f"there is no key {name}; fix: dragoman key list shows the keys")
+            keys.remove(found[0])
 
     @contextmanager
     def _changing(self) -> Iterator[list[Key]]:
-        """The keys to change in the block; written where it ends well."""
+        """The keys to change in the block; written when it ends without an error."""
         from filelock import FileLock
 
         if not self._path.parent.is_dir():
-            raise ValueError(f"there is no index in {self._path.parent}; to mend: dragoman index PATH... makes one")
+            raise ValueError(f"there is no index in {self._path.parent}; fix: dragoman index PATH... makes one")
         with FileLock(self._path.with_suffix(".lock"), timeout=10):
             keys = list(self.all())
             yield keys
-            self._write(keys)
-
-    def _write(self, keys: Iterable[Key]) -> None:
-        part = self._path.with_suffix(".part")
-        part.unlink(missing_ok=True)
-        text = json.dumps({"keys": [asdict(key) for key in keys]}, ensure_ascii=False, indent=2)
-        # Made with its rights: one that is narrowed afterwards can be read meanwhile.
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            file.write(text + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(self._path)
-
-
-def _by_name(keys: Sequence[Key], name: str) -> Key:
-    for key in keys:
-        if key.name == name:
-            return key
-    raise ValueError(f"there is no key {name}; to mend: dragoman key list shows what there is")
+            part = self._path.with_suffix(".part")
+            part.unlink(missing_ok=True)
+            text = json.dumps({"keys": [asdict(key) for key in keys]}, ensure_ascii=False, indent=2)
+            # Created with its final rights: a file that is restricted afterwards can be read in between.
+            with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+                file.write(text + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(self._path)
 
 
 def _digest(token: str) -> str:
-    """Hex SHA-256. A key has 256 random bits: nothing slower is needed, as it would be for a password."""
+    """Hex SHA-256. A key has 256 random bits, so nothing slower is needed, as it would be for a password."""
     return hashlib.sha256(token[:_MAX_TOKEN_CHARS].encode("utf-8", "replace")).hexdigest()
 
 
@@ -170,9 +140,8 @@ def _read(path: Path) -> tuple[Key, ...]:
     try:
         return tuple(_key(values) for values in json.loads(path.read_text("utf-8"))["keys"])
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{path} is no file of keys ({type(error).__name__}); to mend: remove it and make new"
-        ) from error
+        problem = f"{path} is no file of keys ({type(error).__name__})"
+        raise ValueError(f"{problem}; fix: remove it and make new keys") from error
 
 
 def _key(values: dict[str, Any]) -> Key:

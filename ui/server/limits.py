@@ -1,24 +1,19 @@
-"""How often somebody may ask, and how many are answered at once."""
+"""How often one client may ask, and how many questions are answered at once."""
 
 from __future__ import annotations
 
 import asyncio
 import math
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
 
-_MAX_BUCKETS = 20_000  # of whom it is remembered how often they asked
+_MAX_BUCKETS = 20_000  # clients that are remembered
 
 
 class Busy(Exception):
-    """There is no place for a question, and none to wait in."""
-
-
-class Gone(Exception):
-    """Who waited for a place has left."""
+    """All places are taken, and the queue is full or took too long."""
 
 
 class Rate:
@@ -29,7 +24,7 @@ class Rate:
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # name -> tokens, when; oldest use first
 
     def take(self, name: str, cost: float = 1.0) -> int:
-        """Take from a bucket; 0, or the seconds until there is enough in it."""
+        """Take from a bucket; 0, or the seconds until it holds enough."""
         now = self._clock()
         tokens, then = self._buckets.pop(name, (self._full, now))
         tokens = min(self._full, tokens + (now - then) * self._per_s)
@@ -44,47 +39,27 @@ class Places:
     """Room for `n` questions at once and a queue of `n_waiting`, first come, first served; of one event loop."""
 
     def __init__(self, n: int, n_waiting: int, max_wait_s: float) -> None:
-        self._free, self._n_waiting, self._max_wait_s = n, n_waiting, max_wait_s
-        self._queue: deque[asyncio.Future[None]] = deque()
+        self._free, self._max_waiting, self._max_wait_s = asyncio.Semaphore(n), n_waiting, max_wait_s
+        self._n_waiting = 0
 
     @asynccontextmanager
-    async def place(self, leaving: asyncio.Future[Any] | None = None) -> AsyncIterator[None]:
-        """A place for the length of the block; `leaving` is done when nobody wants it any more.
+    async def place(self) -> AsyncIterator[None]:
+        """A place for the length of the block.
 
         Raises:
             Busy: The queue is full, or it took too long.
-            Gone: Who waited has left.
         """
-        await self._enter(leaving)
+        if self._free.locked() and self._n_waiting >= self._max_waiting:
+            raise Busy
+        self._n_waiting += 1
+        try:
+            async with asyncio.timeout(self._max_wait_s):
+                await self._free.acquire()
+        except TimeoutError:
+            raise Busy from None
+        finally:
+            self._n_waiting -= 1
         try:
             yield
         finally:
-            self._leave()
-
-    async def _enter(self, leaving: asyncio.Future[Any] | None = None) -> None:
-        if self._free:
-            self._free -= 1
-            return
-        if len(self._queue) >= self._n_waiting:
-            raise Busy
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._queue.append(turn)
-        first = {turn} if leaving is None else {turn, leaving}
-        try:
-            await asyncio.wait(first, timeout=self._max_wait_s, return_when=asyncio.FIRST_COMPLETED)
-            if leaving is not None and leaving.done():
-                raise Gone
-            if not turn.done():
-                raise Busy
-        except BaseException:
-            if turn.done():
-                self._leave()  # it was given a place in the same moment, and will not use it
-            else:
-                self._queue.remove(turn)
-            raise
-
-    def _leave(self) -> None:
-        if self._queue:
-            self._queue.popleft().set_result(None)
-        else:
-            self._free += 1
+            self._free.release()

@@ -1,25 +1,21 @@
-"""What is counted, for Prometheus, and a chain that counts: every face asks it, so every face is counted."""
+"""What is counted, for Prometheus, and a chain that counts: every interface asks it. Each worker counts for itself."""
 
 from __future__ import annotations
 
-import copy
 import logging
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from index.search import SearchResult
 from index.store.base import EVERYTHING, Filter
 from rag.answerers.base import Turn
 from rag.chain import Chain
 from rag.events import Delta, Done, Event, Failed, PassagesFound, QuestionRead
+from ui.server.errors import refusal_of
 from ui.server.logs import QUESTIONS, note
-from ui.server.sse import close, code_of
-from ui.server.stopping import Running, ServerStopping
 
-CONTENT_TYPE = CONTENT_TYPE_LATEST
 # A label's values are bounded: each makes series of its own, for ever.
 _LANGUAGES = frozenset(
     "ar bg bn ca cs da de el en es et fa fi fr he hi hr hu id it ja ko lt lv ms nl no pl pt ro ru sk sl sr sv sw ta th"
@@ -33,113 +29,88 @@ class Metrics:
     """The series of one application, in a registry of their own."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self.requests = Counter("dragoman_requests", "HTTP requests.", ("route", "status"), registry=self.registry)
-        self.questions = Counter(
-            "dragoman_questions", "Questions asked, by language.", ("language",), registry=self.registry
-        )
-        self.abstentions = Counter(
-            "dragoman_abstentions", "Questions left unanswered, by reason.", ("reason",), registry=self.registry
-        )
-        self.errors = Counter(
-            "dragoman_errors", "Questions that failed, by what failed.", ("code",), registry=self.registry
-        )
-        self.in_flight = Gauge("dragoman_questions_in_flight", "Questions being answered.", registry=self.registry)
+        self._registry = CollectorRegistry()
+        self.requests = self._counter("requests", "HTTP requests.", "route", "status")
+        self.questions = self._counter("questions", "Questions asked, by language.", "language")
+        self.abstentions = self._counter("abstentions", "Questions left unanswered, by reason.", "reason")
+        self.errors = self._counter("errors", "Questions that failed, by what failed.", "code")
+        self.in_flight = Gauge("dragoman_questions_in_flight", "Questions being answered.", registry=self._registry)
         self.retrieval = self._seconds("retrieval", "From the question to its passages.")
         self.first_event = self._seconds("first_event", "From the question to the first piece of the answer.")
         self.total = self._seconds("total", "From the question to the whole answer.")
 
+    def _counter(self, name: str, what: str, *labels: str) -> Counter:
+        return Counter(f"dragoman_{name}", what, labels, registry=self._registry)
+
     def _seconds(self, name: str, what: str) -> Histogram:
-        return Histogram(f"dragoman_{name}_seconds", what, buckets=_BUCKETS_S, registry=self.registry)
+        return Histogram(f"dragoman_{name}_seconds", what, buckets=_BUCKETS_S, registry=self._registry)
 
     def text(self) -> bytes:
         """All series in Prometheus' text format."""
-        return generate_latest(self.registry)
+        return generate_latest(self._registry)
 
 
 class CountedChain(Chain):
-    """A chain that tells `metrics` of every question, and fails it when the server's time is over.
-
-    Otherwise it is the one that it is made of.
-    """
+    """A chain that counts and logs its questions; otherwise the one that it was made from."""
 
     _metrics: Metrics
-    _running: Running
     _log_questions: bool
 
     @classmethod
-    def of(cls, chain: Chain, metrics: Metrics, running: Running, *, log_questions: bool = False) -> CountedChain:
+    def of(cls, chain: Chain, metrics: Metrics, *, log_questions: bool = False) -> CountedChain:
         """`chain`, counted."""
         counted = cls.__new__(cls)
-        vars(counted).update(vars(copy.copy(chain)))
-        counted._metrics, counted._running, counted._log_questions = metrics, running, log_questions
+        vars(counted).update(vars(chain))
+        counted._metrics, counted._log_questions = metrics, log_questions
         return counted
 
     def stream(self, question: str, history: Sequence[Turn] = (), where: Filter = EVERYTHING) -> Iterator[Event]:
-        """As of `Chain`."""
-        metrics, started, n_deltas, language = self._metrics, time.perf_counter(), 0, ""
-        with metrics.in_flight.track_inprogress(), self._running.one():
+        """The events of `Chain.stream`."""
+        started, language, has_begun = time.perf_counter(), "", False
+        with self._metrics.in_flight.track_inprogress():
             for event in super().stream(question, history, where):
-                if self._running.is_over:
-                    yield self._failed(ServerStopping())
-                    return
                 seconds = time.perf_counter() - started
                 if isinstance(event, QuestionRead):
                     language = event.language
-                    metrics.questions.labels(bounded(language)).inc()
-                    note(language=language)
-                elif isinstance(event, PassagesFound):
-                    metrics.retrieval.observe(seconds)
-                elif isinstance(event, Delta):
-                    if not n_deltas:
-                        metrics.first_event.observe(seconds)
-                    n_deltas += 1
-                elif isinstance(event, Failed):
-                    self._failed(event.error)
-                elif isinstance(event, Done):
-                    metrics.total.observe(seconds)
-                    note(abstained=event.answer.abstained)
-                    if event.answer.abstained:
-                        metrics.abstentions.labels(str(event.answer.reason)).inc()
-                    self._tell(question, language, seconds, event)
+                if isinstance(event, Done):
+                    self._log_question(question, language, seconds, event)
+                if not (isinstance(event, Delta) and has_begun):
+                    self._count(event, seconds)
+                has_begun = has_begun or isinstance(event, Delta)
                 yield event
-
-    async def astream(
-        self, question: str, history: Sequence[Turn] = (), where: Filter = EVERYTHING
-    ) -> AsyncIterator[Event]:
-        """As of `Chain`; a model that is waited for is waited for until the server's time is over."""
-        events = super().astream(question, history, where)
-        try:
-            while (event := await self._running.before_the_end(_next(events))) is not None:
-                yield event
-        except ServerStopping as error:
-            yield self._failed(error)
-        finally:
-            await close(events)
 
     def retrieve(self, question: str, k: int | None = None, where: Filter = EVERYTHING) -> SearchResult:
-        """As of `Chain`."""
+        """The passages of `Chain.retrieve`."""
         with self._metrics.retrieval.time():
             return super().retrieve(question, k, where)
 
-    def _failed(self, error: Exception) -> Failed:
-        """The event of a failure, counted and noted."""
-        self._metrics.errors.labels(code_of(error)).inc()
-        note(failed=code_of(error))
-        return Failed(error)
+    def _count(self, event: Event, seconds: float) -> None:
+        match event:
+            case QuestionRead():
+                self._metrics.questions.labels(language_label(event.language)).inc()
+                note(language=event.language)
+            case PassagesFound():
+                self._metrics.retrieval.observe(seconds)
+            case Delta():
+                self._metrics.first_event.observe(seconds)
+            case Failed():
+                code = refusal_of(event.error).code
+                self._metrics.errors.labels(code).inc()
+                note(failed=code)
+            case Done():
+                self._metrics.total.observe(seconds)
+                note(abstained=event.answer.abstained)
+                if event.answer.abstained:
+                    self._metrics.abstentions.labels(str(event.answer.reason)).inc()
 
-    def _tell(self, question: str, language: str, seconds: float, event: Done) -> None:
-        """A line in the log; with the question's text only where that was asked for."""
+    def _log_question(self, question: str, language: str, seconds: float, event: Done) -> None:
+        """One line; with the question's text only where the settings ask for it."""
         asked = repr(question) if self._log_questions else f"{len(question)} characters"
         outcome = str(event.answer.reason) or "answered"
         _log.info("question in %s, %s: %s in %.3f s", language or "?", asked, outcome, seconds)
 
 
-async def _next(events: AsyncIterator[Event]) -> Event | None:
-    return await anext(events, None)
-
-
-def bounded(language: str) -> str:
-    """A language as a label: its primary tag where it is one of the known, else `other`."""
+def language_label(language: str) -> str:
+    """A language as a label: its primary tag where that is known, else `other`."""
     primary = language.split("-")[0]
     return primary if primary in _LANGUAGES else "other"

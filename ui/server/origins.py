@@ -1,4 +1,4 @@
-"""Origins of web pages, as browsers tell them and as settings name them."""
+"""Origins of web pages, in the form in which browsers send them."""
 
 from __future__ import annotations
 
@@ -8,41 +8,37 @@ from typing import NamedTuple
 
 _ORIGIN = re.compile(r"(https?)://(\*\.)?([^\s/?#:@;,'\"*\[\]]+)(?::(\d{1,5}|\*))?", re.IGNORECASE)
 _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
-_PATH = re.compile(r"[/?#]")
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
-_EXAMPLE = "https://www.example.org"
 
 
 class Origin(NamedTuple):
-    """Scheme, host and port of a page; of an allowed one, `any_below` is `*.` and `port` may be `*`."""
+    """Scheme, host and port of a page; in a pattern, `subdomains` is `*.` and `port` may be `*`."""
 
     scheme: str
-    any_below: bool
+    subdomains: bool
     host: str
-    port: str  # empty: the scheme's own
+    port: str  # empty: the scheme's default
 
     def __str__(self) -> str:
         port = f":{self.port}" if self.port else ""
-        return f"{self.scheme}://{'*.' if self.any_below else ''}{self.host}{port}"
+        return f"{self.scheme}://{'*.' if self.subdomains else ''}{self.host}{port}"
 
     @property
     def is_one(self) -> bool:
-        """Whether it is one origin, not a pattern of several."""
-        return not self.any_below and self.port != "*"
+        """Whether it is a single origin, not a pattern."""
+        return not self.subdomains and self.port != "*"
 
-    def takes(self, other: Origin) -> bool:
-        """Whether a browser holds `other` to be meant by this one (Content Security Policy, 6.7.2.6-8)."""
+    def matches(self, other: Origin) -> bool:
+        """Whether a browser takes `other` for this one or a match of it (Content Security Policy, 6.7.2.6-8)."""
         upgraded = (self.scheme, other.scheme) == ("http", "https")
         if self.scheme != other.scheme and not upgraded:
             return False
-        below = self.any_below and other.host.endswith(f".{self.host}")
-        if not below and (self.any_below or self.host != other.host):
-            return False
-        return self.port in ("*", other.port)
+        same_host = other.host.endswith(f".{self.host}") if self.subdomains else self.host == other.host
+        return same_host and self.port in ("*", other.port)
 
 
 def read_origin(text: str) -> Origin | None:
-    """The origin that `text` names, in the form in which browsers tell it; None where it is none."""
+    """The origin or pattern in `text`; None where there is none."""
     match = _ORIGIN.fullmatch(text.strip().removesuffix("/"))
     if match is None:
         return None
@@ -53,46 +49,21 @@ def read_origin(text: str) -> Origin | None:
         return None
     if not _HOST.fullmatch(host) or ((port or "").isdecimal() and int(port) > 65_535):
         return None
-    own = _DEFAULT_PORTS[scheme.lower()]
-    return Origin(scheme.lower(), bool(star), host, "" if port in (None, own) else port)
+    is_default = port in (None, _DEFAULT_PORTS[scheme.lower()])
+    return Origin(scheme.lower(), bool(star), host, "" if is_default else port)
 
 
-def origins_of(setting: str, texts: Iterable[str]) -> tuple[str, ...]:
-    """The origins, each one of its own, that a setting names, as browsers tell them.
-
-    Raises:
-        ValueError: One cannot be read, or is a pattern.
-    """
-    origins = [_origin(setting, text) for text in texts]
-    for origin in origins:
-        if not origin.is_one:
-            raise ValueError(
-                f"{setting} has {str(origin)!r}; expected: one origin, without *, as {_EXAMPLE}; to mend: name each"
-            )
-    return tuple(map(str, origins))
-
-
-def patterns_of(setting: str, texts: Iterable[str]) -> tuple[str, ...]:
-    """The origins that a setting names, where `https://*.example.org` takes all below and `:*` every port.
+def checked_origins(setting: str, texts: Iterable[str], *, patterns: bool) -> tuple[str, ...]:
+    """The origins of a setting as browsers send them; with `patterns`, `https://*.example.org` and `:*` are allowed.
 
     Raises:
-        ValueError: One cannot be read.
+        ValueError: An entry is no origin.
     """
-    return tuple(str(_origin(setting, text)) for text in texts)
-
-
-def _origin(setting: str, text: str) -> Origin:
-    origin = read_origin(text)
-    if origin is None:
-        raise ValueError(
-            f"{setting} has {text!r}; expected: scheme and host, and a port if it has one, without a path;"
-            f" to mend: write it as {_meant(text)}"
-        )
-    return origin
-
-
-def _meant(text: str) -> str:
-    """The origin that somebody most likely meant."""
-    scheme, _, rest = text.strip().rpartition("://")
-    origin = read_origin(f"{scheme if scheme in _DEFAULT_PORTS else 'https'}://{_PATH.split(rest)[0]}")
-    return str(origin or _EXAMPLE)
+    found = []
+    for text in texts:
+        origin = read_origin(text)
+        if origin is None or not (origin.is_one or patterns):
+            expected = "scheme and host, without a path, as https://www.example.org"
+            raise ValueError(f"{setting} has {text!r}; expected: {expected}{'' if patterns else ', and without *'}")
+        found.append(str(origin))
+    return tuple(found)

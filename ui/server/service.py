@@ -1,58 +1,94 @@
-"""What all faces of a server share."""
+"""What all interfaces of a server share."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from pathlib import Path
 
+from starlette.datastructures import Headers
+from starlette.types import Scope as AsgiScope
+
 from rag.chain import Chain
-from ui.server.addresses import LOOPBACK
 from ui.server.keys import KeyFile, Scope
 from ui.server.metrics import Metrics
 from ui.server.settings import ServerSettings
-from ui.server.stopping import Running
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_FORWARDING = ("x-forwarded-for", "forwarded", "x-real-ip")
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
     """An open chain, and what the server allows.
 
-    `host` is what it listens on; empty where that is another's business, as in tests, and the server is held to be
-    reached from this machine only.
+    `host` is the address that it listens on; empty, as in tests, it counts as one of this machine only.
     """
 
     chain: Chain
     settings: ServerSettings = field(default_factory=ServerSettings)
     host: str = ""
     metrics: Metrics = field(default_factory=Metrics)
-    running: Running = field(default_factory=Running)
     keys: KeyFile = field(init=False)
 
     def __post_init__(self) -> None:
-        # A server without an index is built in a test only; it has no keys either.
+        # Only a test builds a server without an index; it has no keys either.
         folder = self.chain.backend.folder if self.chain is not None else Path("/nonexistent")
         object.__setattr__(self, "keys", KeyFile(folder))
 
     @property
-    def is_public(self) -> bool:
-        """Whether others than this machine's own users reach it; a proxy in front is there to let them in."""
-        return self.host not in ("", *LOOPBACK) or bool(self.settings.trusted_proxies)
+    def hosts(self) -> list[str]:
+        """The names that the server answers to, as Starlette's TrustedHostMiddleware takes them."""
+        if self.settings.allowed_hosts:
+            return list(self.settings.allowed_hosts)
+        if self.host in ("", "::", "0.0.0.0"):  # noqa: S104 - compared, not bound
+            return ["*"]
+        return [f"[{name}]" if ":" in name else name for name in (self.host, *LOOPBACK)]
 
     def is_open(self, scope: Scope) -> bool:
-        """Whether this takes no key: asking alone can be so, on this machine while no key for it was made."""
+        """Whether this needs no key: asking, where everybody may, or on this machine while no key is for asking."""
         if scope is not Scope.ASK:
             return False
-        return self.settings.public_anonymous or not (self.is_public or self.keys.any_may(Scope.ASK))
+        is_public = _is_public(self.host, self.settings)
+        return self.settings.public_anonymous or not (is_public or self.keys.any_may(Scope.ASK))
 
-    def check_open_to_somebody(self) -> None:
-        """Refuse to serve the public before it was said who may ask.
 
-        Raises:
-            ValueError: It is reached from outside, and there is no key with the scope ask.
-        """
-        if self.is_public and not self.settings.public_anonymous and not self.keys.any_may(Scope.ASK):
-            reach = f"{self.host} is reached from outside" if self.host not in LOOPBACK else "a proxy lets others in"
-            raise ValueError(
-                f"{reach}, and there is no key with the scope ask; to mend: dragoman key add --name web --scope ask,"
-                " or let everyone ask: public_anonymous = true under [server] in dragoman.toml"
-            )
+def check_open_to_somebody(settings: ServerSettings, host: str, keys: KeyFile) -> None:
+    """See that somebody may ask.
+
+    Raises:
+        ValueError: Others can reach the server, and there is no key with the scope ask.
+    """
+    if _is_public(host, settings) and not settings.public_anonymous and not keys.any_may(Scope.ASK):
+        reach = f"{host} is reached from outside" if host not in LOOPBACK else "a proxy lets others in"
+        raise ValueError(
+            f"{reach}, and there is no key with the scope ask; fix: dragoman key add --name web --scope ask,"
+            " or let everyone ask: public_anonymous = true under [server] in dragoman.toml"
+        )
+
+
+def _is_public(host: str, settings: ServerSettings) -> bool:
+    """Whether others than this machine's own users reach the server; a proxy in front is there to let them in."""
+    return host not in ("", *LOOPBACK) or bool(settings.trusted_proxies)
+
+
+def is_this_machine(scope: AsgiScope) -> bool:
+    """Whether the client is on this machine, with no sign of a proxy between."""
+    address = _address(scope)
+    has_proxy = any(name in Headers(scope=scope) for name in _FORWARDING)
+    return address is not None and address.is_loopback and not has_proxy
+
+
+def client_of(scope: AsgiScope) -> str:
+    """The client's address, as the rate counts it: of IPv6 its /64, in which one client has every address."""
+    address = _address(scope)
+    return str(IPv6Network((address, 64), strict=False)) if isinstance(address, IPv6Address) else str(address)
+
+
+def _address(scope: AsgiScope) -> IPv4Address | IPv6Address | None:
+    """None where there is none, as of a Unix socket."""
+    try:
+        found = ip_address((scope.get("client") or ("",))[0])
+    except ValueError:
+        return None
+    return (found.ipv4_mapped or found) if isinstance(found, IPv6Address) else found

@@ -1,66 +1,54 @@
-"""What readers elsewhere are told of where an article comes from: not where the server keeps its files."""
+"""What readers elsewhere see of an answer: everything but where the server keeps its files."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import replace
+from dataclasses import asdict
+from typing import Any
 
 from index.read import is_url
-from index.search import ScoredPassage, SearchResult
-from rag.answer import Answer, Citation
-from rag.events import CitationsResolved, Done, Event, PassagesFound, Warned
-from ui.render import shown_source
-
-_FOLDERS = re.compile(r"(?<![\w/])(?:/[^/\n;:,()'\"]+)+/(?=[^/\s])")
+from rag.events import CitationsResolved, Delta, Done, Event, Failed, PassagesFound, QuestionRead, SentenceDone, Warned
+from ui.render import answer_json, citation_json, passage_json, sentence_json, shown_source
+from ui.server.errors import refusal_of, without_folders
 
 
 def stored_sources(shown: str) -> tuple[str, ...]:
-    """What a filter looks for where a reader names a source as it was shown, or a pattern of such."""
+    """The patterns of a filter for a source, or a pattern of sources, as it was shown."""
     return (shown,) if is_url(shown) or shown.startswith(("/", "*")) else (shown, f"*/{shown}")
 
 
-def without_folders(message: str) -> str:
-    """A message that may name files of the server, with their names alone."""
-    return _FOLDERS.sub("", message)
+def public(data: Any) -> Any:
+    """JSON of answers and passages in which no `source` and none of the `warnings` shows a folder of the server."""
+    if isinstance(data, dict):
+        return {name: _public_field(name, value) for name, value in data.items()}
+    return [public(value) for value in data] if isinstance(data, list) else data
 
 
-def shown_passages(passages: tuple[ScoredPassage, ...]) -> tuple[ScoredPassage, ...]:
-    """Passages with their sources as they are shown."""
-    return tuple(
-        replace(item, passage=replace(item.passage, source=shown_source(item.passage.source))) for item in passages
-    )
+def _public_field(name: str, value: Any) -> Any:
+    if name == "source":
+        return shown_source(value)
+    return [without_folders(warning) for warning in value] if name == "warnings" else public(value)
 
 
-def shown_citations(citations: tuple[Citation, ...]) -> tuple[Citation, ...]:
-    """Citations with their sources as they are shown."""
-    return tuple(replace(citation, source=shown_source(citation.source)) for citation in citations)
-
-
-def shown_answer(answer: Answer) -> Answer:
-    """An answer with its sources as they are shown."""
-    return replace(
-        answer,
-        citations=shown_citations(answer.citations),
-        retrieved=shown_passages(answer.retrieved),
-        warnings=tuple(map(without_folders, answer.warnings)),
-    )
-
-
-def shown_result(found: SearchResult) -> SearchResult:
-    """What a search found with its sources as they are shown."""
-    return replace(found, passages=shown_passages(found.passages), warnings=tuple(map(without_folders, found.warnings)))
-
-
-def shown_event(event: Event) -> Event:
-    """An event with its sources as they are shown."""
+def event_json(event: Event) -> dict[str, Any]:
+    """The data of an event, in the shapes of `ask --json`."""
     match event:
+        case QuestionRead():
+            return asdict(event)
         case PassagesFound():
-            return replace(event, passages=shown_passages(event.passages))
+            passages = [passage_json(item) for item in event.passages]
+            data = {"passages": passages, "relevance": round(event.relevance, 6)}
+        case Delta():
+            return {"text": event.text}
+        case SentenceDone():
+            return sentence_json(event.sentence)
         case CitationsResolved():
-            return replace(event, citations=shown_citations(event.citations))
+            data = {"citations": [citation_json(citation) for citation in event.citations]}
         case Warned():
-            return Warned(without_folders(event.message))
+            return {"message": without_folders(event.message)}
         case Done():
-            return Done(shown_answer(event.answer))
-        case _:
-            return event
+            data = answer_json(event.answer)
+        case Failed():
+            refusal = refusal_of(event.error)
+            return {"code": refusal.code, "detail": refusal.detail}
+    shown: dict[str, Any] = public(data)
+    return shown

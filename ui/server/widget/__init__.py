@@ -1,11 +1,11 @@
 """The widget: a bubble on other people's pages, and the light page of ours that it opens.
 
-What a site may is decided here, on the server: who may frame the page (`frame-ancestors`), which passages its
-visitors may be answered from, and how often they may ask. A site's key stands in its pages and is no secret.
+The server decides what a site may do: who may frame the page (`frame-ancestors`), which passages may answer its
+visitors, and how often they may ask. A site's key stands in its pages and is no secret.
 """
 
 from __future__ import annotations
 
-from ui.server.widget.routes import router
+from ui.server.widget.routes import files, router
 
-__all__ = ["router"]
+__all__ = ["files", "router"]

@@ -1,75 +1,45 @@
-"""The widget's files and pages, and the headers that they carry."""
+"""The widget's pages and its loader: templates with escaped fields, each with a policy of its own."""
 
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 from html import escape
 from importlib.resources import files
 from string import Template
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote
 
-from fastapi import Request
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import HTMLResponse
 
 from index.search import MAX_QUESTION_CHARS
 from rag.phrases import Part, direction, languages, phrase, phrases
 from ui.server.origins import read_origin
 from ui.server.settings import Site
-from ui.server.widget.sites import Check, frame_ancestors
+from ui.server.widget.sites import Problem, frame_ancestors
 
-_KINDS = {"js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8"}
 _OWN_FILES = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'"
 _SEALED = "base-uri 'none'; form-action 'none'"
-_IN_THE_BUBBLE = ("label", "unavailable")  # the words that the loader itself shows
-_THEMES = ("light", "dark")
-
-
-class File(NamedTuple):
-    """A file that is served as it is."""
-
-    body: bytes
-    etag: str
-    kind: str
+_FORM = "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+_IN_THE_BUBBLE = ("label", "unavailable")  # the phrases that the loader itself shows
 
 
 @functools.cache
-def static(name: str) -> File:
-    """A file of the widget; the loader with its words put in, and without what only its readers here need."""
-    text = files("ui.server.widget").joinpath("static", name).read_text("utf-8")
-    if name == "widget.js":
-        table = {tag: [phrase(word, tag, Part.WIDGET) for word in _IN_THE_BUBBLE] for tag in languages(Part.WIDGET)}
-        lines = (line.strip() for line in text.splitlines())
-        text = "\n".join(line for line in lines if line and not line.startswith(("//", "/*")))
-        text = text.replace("/*WORDS*/ {}", json.dumps(table, ensure_ascii=False, separators=(",", ":")))
-    body = text.encode()
-    return File(body, f'"{hashlib.sha256(body).hexdigest()[:20]}"', _KINDS[name.rpartition(".")[2]])
-
-
-def file_response(request: Request, name: str, max_age_s: int, **headers: str) -> Response:
-    """A file, or that it has not changed."""
-    file = static(name)
-    sent = {
-        "ETag": file.etag,
-        "Cache-Control": f"public, max-age={max_age_s}",
-        "X-Content-Type-Options": "nosniff",
-        **{name.replace("_", "-"): value for name, value in headers.items()},
-    }
-    if file.etag in request.headers.get("if-none-match", ""):
-        return Response(status_code=304, headers=sent)
-    return Response(file.body, media_type=file.kind, headers=sent)
+def loader() -> str:
+    """The script that other people's pages load, with its phrases, without comments."""
+    table = {tag: [phrase(name, tag, Part.WIDGET) for name in _IN_THE_BUBBLE] for tag in languages(Part.WIDGET)}
+    text = files("ui.server.widget").joinpath("static", "widget.js").read_text("utf-8")
+    lines = [line for line in map(str.strip, text.splitlines()) if line and not line.startswith(("//", "/*"))]
+    return "\n".join(lines).replace("/*WORDS*/ {}", json.dumps(table, ensure_ascii=False, separators=(",", ":")))
 
 
 def words(language: str) -> dict[str, str]:
     """The phrases of the page in the iframe."""
-    shared = {name: phrase(name, language) for name in ("sources", "closest")}
-    return {**phrases(language, Part.WIDGET), **shared}
+    return {**phrases(language, Part.WIDGET), **{name: phrase(name, language) for name in ("sources", "closest")}}
 
 
 def frame_page(site: Site, language: str, theme: str, host: str) -> HTMLResponse:
-    """The page in the iframe; `host` is the origin of the page around it, where that may be spoken with."""
+    """The page in the iframe; `host` is the origin of the page around it, where they may exchange messages."""
     config = {
         "site": site.key,
         "lang": language,
@@ -84,104 +54,56 @@ def frame_page(site: Site, language: str, theme: str, host: str) -> HTMLResponse
         "frame.html",
         f"{_OWN_FILES}; {_SEALED}; frame-ancestors {frame_ancestors(site)}",
         language=language,
-        theme=theme if theme in _THEMES else "auto",
+        theme=theme if theme in ("light", "dark") else "auto",
         title=site.title or phrase("title", language, Part.WIDGET),
         config=json.dumps(config, ensure_ascii=False),
     )
 
 
 def refusal_page(language: str, status: int, key: str) -> HTMLResponse:
-    """The page of a site that is unknown or switched off; no page may frame it."""
-    return _page(
-        "refusal.html",
-        f"{_OWN_FILES}; {_SEALED}; frame-ancestors 'none'",
-        status,
-        language=language,
-        key=quote(key),
-        message=phrase("unknown_site", language, Part.WIDGET),
-        for_owner=phrase("for_owner", language, Part.WIDGET),
-    )
+    """The page of a site that is unknown or disabled; no page may frame it."""
+    shown = {name: phrase(name, language, Part.WIDGET) for name in ("unknown_site", "for_owner")}
+    policy = f"{_OWN_FILES}; {_SEALED}; frame-ancestors 'none'"
+    return _page("refusal.html", policy, status, language=language, key=quote(key), **shown)
 
 
 def embed_page(sites: list[Site]) -> HTMLResponse:
-    """The page that builds the snippet; with the sites to choose from, where they may be told."""
-    told = [{"key": site.key, "origins": list(site.origins), "enabled": site.enabled} for site in sites]
-    config = {"sites": told, "languages": list(languages(Part.WIDGET))}
-    policy = f"{_OWN_FILES}; frame-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-    return _page("embed.html", policy, language="en", config=json.dumps(config, ensure_ascii=False))
+    """The page that builds the snippet; with the sites to choose from, where the visitor may see them."""
+    shown = [{"key": site.key, "origins": list(site.origins), "enabled": site.enabled} for site in sites]
+    config = json.dumps({"sites": shown, "languages": list(languages(Part.WIDGET))}, ensure_ascii=False)
+    return _page("embed.html", f"{_OWN_FILES}; frame-src 'self'; {_FORM}", config=config)
 
 
 def preview_page() -> HTMLResponse:
     """A page of an imagined host, as strict as one can be, with the widget on it."""
+    own = "default-src 'none'; script-src 'self'; style-src 'self'; frame-src 'self'"
+    return _page("preview.html", f"{own}; {_SEALED}; frame-ancestors 'self'")
+
+
+def check_page(key: str, origin: str, problems: list[Problem]) -> HTMLResponse:
+    """The result of a check, to read."""
     return _page(
-        "preview.html",
-        f"default-src 'none'; script-src 'self'; style-src 'self'; frame-src 'self'; {_SEALED}; frame-ancestors 'self'",
-        language="en",
+        "check.html",
+        f"{_OWN_FILES}; {_FORM}",
+        kind="no" if problems else "yes",
+        origin=origin,
+        site=key,
+        verdict="may not embed the widget" if problems else "may embed the widget",
+        problems="\n".join(f"{problem.found}. Fix: {problem.remedy}." for problem in problems),
     )
 
 
-def check_page(found: Check) -> HTMLResponse:
-    """What a check found, to read."""
-    items = "".join(
-        f"<li><p>{escape(problem.found)}</p><p><strong>To mend:</strong> {escape(problem.remedy)}</p></li>"
-        for problem in found.problems
-    )
-    template = files("ui.server.widget").joinpath("static", "check.html").read_text("utf-8")
-    verdict = "may embed the widget" if found.allowed else "may not embed the widget"
-    html = Template(template).substitute(
-        v=_version("embed.css"),
-        kind="yes" if found.allowed else "no",
-        origin=escape(found.origin),
-        site=escape(found.site),
-        verdict=verdict,
-        problems=f"<ol>{items}</ol>" if items else "",
-    )
-    return _html(html, f"{_OWN_FILES}; base-uri 'none'; form-action 'self'; frame-ancestors 'none'", 200)
-
-
-def check_json(found: Check) -> dict[str, Any]:
-    """What a check found, for programs."""
-    return {
-        "site": found.site,
-        "origin": found.origin,
-        "allowed": found.allowed,
-        "problems": [{"code": one.code, "found": one.found, "remedy": one.remedy} for one in found.problems],
-    }
-
-
-def spoken_with(site: Site, origin: str, own: str) -> str:
-    """`origin` where the page may tell it things and be told: one of the site's, or our own; else empty."""
+def message_origin(site: Site, origin: str, own: str) -> str:
+    """`origin` where the page may exchange messages with it: one of the site's, or our own; else empty."""
     asked = read_origin(origin)
     if asked is None or not asked.is_one:
         return ""
     allowed = [one for one in map(read_origin, (*site.origins, own)) if one]
-    return str(asked) if any(one.takes(asked) for one in allowed) else ""
+    return str(asked) if any(one.matches(asked) for one in allowed) else ""
 
 
-def _page(name: str, policy: str, status: int = 200, *, language: str, **fields: str) -> HTMLResponse:
-    template = files("ui.server.widget").joinpath("static", name).read_text("utf-8")
-    stem = name.removesuffix(".html")
-    sent = {key: escape(value) for key, value in fields.items()}
-    html = Template(template).safe_substitute(
-        sent, lang=escape(language), dir=direction(language), v=_version(f"{stem}.js", f"{stem}.css")
-    )
-    return _html(html, policy, status)
-
-
-def _html(html: str, policy: str, status: int) -> HTMLResponse:
-    headers = {
-        "Content-Security-Policy": policy,
-        "Cache-Control": "no-store",
-        "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "no-referrer",
-        "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
-    }
-    return HTMLResponse(html, status, headers)
-
-
-@functools.cache
-def _version(*names: str) -> str:
-    """Part of the address of a page's files: a changed file is another one to every cache."""
-    folder = files("ui.server.widget").joinpath("static")
-    bodies = [folder.joinpath(name).read_bytes() for name in names if folder.joinpath(name).is_file()]
-    return hashlib.sha256(b"".join(bodies)).hexdigest()[:10]
+def _page(name: str, policy: str, status: int = 200, *, language: str = "en", **fields: Any) -> HTMLResponse:
+    template = files("ui.server.widget").joinpath("templates", name).read_text("utf-8")
+    escaped = {key: escape(str(value)) for key, value in fields.items()}
+    html = Template(template).substitute(escaped, lang=escape(language), dir=direction(language))
+    return HTMLResponse(html, status, {"content-security-policy": policy, "cache-control": "no-store"})

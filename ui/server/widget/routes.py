@@ -2,65 +2,53 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
+from importlib.resources import files as package_files
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, HTTPException, Query, Request
+from fastapi import APIRouter, Body, Query, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
 
-from index.search import MAX_QUESTION_CHARS
 from index.store.base import Filter
 from rag.phrases import Part, accepted, best_language, direction
-from ui.server.addresses import Addresses
-from ui.server.bodies import NO_HISTORY, History, Question, checked, turns_of
-from ui.server.feedback import Feedback, FeedbackFile, FeedbackFull, Opinion
-from ui.server.gate import told
+from ui.server.bodies import NO_HISTORY, FeedbackBody, History, Question, checked, turns_of
+from ui.server.errors import Refusal
+from ui.server.feedback import FeedbackFile
 from ui.server.limits import Rate
 from ui.server.logs import note
-from ui.server.service import Service
+from ui.server.service import Service, is_this_machine
 from ui.server.settings import Site
 from ui.server.sse import EventStream
-from ui.server.widget import pages
-from ui.server.widget.sites import check
+from ui.server.widget.pages import (
+    check_page,
+    embed_page,
+    frame_page,
+    loader,
+    message_origin,
+    preview_page,
+    refusal_page,
+    words,
+)
+from ui.server.widget.sites import problems_of
 from ui.server.widget.stream import frames
 
-_log = logging.getLogger(__name__)
-_LOADER_AGE_S = 300  # a page of another site has a new loader after five minutes
-_FILE_AGE_S = 365 * 86_400  # of files whose address changes with them
-_FILES = ("frame.js", "frame.css", "refusal.css", "embed.js", "embed.css", "preview.js", "preview.css")
 _Key = Annotated[str, Query(max_length=200)]
 _Tag = Annotated[str, Query(max_length=100)]
 _OriginText = Annotated[str, Query(max_length=500)]
 _SiteKey = Annotated[str, Body(max_length=200)]
 
 
-class SpanBody(BaseModel):
-    """A span that the answer cites."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    doc_id: Annotated[str, Field(max_length=500)]
-    start: Annotated[int, Field(ge=0)]
-    end: Annotated[int, Field(ge=0)]
-
-
-class FeedbackBody(BaseModel):
-    """What a visitor says of an answer, and of which."""
-
-    model_config = ConfigDict(extra="forbid")
+class SiteFeedbackBody(FeedbackBody):
+    """What a visitor thinks of an answer, on which site."""
 
     site: Annotated[str, Field(max_length=200)]
-    kind: Opinion
-    question: Annotated[str, Field(max_length=MAX_QUESTION_CHARS)]
-    answer: Annotated[str, Field(max_length=20_000)] = ""
-    citations: Annotated[list[SpanBody], Field(max_length=50)] = []
 
-    def as_feedback(self) -> Feedback:
-        """The same, as it is kept."""
-        spans = tuple(span.model_dump() for span in self.citations)
-        return Feedback(opinion=self.kind, question=self.question, answer=self.answer, spans=spans)
+
+def files() -> Mount:
+    """The scripts and styles of the widget's own pages."""
+    return Mount("/widget/static", StaticFiles(directory=str(package_files("ui.server.widget").joinpath("static"))))
 
 
 def router(service: Service) -> APIRouter:
@@ -69,46 +57,41 @@ def router(service: Service) -> APIRouter:
     _add_frame(routes, service)
     _add_questions(routes, service)
     _add_embed(routes, service)
-    _add_files(routes)
     return routes
-
-
-def _add_files(routes: APIRouter) -> None:
-    @routes.get("/widget.js")
-    @routes.get("/widget.v1.js")
-    def loader(request: Request) -> Response:
-        """The script that other people's pages load; they may check it by its hash, so it may be read by any."""
-        headers = {"Access_Control_Allow_Origin": "*", "Cross_Origin_Resource_Policy": "cross-origin"}
-        return pages.file_response(request, "widget.js", _LOADER_AGE_S, **headers)
-
-    @routes.get("/widget/{name}")
-    @routes.get("/embed/{name}")
-    def file(request: Request, name: str) -> Response:
-        if name not in _FILES:
-            raise HTTPException(404)
-        return pages.file_response(request, name, _FILE_AGE_S)
 
 
 def _add_frame(routes: APIRouter, service: Service) -> None:
     sites = service.settings.sites
 
+    @routes.get("/widget.js")
+    @routes.get("/widget.v1.js")
+    def script() -> Response:
+        """The loader; pages may check it by its hash, so any may read it, and have a new one after five minutes."""
+        headers = {
+            "cache-control": "public, max-age=300",
+            "cross-origin-resource-policy": "cross-origin",
+            "access-control-allow-origin": "*",
+        }
+        return Response(loader(), media_type="text/javascript", headers=headers)
+
     @routes.get("/widget/frame")
     def frame(
         request: Request, site: _Key = "", lang: _Tag = "", page: _Tag = "", theme: _Tag = "", origin: _OriginText = ""
     ) -> HTMLResponse:
-        """The page in the iframe; `lang` is what the host chose, `page` the language of its page."""
+        """The page; its language is the snippet's, the site's, that of the page around it, or the browser's."""
         found = sites.get(site)
         of_browser = accepted(request.headers.get("accept-language", ""))
         language = best_language([lang, found.language if found else "", page, *of_browser], Part.WIDGET)
         if found is None or not found.enabled:
-            return pages.refusal_page(language, 403 if found else 404, site)
-        return pages.frame_page(found, language, theme, pages.spoken_with(found, origin, _own_origin(request)))
+            return refusal_page(language, 403 if found else 404, site)
+        own = f"{request.url.scheme}://{request.url.netloc}"
+        return frame_page(found, language, theme, message_origin(found, origin, own))
 
     @routes.get("/widget/words")
     def other_words(lang: _Tag) -> dict[str, Any]:
-        """The page's words in another language."""
+        """The page's phrases in another language."""
         language = best_language([lang], Part.WIDGET)
-        return {"lang": language, "dir": direction(language), "words": pages.words(language)}
+        return {"lang": language, "dir": direction(language), "words": words(language)}
 
 
 def _add_questions(routes: APIRouter, service: Service) -> None:
@@ -119,60 +102,52 @@ def _add_questions(routes: APIRouter, service: Service) -> None:
 
     @routes.post("/widget/ask")
     async def ask(request: Request, site: _SiteKey, question: Question, history: History = NO_HISTORY) -> Response:
-        """The events of an answer, from the site's passages alone."""
-        found = _may_ask(sites.get(site), request)
-        turns, asked = turns_of(history), checked(question)
-        wait_s = questions[site].take(site)
-        if wait_s:
-            return told(429, f"too many questions on this site; expected: {found.per_minute} a minute", wait_s)
+        """The events of an answer, from the site's passages only."""
+        found, turns, asked = _allowed(sites.get(site), request), turns_of(history), checked(question)
+        _count(questions[site], found)
         where = Filter(languages=found.languages, tags=found.tags)
         return EventStream(service.chain.astream(asked, turns, where), frames())
 
-    @routes.post("/widget/feedback")
-    async def feedback(request: Request, said: FeedbackBody) -> Response:
-        """Keeps what a visitor says of an answer."""
-        found = _may_ask(sites.get(said.site), request)
-        wait_s = opinions[said.site].take(said.site)
-        if wait_s:
-            return told(429, f"too many opinions on this site; expected: {found.per_minute} a minute", wait_s)
-        try:
-            await asyncio.to_thread(FeedbackFile(service.chain.backend.folder).add, said.as_feedback())
-        except FeedbackFull:
-            return told(507, "there is no room for more feedback")
-        _log.info("feedback of the widget: %s", said.kind)
-        return Response(status_code=204)
+    @routes.post("/widget/feedback", status_code=204)
+    def feedback(request: Request, said: SiteFeedbackBody) -> None:
+        """Store what a visitor thinks of an answer."""
+        _count(opinions[said.site], _allowed(sites.get(said.site), request))
+        said.store(FeedbackFile(service.chain.backend.folder))
 
 
 def _add_embed(routes: APIRouter, service: Service) -> None:
-    sites, addresses = service.settings.sites, Addresses(service.settings.trusted_proxies)
+    sites = service.settings.sites
 
     @routes.get("/embed")
     def embed(request: Request) -> HTMLResponse:
-        """Builds the snippet; who sits at the server itself may choose among its sites, others must know a key."""
-        return pages.embed_page(list(sites.values()) if addresses.is_this_machine(request.scope) else [])
+        """Build the snippet; a user of the server's machine may choose among its sites, others must know a key."""
+        return embed_page(list(sites.values()) if is_this_machine(request.scope) else [])
 
     @routes.get("/embed/preview")
     def preview() -> HTMLResponse:
-        return pages.preview_page()
+        return preview_page()
 
     @routes.get("/embed/check")
-    def embed_check(request: Request, site: _Key = "", origin: _OriginText = "", format: _Tag = "") -> Response:
-        """Whether pages of `origin` may embed the widget; a browser gets a page, all others JSON."""
-        found = check(sites, site, origin, request.url.scheme)
+    def check(request: Request, site: _Key = "", origin: _OriginText = "", format: _Tag = "") -> Response:
+        """Whether pages of `origin` may embed the widget; a browser gets a page, a program JSON."""
+        problems = problems_of(sites, site, origin, request.url.scheme)
         if format != "json" and "text/html" in request.headers.get("accept", ""):
-            return pages.check_page(found)
-        return JSONResponse(pages.check_json(found), headers={"Cache-Control": "no-store"})
+            return check_page(site, origin, problems)
+        found = {"site": site, "origin": origin, "allowed": not problems}
+        return JSONResponse(found | {"problems": [problem._asdict() for problem in problems]})
 
 
-def _may_ask(site: Site | None, request: Request) -> Site:
+def _allowed(site: Site | None, request: Request) -> Site:
     if site is None or not site.enabled:
-        raise HTTPException(403, "no site by this key may ask; to mend: see /embed/check")
+        raise Refusal(403, "no site with this key may ask; fix: see /embed/check")
     note(site=site.key)
     # The widget asks from a page of ours, wherever that is framed.
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-        raise HTTPException(403, "the widget's questions come from its own page; other programs have /api/v1/ask")
+        raise Refusal(403, "the widget's questions come from its own page; other programs have /api/v1/ask")
     return site
 
 
-def _own_origin(request: Request) -> str:
-    return f"{request.url.scheme}://{request.url.netloc}"
+def _count(rate: Rate, site: Site) -> None:
+    if wait_s := rate.take(site.key):
+        detail = f"too many requests from this site; expected: {site.per_minute} a minute"
+        raise Refusal(429, detail, retry_after_s=wait_s)

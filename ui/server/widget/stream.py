@@ -8,20 +8,12 @@ from typing import Any
 
 from index.search import ScoredPassage
 from rag.answer import Answer
-from rag.events import (
-    CitationsResolved,
-    Delta,
-    Done,
-    Event,
-    Failed,
-    PassagesFound,
-    QuestionRead,
-    SentenceDone,
-)
+from rag.events import CitationsResolved, Delta, Done, Event, Failed, PassagesFound, QuestionRead, SentenceDone
 from rag.phrases import phrase
 from rag.verify import Verdict
 from ui.render import citation_card, passage_card
-from ui.server.sse import code_of, framed
+from ui.server.errors import refusal_of
+from ui.server.sse import framed
 
 
 def frames() -> Callable[[Event], bytes]:
@@ -32,37 +24,33 @@ def frames() -> Callable[[Event], bytes]:
         nonlocal found
         if isinstance(event, PassagesFound):
             found = event.passages
-        data = shown(event, found)
+        data = _shown(event, found)
         return b"" if data is None else framed(event.name, data)
 
     return frame
 
 
-def shown(event: Event, found: Sequence[ScoredPassage]) -> dict[str, Any] | None:
-    """What the page is told of an event, nothing of some.
+def _shown(event: Event, found: Sequence[ScoredPassage]) -> dict[str, Any] | None:
+    """What the page gets of an event, None of some.
 
-    Warnings are left out, and so is what went wrong: they name models, addresses and files, and are meant for
-    who runs the server.
+    Warnings and the words of failures are left out: they name models, addresses and files, for whoever runs the server.
     """
     match event:
         case QuestionRead():
-            marks = {
-                str(verdict): phrase(str(verdict), event.language) for verdict in Verdict if verdict != "supported"
-            }
+            marks = {str(one): phrase(str(one), event.language) for one in Verdict if one != "supported"}
             return {"language": event.language, "marks": marks}
         case PassagesFound():
             return {"n": len(event.passages)}
         case Delta():
             return {"text": event.text}
         case SentenceDone():
-            sentence = event.sentence
-            return {"verdict": str(sentence.verdict), "citations": list(sentence.citations)}
+            return {"verdict": str(event.sentence.verdict), "citations": list(event.sentence.citations)}
         case CitationsResolved():
             return {"citations": [asdict(citation_card(citation, found)) for citation in event.citations]}
         case Done():
             return _done(event.answer)
         case Failed():
-            return {"code": code_of(event.error)}
+            return {"code": refusal_of(event.error).code}
         case _:
             return None
 

@@ -1,0 +1,1 @@
+"""Fitting and checking the relevance of `index.relevance`: `python -m eval.relevance --data FOLDER`."""

@@ -1,0 +1,116 @@
+"""The outermost middleware: headers of every response, request ids, counts and log lines, and uncaught errors."""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+import time
+from typing import Any
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ui.server.errors import response_to
+from ui.server.logs import REQUESTS, request_fields
+from ui.server.metrics import Metrics
+from ui.server.rules import is_under, path_of
+
+# No image, frame or form of the page may reach another host: a hostile document cannot send anything out.
+_PAGE_POLICY = (
+    "default-src 'self' 'unsafe-inline' data: blob:; img-src 'self' data: blob:; connect-src 'self';"
+    " object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
+)
+_DATA_POLICY = "default-src 'none'; frame-ancestors 'none'"
+_DOCS_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
+    " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_DATA = ("/api", "/v1", "/mcp", "/healthz", "/readyz", "/metrics", "/openapi.json")
+_HEADERS = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "cross-origin-opener-policy": "same-origin",
+    "cache-control": "no-cache",  # after an update, browsers ask for every file that has no other rule
+}
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_CLIENT_LEFT = 499  # as nginx has it: the client left before there was a response
+_log = logging.getLogger(REQUESTS)
+
+
+class Edge:
+    """Adds the security headers, gives each request an id, counts it, logs it, and answers for uncaught errors."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app, self._metrics = app, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = _Request(scope, send)
+        before = request_fields.set(request.fields)
+        try:
+            await self._app(scope, receive, request.send)
+        except ClientDisconnect:
+            pass
+        except Exception as error:
+            if request.status != _CLIENT_LEFT:  # the response has begun, and uvicorn breaks it off
+                raise
+            await response_to(scope, error)(scope, receive, request.send)
+        finally:
+            # The route's pattern, never the path: that may hold anything.
+            route = getattr(scope.get("route"), "path", "") or "other"
+            self._metrics.requests.labels(route, str(request.status)).inc()
+            request.log(route)
+            request_fields.reset(before)
+
+
+class _Request:
+    """One request on its way out."""
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        sent = Headers(scope=scope).get("x-request-id", "")
+        self.id = sent if _REQUEST_ID.fullmatch(sent) else secrets.token_hex(16)
+        self.fields: dict[str, Any] = {"request_id": self.id}
+        self.status, self._n_bytes, self._is_whole = _CLIENT_LEFT, 0, False
+        self._scope, self._send, self._started = scope, send, time.perf_counter()
+
+    async def send(self, message: Message) -> None:
+        """Pass a message on; a response may have set stricter headers of its own."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(raw=list(message.get("headers", ())))
+            for name, value in {"content-security-policy": _policy_of(path_of(self._scope)), **_HEADERS}.items():
+                headers.setdefault(name, value)
+            headers["x-request-id"] = self.id
+            message = {**message, "headers": headers.raw}
+        elif message["type"] == "http.response.body":
+            self._n_bytes += len(message.get("body", b""))
+            self._is_whole = not message.get("more_body", False)
+        await self._send(message)
+
+    def log(self, route: str) -> None:
+        """Log the request in one line."""
+        method = self._scope["method"]
+        fields = {
+            **self.fields,
+            "method": method,
+            "route": route,
+            "status": self.status,
+            "duration_ms": round((time.perf_counter() - self._started) * 1000, 1),
+            "bytes": self._n_bytes,
+            **({} if self._is_whole else {"cut": True}),
+        }
+        level = logging.WARNING if self.status >= 500 else logging.INFO
+        _log.log(level, "%s %s %d", method, route, self.status, extra={"fields": fields})
+        self.fields.clear()  # work that goes on in this context no longer belongs to this request
+
+
+def _policy_of(path: str) -> str:
+    """The content security policy of a path."""
+    if is_under(path, _DATA):
+        return _DATA_POLICY
+    return _DOCS_POLICY if is_under(path, ("/docs",)) else _PAGE_POLICY

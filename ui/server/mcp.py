@@ -1,0 +1,311 @@
+"""The chain as tools of a Model Context Protocol server, over stdin and stdout or at /mcp.
+
+The protocol's own library takes 1 to 2 s to import: it loads at the first request, not with the server.
+"""
+
+# Without `from __future__ import annotations`: the library reads the annotations of the tools, which stand inside a
+# function, and could not resolve names of types that only that function has.
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from importlib.metadata import version
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, Field, StringConstraints
+from starlette.datastructures import Headers
+from starlette.types import Receive, Scope, Send
+
+from index.errors import IndexProblem
+from index.search import MAX_QUESTION_CHARS, check_question
+from index.store.base import Filter
+from rag.chain import Chain
+from rag.prompts import new_fence
+from ui.render import answer_json, inert, is_web_address, search_json
+from ui.server.errors import Refusal, log_unforeseen, refusal_of
+from ui.server.settings import ServerSettings
+from ui.server.shapes import NOTICE, Answered, CitedSpan, Found, Passage, Quoted
+from ui.server.sources import public
+from ui.server.sse import answer_of
+
+MAX_SPAN_CHARS = 8_000  # that are read at once
+CONTEXT_CHARS = 500  # that are shown before and after the span
+_INSTRUCTIONS = (
+    "Dragoman holds a collection of articles in many languages. A question in any language finds articles in every"
+    " other. Use ask_articles for a finished answer whose every sentence cites its passage, search_articles to see the"
+    " passages yourself, and read_passage to read on around one. Cite a passage by its title and, where there is one,"
+    f" its url. {NOTICE}"
+)
+_SEARCH = (
+    "Find the passages of the articles that fit a question best, best first. The question may be in any language:"
+    " passages are found in all languages, so do not translate it, and ask in full sentences rather than keywords."
+    " Each result has its text, title, date and language, and the span (doc_id, start, end) that read_passage takes."
+)
+_ASK = (
+    "Answer a question from the articles only, in the question's language. Every sentence of the answer has markers"
+    " like [1], each naming a citation with its exact words and where they stand. `abstained` is true where the"
+    " articles do not answer: then there is no answer to report. The question must be understood without the"
+    " conversation before it: write names instead of pronouns."
+)
+_READ = (
+    "Read a part of one article, with some of the text before and after it: to check a quotation, or to read on from"
+    f" a search result. Positions count characters from 0; at most {MAX_SPAN_CHARS} are read at once."
+)
+_Short = Annotated[str, StringConstraints(min_length=1, max_length=50)]
+_Languages = Annotated[
+    list[_Short],
+    Field(max_length=50, description="Only passages in these languages, as BCP 47 tags: en, ko, zh-Hant. Empty: all."),
+]
+_Since = Annotated[str, Field(description="Only articles of this day or later: YYYY, YYYY-MM or YYYY-MM-DD.")]
+_Until = Annotated[str, Field(description="Only articles of this day or earlier: YYYY, YYYY-MM or YYYY-MM-DD.")]
+# The schema shows the limits; our own check refuses, with a message that says what to do.
+_Asked = Annotated[
+    str,
+    Field(
+        description="The question, in any language.",
+        json_schema_extra={"minLength": 1, "maxLength": MAX_QUESTION_CHARS},
+    ),
+]
+
+
+class _FoundOutput(Found):
+    notice: str = NOTICE
+
+
+class _AnswerOutput(Answered):
+    notice: str = NOTICE
+
+
+class _ReadOutput(BaseModel):
+    notice: str = NOTICE
+    doc_id: str
+    start: int
+    end: Annotated[int, Field(description="As asked for, or where the article ends.")]
+    n_chars: Annotated[int, Field(description="Length of the whole article.")]
+    before: Quoted
+    text: Quoted
+    after: Quoted
+
+
+# --- the tools --------------------------------------------------------------------------------------------------------
+
+
+def make_server(chain: Chain) -> Any:
+    """An `MCPServer` whose tools ask `chain`."""
+    from mcp import types
+    from mcp.server.mcpserver import MCPServer
+
+    server: MCPServer[Any] = MCPServer(
+        "dragoman", title="Dragoman", instructions=_INSTRUCTIONS, version=version("dragoman"), log_level="WARNING",
+        subscriptions=False,
+    )  # fmt: skip
+    harmless = types.ToolAnnotations(
+        read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
+    )
+
+    def result(text: str, output: BaseModel) -> types.CallToolResult:
+        content: list[types.ContentBlock] = [types.TextContent(type="text", text=text)]
+        return types.CallToolResult(content=content, structured_content=output.model_dump(mode="json"))
+
+    @server.tool(title="Search the articles", description=_SEARCH, annotations=harmless)
+    def search_articles(
+        query: _Asked,
+        k: Annotated[int, Field(ge=1, le=50, description="Passages wanted.")] = 5,
+        languages: _Languages = [],  # noqa: B006 - it is never changed, and its schema needs it
+        since: _Since = "",
+        until: _Until = "",
+    ) -> Annotated[types.CallToolResult, _FoundOutput]:
+        with _failures():
+            query, where = _checked(query, languages, since, until)
+            found = chain.retrieve(query, k, where)
+        output = _FoundOutput(**public(search_json(found)))
+        for passage, item in zip(output.results, found.passages, strict=True):
+            passage.url, passage.date = item.passage.url, item.passage.date
+        return result(search_text(output), output)
+
+    @server.tool(title="Ask the articles", description=_ASK, annotations=harmless)
+    async def ask_articles(
+        question: _Asked,
+        languages: _Languages = [],  # noqa: B006
+        since: _Since = "",
+        until: _Until = "",
+    ) -> Annotated[types.CallToolResult, _AnswerOutput]:
+        with _failures():
+            question, where = _checked(question, languages, since, until)
+            answer = await answer_of(chain.astream(question, where=where))
+        output = _AnswerOutput(**public(answer_json(answer)) | {"retrieved": []})
+        for citation, cited in zip(output.citations, answer.citations, strict=True):
+            citation.date = cited.date
+        return result(answer_text(output), output)
+
+    @server.tool(title="Read a passage", description=_READ, annotations=harmless)
+    def read_passage(
+        doc_id: Annotated[_Short, Field(description="The article's id, from a search result or a citation.")],
+        start: Annotated[int, Field(description="First character, counted from 0.")],
+        end: Annotated[int, Field(description="The character after the last.")],
+    ) -> Annotated[types.CallToolResult, _ReadOutput]:
+        with _failures():
+            _check_span(start, end)
+            output = _read(chain, doc_id, start, end)
+        head = f"Characters {start}-{output.end} of {output.n_chars}, between the text before and after them."
+        return result(_fenced(head, inert(f"{output.before}⟦{output.text}⟧{output.after}"), []), output)
+
+    return server
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    """Report a failure to the model, as the other interfaces do."""
+    from mcp.server.mcpserver.exceptions import ToolError
+
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - a tool's failure is a result of the protocol
+        log_unforeseen(error)
+        raise ToolError(str(refusal_of(error).detail)) from None
+
+
+def _checked(question: str, languages: Sequence[str], since: str, until: str) -> tuple[str, Filter]:
+    try:
+        return check_question(question), Filter(languages=tuple(languages), since=since, until=until)
+    except ValueError as error:
+        raise Refusal(422, str(error)) from error
+
+
+def _check_span(start: int, end: int) -> None:
+    if start < 0 or end <= start:
+        raise Refusal(422, f"the span is {start} to {end}; expected: 0 or more, and an end after the start")
+    if end - start > MAX_SPAN_CHARS:
+        limit = f"expected: at most {MAX_SPAN_CHARS}; fix: read it in parts"
+        raise Refusal(422, f"the span has {end - start} characters; {limit}")
+
+
+def _read(chain: Chain, doc_id: str, start: int, end: int) -> _ReadOutput:
+    text = chain.backend.text(doc_id)
+    if text is None:
+        expected = "an id that search_articles or ask_articles returned"
+        raise IndexProblem(f"there is no article {doc_id!r}", expected, "search again")
+    if start >= len(text):
+        raise IndexProblem(f"the article has {len(text)} characters", f"a start before that, not {start}")
+    end = min(end, len(text))
+    return _ReadOutput(
+        doc_id=doc_id,
+        start=start,
+        end=end,
+        n_chars=len(text),
+        before=text[max(0, start - CONTEXT_CHARS) : start],
+        text=text[start:end],
+        after=text[end : end + CONTEXT_CHARS],
+    )
+
+
+# --- their results as text, for a model that reads only text ----------------------------------------------------------
+
+
+def search_text(found: Found) -> str:
+    """The passages."""
+    if not found.results:
+        return "\n".join(["No passages were found.", *_warned(found.warnings)])
+    blocks = [f"{i}. {_place(item)}\n{inert(item.text)}" for i, item in enumerate(found.results, 1)]
+    return _fenced(f"{len(blocks)} passages, best first.", "\n\n".join(blocks), found.warnings)
+
+
+def answer_text(answer: Answered) -> str:
+    """The answer and its citations."""
+    if answer.abstained:
+        return "\n".join([inert(answer.answer), *_warned(answer.warnings)])
+    cited = [f"[{one.n}] {_place(one)}\n“{inert(one.quote)}”" for one in answer.citations]
+    text = "\n\n".join([inert(answer.answer), *cited])
+    return _fenced("The answer, then the citations of its markers.", text, answer.warnings)
+
+
+def _place(span: Passage | CitedSpan) -> str:
+    title = inert(" ".join((span.title or span.source).split()))
+    url = span.url if is_web_address(span.url) else ""
+    about = ", ".join(filter(None, (inert(span.language), inert(span.date), url)))
+    return f"{title} ({about}); doc_id {span.doc_id}, characters {span.start}-{span.end}"
+
+
+def _fenced(head: str, text: str, warnings: list[str]) -> str:
+    """`text` between two lines that no article can contain on purpose."""
+    fence = new_fence()
+    notice = f"{NOTICE} It stands between the two lines {fence}"
+    return "\n".join([head, notice, fence, text.replace(fence, " "), fence, *_warned(warnings)])
+
+
+def _warned(warnings: list[str]) -> list[str]:
+    return [f"Warning: {warning}" for warning in warnings]
+
+
+# --- at /mcp, and over stdin and stdout -------------------------------------------------------------------------------
+
+
+class Endpoint:
+    """An ASGI application for /mcp that makes the MCP server at its first request, while `running`."""
+
+    def __init__(self, chain: Chain, settings: ServerSettings) -> None:
+        self._chain, self._settings = chain, settings
+        self._wanted: asyncio.Event | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._wanted is None:
+            raise RuntimeError("the lifespan of the application is not running")
+        self._check_origin(Headers(scope=scope))
+        self._wanted.set()
+        manager = await asyncio.shield(self._manager)
+        await manager.handle_request(scope, receive, send)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Within it requests are served."""
+        self._wanted, self._manager = asyncio.Event(), asyncio.get_running_loop().create_future()
+        task = asyncio.create_task(self._serve(self._wanted))
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
+
+    async def _serve(self, wanted: asyncio.Event) -> None:
+        await wanted.wait()
+        try:
+            manager = await asyncio.to_thread(self._make)
+        except Exception as error:  # noqa: BLE001 - the requests that wait for it report it
+            self._manager.set_exception(error)
+            return
+        async with manager.run():
+            self._manager.set_result(manager)
+            await asyncio.Event().wait()
+
+    def _make(self) -> Any:
+        from mcp.server.transport_security import TransportSecuritySettings
+
+        server = make_server(self._chain)
+        # Each request stands alone and is answered by one JSON document: nothing is lost when the server restarts.
+        server.streamable_http_app(
+            stateless_http=True,
+            json_response=True,
+            max_request_body_size=self._settings.max_body_bytes,
+            # The application checks the host for every interface, and the origin is checked above.
+            transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
+        )
+        return server.session_manager
+
+    def _check_origin(self, headers: Headers) -> None:
+        """Refuse pages of other origins, as the protocol demands."""
+        origin = headers.get("origin", "")
+        own = urlsplit(f"//{headers.get('host', '')}").hostname
+        if origin and urlsplit(origin).hostname != own and origin not in self._settings.cors_origins:
+            raise Refusal(403, "a page of another origin sent this; fix: cors_origins in dragoman.toml")
+
+
+def serve_stdio(chain: Chain) -> None:
+    """Serve the tools over stdin and stdout until stdin ends; for the main thread of a process of its own."""
+    server = make_server(chain)
+    # A thread waits for the next line of stdin, and Ctrl+C would wait for that thread.
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        server.run("stdio")
+    finally:
+        signal.signal(signal.SIGINT, before)
