@@ -17,8 +17,8 @@ OWNERS = {
     "faiss": ("index", "eval/bench/codes.py"),  # which holds ours against its other codes
     "sentence_transformers": ("index",),
     "model2vec": ("index",),
-    "langchain": ("rag", "index/encoders/langchain.py"),
-    "langchain_core": ("rag", "index/encoders/langchain.py", PEER),
+    "langchain": ("rag", "index/encoders/others.py"),
+    "langchain_core": ("rag", "index/encoders/others.py", PEER),
     "langchain_community": (PEER,),  # its FAISS wrapper returns wrong texts after a delete
     "psycopg": ("index/store/postgres",),
     "ray": ("index/ray.py",),
@@ -79,13 +79,13 @@ def test_every_import_runs_from_right_to_left_and_every_third_party_stays_with_i
         (
             "index/encoders/base.py",
             "from langchain_core.embeddings import Embeddings",
-            "index/encoders/base.py imports langchain_core, which belongs to rag and index/encoders/langchain.py"
+            "index/encoders/base.py imports langchain_core, which belongs to rag and index/encoders/others.py"
             f" and {PEER}",
         ),
         (
             "ui/x.py",
             "from langchain.chat_models import init_chat_model",
-            "ui/x.py imports langchain, which belongs to rag and index/encoders/langchain.py",
+            "ui/x.py imports langchain, which belongs to rag and index/encoders/others.py",
         ),
         (
             "index/x.py",
@@ -105,7 +105,7 @@ def test_the_check_lets_the_right_directions_pass() -> None:
         "import json, index.search\nfrom rag.chain import Chain\nfrom eval import run\nimport gradio, fastapi, typer"
     )
     assert violations("ui/x.py", source) == []
-    assert violations("index/encoders/langchain.py", "from langchain.embeddings import init_embeddings") == []
+    assert violations("index/encoders/others.py", "from langchain.embeddings import init_embeddings") == []
     assert violations("rag/answerers/x.py", "from langchain_core.messages import HumanMessage\nimport index") == []
 
 

@@ -15,21 +15,16 @@ DEFAULT_ENCODER = "embedded"
 def load_encoder(name: str, device: str | None = None) -> Encoder:
     """The encoder called `name`.
 
-    `embedded` is the one in the package; `langchain:PROVIDER:MODEL` any LangChain
-    embeddings; a directory of a static model that model; anything else goes to
-    sentence-transformers.
+    `embedded` is the one in the package; `langchain:PROVIDER:MODEL` any LangChain embeddings; a directory of a static
+    model that model; anything else goes to sentence-transformers.
 
     Raises:
-        EncoderUnavailable: It cannot be had here; the error says what mends it.
+        EncoderUnavailable: It cannot be loaded; the error says what to do.
     """
     if name == DEFAULT_ENCODER:
         return StaticEncoder(EMBEDDED, DEFAULT_ENCODER)
-    if name.startswith("langchain:"):
-        from index.encoders.langchain import from_provider
-
-        return from_provider(name)
     if is_static_model(Path(name)):
         return StaticEncoder(Path(name), name)
-    from index.encoders.transformers import TransformerEncoder
+    from index.encoders import others
 
-    return TransformerEncoder(name, device)
+    return others.from_provider(name) if name.startswith("langchain:") else others.TransformerEncoder(name, device)

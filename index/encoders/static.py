@@ -1,8 +1,7 @@
 """A static encoder: one vector a token, summed; no transformer, no torch.
 
-Reads the directory format of model2vec (config.json, tokenizer.json, model.safetensors)
-directly, because importing and loading through model2vec takes four times as long at
-start-up (docs/decisions/0004); a test holds the vectors equal to model2vec's.
+It reads the directory format of model2vec (config.json, tokenizer.json, model.safetensors) directly, because loading
+through model2vec takes four times as long (docs/decisions/0004); a test holds the vectors equal to model2vec's.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -20,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.encoders.base import FloatArray, unit_rows
-from index.encoders.tokenize import TokenIds
-from index.encoders.words import MAX_WORD, IntArray, Word, Words, packed
+from index.encoders.tokenize import TokenIds, Word
+from index.encoders.words import MAX_WORD, IntArray, best_cosines, packed
 from index.errors import EncoderUnavailable
 from index.settings import Parts
 
@@ -32,9 +31,7 @@ _MAX_CHARS = 100_000  # of one text given to the tokenizer; passages are far sho
 _TOKENS_AT_ONCE = 16_384  # bounds the float32 rows held while summing to 16 MiB
 _MAX_RECENT = 20_000  # texts whose words are kept between counting and encoding
 _MAX_SCALES = 100_000  # words whose length is kept; about 20 MB
-_MAX_PACKED = 4_096  # texts whose words are kept as they were compared last; about 5 MB
 _ROWS_AT_ONCE = 256  # of the table: what stays in a core's own cache
-_QUERY_WORDS_AT_ONCE = 256
 _WORDS_AT_ONCE = 8_192  # whose lengths are calculated: 8 MiB of vectors
 
 
@@ -50,15 +47,17 @@ def is_static_model(path: Path) -> bool:
 
 
 def is_static(fingerprint: str) -> bool:
-    """Whether the encoder with this fingerprint is one of these, which store the words of passages."""
+    """Whether this is the fingerprint of a static encoder: these store the words of passages."""
     return fingerprint.startswith(_FINGERPRINT)
 
 
 class StaticEncoder:
-    """Vectors by summing token vectors: the vector of a text is that of the sum of its tokens.
+    """The vector of a text is that of the sum of its tokens' vectors.
 
     Because a sum of sums is a sum, a passage's parts cost no more than its sentences.
     """
+
+    max_tokens: int | None = None  # it truncates nothing
 
     def __init__(self, path: Path, name: str) -> None:
         """Load the model in `path`.
@@ -68,56 +67,35 @@ class StaticEncoder:
         """
         from safetensors.numpy import load_file
 
-        self._name, self._path = name, path
+        self.path, self.name = path, name
         try:
             config = json.loads((path / "config.json").read_text("utf-8"))
             tensors = load_file(path / "model.safetensors")
-            self._token_ids = TokenIds(
-                json.loads((path / "tokenizer.json").read_text("utf-8")), partial(_library, path)
-            )
+            self._token_ids = TokenIds(path / "tokenizer.json")
             self._table: NDArray[Any] = tensors["embeddings"]
-            self._languages = frozenset(config.get("languages", ()))
+            self.languages = frozenset(config.get("languages", ()))
         except Exception as error:
             raise EncoderUnavailable(
                 f"the encoder in {path} cannot be loaded ({type(error).__name__}: {error})",
                 ", ".join(_FILES),
-                "install dragoman anew" if path == EMBEDDED else f"put a sound model into {path}",
+                "install dragoman again" if path == EMBEDDED else f"put a sound model into {path}",
             ) from error
-        self._weights: NDArray[np.float32] | None = tensors.get("weights")
-        self._rows: NDArray[np.integer] | None = tensors.get("mapping")  # of the table, by token
-        self._unk = self._token_ids.unk_id
-        self._n_tokens = len(self._table if self._rows is None else self._rows)  # that there are
+        self.dim = int(self._table.shape[1])
+        rows = tensors.get("mapping")  # of the table, by token
+        self._n_tokens = len(self._table if rows is None else rows)
+        self._rows: NDArray[np.integer] = np.arange(self._n_tokens) if rows is None else rows
+        self._weights: FloatArray = tensors.get("weights", np.ones(self._n_tokens)).astype(np.float32)
+        if self._token_ids.unk_id is not None:
+            self._weights[self._token_ids.unk_id] = 0  # what is unknown does not count
         self._recent: dict[str, list[Word]] = {}
         self._scales: dict[Word, float] = {}  # 1 over the length of a word's vector
-        self._packed: dict[str, bytes] = {}
-
-    @property
-    def path(self) -> Path:
-        """The directory that the model was read from."""
-        return self._path
-
-    @property
-    def name(self) -> str:
-        return self._name
-
-    @property
-    def dim(self) -> int:
-        return int(self._table.shape[1])
 
     @functools.cached_property
     def fingerprint(self) -> str:
         digest = hashlib.sha256()
         for name in ("model.safetensors", "tokenizer.json"):
-            digest.update((self._path / name).read_bytes())
+            digest.update((self.path / name).read_bytes())
         return f"{_FINGERPRINT}{digest.hexdigest()[:16]}"
-
-    @property
-    def languages(self) -> frozenset[str]:
-        return self._languages
-
-    @property
-    def max_tokens(self) -> int | None:
-        return None
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         found = self._token_ids.words([text[:_MAX_CHARS] for text in texts])
@@ -129,7 +107,7 @@ class StaticEncoder:
 
     def encode_queries(self, texts: Sequence[str]) -> FloatArray:
         vectors = unit_rows(self._sums(texts))
-        vectors[[not self._says_something(self._known_words(text)) for text in texts]] = 0
+        vectors[[not self._is_informative(self._known_words(text)) for text in texts]] = 0
         return vectors
 
     def encode_passages(self, texts: Sequence[str]) -> FloatArray:
@@ -139,167 +117,109 @@ class StaticEncoder:
         if not passages:
             return []
         # Passages overlap: each distinct sentence is encoded once.
-        position: dict[str, int] = {}
-        for sentences in passages:
-            for sentence in sentences:
-                position.setdefault(sentence, len(position))
+        position = {text: i for i, text in enumerate(dict.fromkeys(chain.from_iterable(passages)))}
         sums = self._sums(list(position))
-        rows: list[FloatArray] = []
-        sizes: list[int] = []
-        for sentences in passages:
-            own = sums[[position[sentence] for sentence in sentences]]
-            rows.append(own.sum(axis=0, keepdims=True))
-            size = 1
-            if parts is not Parts.WHOLE and len(sentences) > 1:
-                rows.append(own)
-                size += len(own)
-                if parts is Parts.PAIRS and len(sentences) > 2:
-                    rows.append(own[:-1] + own[1:])
-                    size += len(own) - 1
-            sizes.append(size)
-        return np.split(unit_rows(np.concatenate(rows)), np.cumsum(sizes)[:-1])
+        rows = [_parts(sums[[position[sentence] for sentence in sentences]], parts) for sentences in passages]
+        return np.split(unit_rows(np.concatenate(rows)), np.cumsum([len(own) for own in rows])[:-1])
 
     def max_sim(self, queries: Sequence[str], passages: Sequence[str]) -> FloatArray:
-        if not passages:
-            return np.zeros((len(queries), 0), dtype=np.float32)
-        return self._max_sim(queries, Words([self._packed_text(text) for text in passages]))
+        words = self.packed_words([[text] for text in passages])
+        rows = [self.max_sim_packed(query, words) for query in queries]
+        return np.stack(rows) if rows else np.zeros((0, len(passages)), dtype=np.float32)
 
     def packed_words(self, passages: Sequence[Sequence[str]]) -> list[bytes]:
         distinct = [list(dict.fromkeys(chain.from_iterable(map(self._known_words, own)))) for own in passages]
         return packed(distinct, self._scales_of(distinct))
 
     def max_sim_packed(self, query: str, passages: Sequence[bytes]) -> FloatArray:
-        if not passages:
-            return np.zeros(0, dtype=np.float32)
-        found: FloatArray = self._max_sim([query], Words(passages))[0]
-        return found
-
-    def _max_sim(self, queries: Sequence[str], passages: Words) -> FloatArray:
-        # Words are compared, each the sum of its tokens: half a word is met by too much. A word weighs by
-        # the square of its length, which training made long where it matters.
-        asked = [words if self._says_something(words) else [] for words in map(self._known_words, queries)]
-        rows = {word: number for number, word in enumerate(dict.fromkeys(chain.from_iterable(asked)))}
-        vectors = self._word_vectors(list(rows))
-        units = unit_rows(vectors)
-        best = [
-            passages.best(partial(self._products, units[start : start + _QUERY_WORDS_AT_ONCE]), self._n_tokens)
-            for start in range(0, len(rows) or 1, _QUERY_WORDS_AT_ONCE)
-        ]
-        of_passages = np.concatenate(best, axis=1)
+        # Words are compared, each the sum of its tokens: half a word matches too much. A word weighs the
+        # square of its length, which training made long where it matters.
+        words = self._known_words(query)
+        vectors = self._summed(words)
         weights = np.square(vectors).sum(axis=1)
-        out = np.zeros((len(queries), len(of_passages)), dtype=np.float32)
-        for i, words in enumerate(asked):
-            own = [rows[word] for word in words]
-            total = weights[own].sum()
-            if total > 0:
-                out[i] = of_passages[:, own] @ weights[own] / total
-        return out
+        total = weights.sum()
+        if not passages or not self._is_informative(words) or total == 0:
+            return np.zeros(len(passages), dtype=np.float32)
+        best = best_cosines(passages, partial(self._products, unit_rows(vectors)), self._n_tokens)
+        found: FloatArray = best @ weights / total
+        return found
 
     def _products(self, queries: FloatArray, tokens: IntArray) -> FloatArray:
         """The products of some tokens' vectors with every query, (n_tokens, n_queries)."""
-        rows = tokens if self._rows is None else self._rows[tokens]
-        turned = np.ascontiguousarray(queries.T)
-        single = np.empty((_ROWS_AT_ONCE, self.dim), dtype=np.float32)
+        turned, rows = np.ascontiguousarray(queries.T), self._rows[tokens]
         out = np.empty((len(tokens), len(queries)), dtype=np.float32)
         for start in range(0, len(tokens), _ROWS_AT_ONCE):
-            some = self._table[rows[start : start + _ROWS_AT_ONCE]]
-            np.copyto(single[: len(some)], some)
-            np.dot(single[: len(some)], turned, out=out[start : start + len(some)])
-        if self._weights is not None:
-            out *= self._weights[tokens][:, None]
+            some = slice(start, start + _ROWS_AT_ONCE)
+            np.dot(self._table[rows[some]].astype(np.float32), turned, out=out[some])
+        out *= self._weights[tokens][:, None]
         return out
-
-    def _packed_text(self, text: str) -> bytes:
-        """The words of a text, packed; kept for the next question, which is answered from the same sentences."""
-        known = self._packed.get(text)
-        if known is None:
-            if len(self._packed) >= _MAX_PACKED:
-                self._packed.clear()
-            (known,) = self.packed_words([[text]])
-            self._packed[text] = known
-        return known
 
     def _scales_of(self, passages: Sequence[Sequence[Word]]) -> dict[Word, float]:
         """1 over the length of the vector of each word of some passages, 0 for a vector of 0."""
         if len(self._scales) > _MAX_SCALES:
             self._scales = {}
         scales = self._scales
-        missing = [word for word in dict.fromkeys(chain.from_iterable(passages)) if word not in scales]
+        missing = [word for word in set(chain.from_iterable(passages)) if word not in scales]
         for start in range(0, len(missing), _WORDS_AT_ONCE):
             some = missing[start : start + _WORDS_AT_ONCE]
-            lengths = np.linalg.norm(self._word_vectors(some), axis=1)
+            lengths = np.linalg.norm(self._summed(some), axis=1)
             own = np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0)
             scales.update(zip(some, own.tolist(), strict=True))
         return scales
 
     def _known_words(self, text: str) -> list[Word]:
         """The words of `text` without the tokens that are unknown."""
-        words = self._words(text)
+        words, unknown = self._words(text), self._token_ids.unk_id
         if max(map(len, words), default=0) > MAX_WORD:
             words = [word[:MAX_WORD] for word in words]
-        unknown = self._unk
         if unknown is None or unknown not in chain.from_iterable(words):
             return words
         known = (word if unknown not in word else tuple(i for i in word if i != unknown) for word in words)
         return [word for word in known if word]
 
-    def _says_something(self, words: Sequence[Word]) -> bool:
-        """Whether a question has more than the unknown, spaces and punctuation, which are near to much by chance."""
-        return any(map(self._token_ids.says_something, chain.from_iterable(words)))
+    def _is_informative(self, words: Sequence[Word]) -> bool:
+        """Whether a question has more than spaces, punctuation and unknown tokens, which match much by chance."""
+        return any(map(self._token_ids.is_informative, chain.from_iterable(words)))
 
     def _words(self, text: str) -> list[Word]:
         known = self._recent.get(text)
         return self._token_ids.words([text[:_MAX_CHARS]])[0] if known is None else known
 
-    def _word_vectors(self, words: Sequence[Word]) -> FloatArray:
-        """Sum of the token vectors of each word, (n, dim)."""
-        out = np.zeros((len(words), self.dim), dtype=np.float32)
-        by_size: dict[int, list[int]] = {}
-        for i, word in enumerate(words):
-            by_size.setdefault(len(word), []).append(i)
-        for size, places in by_size.items():
-            if size:
-                ids = np.fromiter(chain.from_iterable(words[i] for i in places), np.int64, size * len(places))
-                out[places] = self._vectors(ids).reshape(len(places), size, self.dim).sum(axis=1)
-        return out
-
     def _sums(self, texts: Sequence[str]) -> FloatArray:
-        """Sum of the token vectors of each text, (n, dim); unknown tokens do not count."""
-        out = np.zeros((len(texts), self.dim), dtype=np.float32)
-        token_lists = [list(chain.from_iterable(self._words(text))) for text in texts]
-        start = 0
-        while start < len(texts):
-            stop, n_tokens = start, 0
-            while stop < len(texts) and (stop == start or n_tokens + len(token_lists[stop]) <= _TOKENS_AT_ONCE):
-                n_tokens += len(token_lists[stop])
-                stop += 1
-            self._sum_into(out[start:stop], token_lists[start:stop], n_tokens)
-            start = stop
+        """Sum of the token vectors of each text, (n, dim)."""
+        return self._summed([list(chain.from_iterable(self._words(text))) for text in texts])
+
+    def _summed(self, token_lists: Sequence[Sequence[int]]) -> FloatArray:
+        """Weighted sum of the vectors of each list of tokens, (n, dim)."""
+        out = np.zeros((len(token_lists), self.dim), dtype=np.float32)
+        for first, last in _runs(list(map(len, token_lists)), _TOKENS_AT_ONCE):
+            flat = np.fromiter(chain.from_iterable(token_lists[first:last]), dtype=np.int64)
+            rows, weights = self._table[self._rows[flat]].astype(np.float32), self._weights[flat]
+            end = 0
+            for i in range(first, last):
+                start, end = end, end + len(token_lists[i])
+                # One weighted sum a text: five times as fast as numpy's reduceat over rows.
+                np.dot(weights[start:end], rows[start:end], out=out[i])
         return out
 
-    def _sum_into(self, out: FloatArray, token_lists: list[list[int]], n_tokens: int) -> None:
-        flat = np.fromiter(chain.from_iterable(token_lists), dtype=np.int64, count=n_tokens)
-        rows = self._table[flat if self._rows is None else self._rows[flat]].astype(np.float32)
-        weights = np.ones(n_tokens, np.float32) if self._weights is None else self._weights[flat]
-        if self._unk is not None:
-            weights = np.where(flat == self._unk, np.float32(0), weights)
-        end = 0
-        for i, ids in enumerate(token_lists):
-            start, end = end, end + len(ids)
-            # One weighted sum a text: five times as fast as numpy's reduceat over rows.
-            np.dot(weights[start:end], rows[start:end], out=out[i])
 
-    def _vectors(self, ids: NDArray[np.int64]) -> FloatArray:
-        """The vector of each token, (n, dim)."""
-        rows: FloatArray = self._table[ids if self._rows is None else self._rows[ids]].astype(np.float32)
-        return rows if self._weights is None else rows * self._weights[ids][:, None]
+def _parts(sentences: FloatArray, parts: Parts) -> FloatArray:
+    """Sums of the ranges that `part_ranges` names, of the sums of sentences."""
+    rows = [sentences.sum(axis=0, keepdims=True)]
+    if parts is not Parts.WHOLE and len(sentences) > 1:
+        rows.append(sentences)
+        if parts is Parts.PAIRS and len(sentences) > 2:
+            rows.append(sentences[:-1] + sentences[1:])
+    return np.concatenate(rows)
 
 
-def _library(path: Path) -> Any:
-    """The tokenizer in `path`, as the tokenizers library reads it."""
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(path / "tokenizer.json"))
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    return tokenizer
+def _runs(sizes: Sequence[int], most: int) -> Iterator[tuple[int, int]]:
+    """(first, last + 1) of neighbours whose sizes sum up to at most `most`, or of a single one."""
+    first, total = 0, 0
+    for i, size in enumerate(sizes):
+        if i > first and total + size > most:
+            yield first, i
+            first, total = i, 0
+        total += size
+    if sizes:
+        yield first, len(sizes)

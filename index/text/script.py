@@ -36,6 +36,9 @@ _RANGES: tuple[tuple[int, int, str], ...] = (
 SCRIPTS: tuple[str, ...] = ("Common", *sorted({script for _, _, script in _RANGES}))
 
 
+_ASCII_NOT_LATIN = bytes(code for code in range(128) if not chr(code).isalpha())
+
+
 @functools.cache
 def _table() -> NDArray[np.uint8]:
     """Number of the script of each code point."""
@@ -57,6 +60,9 @@ def count_scripts(text: str) -> dict[str, int]:
     What scripts share (European digits, punctuation, accents, symbols) is not counted; the vowel
     signs and digits that only one script has count as its own.
     """
+    if text.isascii():
+        n_latin = len(text.encode("ascii").translate(None, _ASCII_NOT_LATIN))
+        return {"Latin": n_latin} if n_latin else {}
     counts = np.bincount(_table()[code_points(text)], minlength=len(SCRIPTS))
     return {SCRIPTS[i]: int(counts[i]) for i in np.flatnonzero(counts) if i}
 

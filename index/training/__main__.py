@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,10 @@ from index.errors import IndexProblem, SettingsMismatch
 from index.training import corpus, export, vocabulary
 from index.training.corpus import Corpus, Ragged
 from index.training.features import feature_matrix
-from index.training.frames import find_frames
-from index.training.sources import SOURCES, Kind
+from index.training.pairs import SOURCES, Kind
 from index.training.train import Recipe, train
 
-_TURNS = (3, 6, 6, 6)  # passage sentences, sentences, headwords, names
+_SHARES = (0.35, 0.45, 0.1, 0.1)  # of the characters: passage sentences, sentences, headwords, names
 _CHARS_A_LANGUAGE = 4_500_000  # of the text that pieces are chosen on
 _TEXTS_AT_ONCE = 20_000
 
@@ -92,7 +92,7 @@ def run(data: Path, keep_out: Path | None, out: Path, work: Work, n_pieces: int,
     if not (work.folder / "corpus.npz").is_file():
         _say("reading pairs")
         report = corpus.build(data, work.folder, workers, keep_out)
-        corpus.write_report(work.folder / "corpus.json", report)
+        _write_json(work.folder / "corpus.json", report)
         n_shared = sum(faults[corpus.SHARED] for faults in report["dropped"].values())
         _say(f"left out {n_shared:,} pairs and passages that share text with evaluation sets")
         _say(f"{report['pairs']:,} pairs and {report['topics']:,} passages over {report['texts']:,} texts")
@@ -105,8 +105,7 @@ def run(data: Path, keep_out: Path | None, out: Path, work: Work, n_pieces: int,
         _say(
             f"training {features.shape[0]:,} pieces with {features.shape[1] - features.shape[0]:,} n-grams on {device}"
         )
-        frames = find_frames(data_set, tokens, {i for i, name in enumerate(names) if name.lstrip("▁") == "?"})
-        vectors = train(data_set, tokens, frames, features, recipe, work.folder, device, _say)
+        vectors = train(data_set, tokens, features, recipe, work.folder, device, _say)
         corpus.save_arrays(work.vectors, vectors=vectors)
     extended, rows = vocabulary.with_traditional(tokenizer)
     with np.load(work.vectors) as stored:
@@ -118,7 +117,7 @@ def _claim(work: Work, settings: dict[str, Any]) -> None:
     """Note the settings of a run in its folder, so that another one neither reuses nor overwrites its stages."""
     path = work.folder / "settings.json"
     if not path.is_file():
-        path.write_text(json.dumps(settings, indent=1) + "\n", "utf-8")
+        _write_json(path, settings)
         return
     found = json.loads(path.read_text("utf-8"))
     if found != settings:
@@ -136,37 +135,29 @@ def _vocabulary(work: Work, data_set: Corpus, n_pieces: int, seed: int, threads:
     if not work.pieces.is_file():
         _say(f"choosing {n_pieces:,} pieces")
         texts = list(corpus.read_texts(work.folder))
-        samples = [[texts[row] for row in rows] for rows in _rows_by_language(data_set, seed)]
-        tokenizer = vocabulary.train(vocabulary.balanced(samples, _CHARS_A_LANGUAGE), n_pieces, threads)
+        tokenizer = vocabulary.train(_samples(data_set, texts, seed), n_pieces, threads)
         unfinished = work.pieces.with_name("unfinished-pieces.json")
         vocabulary.save(tokenizer, unfinished)
         unfinished.replace(work.pieces)
     return Tokenizer.from_file(str(work.pieces))
 
 
-def _rows_by_language(data_set: Corpus, seed: int) -> Iterator[NDArray[np.int64]]:
-    """The texts of each language: sentences, passages, headwords and names in turn, each in random order."""
+def _samples(data_set: Corpus, texts: Sequence[str], seed: int) -> Iterator[str]:
+    """Texts of each language in equal amount: of passages, running sentences, headwords and names, by `_SHARES`."""
     rng = np.random.default_rng(seed)
     kinds = np.array([SOURCES[name].kind for name in corpus.SOURCE_NAMES])[data_set.source]
     running = (kinds == Kind.SENTENCES) | (kinds == Kind.INTERFACE)
     for number, language in enumerate(data_set.languages):
         own = np.ones(len(running), bool) if language == "en" else data_set.language == number
-        texts = data_set.english if language == "en" else data_set.other
-        topics = np.flatnonzero(data_set.topic_language == number)
+        column = data_set.english if language == "en" else data_set.other
+        topics = [data_set.sentences[int(i)] for i in np.flatnonzero(data_set.topic_language == number)]
         pools = [
-            np.unique(np.concatenate([data_set.sentences[int(i)] for i in topics] or [np.zeros(0, np.int32)])),
-            np.unique(texts[own & running]),
-            np.unique(texts[own & (kinds == Kind.DICTIONARY)]),
-            np.unique(texts[own & (kinds == Kind.NAMES)]),
+            np.unique(np.concatenate([np.zeros(0, np.int32), *topics])),
+            *(np.unique(column[own & of]) for of in (running, kinds == Kind.DICTIONARY, kinds == Kind.NAMES)),
         ]
-        yield _in_turn([rng.permutation(pool).astype(np.int64) for pool in pools], _TURNS)
-
-
-def _in_turn(pools: Sequence[NDArray[np.int64]], sizes: Sequence[int]) -> NDArray[np.int64]:
-    """`sizes[i]` of pool i, then of the next, and round again; a pool that is empty is passed over."""
-    place = [(np.arange(len(pool)) // size, pool) for pool, size in zip(pools, sizes, strict=True)]
-    order = np.argsort(np.concatenate([turn for turn, _ in place]), kind="stable")
-    return np.concatenate([pool for _, pool in place])[order]
+        for pool, share in zip(pools, _SHARES, strict=True):
+            shuffled = (texts[int(row)] for row in rng.permutation(pool))
+            yield from vocabulary.at_most(shuffled, int(_CHARS_A_LANGUAGE * share))
 
 
 def _tokens(work: Work, tokenizer: Any) -> Ragged:
@@ -175,7 +166,8 @@ def _tokens(work: Work, tokenizer: Any) -> Ragged:
         unknown = tokenizer.token_to_id(vocabulary.UNKNOWN)
         values: list[NDArray[np.int32]] = []
         sizes: list[int] = []
-        for texts in _chunks(corpus.read_texts(work.folder), _TEXTS_AT_ONCE):
+        every = corpus.read_texts(work.folder)
+        while texts := list(islice(every, _TEXTS_AT_ONCE)):
             for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False):
                 ids = np.array([i for i in encoding.ids if i != unknown], np.int32)
                 values.append(ids)
@@ -187,15 +179,8 @@ def _tokens(work: Work, tokenizer: Any) -> Ragged:
         return Ragged(data["values"], data["offsets"])
 
 
-def _chunks(texts: Iterator[str], size: int) -> Iterator[list[str]]:
-    chunk: list[str] = []
-    for text in texts:
-        chunk.append(text)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
+def _write_json(path: Path, value: dict[str, Any]) -> None:
+    path.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", "utf-8")
 
 
 def _say(line: str) -> None:

@@ -1,4 +1,4 @@
-"""Batches of text pairs that should come near: what is drawn, how often, and in which form."""
+"""Batches of text pairs whose vectors should be similar: what is drawn, how often, and in which form."""
 
 from __future__ import annotations
 
@@ -10,39 +10,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.training.corpus import SOURCE_NAMES, Corpus, Ints, Ragged, gather
-from index.training.frames import Frames
-from index.training.sources import SOURCES, Kind
+from index.training.pairs import SOURCES, Kind
 
 KIND_SHARES = {Kind.SENTENCES: 0.5, Kind.NAMES: 0.2, Kind.DICTIONARY: 0.22, Kind.INTERFACE: 0.08}
 _LANGUAGE_POWER = 0.4  # a language's share grows with its number of pairs to this power
 _PIVOT_SHARE = 0.5  # of the pairs whose English has several translations: two of those, and no English
 _DROP_TOKENS = 0.1  # of a sentence's tokens, so that none is relied on
-_FRAMED = 0.7  # of what asks and is no question
 _KEEP_ALL = 4  # tokens; shorter texts lose none
 
 
 @dataclass(slots=True)
 class Batch:
-    """2n texts; text i and text n + i should come near. Texts with one `key` are never told apart.
-
-    `texts` holds token ids.
-    """
+    """2n texts, as token ids; text i and text n + i should be similar. Texts with one `key` are never told apart."""
 
     texts: Ragged
     keys: Ints
-
-    @property
-    def n_pairs(self) -> int:
-        return len(self.texts) // 2
 
 
 class PairSampler:
     """Draws translation pairs: English and a translation, or two translations of one English text."""
 
-    def __init__(self, corpus: Corpus, tokens: Ragged, held_out: NDArray[np.bool_]) -> None:
+    def __init__(self, corpus: Corpus, tokens: Ragged) -> None:
         self._corpus, self._tokens = corpus, tokens
         lengths = np.diff(tokens.offsets)
-        sound = (lengths[corpus.english] > 0) & (lengths[corpus.other] > 0) & ~held_out
+        sound = (lengths[corpus.english] > 0) & (lengths[corpus.other] > 0)
         self._cumulative = np.cumsum(_weights(corpus) * sound)
         # Pairs by their English text, for pivots; a headword's translations can be of different senses.
         pivots = np.array([SOURCES[name].kind is not Kind.DICTIONARY for name in SOURCE_NAMES])
@@ -74,19 +65,12 @@ class PairSampler:
 class TopicSampler:
     """Draws questions, titles, sentences and linked names, each with the passage it belongs to.
 
-    Names come in any language that a translation pair gives them in; what is no question is framed
-    as one (`index.training.frames`). A passage brings another of its article into the batch, where
-    there is one: these are the hard ones to tell apart.
+    Names come in any language that a translation pair gives them in. A passage brings another of its article into
+    the batch, where there is one: these are the hard ones to tell apart.
     """
 
-    def __init__(self, corpus: Corpus, tokens: Ragged, frames: Frames) -> None:
-        self._corpus = corpus
-        # Frames are rows of the table too, after the texts.
-        self._tokens = Ragged(
-            np.concatenate([tokens.values, frames.tokens.values]),
-            np.concatenate([tokens.offsets, tokens.offsets[-1] + frames.tokens.offsets[1:]]),
-        )
-        self._first_frame = len(tokens) + frames.first
+    def __init__(self, corpus: Corpus, tokens: Ragged) -> None:
+        self._corpus, self._tokens = corpus, tokens
         n_questions = np.diff(corpus.questions.offsets) // 2
         # A passage counts as often as it has questions, so that those of question sets are not drowned.
         self._cumulative = np.cumsum(np.sqrt(n_questions) + (n_questions > 1))
@@ -128,25 +112,22 @@ class TopicSampler:
         kept: NDArray[np.int64] = both[np.stack([np.ones(len(topics), bool), others != topics], axis=1).reshape(-1)]
         return kept
 
-    def _pair(self, topic: int, rng: np.random.Generator) -> tuple[Sequence[int], Sequence[int]]:
+    def _pair(self, topic: int, rng: np.random.Generator) -> tuple[list[int], list[int]]:
+        """What asks and what answers, as texts; empty where the topic has no question."""
         corpus = self._corpus
         sentences = corpus.sentences[topic].tolist()
         questions, names = corpus.questions[topic], corpus.names[topic]
-        language = int(corpus.topic_language[topic])
         chance = rng.random()
         if len(names) >= 3 and chance < 0.45:
             n_names = int(rng.integers(2, min(8, len(names)) + 1))
-            asked, language = self._translated(rng.permutation(names)[:n_names], rng)
-            return [*asked, *self._frame(language, rng)], self._window(sentences, -1, rng)
+            return self._translated(rng.permutation(names)[:n_names], rng), self._window(sentences, -1, rng)
         if len(questions) == 2 and chance < 0.75 and len(sentences) > 1:  # a title only: a sentence asks for the rest
             i = int(rng.integers(len(sentences)))
-            rest = sentences[:i] + sentences[i + 1 :]
-            return [sentences[i], *self._frame(language, rng)], self._window(rest, -1, rng)
+            return [sentences[i]], self._window(sentences[:i] + sentences[i + 1 :], -1, rng)
         if not len(questions):
             return [], []
         i = int(rng.integers(len(questions) // 2))
-        frame = self._frame(language, rng) if len(questions) == 2 else []
-        return [int(questions[2 * i]), *frame], self._window(sentences, int(questions[2 * i + 1]), rng)
+        return [int(questions[2 * i])], self._window(sentences, int(questions[2 * i + 1]), rng)
 
     def _window(self, sentences: list[int], must_hold: int, rng: np.random.Generator) -> list[int]:
         """The whole passage, or a run of its sentences that holds the one that matters."""
@@ -160,20 +141,13 @@ class TopicSampler:
             start = int(rng.integers(max(0, must_hold - size + 1), min(must_hold, n - size) + 1))
         return sentences[start : start + size]
 
-    def _frame(self, language: int, rng: np.random.Generator) -> list[int]:
-        """The row of a frame of `language`, more often than not."""
-        first, last = self._first_frame[language : language + 2].tolist()
-        return [int(rng.integers(first, last))] if first < last and rng.random() < _FRAMED else []
-
-    def _translated(self, names: Ints, rng: np.random.Generator) -> tuple[list[int], int]:
-        """`names` in one language, and which: any that has at least half of them, or English."""
-        language = int(rng.integers(len(self._corpus.languages)))
-        keys = self._name_key(names.astype(np.int64), language)
+    def _translated(self, names: Ints, rng: np.random.Generator) -> list[int]:
+        """`names` in a language that has at least half of them, or in English."""
+        keys = self._name_key(names.astype(np.int64), int(rng.integers(len(self._corpus.languages))))
         place = np.minimum(np.searchsorted(self._name_keys, keys), max(0, len(self._name_keys) - 1))
         known = self._name_texts[place[self._name_keys[place] == keys]] if len(self._name_keys) else names[:0]
-        if len(known) * 2 >= len(names) and len(known) >= 2:
-            return known.tolist(), language
-        return names.tolist(), self._corpus.languages.index("en")
+        chosen: Ints = known if len(known) * 2 >= len(names) and len(known) >= 2 else names
+        return [int(row) for row in chosen]
 
     def _name_key(self, english: NDArray[np.int64], language: NDArray[np.uint8] | int) -> NDArray[np.int64]:
         key: NDArray[np.int64] = english * len(self._corpus.languages) + language

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -15,10 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.text.language import detect_language
-from index.training.filters import normal, sound_pairs
-from index.training.overlap import XQUAD_ARTICLES, Overlap, evaluation_texts
+from index.training.overlap import Hashes, evaluation_texts, holds_a_run, runs_of
+from index.training.pairs import SOURCES, Pair, languages_in, read_pairs, sound_pairs
 from index.training.passages import Topic, read_topics
-from index.training.sources import SOURCES, Pair, languages_in, read_pairs
 
 Ints = NDArray[np.int32]
 SOURCE_NAMES = tuple(SOURCES)
@@ -86,15 +84,14 @@ def build(data: Path, folder: Path, workers: int, keep_out: Path | None = None) 
         ReadError: A set is missing.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    overlap = Overlap.of(evaluation_texts(keep_out) if keep_out is not None else ())
-    overlap.save(folder / _EVALUATION)
+    runs = runs_of(evaluation_texts(keep_out) if keep_out is not None else ())
+    np.save(folder / _EVALUATION, runs)
     files = languages_in(data / "parallel")
     languages = sorted({"en", *(_FOLDED.get(name, name) for name in files)})
     rows: dict[str, int] = {}
     columns: tuple[list[int], ...] = ([], [], [], [])
     kept: dict[str, Counter[str]] = {}
     dropped: dict[str, Counter[str]] = {}
-    kept_apart = {normal(title) for title in XQUAD_ARTICLES}
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         evaluation = folder / _EVALUATION
         jobs = [(data / "parallel", name, evaluation) for name in sorted(files, key=_size_first(data / "parallel"))]
@@ -106,8 +103,7 @@ def build(data: Path, folder: Path, workers: int, keep_out: Path | None = None) 
                 columns[1].append(rows.setdefault(pair.other, len(rows)))
                 columns[2].append(languages.index(language))
                 columns[3].append(SOURCE_NAMES.index(pair.source))
-            kept_apart.update(pair.other for pair in pairs if pair.english in XQUAD_ARTICLES)
-    topics, dropped["passages"] = _sound_topics(read_topics(data / "qp"), overlap, kept_apart)
+    topics, dropped["passages"] = _sound_topics(list(read_topics(data / "qp")), runs)
     arrays = _topic_arrays(topics, rows, languages)
     english, other, language_column, source = (np.array(column) for column in columns)
     # Traditional and Simplified files hold the same pair twice once folded.
@@ -135,18 +131,9 @@ def build(data: Path, folder: Path, workers: int, keep_out: Path | None = None) 
 def load(folder: Path) -> Corpus:
     """The corpus that `build` wrote into `folder`."""
     with np.load(folder / "corpus.npz") as data:
-        return Corpus(
-            languages=[str(name) for name in data["languages"]],
-            english=data["english"],
-            other=data["other"],
-            language=data["language"],
-            source=data["source"],
-            topic_language=data["topic_language"],
-            topic_article=data["topic_article"],
-            sentences=Ragged(data["sentences"], data["sentences_offsets"]),
-            questions=Ragged(data["questions"], data["questions_offsets"]),
-            names=Ragged(data["names"], data["names_offsets"]),
-        )
+        plain = ("english", "other", "language", "source", "topic_language", "topic_article")
+        ragged = (Ragged(data[name], data[f"{name}_offsets"]) for name in ("sentences", "questions", "names"))
+        return Corpus([str(name) for name in data["languages"]], *(data[name] for name in plain), *ragged)
 
 
 def read_texts(folder: Path) -> Iterator[str]:
@@ -163,11 +150,6 @@ def save_arrays(path: Path, **arrays: Any) -> None:
     temporary.replace(path)
 
 
-def write_report(path: Path, report: dict[str, Any]) -> None:
-    """`report` as JSON that a person can read."""
-    path.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", "utf-8")
-
-
 def _size_first(folder: Path) -> Any:
     return lambda name: (-(folder / f"{name}.tsv.xz").stat().st_size, name)
 
@@ -177,21 +159,17 @@ def _read_language(job: tuple[Path, str, Path]) -> tuple[str, list[Pair], Counte
     dropped: Counter[str] = Counter()
     language = _FOLDED.get(name, name)
     pairs = list(sound_pairs(read_pairs(folder, name), language, detect_language, dropped))
-    overlap = Overlap.load(evaluation)
-    shared = overlap.found_in([pair.english for pair in pairs]) | overlap.found_in([pair.other for pair in pairs])
+    runs = np.load(evaluation, mmap_mode="r")  # mapped: several processes share the memory
+    shared = holds_a_run([f"{pair.english}\n{pair.other}" for pair in pairs], runs)
     dropped[SHARED] = int(shared.sum())
     return name, [pair for pair, drop in zip(pairs, shared, strict=True) if not drop], dropped
 
 
-def _sound_topics(topics: Iterable[Topic], overlap: Overlap, kept_apart: Set[str]) -> tuple[list[Topic], Counter[str]]:
-    """Topics that share no text with evaluation sets, of no article in `kept_apart`; and counts of the others."""
-    every = list(topics)
-    own = [topic for topic in every if normal(topic.article.partition("/")[2]) not in kept_apart]
-    shared = overlap.found_in(
-        ["\n".join([*topic.sentences, *(question.text for question in topic.questions)]) for topic in own]
-    )
-    dropped = Counter({SHARED: int(shared.sum()), "article kept apart": len(every) - len(own)})
-    return [topic for topic, drop in zip(own, shared, strict=True) if not drop], dropped
+def _sound_topics(topics: list[Topic], runs: Hashes) -> tuple[list[Topic], Counter[str]]:
+    """Topics that share no text with evaluation sets, and the number of the others."""
+    texts = ["\n".join([*topic.sentences, *(question.text for question in topic.questions)]) for topic in topics]
+    shared = holds_a_run(texts, runs)
+    return [topic for topic, drop in zip(topics, shared, strict=True) if not drop], Counter({SHARED: int(shared.sum())})
 
 
 def _topic_arrays(topics: list[Topic], rows: dict[str, int], languages: list[str]) -> dict[str, Any]:

@@ -1,10 +1,7 @@
-"""What training text shares with evaluation text: found by runs of letters, and kept out of training.
+"""Training text that shares text with evaluation sets: found by runs of letters, and left out.
 
-A figure measured on text that an encoder was trained on says nothing about other text. Sets are
-published sentence by sentence and paragraph by paragraph, so a whole-text comparison finds little:
-here every run of 32 letters (16 of Han, Kana and Hangul) of the evaluation text is hashed, and a
-training text that holds one of them is left out (13-gram overlap of Brown et al. 2020, in letters,
-because not every script has words).
+Every run of 32 letters (16 of Han, Kana and Hangul) of the evaluation text is hashed, and a training text that holds
+one of them is left out (13-gram overlap of Brown et al. 2020, in letters, because not every script has words).
 """
 
 from __future__ import annotations
@@ -22,7 +19,7 @@ import regex
 from numpy.typing import NDArray
 
 from index.errors import ReadError
-from index.training.filters import normal
+from index.training.pairs import normal
 
 _RUN, _DENSE_RUN = 32, 16  # letters; powers of two, as `_hashes` doubles its windows
 _STRIDE = 4  # of the windows looked up: a shared run of 35 letters (19) is found wherever it begins
@@ -34,56 +31,24 @@ _OPEN: dict[str, Any] = {".gz": gzip.open, ".xz": lzma.open}
 
 Hashes = NDArray[np.uint64]
 
-# The articles of XQuAD, which are SQuAD 1.1's development set: what is not at hand of it can only be kept out by title.
-XQUAD_ARTICLES = frozenset(
-    """1973 oil crisis; Amazon rainforest; American Broadcasting Company; Apollo program; Black Death; Chloroplast;
-    Civil disobedience; Computational complexity theory; Construction; Ctenophora; Doctor Who; Economic inequality;
-    European Union law; Force; French and Indian War; Fresno, California; Genghis Khan; Geology; Harvard University;
-    Huguenot; Huguenots; Immune system; Imperialism; Intergovernmental Panel on Climate Change; Islamism;
-    Jacksonville, Florida; Kenya; Martin Luther; Newcastle upon Tyne; Nikola Tesla; Normans; Oxygen; Packet switching;
-    Pharmacy; Prime number; Private school; Rhine; Scottish Parliament; Sky (United Kingdom); Sky UK;
-    Southern California; Steam engine; Super Bowl 50; Teacher; United Methodist Church; University of Chicago;
-    Victoria (Australia); Victoria and Albert Museum; Warsaw; Yuan dynasty""".replace("\n    ", " ").split("; ")
-)
+
+def runs_of(texts: Iterable[str]) -> Hashes:
+    """The hashes of all runs of `texts`, sorted."""
+    texts = iter(texts)
+    found = [np.zeros(0, np.uint64)]
+    while chunk := list(islice(texts, _TEXTS_AT_ONCE)):
+        found.append(np.unique(np.concatenate([hashes for hashes, _ in _hashes(chunk, 1)])))
+    return np.unique(np.concatenate(found))
 
 
-class Overlap:
-    """The runs of some evaluation texts, as sorted hashes."""
-
-    def __init__(self, runs: Hashes) -> None:
-        self._runs = runs
-
-    @classmethod
-    def of(cls, texts: Iterable[str]) -> Overlap:
-        """The runs of `texts`."""
-        texts = iter(texts)
-        found = [np.zeros(0, np.uint64)]
-        while chunk := list(islice(texts, _TEXTS_AT_ONCE)):
-            found.append(np.unique(np.concatenate([hashes for hashes, _ in _hashes(chunk, 1)])))
-        return cls(np.unique(np.concatenate(found)))
-
-    @classmethod
-    def load(cls, path: Path) -> Overlap:
-        """What `save` wrote, mapped: several processes share the memory."""
-        return cls(np.load(path, mmap_mode="r"))
-
-    def save(self, path: Path) -> None:
-        """Write the runs as an .npy file."""
-        np.save(path, self._runs)
-
-    def __len__(self) -> int:
-        return len(self._runs)
-
-    def found_in(self, texts: Sequence[str]) -> NDArray[np.bool_]:
-        """(len(texts),): whether a text shares a run with the evaluation texts."""
-        out = np.zeros(len(texts), bool)
-        if not len(self._runs):
-            return out
-        for start in range(0, len(texts), _TEXTS_AT_ONCE):
-            for hashes, owners in _hashes(texts[start : start + _TEXTS_AT_ONCE], _STRIDE):
-                place = np.minimum(np.searchsorted(self._runs, hashes), len(self._runs) - 1)
-                out[start + owners[self._runs[place] == hashes]] = True
-        return out
+def holds_a_run(texts: Sequence[str], runs: Hashes) -> NDArray[np.bool_]:
+    """(len(texts),): whether a text holds one of `runs`."""
+    out = np.zeros(len(texts), bool)
+    for start in range(0, len(texts) if len(runs) else 0, _TEXTS_AT_ONCE):
+        for hashes, owners in _hashes(texts[start : start + _TEXTS_AT_ONCE], _STRIDE):
+            place = np.minimum(np.searchsorted(runs, hashes), len(runs) - 1)
+            out[start + owners[runs[place] == hashes]] = True
+    return out
 
 
 def evaluation_texts(folder: Path) -> Iterator[str]:

@@ -18,7 +18,7 @@ import regex
 
 from index.errors import ReadError
 from index.text.sentences import split_sentences
-from index.training.filters import normal
+from index.training.pairs import normal
 
 # Folder of `qp/` to the language of its question-passage pairs, in the shape of SQuAD.
 _QUESTION_SETS = {

@@ -1,29 +1,25 @@
-"""The training loop: batches prepared beside it, checkpoints, a log of the loss."""
+"""The training loop: a table of vectors, contrastive losses, checkpoints, a log of the loss."""
 
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 from index.training.batches import Batch, PairSampler, TopicSampler
-from index.training.corpus import Corpus, Ragged, gather
-from index.training.frames import Frames
-from index.training.loss import contrastive, contrastive_across
-from index.training.model import Table, Touched, touched
+from index.training.corpus import Corpus, Ragged
 
-_AHEAD = 3  # batches prepared before they are needed
-_LOG_EVERY = 50  # steps
-_HELD_OUT = 4_096  # pairs, for the accuracy that the log shows
-
+Tensor = Any  # torch.Tensor; torch is imported where training runs
 Progress = Callable[[str], None]
+
+_LOG_EVERY = 50  # steps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,10 +43,79 @@ class Recipe:
         return self.rate * (self.steps - step) / max(1, self.steps - self.warmup)
 
 
+class Table:
+    """Rows of pieces and of the n-grams they share, (pieces + n-grams, dim), and Adam on the rows of a batch."""
+
+    def __init__(self, features: csr_matrix, dim: int, seed: int, device: str) -> None:
+        import torch
+
+        torch.manual_seed(seed)
+        self._features, self._device = features, device
+        self.rows = torch.nn.EmbeddingBag(features.shape[1], dim, mode="sum", sparse=True)
+        torch.nn.init.normal_(self.rows.weight, std=dim**-0.5)
+        self.rows.to(device)
+        self.adam = torch.optim.SparseAdam(self.rows.parameters(), betas=(0.9, 0.99), eps=1e-8)
+
+    def vectors(self, texts: Ragged) -> Tensor:
+        """Sum of the piece vectors of each text, (texts, dim); a piece's is the sum of its features' rows."""
+        import torch
+
+        ones = np.ones(len(texts.values), np.float32)
+        shape = (len(texts), self._features.shape[0])
+        of_rows = csr_matrix((ones, texts.values, texts.offsets), shape) @ self._features
+        indices, offsets, weights = (
+            torch.from_numpy(array).to(self._device)
+            for array in (of_rows.indices.astype(np.int64), of_rows.indptr[:-1].astype(np.int64), of_rows.data)
+        )
+        return self.rows(indices, offsets, per_sample_weights=weights)
+
+    def step(self, loss: Tensor, rate: float) -> None:
+        """One step against the gradient of `loss`."""
+        self.adam.param_groups[0]["lr"] = rate
+        self.adam.zero_grad()
+        loss.backward()
+        self.adam.step()
+
+    def piece_vectors(self) -> NDArray[np.float32]:
+        """The vector of every piece, (pieces, dim)."""
+        result: NDArray[np.float32] = self._features @ self.rows.weight.detach().cpu().numpy()
+        return result
+
+
+def contrastive(vectors: Tensor, keys: Tensor, scale: float) -> Tensor:
+    """The loss of `vectors` (2n, dim), of which row i and row n + i should be similar.
+
+    InfoNCE over cosines in which a text is told apart from every other text of the batch (NT-Xent, Chen et al. 2020):
+    that a Korean text is nearer to its translation than to other Korean texts keeps the vectors free of their language.
+    Texts with the same value in `keys` (2n,) are not told apart. `scale` is the inverse temperature.
+    """
+    import torch
+
+    unit = torch.nn.functional.normalize(vectors, dim=1)
+    n_texts = len(unit)
+    partner = (torch.arange(n_texts, device=unit.device) + n_texts // 2) % n_texts
+    same = keys[:, None] == keys[None, :]
+    same.scatter_(1, partner[:, None], False)
+    return torch.nn.functional.cross_entropy((unit @ unit.T * scale).masked_fill(same, -torch.inf), partner)
+
+
+def contrastive_across(vectors: Tensor, keys: Tensor, scale: float) -> Tensor:
+    """As `contrastive`, but a text is told apart from those of the other half only (CLIP, Radford et al. 2021)."""
+    import torch
+
+    unit = torch.nn.functional.normalize(vectors, dim=1)
+    n = len(unit) // 2
+    own = torch.arange(n, device=unit.device)
+    same = keys[:n, None] == keys[None, n:]
+    same.fill_diagonal_(False)
+    cosines = (unit[:n] @ unit[n:].T * scale).masked_fill(same, -torch.inf)
+    entropy = torch.nn.functional.cross_entropy
+    return (entropy(cosines, own) + entropy(cosines.T, own)) / 2
+
+
 def train(
     corpus: Corpus,
     tokens: Ragged,
-    frames: Frames,
     features: csr_matrix,
     recipe: Recipe,
     folder: Path,
@@ -60,104 +125,55 @@ def train(
 ) -> NDArray[np.float32]:
     """The vector of every piece, (pieces, dim), trained by `recipe`.
 
-    Goes on from the checkpoint in `folder` where there is one of the same recipe; the batch of
-    a step depends on the seed and the step alone, so that a resumed run ends like one in one go.
+    Goes on from the checkpoint in `folder` where there is one of the same recipe; the batch of a step depends on the
+    seed and the step alone, so that a resumed run ends like one in one go.
     """
-    held_out = _held_out(corpus, recipe.seed)
-    pairs = PairSampler(corpus, tokens, held_out)
-    topics = TopicSampler(corpus, tokens, frames)
-    table = Table(features.shape[1], recipe.dim, recipe.seed, device)
-    step = _resume(folder, table, recipe)
-
-    def prepare(number: int) -> tuple[Batch, Touched, bool]:
-        rng = np.random.default_rng([recipe.seed, number])
-        of_topics = number % recipe.topic_every == recipe.topic_every - 1
-        batch = topics.draw(recipe.topics, rng) if of_topics else pairs.draw(recipe.pairs, rng)
-        return batch, touched(batch.texts, features), of_topics
-
     import torch
 
-    losses: dict[bool, list[float]] = {False: [], True: []}
-    started, first = time.monotonic(), step
+    samplers = (PairSampler(corpus, tokens), TopicSampler(corpus, tokens))
+    table = Table(features, recipe.dim, recipe.seed, device)
+    losses: list[float] = []
     with (folder / "log.jsonl").open("a", encoding="utf-8") as log:
-        for number, (batch, rows, of_topics) in _ahead(prepare, step, recipe.steps):
-            vectors = table.vectors(rows)
+        for number, of_topics, batch in _batches(samplers, recipe, _resume(folder, table, recipe)):
             keys = torch.from_numpy(batch.keys).to(device)
-            loss, gradient = (contrastive if of_topics else contrastive_across)(vectors, keys, recipe.scale)
-            table.step(rows, gradient, recipe.rate_at(number))
-            losses[of_topics].append(loss)
+            loss = (contrastive if of_topics else contrastive_across)(table.vectors(batch.texts), keys, recipe.scale)
+            table.step(loss, recipe.rate_at(number))
+            losses.append(float(loss.detach()))
             done = number + 1
             if done % _LOG_EVERY == 0 or done == recipe.steps:
-                seconds = (time.monotonic() - started) / (done - first)
-                row = {
-                    "step": done,
-                    "pairs": round(float(np.mean(losses[False][-_LOG_EVERY:] or [0])), 4),
-                    "topics": round(float(np.mean(losses[True][-_LOG_EVERY:] or [0])), 4),
-                    "seconds_a_step": round(seconds, 3),
-                }
+                row = {"step": done, "loss": round(float(np.mean(losses)), 4)}
                 log.write(json.dumps(row) + "\n")
                 log.flush()
-                left = seconds * (recipe.steps - done)
-                progress(
-                    f"step {done}/{recipe.steps}  loss {row['pairs']} pairs, {row['topics']} topics  "
-                    f"{seconds:.2f} s a step, {left / 60:.0f} min left"
-                )
-                losses = {False: [], True: []}
+                progress(f"step {done}/{recipe.steps}  loss {row['loss']}")
+                losses.clear()
             if done % checkpoint_every == 0 or done == recipe.steps:
-                _save(folder, table, recipe)
-                accuracy = _accuracy(table, corpus, tokens, features, np.flatnonzero(held_out))
-                log.write(json.dumps({"step": done, "held_out": round(accuracy, 4)}) + "\n")
-                progress(
-                    f"step {done}/{recipe.steps}  {accuracy:.3f} of {held_out.sum():,} held-out pairs find each other"
-                )
-    return table.piece_vectors(features)
+                _save(folder, table, recipe, done)
+    return table.piece_vectors()
 
 
-def _held_out(corpus: Corpus, seed: int) -> NDArray[np.bool_]:
-    """Pairs kept out of training: to see in one glance whether it learns."""
-    out = np.zeros(len(corpus.english), bool)
-    out[np.random.default_rng(seed).choice(len(out), min(_HELD_OUT, len(out) // 10), replace=False)] = True
-    return out
+def _batches(
+    samplers: tuple[PairSampler, TopicSampler], recipe: Recipe, first: int
+) -> Iterator[tuple[int, bool, Batch]]:
+    """(step, whether it is of topics, batch), each drawn while the one before is trained on."""
 
+    def draw(number: int) -> tuple[int, bool, Batch]:
+        rng = np.random.default_rng([recipe.seed, number])
+        of_topics = number % recipe.topic_every == recipe.topic_every - 1
+        return number, of_topics, samplers[of_topics].draw(recipe.topics if of_topics else recipe.pairs, rng)
 
-def _accuracy(table: Table, corpus: Corpus, tokens: Ragged, features: csr_matrix, pairs: NDArray[np.int64]) -> float:
-    """Share of the English texts of `pairs` to which their own translation is the nearest, in [0, 1]."""
-    import torch
-
-    rows = np.concatenate([corpus.english[pairs], corpus.other[pairs]])
-    vectors = table.vectors(touched(gather(tokens, rows), features))
-    unit = torch.nn.functional.normalize(vectors, dim=1)
-    nearest = (unit[: len(pairs)] @ unit[len(pairs) :].T).argmax(dim=1).cpu()
-    return float((nearest == torch.arange(len(pairs))).float().mean())
-
-
-def _ahead(
-    prepare: Callable[[int], tuple[Batch, Touched, bool]], first: int, last: int
-) -> Iterator[tuple[int, tuple[Batch, Touched, bool]]]:
     with ThreadPoolExecutor(1) as pool:
-        waiting: list[Future[tuple[Batch, Touched, bool]]] = []
-        try:
-            for number in range(first, last):
-                while len(waiting) < _AHEAD and number + len(waiting) < last:
-                    waiting.append(pool.submit(prepare, number + len(waiting)))
-                yield number, waiting.pop(0).result()
-        finally:
-            for future in waiting:
-                future.cancel()
+        following = pool.submit(draw, first)
+        for number in range(first, recipe.steps):
+            batch, following = following.result(), pool.submit(draw, number + 1)
+            yield batch
 
 
-def _save(folder: Path, table: Table, recipe: Recipe) -> None:
+def _save(folder: Path, table: Table, recipe: Recipe, n_steps: int) -> None:
     import torch
 
     path = folder / "checkpoint.pt"
-    state = {
-        "recipe": asdict(recipe),
-        "n_steps": table.n_steps,
-        "values": table.values.cpu(),
-        "first": table.first.cpu(),
-        "second": table.second.cpu(),
-    }
-    torch.save(state, path.with_suffix(".tmp"))
+    state = {"rows": table.rows.state_dict(), "adam": table.adam.state_dict()}
+    torch.save({"recipe": asdict(recipe), "n_steps": n_steps, **state}, path.with_suffix(".tmp"))
     path.with_suffix(".tmp").replace(path)
 
 
@@ -169,9 +185,8 @@ def _resume(folder: Path, table: Table, recipe: Recipe) -> int:
     if not path.is_file():
         return 0
     state = torch.load(path, weights_only=True)
-    if state["recipe"] != asdict(recipe) or state["values"].shape != table.values.shape:
+    if state["recipe"] != asdict(recipe) or state["rows"]["weight"].shape != table.rows.weight.shape:
         return 0
-    for name in ("values", "first", "second"):
-        getattr(table, name).copy_(state[name])
-    table.n_steps = state["n_steps"]
+    table.rows.load_state_dict(state["rows"])
+    table.adam.load_state_dict(state["adam"])
     return int(state["n_steps"])

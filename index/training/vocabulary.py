@@ -11,7 +11,7 @@ import io
 import itertools
 import json
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -76,15 +76,14 @@ def _as_words(texts: Iterable[str]) -> Iterator[str]:
             start = end
 
 
-def balanced(texts: Sequence[Sequence[str]], n_chars: int) -> Iterator[str]:
-    """Texts of each language, in their order, until `n_chars` characters of it were given."""
-    for of_language in texts:
-        given = 0
-        for text in of_language:
-            if given > n_chars:
-                break
-            given += len(text)
-            yield text
+def at_most(texts: Iterable[str], n_chars: int) -> Iterator[str]:
+    """The first of `texts`, until they have `n_chars` characters."""
+    given = 0
+    for text in texts:
+        if given > n_chars:
+            return
+        given += len(text)
+        yield text
 
 
 def with_traditional(tokenizer: Any) -> tuple[Any, list[int]]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 import lzma
+import math
 import random
-import shutil
 from collections import Counter
+from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -28,14 +29,10 @@ from index.training import corpus, export, vocabulary
 from index.training.batches import KIND_SHARES, PairSampler, TopicSampler, _weights
 from index.training.corpus import SOURCE_NAMES, Corpus, Ragged
 from index.training.features import feature_matrix, sound_of
-from index.training.filters import fault, normal, sound_pairs
-from index.training.frames import Frames, find_frames
-from index.training.loss import contrastive, contrastive_across
-from index.training.model import Table, touched
-from index.training.overlap import XQUAD_ARTICLES, Overlap, evaluation_texts
+from index.training.overlap import evaluation_texts, holds_a_run, runs_of
+from index.training.pairs import SOURCES, Kind, Pair, fault, normal, sound_pairs
 from index.training.passages import Question, read_topics
-from index.training.sources import SOURCES, Kind, Pair
-from index.training.train import Recipe, train
+from index.training.train import Recipe, Table, contrastive, contrastive_across, train
 
 # --- a world of 200 things with a word for each in four languages --------------------------------------------
 
@@ -122,7 +119,7 @@ def test_what_is_trained_finds_translations_it_has_not_seen(trained: Path) -> No
         left = encoder.encode_passages([sentence(s, one) for s in unseen])
         right = encoder.encode_passages([sentence(s, other) for s in unseen])
         # By chance it would be 0.01.
-        assert ((left @ right.T).argmax(axis=1) == np.arange(100)).mean() > 0.8, (one, other)
+        assert ((left @ right.T).argmax(axis=1) == np.arange(100)).mean() > 0.6, (one, other)
     assert encoder.languages == {"de", "en", "ko", "zh"}
 
 
@@ -200,7 +197,7 @@ def _loaded(trained: Path) -> tuple[Corpus, Ragged, Any]:
 def test_a_training_that_is_stopped_goes_on_as_if_it_had_not_been(trained: Path, tmp_path: Path) -> None:
     recipe = Recipe(dim=16, steps=60, pairs=32, topics=16, warmup=5)
     data_set, tokens, features = _loaded(trained)
-    arguments = (data_set, tokens, no_frames(4), features, recipe)
+    arguments = (data_set, tokens, features, recipe)
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
     whole = train(*arguments, tmp_path / "one", "cpu", lambda line: None, checkpoint_every=25)
@@ -215,10 +212,9 @@ def test_a_training_that_is_stopped_goes_on_as_if_it_had_not_been(trained: Path,
     lines: list[str] = []
     resumed = train(*arguments, tmp_path / "two", "cpu", lines.append, checkpoint_every=25)
     assert np.abs(resumed - whole).max() < 1e-5
-    assert [line.split("  ")[0] for line in lines] == ["step 50/60", "step 50/60", "step 60/60", "step 60/60"]
-    assert "held-out pairs find each other" in lines[-1]
+    assert [line.split("  ")[0] for line in lines] == ["step 50/60", "step 60/60"]
     other = Recipe(dim=16, steps=60, pairs=32, topics=16, warmup=5, seed=2)
-    fresh = train(*arguments[:4], other, tmp_path / "two", "cpu", lambda line: None)
+    fresh = train(*arguments[:3], other, tmp_path / "two", "cpu", lambda line: None)
     assert np.abs(fresh - whole).max() > 1e-2  # a checkpoint of another recipe is not gone on from
 
 
@@ -328,26 +324,15 @@ def _norm(made: Corpus) -> float:
 
 def test_a_pivot_pairs_two_translations_of_one_text(trained: Path) -> None:
     data_set, tokens, _ = _loaded(trained)
-    sampler = PairSampler(data_set, tokens, np.zeros(len(data_set.english), bool))
+    sampler = PairSampler(data_set, tokens)
     batch = sampler.draw(2_000, np.random.default_rng(0))
-    assert batch.n_pairs == 2_000
+    assert len(batch.texts) // 2 == 2_000
     assert np.array_equal(batch.keys[:2_000], batch.keys[2_000:])
     english = {tuple(tokens[row]) for row in np.unique(data_set.english)}
     pivots = sum(tuple(batch.texts[i]) not in english for i in range(2_000))
     assert 300 < pivots < 1_200  # sentences and names have three translations each, headwords are never pivoted
     same = sampler.draw(2_000, np.random.default_rng(0))
     assert np.array_equal(batch.texts.values, same.texts.values)
-
-
-def test_held_out_pairs_are_never_drawn(trained: Path) -> None:
-    data_set, tokens, _ = _loaded(trained)
-    held_out = data_set.english != data_set.english[0]
-    batch = PairSampler(data_set, tokens, held_out).draw(50, np.random.default_rng(0))
-    assert set(batch.keys.tolist()) == {int(data_set.english[0])}
-
-
-def no_frames(n_languages: int) -> Frames:
-    return Frames(Ragged.of([]), np.zeros(n_languages + 1, np.int64))
 
 
 def test_a_passage_brings_another_of_its_article() -> None:
@@ -360,58 +345,21 @@ def test_a_passage_brings_another_of_its_article() -> None:
         ["de", "en"], np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.uint8), np.zeros(0, np.uint8),
         np.zeros(6, np.uint8), articles, ragged([[i + 1, i + 1] for i in range(6)]), questions, ragged([[]] * 6),
     )  # fmt: skip
-    sampler = TopicSampler(made, ragged([[i] for i in range(7)]), no_frames(2))
+    sampler = TopicSampler(made, ragged([[i] for i in range(7)]))
     topics = np.array([3, 1, 0, 4] * 50)
     found = sampler._with_neighbours(topics, np.random.default_rng(0))
     assert [topic for topic in found if topic == 3] == [3] * 50  # alone in its article
     followers = {(int(a), int(b)) for a, b in pairwise(found) if articles[a] == articles[b] and a != b}
     assert {(1, 5), (0, 2), (0, 4), (4, 2), (4, 0)} <= followers
-    assert sampler.draw(20, np.random.default_rng(0)).n_pairs == 20
+    assert len(sampler.draw(20, np.random.default_rng(0)).texts) == 40
 
 
 def test_topics_give_queries_their_passages(trained: Path) -> None:
     data_set, tokens, _ = _loaded(trained)
-    batch = TopicSampler(data_set, tokens, no_frames(4)).draw(200, np.random.default_rng(0))
-    assert 100 < batch.n_pairs <= 200
+    batch = TopicSampler(data_set, tokens).draw(200, np.random.default_rng(0))
+    assert 100 < len(batch.texts) // 2 <= 200
     lengths = np.diff(batch.texts.offsets)
-    assert lengths[: batch.n_pairs].mean() < lengths[batch.n_pairs :].mean()
-
-
-def test_a_frame_is_what_questions_have_and_statements_have_not() -> None:
-    # English texts 0 to 99 ask "who ... ?" of thing i, 100 to 199 state it; German ones follow at 200.
-    who, mark, wer, blue = 500, 501, 502, 503
-    english = [[who, i, mark] for i in range(100)] + [[i, blue] for i in range(100)]
-    german = [[wer, 200 + i, mark] for i in range(100)] + [[200 + i, blue] for i in range(100)]
-    tokens = Ragged.of([*english, *german, [who, mark]])
-    ids = np.arange(200, dtype=np.int32)
-    nothing = Ragged.of([])
-    made = Corpus(
-        ["de", "en", "ko"], ids, ids + 200, np.zeros(200, np.uint8),
-        np.full(200, SOURCE_NAMES.index("tatoeba"), np.uint8), np.zeros(0, np.uint8), np.zeros(0, np.int32),
-        nothing, nothing, nothing,
-    )  # fmt: skip
-    frames = find_frames(made, tokens, {mark})
-    assert frames.first.tolist() == [0, 100, 200, 200]
-    assert {tuple(frames.tokens[i]) for i in range(100)} == {(wer, mark)}
-    assert {tuple(frames.tokens[i]) for i in range(100, 200)} == {(who, mark)}
-    assert find_frames(made, tokens, {999}).first.tolist() == [0, 0, 0, 0]
-
-
-def test_what_is_no_question_is_framed_as_one_in_its_own_language() -> None:
-    # Topic 0 (de) has a title, topic 1 (en) two questions; frames are [90] and [91] in German, [92] in English.
-    texts = Ragged.of([[i] for i in range(8)])
-    made = Corpus(
-        ["de", "en"], np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.uint8), np.zeros(0, np.uint8),
-        np.array([0, 1], np.uint8), np.array([0, 1], np.int32), Ragged.of([[1, 1], [3, 3]]),
-        Ragged.of([[0, -1], [2, -1, 4, -1]]), Ragged.of([[], []]),
-    )  # fmt: skip
-    frames = Frames(Ragged.of([[90], [91], [92]]), np.array([0, 2, 3], np.int64))
-    batch = TopicSampler(made, texts, frames).draw(2_000, np.random.default_rng(0))
-    asked = [(int(batch.keys[i]), batch.texts[i].tolist()) for i in range(batch.n_pairs)]
-    german = [tokens for topic, tokens in asked if topic == 0]
-    assert {tuple(tokens[1:]) for tokens in german} == {(), (90,), (91,)}
-    assert sum(len(tokens) > 1 for tokens in german) / len(german) == pytest.approx(0.7, abs=0.05)
-    assert {tuple(tokens) for topic, tokens in asked if topic == 1} == {(2,), (4,)}
+    assert lengths[: len(batch.texts) // 2].mean() < lengths[len(batch.texts) // 2 :].mean()
 
 
 def test_linked_names_come_in_a_language_that_has_most_of_them() -> None:
@@ -422,8 +370,8 @@ def test_linked_names_come_in_a_language_that_has_most_of_them() -> None:
         np.array([0, 0, 0, 2], np.uint8), np.full(4, names, np.uint8), np.array([0], np.uint8),
         np.array([0], np.int32), Ragged.of([[8, 9]]), Ragged.of([[10, -1]]), Ragged.of([[0, 1, 2, 3]]),
     )  # fmt: skip
-    batch = TopicSampler(made, Ragged.of([[i] for i in range(11)]), no_frames(3)).draw(3_000, np.random.default_rng(0))
-    queries = {tuple(sorted(batch.texts[i].tolist())) for i in range(batch.n_pairs)}
+    batch = TopicSampler(made, Ragged.of([[i] for i in range(11)])).draw(3_000, np.random.default_rng(0))
+    queries = {tuple(sorted(batch.texts[i].tolist())) for i in range(len(batch.texts) // 2)}
     assert (4, 5, 6) in queries
     assert (0, 1, 2, 3) in queries
     assert not any(7 in query for query in queries)
@@ -450,7 +398,7 @@ _KOREAN = "열대 우림에는 혼자 걷는 사람에게 위험할 수 있는 �
     ],
 )
 def test_a_text_that_shares_a_run_of_letters_with_evaluation_text_is_found(text: str, shared: bool) -> None:
-    found = Overlap.of([_ENGLISH, _KOREAN, "雨林"]).found_in(["", text, "Nothing of the kind is said in here at all."])
+    found = holds_a_run(["", text, "Nothing of the kind is said in here at all."], runs_of([_ENGLISH, _KOREAN, "雨林"]))
     expected = shared or text.startswith("The rainforest contains several species")
     assert found.tolist() == [False, expected, False]
 
@@ -473,7 +421,7 @@ def test_runs_are_found_wherever_they_begin_as_a_search_in_the_text_does() -> No
             if any(text[a:b] in e for e in evaluation)
         )
 
-    found = Overlap.of(evaluation).found_in(texts)
+    found = holds_a_run(texts, runs_of(evaluation))
     for text, hit in zip(texts, found, strict=True):
         n_shared = longest(text)
         if n_shared >= 35 or n_shared < 32:  # between them it depends on where the run begins
@@ -502,86 +450,46 @@ def test_what_evaluation_sets_hold_is_left_out_of_training(data: Path, tmp_path:
     assert not texts & {normal(text) for text in wanted}
     assert len(texts & {normal(text) for text in sentences}) > 1_000
     assert report["dropped"]["de"][corpus.SHARED] > 30  # of 50; others were dropped before, for their lengths
-    assert report["dropped"]["passages"] == {corpus.SHARED: 1, "article kept apart": 0}
+    assert report["dropped"]["passages"] == {corpus.SHARED: 1}
     whole = corpus.build(data, tmp_path / "all", 1)
-    assert whole["dropped"]["passages"] == {corpus.SHARED: 0, "article kept apart": 0}
+    assert whole["dropped"]["passages"] == {corpus.SHARED: 0}
     assert whole["topics"] == report["topics"] + 1
-
-
-def test_openings_of_articles_that_xquad_is_made_of_are_left_out(data: Path, tmp_path: Path) -> None:
-    assert len(XQUAD_ARTICLES) == 50  # 48 articles, two under two titles
-    copy = tmp_path / "data"
-    shutil.copytree(data, copy)
-    rows = ("wikidata-titles\tWarsaw\tWarschau\n" + "tatoeba\tHe sees it.\tEr sieht das.\n").encode()
-    (copy / "parallel" / "de.tsv.xz").write_bytes(lzma.compress(rows))
-    text = "Eine Stadt an einem Fluss, die groß ist. Sie hat viele Häuser und auch viele Plätze."
-    with gzip.open(copy / "qp" / "wikipedia-openings" / "head_articles_de.json.gz", "wt") as file:
-        json.dump({"Warschau": text, "Doctor Who": text, "Bremen": text}, file)
-    report = corpus.build(copy, tmp_path / "work", 1)
-    assert report["dropped"]["passages"]["article kept apart"] == 2
-    assert "Bremen" in set(corpus.read_texts(tmp_path / "work"))
 
 
 # --- the table and the loss ---------------------------------------------------------------------------------
 
 
-def loss_by_autograd(vectors: torch.Tensor, keys: torch.Tensor, scale: float) -> torch.Tensor:
-    unit = torch.nn.functional.normalize(vectors, dim=1)
-    logits = unit @ unit.T * scale
-    n = len(vectors)
-    target = (torch.arange(n) + n // 2) % n
-    forbidden = keys[:, None] == keys[None, :]
-    forbidden[torch.arange(n), target] = False
-    return torch.nn.functional.cross_entropy(logits.masked_fill(forbidden, -torch.inf), target)
+def test_the_losses_are_those_of_a_loop() -> None:
+    vectors = torch.randn(6, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    keys = torch.tensor([0, 1, 1, 0, 1, 1])  # the second and the third pair are not told apart
+    unit = [[float(x) for x in row / row.norm()] for row in vectors]
+
+    def loss(row: int, partner: int, others: Iterable[int]) -> float:
+        def power(i: int) -> float:
+            return math.exp(10 * sum(a * b for a, b in zip(unit[row], unit[i], strict=True)))
+
+        apart = [i for i in others if i == partner or keys[i] != keys[row]]
+        return -math.log(power(partner) / sum(map(power, apart)))
+
+    pairs = [(i, (i + 3) % 6) for i in range(6)]
+    every = [loss(row, partner, set(range(6)) - {row}) for row, partner in pairs]
+    across = [loss(row, partner, range(3, 6) if row < 3 else range(3)) for row, partner in pairs]
+    assert float(contrastive(vectors, keys, 10.0)) == pytest.approx(sum(every) / 6)
+    assert float(contrastive_across(vectors, keys, 10.0)) == pytest.approx(sum(across) / 6)
 
 
-def loss_across_by_autograd(vectors: torch.Tensor, keys: torch.Tensor, scale: float) -> torch.Tensor:
-    unit = torch.nn.functional.normalize(vectors, dim=1)
-    n = len(vectors) // 2
-    logits = unit[:n] @ unit[n:].T * scale
-    forbidden = (keys[:n, None] == keys[None, n:]) & ~torch.eye(n, dtype=torch.bool)
-    logits = logits.masked_fill(forbidden, -torch.inf)
-    entropy = torch.nn.functional.cross_entropy
-    return (entropy(logits, torch.arange(n)) + entropy(logits.T, torch.arange(n))) / 2
-
-
-@pytest.mark.parametrize(
-    ("by_hand", "by_autograd"), [(contrastive, loss_by_autograd), (contrastive_across, loss_across_by_autograd)]
-)
-def test_the_gradient_by_hand_is_that_of_autograd(by_hand: Any, by_autograd: Any) -> None:
-    generator = torch.Generator().manual_seed(0)
-    vectors = torch.randn(1_200, 24, generator=generator, dtype=torch.float64, requires_grad=True)
-    keys = torch.randint(0, 500, (600,), generator=generator).repeat(2)
-    expected = by_autograd(vectors, keys, 10.0)
-    expected.backward()  # type: ignore[no-untyped-call]
-    loss, gradient = by_hand(vectors.detach().float(), keys, 10.0)
-    assert loss == pytest.approx(float(expected.detach()), rel=1e-3)
-    assert vectors.grad is not None
-    # The similarities are in bfloat16, of 8 bits.
-    cosine = torch.nn.functional.cosine_similarity(gradient.flatten(), vectors.grad.float().flatten(), dim=0)
-    assert cosine > 0.999
-    assert float(gradient.norm() / vectors.grad.norm()) == pytest.approx(1, abs=0.01)
-
-
-def test_a_text_is_the_sum_of_its_pieces_and_a_step_is_adams() -> None:
+def test_a_text_is_the_sum_of_its_pieces_and_a_step_changes_their_rows_alone() -> None:
     features = feature_matrix(["▁berlin", "▁berliner", "▁x", "수도"])
-    table = Table(features.shape[1], 8, seed=0, device="cpu")
-    start = table.values.clone()
+    table = Table(features, 8, seed=0, device="cpu")
+    start = table.rows.weight.detach().clone()
     texts = Ragged.of([[0, 1], [2, 2], [0]])
-    batch = touched(texts, features)
     dense = torch.from_numpy(features.toarray())
     counts = torch.tensor([[1.0, 1, 0, 0], [0, 0, 2, 0], [1, 0, 0, 0]])
-    assert torch.allclose(table.vectors(batch), counts @ dense @ start, atol=1e-5)
-
-    gradient = torch.randn(3, 8, generator=torch.Generator().manual_seed(1))
-    parameter = torch.nn.Parameter(start.clone())
-    optimiser = torch.optim.Adam([parameter], lr=0.1, betas=(0.9, 0.99), eps=1e-8)
-    for _ in range(3):
-        table.step(batch, gradient, 0.1)
-        parameter.grad = (counts @ dense).T @ gradient
-        optimiser.step()  # type: ignore[no-untyped-call]
-    assert torch.allclose(table.values, parameter.detach(), atol=1e-5)
-    assert torch.equal(table.values[3], start[3])  # not in the batch
+    assert torch.allclose(table.vectors(texts), counts @ dense @ start, atol=1e-5)
+    table.step(table.vectors(texts).square().sum(), 0.1)
+    changed = (table.rows.weight.detach() != start).any(dim=1)
+    assert changed.tolist() == ((counts @ dense).sum(dim=0) > 0).tolist()
+    assert torch.allclose(torch.from_numpy(table.piece_vectors()), dense @ table.rows.weight.detach(), atol=1e-5)
 
 
 def test_spellings_of_a_name_share_features_across_scripts() -> None:

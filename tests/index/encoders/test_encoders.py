@@ -23,7 +23,7 @@ from tokenizers.pre_tokenizers import Metaspace
 
 from index.encoders import load_encoder, part_ranges
 from index.encoders.base import Encoder, FloatArray, LateInteraction, unit_rows
-from index.encoders.langchain import LangChainEncoder
+from index.encoders.others import LangChainEncoder
 from index.encoders.static import EMBEDDED, StaticEncoder
 from index.encoders.words import is_sound
 from index.errors import EncoderUnavailable
@@ -33,7 +33,7 @@ from index.settings import IndexSettings, Parts, SearchSettings
 from index.store.sqlite import EmbeddedBackend
 from rag.testing import HashEncoder
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 TEXTS = [
     "The James Webb Space Telescope left Earth on Christmas Day 2021.",
     "韋伯太空望遠鏡於2021年聖誕節發射升空。",
@@ -251,8 +251,8 @@ def test_max_sim_is_that_of_a_plain_loop_over_words_whoever_asks_and_how_often(
     def by_hand(question: str, passage: str) -> float:
         """One word at a time, from the encoder's own vectors of words."""
         asked, held = encoder._words(question), encoder._words(passage)
-        vectors = [encoder._word_vectors([word])[0] for word in asked]
-        others = [encoder._word_vectors([word])[0] for word in held]
+        vectors = [encoder._summed([word])[0] for word in asked]
+        others = [encoder._summed([word])[0] for word in held]
         best = [
             max(float(a @ b) / (float(np.linalg.norm(a)) * float(np.linalg.norm(b))) for b in others) for a in vectors
         ]
@@ -260,9 +260,7 @@ def test_max_sim_is_that_of_a_plain_loop_over_words_whoever_asks_and_how_often(
         return sum(w * b for w, b in zip(weights, best, strict=True)) / sum(weights)
 
     expected = np.array([[by_hand(question, passage) for passage in passages[:5]] for question in questions])
-    monkeypatch.setattr("index.encoders.static._MAX_PACKED", 7)  # so that much is forgotten all the time
-    monkeypatch.setattr("index.encoders.static._MAX_SCALES", 40)
-    monkeypatch.setattr("index.encoders.static._QUERY_WORDS_AT_ONCE", 3)
+    monkeypatch.setattr("index.encoders.static._MAX_SCALES", 40)  # so that much is forgotten all the time
     fresh = StaticEncoder(encoder.path, "fresh")
     shuffled = [passages[i * 7 % 60] for i in range(60)]
     with ThreadPoolExecutor(4) as pool:
@@ -562,13 +560,7 @@ def test_an_unknown_model_is_an_error_that_names_the_command() -> None:
     with pytest.raises(EncoderUnavailable) as caught:
         load_encoder("nobody/no-such-model")
     assert "'nobody/no-such-model' is not on this machine" in caught.value.found
-    assert caught.value.remedy == "hf download nobody/no-such-model (its size is on its page)"
-
-
-def test_a_known_model_that_is_not_here_is_an_error_that_names_its_size() -> None:
-    with pytest.raises(EncoderUnavailable) as caught:
-        load_encoder("intfloat/multilingual-e5-small")
-    assert caught.value.remedy == "hf download intfloat/multilingual-e5-small (about 471 MB)"
+    assert caught.value.remedy == "hf download nobody/no-such-model"
 
 
 # --- LangChain ----------------------------------------------------------------------------------------------

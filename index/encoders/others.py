@@ -1,4 +1,4 @@
-"""Any sentence-transformers model, by name or path. Imports torch at first use only."""
+"""Encoders of other libraries: sentence-transformers models and LangChain `Embeddings`, imported at first use."""
 
 from __future__ import annotations
 
@@ -7,13 +7,18 @@ import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import regex
 
 from index.encoders.base import FloatArray, encode_parts_as_texts, unit_rows
+from index.encoders.static import EMBEDDED, StaticEncoder
 from index.errors import EncoderUnavailable
 from index.settings import Parts
+
+if TYPE_CHECKING:
+    from langchain_core.embeddings import Embeddings
 
 # Prompts of families whose model files do not carry them.
 _PROMPTS: tuple[tuple[str, str, str], ...] = (
@@ -21,20 +26,18 @@ _PROMPTS: tuple[tuple[str, str, str], ...] = (
     (r"bge-.*-en", "Represent this sentence for searching relevant passages: ", ""),
     (r"bge-.*-zh", "为这个句子生成表示以用于检索相关文章：", ""),
 )
-# Megabytes to download, so that a user knows before; others are said to be unknown.
-_SIZES_MB = {
-    "intfloat/multilingual-e5-small": 471,
-    "intfloat/multilingual-e5-base": 1_110,
-    "intfloat/multilingual-e5-large": 2_240,
-    "BAAI/bge-m3": 2_270,
-    "sentence-transformers/LaBSE": 1_880,
-    "sentence-transformers/all-MiniLM-L6-v2": 91,
-    "sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2": 471,
-    "sentence-transformers/static-similarity-mrl-multilingual-v1": 433,
-}
 
 
-class TransformerEncoder:
+class _TextEncoder:
+    """What both have in common: each text is encoded by itself, and a part of a passage is a text."""
+
+    languages: frozenset[str] = frozenset()
+
+    def encode_parts(self, passages: Sequence[Sequence[str]], parts: Parts) -> list[FloatArray]:
+        return encode_parts_as_texts(self, passages, parts)  # type: ignore[arg-type]
+
+
+class TransformerEncoder(_TextEncoder):
     """A SentenceTransformer behind this package's protocol."""
 
     def __init__(self, name: str, device: str | None = None, batch_size: int = 32) -> None:
@@ -46,19 +49,12 @@ class TransformerEncoder:
             batch_size: Texts a forward pass.
 
         Raises:
-            EncoderUnavailable: The library or the model cannot be had here.
+            EncoderUnavailable: The library or the model is not here.
         """
-        self._name, self._batch_size = name, batch_size
+        self.name, self._batch_size = name, batch_size
         self._model: Any = _load(name, device)
         self._query_prompt, self._passage_prompt = _prompts(name, self._model)
-
-    @property
-    def name(self) -> str:
-        return self._name
-
-    @functools.cached_property
-    def dim(self) -> int:
-        return int(self._model.get_embedding_dimension())
+        self.dim = int(self._model.get_embedding_dimension())
 
     @functools.cached_property
     def fingerprint(self) -> str:
@@ -72,38 +68,24 @@ class TransformerEncoder:
         return f"st-{digest.hexdigest()[:16]}"
 
     @property
-    def languages(self) -> frozenset[str]:
-        return frozenset()
-
-    @property
     def max_tokens(self) -> int | None:
         limit = self._model.max_seq_length
         if limit is None:
             return None
-        prompt = len(self._tokens([self._passage_prompt])[0]) if self._passage_prompt else 0
-        return max(1, int(limit) - self._n_special - prompt)
+        n_special = int(self._model.tokenizer.num_special_tokens_to_add(pair=False))
+        return max(1, int(limit) - n_special - sum(self.count_tokens([self._passage_prompt])))
 
-    @functools.cached_property
-    def _n_special(self) -> int:
-        return int(self._model.tokenizer.num_special_tokens_to_add(pair=False))
-
-    def _tokens(self, texts: Sequence[str]) -> list[list[int]]:
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
         if not texts:
             return []
         found = self._model.tokenizer(list(texts), add_special_tokens=False, truncation=False, verbose=False)
-        return list(found["input_ids"])
-
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        return [len(ids) for ids in self._tokens(texts)]
+        return [len(ids) for ids in found["input_ids"]]
 
     def encode_queries(self, texts: Sequence[str]) -> FloatArray:
         return self._encode(texts, self._query_prompt)
 
     def encode_passages(self, texts: Sequence[str]) -> FloatArray:
         return self._encode(texts, self._passage_prompt)
-
-    def encode_parts(self, passages: Sequence[Sequence[str]], parts: Parts) -> list[FloatArray]:
-        return encode_parts_as_texts(self, passages, parts)
 
     def _encode(self, texts: Sequence[str], prompt: str) -> FloatArray:
         vectors = self._model.encode(
@@ -122,21 +104,18 @@ def _load(name: str, device: str | None) -> Any:
         from sentence_transformers import SentenceTransformer
     except ImportError as error:
         raise EncoderUnavailable(
-            f"the encoder {name!r} is not in the package, and sentence-transformers, which may load it, is not there",
+            f"the encoder {name!r} needs sentence-transformers, which is not installed",
             "`embedded`, langchain:PROVIDER:MODEL, or the extra `models`",
             "leave --encoder out, or: pip install 'dragoman[models]'",
         ) from error
-    size = _SIZES_MB.get(name)
-    download = f"hf download {name}" + (f" (about {size} MB)" if size else " (its size is on its page)")
+    offline = os.environ.get("HF_HUB_OFFLINE") == "1"
     try:
-        return SentenceTransformer(
-            name, device=device, trust_remote_code=False, local_files_only=os.environ.get("HF_HUB_OFFLINE") == "1"
-        )
+        return SentenceTransformer(name, device=device, trust_remote_code=False, local_files_only=offline)
     except Exception as error:
         raise EncoderUnavailable(
             f"the encoder {name!r} is not on this machine and could not be fetched ({type(error).__name__})",
             "`embedded`, langchain:PROVIDER:MODEL, a directory with a model, or a model of the hub",
-            download if not Path(name).exists() else f"check the model in {name}",
+            f"check the model in {name}" if Path(name).exists() else f"hf download {name}",
         ) from error
 
 
@@ -150,3 +129,57 @@ def _prompts(name: str, model: Any) -> tuple[str, str]:
         if regex.search(pattern, Path(name).name if Path(name).exists() else name, regex.IGNORECASE):
             return query_prompt, passage_prompt
     return "", ""
+
+
+class LangChainEncoder(_TextEncoder):
+    """An `Embeddings` object behind this package's protocol.
+
+    Such an object has neither tokens nor a limit: passages are sized in the embedded encoder's tokens, which are a
+    little shorter than most models'.
+    """
+
+    def __init__(self, embeddings: Embeddings, name: str, max_tokens: int | None = None) -> None:
+        self._embeddings, self.name, self.max_tokens = embeddings, name, max_tokens
+
+    @functools.cached_property
+    def dim(self) -> int:
+        return len(self._embeddings.embed_query("dimension"))
+
+    @property
+    def fingerprint(self) -> str:
+        return f"lc-{hashlib.sha256(f'{self.name}:{self.dim}'.encode()).hexdigest()[:16]}"
+
+    @functools.cached_property
+    def _counter(self) -> StaticEncoder:
+        return StaticEncoder(EMBEDDED, "embedded")
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        return self._counter.count_tokens(texts)
+
+    def encode_queries(self, texts: Sequence[str]) -> FloatArray:
+        return self._rows([self._embeddings.embed_query(text) for text in texts])
+
+    def encode_passages(self, texts: Sequence[str]) -> FloatArray:
+        return self._rows(self._embeddings.embed_documents(list(texts)) if texts else [])
+
+    def _rows(self, vectors: list[list[float]]) -> FloatArray:
+        return unit_rows(np.array(vectors, dtype=np.float32).reshape(len(vectors), self.dim))
+
+
+def from_provider(name: str) -> LangChainEncoder:
+    """The encoder that `langchain:PROVIDER:MODEL` names.
+
+    Raises:
+        EncoderUnavailable: The provider's package or its key is missing.
+    """
+    spec = name.removeprefix("langchain:")
+    try:
+        from langchain.embeddings import init_embeddings
+
+        return LangChainEncoder(init_embeddings(spec), name)
+    except Exception as error:
+        raise EncoderUnavailable(
+            f"the embeddings {spec!r} cannot be set up ({error})",
+            "langchain:PROVIDER:MODEL, the provider's package and its key",
+            f"pip install langchain-{spec.split(':')[0]}, and set the provider's key",
+        ) from error
