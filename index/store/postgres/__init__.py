@@ -1,48 +1,91 @@
-"""The backend in PostgreSQL with pgvector: many servers and many writers, and replicas; psycopg is the one client."""
+"""The backend in PostgreSQL with pgvector: many servers, many writers, and replicas; psycopg is the one client."""
 
 from __future__ import annotations
 
+import json
+import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psycopg
+
+from index.errors import IndexMissing
 from index.store import own_folder
 from index.store.base import EncodedDocument, FileRecord, Finding, Stats, StoredDocument
 from index.store.described import Described, note_of
-from index.store.postgres.address import missing, parsed
-from index.store.postgres.dense import EXACT_MAX
-from index.store.postgres.doctor import examine, repair
-from index.store.postgres.facts import Facts, read_facts
-from index.store.postgres.reader import PostgresSnapshot, Reader
-from index.store.postgres.rows import number_of
-from index.store.postgres.stored import encoded_documents, listed
-from index.store.postgres.vectors import recalls_of
-from index.store.postgres.writer import Writer
+from index.store.postgres.address import Connection, connected, missing, parsed, translated
+from index.store.postgres.doctor import problems, repair
+from index.store.postgres.rows import encoded_documents
+from index.store.postgres.schema import check_layout, prepare
+from index.store.postgres.snapshot import Facts, PostgresSnapshot, read_facts
+from index.store.postgres.writer import Writer, read_meta
 
 __all__ = ["Finding", "PostgresBackend", "Writer", "examine", "repair"]
 
+_MAX_IDLE = 32  # connections kept for the next snapshot
+
 
 class PostgresBackend(Described):
-    """An index in a database, opened for reading; `Writer` opens one for writing. A replica will do."""
+    """An index in a database, opened for reading by many threads; `Writer` opens one for writing. A replica will do.
+
+    Invariant: every answer of a snapshot comes from one read transaction, and from counts of that very generation.
+    """
 
     def __init__(self, address: str) -> None:
         """Open the index at `address`.
 
         Raises:
             IndexMissing: There is none.
-            FormatTooNew, StoreError: As they say.
+            FormatTooNew, StoreError: See `index.errors`.
         """
+        self._idle: list[Connection] = []
         self._address = parsed(address)
-        self._reader = Reader(self._address)
-        meta = self._meta()
-        if "settings_key" not in meta:
-            self._reader.close()
-            raise missing(self._address)
-        self._note = note_of(meta)
+        self._lock = threading.Lock()
+        self._facts: Facts | None = None
+        self._note = note_of(self._meta())
 
     def _meta(self) -> dict[str, str]:
-        with self._reader.transaction() as (_, meta):
+        with self.transaction() as (_, meta):
             return meta
+
+    @contextmanager
+    def transaction(self) -> Iterator[tuple[Connection, dict[str, str]]]:
+        """A connection within a read transaction, and the index's description of itself there."""
+        with translated(self._address):
+            connection, meta = self._begun()
+            try:
+                yield connection, meta
+                connection.execute("COMMIT")
+            except BaseException:
+                with suppress(psycopg.Error):
+                    connection.close()
+                raise
+            if len(self._idle) < _MAX_IDLE:
+                self._idle.append(connection)
+            else:
+                connection.close()
+
+    def _begun(self) -> tuple[Connection, dict[str, str]]:
+        """A connection in a new transaction; a kept one may have been closed by a server that was started again."""
+        begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+        while self._idle:
+            with suppress(IndexError, psycopg.OperationalError, psycopg.InterfaceError):
+                kept = self._idle.pop()  # another thread may take the last one
+                kept.execute(begin)
+                return kept, read_meta(kept)
+        connection = connected(self._address)
+        try:
+            check_layout(connection, self._address)
+            prepare(connection, self._address)
+            connection.execute(begin)
+            meta = read_meta(connection)
+            if "settings_key" not in meta:
+                raise missing(self._address)
+            return connection, meta
+        except BaseException:
+            connection.close()
+            raise
 
     @property
     def place(self) -> str:
@@ -51,63 +94,71 @@ class PostgresBackend(Described):
 
     @property
     def folder(self) -> Path:
-        """Where what belongs to its servers lies, on this machine."""
+        """The folder on this machine for what belongs to its servers."""
         return own_folder(self._address.text)
 
     @property
     def is_local(self) -> bool:
-        """No: the server compares and counts."""
+        """False: the server compares and counts."""
         return False
 
     @property
     def note(self) -> str:
-        """What readers should be told of what made the index; mostly empty."""
+        """A warning about the version that made the index; mostly empty."""
         if self._note:
-            self._note = note_of(self._meta())  # it may have been done again since
+            self._note = note_of(self._meta())  # it may have been refreshed since
         return self._note
 
-    def snapshot(self) -> AbstractContextManager[PostgresSnapshot]:
+    @contextmanager
+    def snapshot(self) -> Iterator[PostgresSnapshot]:
         """The newest state, held still for the length of a `with` block."""
-        return self._reader.snapshot()
+        with self.transaction() as (connection, meta):
+            yield PostgresSnapshot(connection, self._facts_of(connection, meta))
+
+    def _facts_of(self, connection: Connection, meta: dict[str, str]) -> Facts:
+        with self._lock:
+            if self._facts is None or self._facts.token != meta["token"]:
+                self._facts = read_facts(connection, meta)
+            return self._facts
 
     def documents(self) -> Iterator[StoredDocument]:
         """Every stored document, in the order of ingest."""
-        with self._reader.transaction() as (connection, meta):
-            found = list(listed(connection, meta["settings_key"]))
-        yield from found
+        with self.transaction() as (connection, meta):
+            rows = connection.execute(
+                "SELECT doc_id, location, source, title, url, author, date, language, n_chars, n_passages,"
+                " settings_key != %s, tags FROM documents ORDER BY position, doc",
+                (meta["settings_key"],),
+            ).fetchall()
+        for *fields, tags in rows:
+            fields.append(tuple(tags))
+            yield StoredDocument(*fields)
 
     def text(self, doc_id: str) -> str | None:
         """The stored text of a document, None where there is no such document."""
-        with self._reader.transaction() as (connection, _):
-            row = connection.execute("SELECT text FROM documents WHERE doc_id = %s", (number_of(doc_id),)).fetchone()
+        with self.transaction() as (connection, _):
+            row = connection.execute("SELECT text FROM documents WHERE doc_id = %s", (doc_id,)).fetchone()
         return row[0] if row else None
 
     def failures(self) -> list[tuple[str, str]]:
         """(source, reason) of every file that failed when it was last tried, whole or in part."""
-        with self._reader.transaction() as (connection, _):
-            return [
-                (source, reason)
-                for source, reason in connection.execute(
-                    "SELECT source, reason FROM files WHERE status != 'ok' ORDER BY location"
-                )
-            ]
+        return [(file.source, file.reason) for file in self.files() if file.status != "ok"]
 
     def encoded(self) -> Iterator[EncodedDocument]:
-        """Every document made with the current settings, all that is stored of it, in the order of ingest."""
-        with self._reader.transaction() as (connection, meta):
-            yield from encoded_documents(connection, meta)
+        """Every current document with all that is stored of it, in the order of ingest."""
+        with self.transaction() as (connection, meta):
+            yield from encoded_documents(connection, meta["settings_key"])
 
     def files(self) -> Iterator[FileRecord]:
         """The ingest log."""
-        with self._reader.transaction() as (connection, _):
-            rows = connection.execute(
-                "SELECT location, source, digest, settings_key, status, reason FROM files ORDER BY location"
-            ).fetchall()
+        columns = "location, source, digest, settings_key, status, reason"
+        with self.transaction() as (connection, _):
+            rows = connection.execute(f"SELECT {columns} FROM files ORDER BY location").fetchall()
         yield from (FileRecord(*row) for row in rows)
 
     def stats(self) -> Stats:
-        with self._reader.transaction() as (connection, meta):
-            facts = read_facts(connection, meta)
+        """Sizes and state."""
+        with self.transaction() as (connection, meta):
+            facts = self._facts_of(connection, meta)
             row = connection.execute(_SIZES, (meta["settings_key"],)).fetchone()
             assert row is not None
             languages = connection.execute("SELECT language, count(*) FROM documents GROUP BY 1 ORDER BY 2 DESC, 1")
@@ -120,40 +171,39 @@ class PostgresBackend(Described):
                 n_failed=row[3],
                 languages=dict(languages.fetchall()),
                 encoder=meta["encoder"],
-                vector_index=_kind(facts),
-                recall=_recall(facts, recalls_of(meta)),
+                vector_index=f"hnsw in {len(facts.indexes)} languages, exact in others" if facts.indexes else "exact",
+                recall=min(json.loads(meta["recalls"]).values(), default=1.0),
                 bytes_on_disk=row[4],
-                generation=facts.generation,
+                generation=int(meta["generation"]),
                 extra={"server": f"PostgreSQL {version // 10_000}.{version % 10_000}", "schema": self._address.schema},
             )
 
     def close(self) -> None:
         """Close the connections that no snapshot holds."""
-        self._reader.close()
+        while self._idle:
+            self._idle.pop().close()
+
+    def __del__(self) -> None:
+        self.close()
 
 
 _SIZES = (
-    "SELECT (SELECT count(*) FROM documents), (SELECT coalesce(sum(n_vectors), 0)::bigint FROM passages),"
+    "SELECT (SELECT count(*) FROM documents), (SELECT count(*) FROM vectors),"
     " (SELECT count(*) FROM documents WHERE settings_key != %s), (SELECT count(*) FROM files WHERE status != 'ok'),"
     " (SELECT sum(pg_total_relation_size(oid))::bigint FROM pg_class"
     " WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace)"
 )
 
 
-def _kind(facts: Facts) -> str:
-    """How vectors are searched."""
-    n_exact = len(facts.languages) - len(facts.indexed)
-    large = [tag for tag, own in facts.languages.items() if own.n_vectors > EXACT_MAX and tag not in facts.indexed]
-    parts = [f"hnsw in {len(facts.indexed)} languages"] if facts.indexed else []
-    parts += [f"exact in {n_exact}"] if n_exact else []
-    parts += [f"no index yet for {', '.join(large)}"] if large else []
-    return "; ".join(parts) or "exact"
+def examine(address: str) -> list[Finding]:
+    """Problems of the index at `address`; empty for a sound one.
 
-
-def _recall(facts: Facts, measured: dict[str, float]) -> float:
-    """Recall@10 against exact search, mean over vectors."""
-    n_vectors = sum(own.n_vectors for own in facts.languages.values())
-    lost = sum(
-        own.n_vectors * (1 - measured.get(tag, 1.0)) for tag, own in facts.languages.items() if tag in facts.indexed
-    )
-    return round(1 - lost / n_vectors, 4) if n_vectors else 1.0
+    Raises:
+        FormatTooNew, StoreError: Another version of this program wrote it, or the server cannot be reached.
+    """
+    try:
+        backend = PostgresBackend(address)
+    except IndexMissing as error:
+        return [Finding(str(error), False)]
+    with backend.transaction() as (connection, meta):
+        return list(problems(connection, meta))

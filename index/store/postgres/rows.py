@@ -1,152 +1,35 @@
-"""Documents as rows of the tables, in the binary form that COPY takes; arrays of numbers are made by numpy."""
+"""Documents as rows of the tables, and back."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 import unicodedata
-import uuid
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from pgvector import HalfVector
 from psycopg import Cursor
 
+from index.documents import Document, Metadata, Passage, Span
 from index.names.known import name_key
 from index.names.mined import Alias
 from index.store.base import EncodedDocument
-from index.store.postgres.postings import PostingRows, frequencies
+from index.store.bm25 import TITLE_WEIGHT
+from index.store.postgres.address import Connection
+from index.store.postgres.schema import OF_DOCUMENTS
 
-MAX_PARTS = 256  # vectors a passage, as in the embedded backend
-_HEAD, _TAIL = b"PGCOPY\n\xff\r\n\x00" + bytes(8), b"\xff\xff"
+_AT_ONCE = 200  # documents read in one step
 
 Row = tuple[Any, ...]
 
 
-def number_of(doc_id: str) -> int | None:
-    """A document's id as the database has it, None where it is none."""
-    try:
-        return int.from_bytes(bytes.fromhex(doc_id), "big", signed=True) if len(doc_id) == 16 else None
-    except ValueError:
-        return None
-
-
-def doc_id_of(number: int) -> str:
-    """The id that `number_of` made a number."""
-    return number.to_bytes(8, "big", signed=True).hex()
-
-
-def numbers_of(doc_ids: Sequence[str]) -> list[int]:
-    """The ids as the database has them; what is no id is left out."""
-    return [number for doc_id in doc_ids if (number := number_of(doc_id)) is not None]
-
-
-def location_key(location: str) -> uuid.UUID:
-    """What a location is found and locked by: 128 bits of its digest, however long it is."""
-    return uuid.UUID(bytes=hashlib.sha256(location.encode()).digest()[:16])
-
-
-def passage_id(doc_id: str, settings_key: str, ordinal: int) -> int:
-    """The pid of a passage, in 63 bits: the same again for the same text cut in the same way, and else never."""
-    digest = hashlib.blake2b(f"{doc_id} {settings_key} {ordinal}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") >> 1
-
-
-@dataclass(slots=True)
-class Rows:
-    """The rows of some documents by table: values, or what numpy has made of them."""
-
-    documents: list[Row]
-    passages: list[Row]
-    bodies: list[Row]
-    names: list[Row]
-    aliases: list[Row]
-    tags: list[Row]
-    postings: bytes
-    vectors: list[bytes]
-
-
-_COLUMNS = {
-    "documents": (
-        "doc_id, position, location_key, file_key, location, file, source, sha256, settings_key, title, url, author,"
-        " date, language, headings, n_chars, n_passages, sounds, text",
-        ["int8", "int8", "uuid", "uuid", *["text"] * 11, "int4", "int4", "text", "text"],
-    ),
-    "passages": (
-        'doc_id, ordinal, pid, start, "end", length, n_terms, n_vectors, language, section, settings_key, text,'
-        " sentences, vectors, words",
-        ["int8", "int4", "int8", *["int4"] * 5, *["text"] * 4, "bytea", "bytea", "bytea"],
-    ),
-    "bodies": ("doc_id, pid, body, title", ["int8", "int8", "text", "text"]),
-    "names": ("doc_id, sound, form", ["int8", "text", "text"]),
-    "aliases": ("doc_id, key, name, other, confidence", ["int8", "text", "text", "text", "float8"]),
-    "tags": ("doc_id, ordinal, tag, folded", ["int8", "int4", "text", "text"]),
-}
-
-
-def rows_of(documents: Sequence[EncodedDocument], settings_key: str, dim: int) -> Rows:
-    """The rows of `documents`; they are in the order of ingest by the clock, and their place here.
-
-    Raises:
-        ValueError: A document has not as many vectors, words or terms as passages.
-    """
-    rows = Rows([], [], [], [], [], [], b"", [])
-    postings = PostingRows()
-    matrices: dict[str, list[tuple[int, int, NDArray[np.float16]]]] = defaultdict(list)
-    now = time.time_ns() // 1000
-    for place, item in enumerate(documents):
-        number = number_of(item.document.doc_id)
-        assert number is not None
-        rows.documents.append(_document_row(item, number, now + place, settings_key))
-        columns = zip(item.passages, item.vectors, item.words, item.terms, strict=True)
-        for passage, matrix, words, terms in columns:
-            pid = passage_id(item.document.doc_id, settings_key, passage.ordinal)
-            kept = matrix[:MAX_PARTS]
-            counted, length = frequencies(terms, item.title_terms)
-            offsets = np.array(passage.sentences, dtype="<i4") - passage.start
-            rows.passages.append(
-                (number, passage.ordinal, pid, passage.start, passage.end, length, len(counted), len(kept),
-                 passage.language, passage.section, settings_key, passage.text, offsets.astype("<i4").tobytes(),
-                 kept.astype("<f2").tobytes(), words)
-            )  # fmt: skip
-            rows.bodies.append((number, pid, terms, item.title_terms))
-            postings.add(number, pid, counted, length)
-            matrices[passage.language].append((number, pid, kept))
-        rows.names += [(number, *pair) for pair in sounds_of(item.sounds)]
-        rows.aliases += alias_rows(number, item.aliases)
-        rows.tags += [(number, i, tag, folded(tag)) for i, tag in enumerate(item.document.metadata.tags)]
-    rows.postings = postings.as_bytes()
-    rows.vectors = [vector_bytes(language, own, dim) for language, own in matrices.items()]
-    return rows
-
-
-def _document_row(item: EncodedDocument, number: int, position: int, settings_key: str) -> Row:
-    document, meta = item.document, item.document.metadata
-    return (
-        number, position, location_key(document.location), location_key(item.file), document.location, item.file,
-        document.source, document.sha256, settings_key, meta.title, meta.url, meta.author, meta.date, meta.language,
-        json.dumps(document.headings), len(document.text), len(item.passages), item.sounds, document.text,
-    )  # fmt: skip
-
-
-def sounds_of(sounds: str) -> list[tuple[str, str]]:
-    """(sound, form) of each name, once."""
-    pairs = (entry.partition(":") for entry in dict.fromkeys(sounds.split()))
-    return [(sound, form) for sound, _, form in pairs]
-
-
-def alias_rows(number: int, aliases: Sequence[Alias]) -> list[Row]:
-    """A document's aliases, both ways, each pair once; as said comes before turned round, so that a copy is the same."""
-    turned = [Alias(alias.other, alias.name, alias.confidence) for alias in aliases]
-    found: dict[tuple[str, str], Row] = {}
-    for alias in (*aliases, *turned):
-        key = name_key(alias.name)
-        found.setdefault((key, alias.other), (number, key, alias.name, alias.other, alias.confidence))
-    return list(found.values())
+def doc_of(location: str) -> int:
+    """The number of a location: 64 bits of its digest."""
+    return int.from_bytes(hashlib.sha256(location.encode()).digest()[:8], "big", signed=True)
 
 
 def folded(tag: str) -> str:
@@ -154,48 +37,198 @@ def folded(tag: str) -> str:
     return unicodedata.normalize("NFKC", tag).casefold()
 
 
-def vector_bytes(language: str, matrices: Sequence[tuple[int, int, NDArray[np.float16]]], dim: int) -> bytes:
-    """The vectors of passages in one language, (doc_id, pid, vectors) each, as COPY takes them."""
-    tag = language.encode()
-    row = np.dtype(
-        [("n", ">i2"), ("a", ">i4"), ("doc", ">i8"), ("b", ">i4"), ("pid", ">i8"), ("c", ">i4"), ("part", ">i2"),
-         ("d", ">i4"), ("dim", ">i2"), ("e", ">i4"), ("language", f"V{len(tag)}"), ("f", ">i4"), ("size", ">i2"),
-         ("zero", ">i2"), ("vector", ">f2", (dim,))]
+_DOCUMENTS = (
+    "doc", "doc_id", "position", "file_key", "location", "file", "source", "sha256", "settings_key", "title", "url",
+    "author", "date", "language", "tags", "folded_tags", "headings", "n_chars", "n_passages", "title_terms", "text",
+)  # fmt: skip
+_INSERT = (
+    f"INSERT INTO documents ({', '.join(_DOCUMENTS)}) VALUES ({', '.join(['%s'] * len(_DOCUMENTS))})"
+    f" ON CONFLICT (doc) DO UPDATE SET {', '.join(f'{name} = EXCLUDED.{name}' for name in _DOCUMENTS[1:])}"
+)
+_COPIED = {  # columns and their types
+    "passages": (
+        'pid, doc, ordinal, start, "end", n_terms, n_vectors, language, section, text, terms, sentences, words',
+        ["int8", "int8", *["int4"] * 5, *["text"] * 4, "int4[]", "bytea"],
+    ),
+    "vectors": ("pid, part, doc, language, embedding", ["int8", "int2", "int8", "text", "halfvec"]),
+    "names": ("key, form, doc", ["text", "text", "int8"]),
+    "aliases": ("key, name, other, doc, confidence", ["text", "text", "text", "int8", "float8"]),
+}
+# The server counts the terms. A term is 64 bits of its digest, as a term may be longer than an index allows.
+_POSTINGS = f"""
+INSERT INTO postings (doc, pid, term, frequency, n_terms)
+SELECT doc, pid, hashtextextended(word, 0), sum(weight), n_terms FROM (
+    SELECT p.doc, p.pid, p.n_terms, word, 1::real AS weight
+    FROM passages p, string_to_table(p.terms, ' ') word WHERE p.doc = ANY (%(docs)s)
+    UNION ALL
+    SELECT p.doc, p.pid, p.n_terms, word, {TITLE_WEIGHT}::real
+    FROM passages p JOIN documents d USING (doc), string_to_table(d.title_terms, ' ') word WHERE p.doc = ANY (%(docs)s)
+) held WHERE word != '' GROUP BY 1, 2, 3, 5
+"""
+
+
+def store(cursor: Cursor[Any], documents: Mapping[int, EncodedDocument], settings_key: str) -> int:
+    """Write documents, by the number of their location, over older versions; returns the number of passages.
+
+    Raises:
+        ValueError: A document has not as many vectors, words or terms as passages.
+    """
+    copied: dict[str, list[Row]] = {table: [] for table in _COPIED}
+    for doc, item in documents.items():
+        copied["passages"] += _passage_rows(doc, item, settings_key)
+        copied["vectors"] += _vector_rows(doc, item, settings_key)
+        copied["names"] += [(key, form, doc) for key, form in _name_pairs(item.sounds)]
+        copied["aliases"] += _alias_rows(doc, item.aliases)
+    now = time.time_ns() // 1000
+    rows = [_document_row(doc, item, now + place, settings_key) for place, (doc, item) in enumerate(documents.items())]
+    # Every writer locks the rows of documents in the same order.
+    cursor.executemany(_INSERT, sorted(rows))
+    docs = list(documents)
+    remove_rows(cursor, docs)
+    for table, (columns, types) in _COPIED.items():
+        with cursor.copy(f"COPY {table} ({columns}) FROM STDIN (FORMAT BINARY)") as copy:
+            copy.set_types(types)
+            for row in copied[table]:
+                copy.write_row(row)
+    cursor.execute(_POSTINGS, {"docs": docs})
+    return len(copied["passages"])
+
+
+def remove_rows(cursor: Cursor[Any], docs: Sequence[int]) -> None:
+    """Remove all rows that belong to documents."""
+    for table in OF_DOCUMENTS:
+        cursor.execute(f"DELETE FROM {table} WHERE doc = ANY (%s)", (list(docs),))
+
+
+def rebuild_postings(cursor: Cursor[Any], docs: Sequence[int]) -> None:
+    """Write the postings of documents again, from the terms of their passages."""
+    cursor.execute("DELETE FROM postings WHERE doc = ANY (%s)", (list(docs),))
+    cursor.execute(_POSTINGS, {"docs": list(docs)})
+
+
+def _document_row(doc: int, item: EncodedDocument, position: int, settings_key: str) -> Row:
+    document, meta = item.document, item.document.metadata
+    headings = [offset for span in document.headings for offset in span]
+    tags = list(meta.tags)
+    return (
+        doc, document.doc_id, position, doc_of(item.file), document.location, item.file, document.source,
+        document.sha256, settings_key, meta.title, meta.url, meta.author, meta.date, meta.language, tags,
+        list(map(folded, tags)), headings, len(document.text), len(item.passages), item.title_terms, document.text,
     )  # fmt: skip
-    table = np.zeros(sum(len(matrix) for _, _, matrix in matrices), row)
-    table["n"], table["a"], table["b"], table["c"], table["d"], table["e"] = 6, 8, 8, 2, 2, len(tag)
-    table["f"], table["dim"], table["size"] = 4 + 2 * dim, dim, dim
-    if tag:
-        table["language"] = np.void(tag)
-    first = 0
-    for number, pid, matrix in matrices:
-        own = table[first : first + len(matrix)]
-        own["doc"], own["pid"], own["part"], own["vector"] = number, pid, np.arange(len(matrix)), matrix
-        first += len(matrix)
-    return table.tobytes()
 
 
-def copy_rows(cursor: Cursor[Any], rows: Rows) -> None:
-    """Put the rows into their tables."""
-    for table, (columns, types) in _COLUMNS.items():
-        own = getattr(rows, table)
-        if own:
-            with cursor.copy(f"COPY {table} ({columns}) FROM STDIN (FORMAT BINARY)") as copy:
-                copy.set_types(types)
-                for row in own:
-                    copy.write_row(row)
-    copy_bytes(cursor, "postings (doc_id, pid, term, frequency, length)", [rows.postings])
-    copy_bytes(cursor, "vectors (doc_id, pid, part, dim, language, embedding)", rows.vectors)
+def _passage_id(item: EncodedDocument, passage: Passage, settings_key: str) -> int:
+    """63 bits of a digest: the same for the same text chunked in the same way, never for another passage."""
+    name = f"{item.document.doc_id} {settings_key} {passage.ordinal}"
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big") >> 1
 
 
-def copy_bytes(cursor: Cursor[Any], table: str, parts: Sequence[bytes]) -> None:
-    """Put rows that are bytes already into `table`."""
-    if any(parts):
-        with cursor.copy(f"COPY {table} FROM STDIN (FORMAT BINARY)") as copy:
-            for part in (_HEAD, *parts, _TAIL):
-                copy.write(part)
+def _passage_rows(doc: int, item: EncodedDocument, settings_key: str) -> Iterator[Row]:
+    n_title = len(item.title_terms.split())
+    for one, matrix, words, terms in zip(item.passages, item.vectors, item.words, item.terms, strict=True):
+        sentences = [offset for span in one.sentences for offset in span]
+        yield (
+            _passage_id(item, one, settings_key), doc, one.ordinal, one.start, one.end, len(terms.split()) + n_title,
+            len(matrix), one.language, one.section, one.text, terms, sentences, words,
+        )  # fmt: skip
 
 
-def in_batches(values: Sequence[int], size: int) -> Iterator[list[int]]:
-    """`values` in pieces of at most `size`."""
-    return (list(values[i : i + size]) for i in range(0, len(values), size))
+def _vector_rows(doc: int, item: EncodedDocument, settings_key: str) -> Iterator[Row]:
+    for passage, matrix in zip(item.passages, item.vectors, strict=True):
+        pid = _passage_id(item, passage, settings_key)
+        for part, vector in enumerate(matrix):
+            yield pid, part, doc, passage.language, HalfVector(vector)
+
+
+def _name_pairs(sounds: str) -> list[tuple[str, str]]:
+    parts = (entry.partition(":") for entry in dict.fromkeys(sounds.split()))
+    return [(key, form) for key, _, form in parts]
+
+
+def _alias_rows(doc: int, aliases: Sequence[Alias]) -> list[Row]:
+    """A document's aliases in both directions, each pair once; the direction in the text is preferred."""
+    turned = [Alias(alias.other, alias.name, alias.confidence) for alias in aliases]
+    found: dict[tuple[str, str], Row] = {}
+    for alias in (*aliases, *turned):
+        key = name_key(alias.name)
+        found.setdefault((key, alias.other), (key, alias.name, alias.other, doc, alias.confidence))
+    return list(found.values())
+
+
+class Whole(NamedTuple):
+    """A document, the number of its location, its place in the order of ingest, its file, and the terms of its title."""
+
+    doc: int
+    position: int
+    document: Document
+    file: str
+    title_terms: str
+
+
+def whole_documents(connection: Connection, condition: str, values: dict[str, Any], limit: int) -> list[Whole]:
+    """At most `limit` documents for which `condition` holds, in the order of ingest."""
+    rows = connection.execute(
+        "SELECT doc, position, file, title_terms, location, source, text, headings, title, url, author, date, language,"
+        f" tags FROM documents d WHERE {condition} ORDER BY position, doc LIMIT {limit}",
+        values,
+        binary=True,
+    )
+    found = []
+    for doc, position, file, title_terms, location, source, text, headings, *known, tags in rows:
+        metadata = replace(Metadata(*known), tags=tuple(tags))
+        document = Document(location, source, text, metadata, spans(headings))
+        found.append(Whole(doc, position, document, file, title_terms))
+    return found
+
+
+def spans(offsets: Sequence[int]) -> tuple[Span, ...]:
+    """Pairs of offsets."""
+    return tuple(Span(a, b) for a, b in zip(offsets[::2], offsets[1::2], strict=True))
+
+
+def encoded_documents(connection: Connection, settings_key: str) -> Iterator[EncodedDocument]:
+    """Every current document with all that is stored of it, in the order of ingest."""
+    condition = "settings_key = %(key)s AND (position, doc) > (%(position)s, %(doc)s)"
+    last: dict[str, Any] = {"key": settings_key, "position": -1, "doc": 0}
+    while some := whole_documents(connection, condition, last, _AT_ONCE):
+        docs = [one.doc for one in some]
+        passages = _by_doc(
+            connection,
+            'SELECT doc, ordinal, start, "end", language, section, sentences, words, terms,'
+            " (SELECT array_agg(embedding ORDER BY part) FROM vectors v WHERE v.pid = p.pid AND v.doc = p.doc)"
+            " FROM passages p WHERE doc = ANY (%s) ORDER BY doc, ordinal",
+            docs,
+        )
+        names = _by_doc(connection, "SELECT doc, key || ':' || form FROM names WHERE doc = ANY (%s) ORDER BY 2", docs)
+        aliases = _by_doc(connection, "SELECT doc, name, other, confidence FROM aliases WHERE doc = ANY (%s)", docs)
+        for one in some:
+            yield _encoded(one, passages[one.doc], " ".join(name for (name,) in names[one.doc]), aliases[one.doc])
+        last |= {"position": some[-1].position, "doc": some[-1].doc}
+
+
+def _by_doc(connection: Connection, query: str, docs: list[int]) -> dict[int, list[Row]]:
+    found = defaultdict(list)
+    for doc, *row in connection.execute(query, (docs,), binary=True):
+        found[doc].append(tuple(row))
+    return found
+
+
+def _encoded(one: Whole, rows: Sequence[Row], sounds: str, aliases: Sequence[Row]) -> EncodedDocument:
+    passages, vectors, words, terms = [], [], [], []
+    for ordinal, start, end, language, section, sentences, packed, body, embeddings in rows:
+        text = one.document.text[start:end]
+        passages.append(Passage(ordinal, start, end, text, spans(sentences), language, section))
+        vectors.append(np.array([vector.to_numpy() for vector in embeddings or ()], np.float16))
+        words.append(packed)
+        terms.append(body)
+    return EncodedDocument(
+        document=one.document,
+        passages=tuple(passages),
+        vectors=tuple(vectors),
+        words=tuple(words),
+        terms=tuple(terms),
+        title_terms=one.title_terms,
+        sounds=sounds,
+        aliases=tuple(Alias(*row) for row in aliases),
+        file=one.file,
+    )

@@ -1,241 +1,181 @@
-"""The tables of an index in PostgreSQL, their version, and how they are brought up to date.
+"""The tables of an index in PostgreSQL.
 
-Every table has a distribution column (`doc_id`, `location_key` where a document is not yet known) that
-every unique index holds, there are no foreign keys and no sequences: so the same tables can be sharded by Citus.
+The rules that let Citus shard them: every table but `meta` has a distribution column (`doc`), every unique index holds
+it, and there are no foreign keys, sequences and triggers.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 
+from pgvector.psycopg import register_vector
 from psycopg import errors
 
 from index.errors import FormatTooNew, StoreError
-from index.store.postgres.address import Address, Connection, missing, no_pgvector, translated
+from index.store import shown_place
+from index.store.postgres.address import Address, Connection, missing, replica
 
-FORMAT_VERSION = 2
-_LEAST_PGVECTOR = (0, 8)
+FORMAT_VERSION = 3
+_MIN_PGVECTOR = (0, 8)
 
-# doc_id is the document's own, as a number; pid a digest of it, of the settings and of the place in it: so that
-# writers need no common counter, a repeat writes what is there, and a pid never means another passage.
+# `doc` is a digest of the location: a location has one row, which its writer locks. `pid` is a digest of the document,
+# the settings and the passage's place: writers need no common counter, and a pid never means another passage.
 _LAYOUT = """
-CREATE TABLE meta (key text COLLATE "C" PRIMARY KEY, value text NOT NULL);
+CREATE TABLE meta (key text PRIMARY KEY, value text NOT NULL);
 CREATE TABLE files (
-    location_key uuid PRIMARY KEY, location text COLLATE "C" NOT NULL, source text NOT NULL, digest text NOT NULL,
-    settings_key text NOT NULL, status text NOT NULL, reason text NOT NULL, at timestamptz NOT NULL DEFAULT now()
+    doc bigint PRIMARY KEY, location text COLLATE "C" NOT NULL, source text NOT NULL, digest text NOT NULL,
+    settings_key text NOT NULL, status text NOT NULL, reason text NOT NULL
 );
--- Which document a location holds: whoever writes one locks its row, so that no two versions are left.
-CREATE TABLE locations (location_key uuid PRIMARY KEY, doc_id bigint NOT NULL);
 CREATE TABLE documents (
-    doc_id bigint PRIMARY KEY, position bigint NOT NULL, location_key uuid NOT NULL, file_key uuid NOT NULL,
-    location text COLLATE "C" NOT NULL, file text COLLATE "C" NOT NULL, source text COLLATE "C" NOT NULL,
-    sha256 text NOT NULL, settings_key text NOT NULL, title text NOT NULL, url text NOT NULL, author text NOT NULL,
-    date text COLLATE "C" NOT NULL, language text COLLATE "C" NOT NULL, headings text NOT NULL,
-    n_chars integer NOT NULL, n_passages integer NOT NULL, sounds text NOT NULL, text text NOT NULL
+    doc bigint PRIMARY KEY, doc_id text COLLATE "C" NOT NULL, position bigint NOT NULL, file_key bigint NOT NULL,
+    location text NOT NULL, file text NOT NULL, source text COLLATE "C" NOT NULL, sha256 text NOT NULL,
+    settings_key text NOT NULL, title text NOT NULL, url text NOT NULL, author text NOT NULL,
+    date text COLLATE "C" NOT NULL, language text NOT NULL, tags text[] NOT NULL, folded_tags text[] NOT NULL,
+    headings int4[] NOT NULL, n_chars integer NOT NULL, n_passages integer NOT NULL, title_terms text NOT NULL,
+    text text NOT NULL
 );
-CREATE INDEX documents_location ON documents (location_key);
-CREATE INDEX documents_file ON documents (file_key);
-CREATE INDEX documents_position ON documents (position, doc_id);
+CREATE INDEX ON documents (doc_id);
+CREATE INDEX ON documents (file_key);
+CREATE INDEX ON documents (position, doc);
+CREATE INDEX ON documents USING gin (folded_tags);
 CREATE TABLE passages (
-    doc_id bigint NOT NULL, ordinal integer NOT NULL, pid bigint NOT NULL, start integer NOT NULL,
-    "end" integer NOT NULL, length integer NOT NULL, n_terms integer NOT NULL, n_vectors integer NOT NULL,
-    language text COLLATE "C" NOT NULL, section text NOT NULL, settings_key text NOT NULL, text text NOT NULL,
-    sentences bytea NOT NULL,  -- int32 pairs, offsets from the passage's start
-    vectors bytea NOT NULL,  -- float16, (n_vectors, dim), the whole first
-    PRIMARY KEY (doc_id, ordinal)
-) WITH (toast_tuple_target = 8160);  -- a passage and its vectors lie on one page
-CREATE INDEX passages_pid ON passages (pid);
-CREATE INDEX passages_language ON passages (language, settings_key) INCLUDE (n_vectors, length);
-CREATE TABLE bodies (
-    doc_id bigint NOT NULL, pid bigint NOT NULL, body text NOT NULL, title text NOT NULL, PRIMARY KEY (doc_id, pid)
+    pid bigint NOT NULL, doc bigint NOT NULL, ordinal integer NOT NULL, start integer NOT NULL, "end" integer NOT NULL,
+    n_terms integer NOT NULL,  -- of its text and of the title
+    n_vectors integer NOT NULL, language text COLLATE "C" NOT NULL, section text NOT NULL, text text NOT NULL,
+    terms text NOT NULL,  -- of its text, joined by spaces
+    sentences int4[] NOT NULL, words bytea NOT NULL, PRIMARY KEY (pid, doc)
 );
-CREATE INDEX bodies_pid ON bodies (pid);
--- One row for each term of each passage; a term is 64 bits of its digest, its words are in `bodies`.
-CREATE TABLE postings (
-    doc_id bigint NOT NULL, pid bigint NOT NULL, term bigint NOT NULL,
-    frequency real NOT NULL,  -- how often in the body, and 0.6 of how often in the title
-    length integer NOT NULL  -- terms of the passage, title and all
-);
--- The vectors of current passages once more, one a row, for what HNSW finds.
+CREATE INDEX ON passages (doc);
+CREATE INDEX ON passages (language) INCLUDE (n_terms, n_vectors);
+-- The vectors of current documents only; the whole passage is part 0.
 CREATE TABLE vectors (
-    doc_id bigint NOT NULL, pid bigint NOT NULL, part smallint NOT NULL, dim smallint NOT NULL,
-    language text COLLATE "C" NOT NULL, embedding halfvec NOT NULL, PRIMARY KEY (doc_id, pid, part)
+    pid bigint NOT NULL, part smallint NOT NULL, doc bigint NOT NULL, language text COLLATE "C" NOT NULL,
+    embedding halfvec NOT NULL, PRIMARY KEY (pid, part, doc)
 );
-CREATE INDEX vectors_language ON vectors (language, dim);
+CREATE INDEX ON vectors (doc);
+CREATE INDEX ON vectors (language);
+-- The lexical index, derived from `passages` and `documents`: a row for each term of each passage.
+CREATE TABLE postings (
+    doc bigint NOT NULL, pid bigint NOT NULL, term bigint NOT NULL,  -- digest of the term
+    frequency real NOT NULL, n_terms integer NOT NULL
+);
+CREATE INDEX ON postings (term) INCLUDE (pid, frequency, n_terms);
+CREATE INDEX ON postings (doc);
 CREATE TABLE names (
-    doc_id bigint NOT NULL, sound text COLLATE "C" NOT NULL, form text COLLATE "C" NOT NULL,
-    PRIMARY KEY (doc_id, sound, form)
+    key text COLLATE "C" NOT NULL, form text COLLATE "C" NOT NULL, doc bigint NOT NULL, PRIMARY KEY (key, form, doc)
 );
-CREATE INDEX names_sound ON names (sound, form);
+CREATE INDEX ON names (doc);
 CREATE TABLE aliases (
-    doc_id bigint NOT NULL, key text COLLATE "C" NOT NULL, name text COLLATE "C" NOT NULL,
-    other text COLLATE "C" NOT NULL, confidence double precision NOT NULL, PRIMARY KEY (doc_id, key, other)
+    key text COLLATE "C" NOT NULL, name text COLLATE "C" NOT NULL, other text COLLATE "C" NOT NULL, doc bigint NOT NULL,
+    confidence double precision NOT NULL, PRIMARY KEY (key, other, doc)
 );
-CREATE INDEX aliases_key ON aliases (key);
-CREATE TABLE tags (
-    doc_id bigint NOT NULL, ordinal integer NOT NULL, tag text NOT NULL, folded text COLLATE "C" NOT NULL,
-    PRIMARY KEY (doc_id, ordinal)
-);
-CREATE INDEX tags_folded ON tags (folded);
+CREATE INDEX ON aliases (doc);
 """
-# Made once an index has been filled for the first time: kept up meanwhile they take three times as long.
-POSTINGS_INDEXES = {
-    "postings_term": "(term) INCLUDE (pid, frequency, length)",
-    "postings_document": "(doc_id)",
-}
-# What each version added to the one before: an index of an older one gets it when it is next written to.
-MIGRATIONS: Mapping[int, str] = {
-    1: _LAYOUT,
-    2: "ALTER TABLE passages ADD COLUMN words bytea NOT NULL DEFAULT ''",  # as the encoder packs them; '' for none
-}
-
-# By distribution column; `meta` stays on the coordinator.
-DISTRIBUTED = {
-    "documents": "doc_id", "passages": "doc_id", "bodies": "doc_id", "postings": "doc_id", "vectors": "doc_id",
-    "names": "doc_id", "aliases": "doc_id", "tags": "doc_id", "locations": "location_key", "files": "location_key",
-}  # fmt: skip
-OF_DOCUMENTS = tuple(table for table, column in DISTRIBUTED.items() if column == "doc_id")
+OF_DOCUMENTS = ("passages", "vectors", "postings", "names", "aliases")  # their rows go with their document's
 
 
-def lock_number(address: Address, what: str) -> int:
-    """The number of the advisory lock for `what` of this index."""
-    digest = hashlib.blake2b(f"dragoman {what} {address.schema}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big", signed=True)
-
-
-def search_path(connection: Connection, address: Address) -> str:
-    """The schemas in which this index's tables, and pgvector's types, are found.
+def check_layout(connection: Connection, address: Address) -> None:
+    """Refuse an index that this version cannot read.
 
     Raises:
-        StoreError: There is no pgvector, or too old a one.
+        IndexMissing: There is no index.
+        FormatTooNew, StoreError: A newer or an older version of this program made it.
+    """
+    version = _stored_version(connection, address)
+    if version == 0:
+        raise missing(address)
+    if version > FORMAT_VERSION:
+        raise FormatTooNew(
+            f"{address.shown} has index format {version}",
+            f"at most {FORMAT_VERSION}",
+            "use a newer dragoman, or index into another schema (?schema=NAME)",
+        )
+    if version < FORMAT_VERSION:
+        mark = "&" if "?" in address.conninfo else "?"
+        place = shown_place(f"{address.conninfo}{mark}schema={address.schema}_v{FORMAT_VERSION}")
+        raise StoreError(
+            f"{address.shown} has index format {version}, of an older version of this program",
+            f"format {FORMAT_VERSION}",
+            f"index the sources into a new schema: dragoman index --index '{place}' PATH...",
+        )
+
+
+def _stored_version(connection: Connection, address: Address) -> int:
+    """The format of the tables; 0 where there are none."""
+    tables = "SELECT 1 FROM pg_tables WHERE schemaname = %s AND tablename = 'meta'"
+    if connection.execute(tables, (address.schema,)).fetchone() is None:
+        return 0
+    row = connection.execute(f"SELECT value FROM {address.schema}.meta WHERE key = 'format'").fetchone()
+    return int(row[0]) if row else 0
+
+
+def lay_out(connection: Connection, address: Address) -> None:
+    """Create the tables where there are none; one writer at a time does.
+
+    Raises:
+        FormatTooNew, StoreError: A version of this program made them whose format this one cannot use; the server is a
+            replica, lacks pgvector, or its database is not in UTF-8.
+    """
+    if _stored_version(connection, address) == 0:
+        with connection.transaction():
+            if connection.execute("SELECT pg_is_in_recovery()").fetchone() == (True,):
+                raise replica(address)
+            number = int.from_bytes(hashlib.sha256(address.schema.encode()).digest()[:8], "big", signed=True)
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", (number,))
+            if _stored_version(connection, address) == 0:
+                _create(connection, address)
+    check_layout(connection, address)
+
+
+def _create(connection: Connection, address: Address) -> None:
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        remedy = "createdb --encoding UTF8 --template template0"
+        raise StoreError(f"the database of {address.shown} is encoded in {encoding}", "UTF8", remedy)
+    if connection.execute("SELECT 1 FROM pg_extension WHERE extname = 'vector'").fetchone() is None:
+        try:
+            connection.execute("CREATE EXTENSION vector")
+        except (errors.InsufficientPrivilege, errors.FeatureNotSupported, errors.UndefinedFile) as error:
+            raise _no_pgvector(address, str(error).strip().partition("\n")[0]) from error
+    if connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (address.schema,)).fetchone() is None:
+        connection.execute(f"CREATE SCHEMA {address.schema}")
+    prepare(connection, address)
+    connection.execute(_LAYOUT)
+    connection.execute("INSERT INTO meta VALUES ('format', %s)", (str(FORMAT_VERSION),))
+    if connection.execute("SELECT 1 FROM pg_extension WHERE extname = 'citus'").fetchone():
+        for table in ("documents", *OF_DOCUMENTS, "files"):
+            connection.execute("SELECT create_distributed_table(%s, 'doc')", (table,))
+
+
+def prepare(connection: Connection, address: Address) -> None:
+    """Let the session find this index's tables and pgvector's types, and search as it should.
+
+    Raises:
+        StoreError: There is no pgvector, or an older one.
     """
     row = connection.execute(
         "SELECT n.nspname, e.extversion FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace"
         " WHERE e.extname = 'vector'"
     ).fetchone()
     if row is None:
-        raise no_pgvector(address, "the extension vector has not been created in it")
+        raise _no_pgvector(address, "the extension vector has not been created in it")
     home, version = row
-    if tuple(int(part) for part in version.split(".")[:2]) < _LEAST_PGVECTOR:
-        raise no_pgvector(address, f"version {version}")
-    return f'"{address.schema}", "{home}", pg_catalog'
+    if tuple(int(part) for part in version.split(".")[:2]) < _MIN_PGVECTOR:
+        raise _no_pgvector(address, f"version {version}")
+    connection.execute(f'SET search_path = "{address.schema}", "{home}", pg_catalog; {_SETTINGS}')
+    register_vector(connection)
 
 
-def stored_version(connection: Connection, address: Address) -> int:
-    """The version of the tables; 0 where there are none."""
-    # The catalogue itself: to_regclass remembers that there was no schema while it waits for the lock of the layout.
-    there = connection.execute(
-        "SELECT 1 FROM pg_tables WHERE schemaname = %s AND tablename = 'meta'", (address.schema,)
-    ).fetchone()
-    if there is None:
-        return 0
-    row = connection.execute(f"SELECT value FROM {address.schema}.meta WHERE key = 'format'").fetchone()
-    return int(row[0]) if row else 0
+# JIT takes longer than any query here. ef_search: docs/decisions/0016. A commit is on the disk when it returns.
+_SETTINGS = (
+    "SET jit = off; SET hnsw.ef_search = 200; SET hnsw.iterative_scan = strict_order; SET hnsw.max_scan_tuples = 200000;"
+    " SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+)
 
 
-def check_version(connection: Connection, address: Address) -> int:
-    """The version of the tables, of an index that can be read.
-
-    Raises:
-        IndexMissing: There are none.
-        FormatTooNew: A newer version of this program made them.
-    """
-    version = stored_version(connection, address)
-    if version == 0:
-        raise missing(address)
-    if version > FORMAT_VERSION:
-        raise _too_new(address, version)
-    return version
-
-
-def _too_new(address: Address, version: int) -> FormatTooNew:
-    return FormatTooNew(
-        f"{address.shown} has index format {version}",
-        f"at most {FORMAT_VERSION}",
-        "use a newer dragoman, or index anew in another schema (?schema=NAME)",
+def _no_pgvector(address: Address, found: str) -> StoreError:
+    return StoreError(
+        f"the database of {address.shown} has no usable pgvector ({found})",
+        "the extension vector, 0.8 or later",
+        "install pgvector on the server, then as its superuser: CREATE EXTENSION vector (or ALTER EXTENSION vector UPDATE)",
     )
-
-
-def bring_up_to_date(connection: Connection, address: Address, migrations: Mapping[int, str] = MIGRATIONS) -> None:
-    """Lay out the tables, or add what an older version lacks, in one transaction that one writer at a time makes."""
-    with translated(address):
-        if stored_version(connection, address) == max(migrations):
-            return
-        _check_server(connection, address)
-        with connection.transaction():
-            connection.execute("SELECT pg_advisory_xact_lock(%s)", (lock_number(address, "layout"),))
-            version = stored_version(connection, address)
-            if version > max(migrations):
-                raise _too_new(address, version)
-            _create_extension(connection, address)
-            connection.execute(f"CREATE SCHEMA IF NOT EXISTS {address.schema}")
-            connection.execute(f"SET LOCAL search_path = {search_path(connection, address)}")
-            for number in sorted(migrations):
-                if number > version:
-                    connection.execute(migrations[number])
-            connection.execute(
-                "INSERT INTO meta VALUES ('format', %s) ON CONFLICT (key) DO UPDATE SET value = EXCLUDED.value",
-                (str(max(migrations)),),
-            )
-            if version == 0 and has_citus(connection):
-                distribute(connection)
-
-
-def _check_server(connection: Connection, address: Address) -> None:
-    encoding = connection.info.parameter_status("server_encoding")
-    if encoding != "UTF8":
-        raise StoreError(
-            f"the database of {address.shown} is encoded in {encoding}",
-            "UTF8",
-            "createdb --encoding UTF8 --template template0",
-        )
-
-
-def _create_extension(connection: Connection, address: Address) -> None:
-    if connection.execute("SELECT 1 FROM pg_extension WHERE extname = 'vector'").fetchone():
-        return
-    try:
-        connection.execute("CREATE EXTENSION vector")
-    except (errors.InsufficientPrivilege, errors.FeatureNotSupported, errors.UndefinedFile) as error:
-        raise no_pgvector(address, str(error).strip().partition("\n")[0]) from error
-
-
-def has_citus(connection: Connection) -> bool:
-    """Whether the database can shard tables."""
-    return connection.execute("SELECT 1 FROM pg_extension WHERE extname = 'citus'").fetchone() is not None
-
-
-def distribute(connection: Connection) -> None:
-    """Shard the tables by Citus, those of documents side by side; inside a transaction, its search path set."""
-    first: dict[str, str] = {}
-    for table, column in DISTRIBUTED.items():
-        beside = first.get(column, "none")
-        connection.execute("SELECT create_distributed_table(%s, %s, colocate_with => %s)", (table, column, beside))
-        first.setdefault(column, table)
-
-
-def unsuited_to_sharding(connection: Connection, address: Address) -> list[str]:
-    """What in the catalogue breaks the rules that let Citus shard the tables; empty where nothing does."""
-    found = []
-    unique = connection.execute(
-        "SELECT c.relname, i.indexrelid::regclass::text, array_agg(a.attname::text) FROM pg_index i"
-        " JOIN pg_class c ON c.oid = i.indrelid JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey)"
-        " WHERE i.indisunique AND c.relnamespace = %s::regnamespace GROUP BY 1, 2",
-        (address.schema,),
-    )
-    for table, index, columns in unique:
-        if table != "meta" and DISTRIBUTED.get(table) not in columns:
-            found.append(f"the unique index {index} of {table} lacks its distribution column")
-    tables = connection.execute(
-        "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = %s::regnamespace", (address.schema,)
-    )
-    found += [f"{table} has no distribution column" for (table,) in tables if table not in {*DISTRIBUTED, "meta"}]
-    others = connection.execute(
-        "SELECT conname FROM pg_constraint WHERE contype IN ('f', 'x') AND connamespace = %(own)s::regnamespace"
-        " UNION ALL SELECT relname FROM pg_class WHERE relkind = 'S' AND relnamespace = %(own)s::regnamespace"
-        " UNION ALL SELECT tgname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid"
-        " WHERE NOT tgisinternal AND c.relnamespace = %(own)s::regnamespace",
-        {"own": address.schema},
-    )
-    return found + [f"{name} is a foreign key, an exclusion, a sequence or a trigger" for (name,) in others]

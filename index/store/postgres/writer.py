@@ -3,209 +3,253 @@
 from __future__ import annotations
 
 import json
+import os
 import uuid
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
-from typing import Any, TypeVar
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from types import TracebackType
+from typing import Any, Self
 
+import psycopg
 from psycopg import Cursor, errors
 
 from index.documents import Document
+from index.encoders.base import Encoder
 from index.errors import SettingsMismatch
+from index.settings import IndexSettings
 from index.store.base import EncodedDocument, FileRecord
-from index.store.postgres import postings, vectors
-from index.store.postgres.address import translated
-from index.store.postgres.facts import Facts, read_facts
-from index.store.postgres.rows import copy_rows, location_key, numbers_of, rows_of
-from index.store.postgres.schema import OF_DOCUMENTS
-from index.store.postgres.session import Session
-from index.store.postgres.stored import whole_documents
+from index.store.described import check_settings
+from index.store.postgres import hnsw, rows
+from index.store.postgres.address import Connection, connected, parsed, replica, translated
+from index.store.postgres.schema import OF_DOCUMENTS, lay_out, prepare
 
-_TRIES = 5  # of a transaction that the server broke off because two waited for each other
-_MANY_PASSAGES = 2_000  # written by one writer: from so many on the server's statistics are brought up to date
-
-Result = TypeVar("Result")
+_MANY_PASSAGES = 2_000  # written by one writer: then the server's statistics are brought up to date
 
 
-class _IndexesLacking(Exception):
-    """Postings are to be removed from an index whose first ingest has not come to its end."""
-
-
-class Writer(Session):
+class Writer:
     """A process that changes an index, as a context manager; others may write at the same time.
 
     Invariant: what a call has committed survives a kill at any later moment, and a location has one version.
     """
 
-    _n_written = 0  # passages, since the server's statistics were brought up to date
-    _can_remove = False  # the postings are known to have their indexes, without which all of them would be read
+    def __init__(
+        self, address: str, encoder: Encoder, settings: IndexSettings | None = None, *, adopt: bool = False
+    ) -> None:
+        """See `index.store.open_writer`."""
+        self._address = parsed(address)
+        self.encoder, self._wanted, self._adopt = encoder, settings, adopt
+        self._n_written = 0  # passages
+        self._connection: Connection
+
+    def __enter__(self) -> Self:
+        """Connect, and create the tables where there are none.
+
+        Raises:
+            FormatTooNew, SettingsMismatch, StoreError: See `index.errors`.
+        """
+        self._connection = connected(self._address)
+        try:
+            with translated(self._address):
+                lay_out(self._connection, self._address)
+                prepare(self._connection, self._address)
+                self._open()
+        except BaseException:
+            self._connection.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with suppress(psycopg.Error):
+            self._connection.close()
+
+    def _open(self) -> None:
+        if self._connection.execute("SELECT pg_is_in_recovery()").fetchone() == (True,):
+            raise replica(self._address)
+        first = {"generation": "0", "token": uuid.uuid4().hex, **self._described(self._wanted or IndexSettings())}
+        with self.transaction() as cursor:
+            cursor.executemany("INSERT INTO meta VALUES (%s, %s) ON CONFLICT (key) DO NOTHING", list(first.items()))
+        self.meta = read_meta(self._connection)
+        if not self._adopt:
+            check_settings(self._address.shown, self.meta, self.encoder, self._wanted)
+            return
+        wanted = self._wanted or self.settings
+        if wanted.key(self.encoder.fingerprint) != self.meta["settings_key"]:
+            with self.transaction() as cursor:
+                set_meta(cursor, **self._described(wanted))
+                cursor.execute("DELETE FROM vectors")  # every document is stale now
+                next_generation(cursor)
+            self.meta = read_meta(self._connection)
+
+    def _described(self, settings: IndexSettings) -> dict[str, str]:
+        return {
+            "dim": str(self.encoder.dim),
+            "encoder": self.encoder.name,
+            "encoder_fingerprint": self.encoder.fingerprint,
+            "settings": json.dumps(settings.as_dict()),
+            "settings_key": settings.key(self.encoder.fingerprint),
+            "recalls": "{}",
+        }
+
+    @property
+    def settings(self) -> IndexSettings:
+        """The settings that documents are chunked and encoded with."""
+        return IndexSettings.from_dict(json.loads(self.meta["settings"]))
+
+    @property
+    def settings_key(self) -> str:
+        """Digest of the settings and the encoder that current documents carry."""
+        return self.meta["settings_key"]
+
+    def file_record(self, location: str) -> FileRecord | None:
+        """The entry of a file in the ingest log."""
+        columns = "location, source, digest, settings_key, status, reason"
+        found = self._read(f"SELECT {columns} FROM files WHERE doc = %s", rows.doc_of(location))
+        return FileRecord(*found[0]) if found else None
+
+    def files_under(self, folder: str) -> list[str]:
+        """Locations of the logged files inside a folder, at any depth."""
+        prefix = folder.rstrip(os.sep) + os.sep
+        return [location for (location,) in self._read("SELECT location FROM files WHERE location ^@ %s", prefix)]
+
+    def documents_of(self, file: str) -> dict[str, str]:
+        """doc_id by location of the documents that came from a file."""
+        return dict(self._read("SELECT location, doc_id FROM documents WHERE file_key = %s", rows.doc_of(file)))
+
+    def is_current(self, location: str, sha256: str) -> bool:
+        """Whether this very document is stored with the current settings."""
+        query = "SELECT 1 FROM documents WHERE doc = %s AND sha256 = %s AND settings_key = %s"
+        return bool(self._read(query, rows.doc_of(location), sha256, self.settings_key))
+
+    def file_of(self, doc_id: str) -> str | None:
+        """Location of the file that a document came from, None where there is no such document."""
+        found = self._read("SELECT file FROM documents WHERE doc_id = %s", doc_id)
+        return str(found[0][0]) if found else None
+
+    def n_stale(self) -> int:
+        """Number of documents not made with the current settings."""
+        return int(self._read("SELECT count(*) FROM documents WHERE settings_key != %s", self.settings_key)[0][0])
+
+    def stale_documents(self, limit: int) -> list[tuple[Document, str]]:
+        """Documents not made with the current settings, as they were before chunking, each with its file."""
+        with translated(self._address):
+            stale = {"key": self.settings_key}
+            found = rows.whole_documents(self._connection, "settings_key != %(key)s", stale, limit)
+        return [(one.document, one.file) for one in found]
 
     def upsert(self, documents: Sequence[EncodedDocument], files: Sequence[FileRecord] = ()) -> None:
         """Store documents and log files in one durable transaction; older versions go.
 
         Raises:
             StoreFull: The disk is full; nothing of this call is kept, all before it is.
-            SettingsMismatch: The index has been given other settings since this writer was opened.
+            SettingsMismatch: The index was given other settings since this writer was opened.
         """
-        # Of two versions in one call the later one counts.
-        latest = list({item.document.location: item for item in documents}.values())
-        rows = rows_of(latest, self.settings_key, self.dim)
-        owners = dict(sorted((row[2], row[0]) for row in rows.documents))
-
-        def store(cursor: Cursor[Any]) -> None:
-            self._take(cursor, owners)
-            old = cursor.execute(
-                "SELECT doc_id FROM documents WHERE location_key = ANY (%s)", (list(owners),)
-            ).fetchall()
-            if old and not self._can_remove:
-                raise _IndexesLacking
-            self.remove_documents(cursor, [number for (number,) in old])
-            copy_rows(cursor, rows)
-            self._log(cursor, files)
-            if documents:
-                self.next_generation(cursor)
-
-        if latest or files:
-            self._repeated(store)
-        self._n_written += len(rows.passages)
-
-    def _take(self, cursor: Cursor[Any], owners: dict[uuid.UUID, int]) -> None:
-        """Lock the locations, in one order for all writers, and see that the settings still are this writer's."""
-        if not owners:
+        latest = {rows.doc_of(item.document.location): item for item in documents}  # of two versions, the later one
+        if not latest and not files:
             return
-        row = cursor.execute("SELECT value FROM meta WHERE key = 'settings_key' FOR SHARE").fetchone()
-        if row is None or row[0] != self.settings_key:
-            raise SettingsMismatch(
-                f"the settings of {self._address.shown} have been changed meanwhile",
-                "those that this ingest began with",
-                "run the same command again",
-            )
-        cursor.execute(
-            "INSERT INTO locations SELECT * FROM unnest(%s::uuid[], %s::bigint[]) AS own (key, doc_id) ORDER BY key"
-            " ON CONFLICT (location_key) DO UPDATE SET doc_id = EXCLUDED.doc_id",
-            (list(owners), list(owners.values())),
-        )
+        with translated(self._address), self.transaction() as cursor:
+            if latest:
+                self._check_settings_key(cursor)
+                self._n_written += rows.store(cursor, latest, self.settings_key)
+            if files:
+                cursor.executemany(
+                    "INSERT INTO files VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (doc) DO UPDATE SET"
+                    " source = EXCLUDED.source, digest = EXCLUDED.digest, settings_key = EXCLUDED.settings_key,"
+                    " status = EXCLUDED.status, reason = EXCLUDED.reason",
+                    sorted(_file_row(file) for file in files),
+                )
+            if latest:
+                next_generation(cursor)
 
-    def _log(self, cursor: Cursor[Any], files: Sequence[FileRecord]) -> None:
-        rows = {
-            location_key(one.location): (one.location, one.source, one.digest, one.settings_key, one.status, one.reason)
-            for one in files
-        }
-        if rows:
-            columns = [list(column) for column in zip(*(rows[key] for key in sorted(rows)), strict=True)]
-            cursor.execute(
-                "INSERT INTO files SELECT * FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[],"
-                " %s::text[], %s::text[]) ON CONFLICT (location_key) DO UPDATE SET location = EXCLUDED.location,"
-                " source = EXCLUDED.source, digest = EXCLUDED.digest, settings_key = EXCLUDED.settings_key,"
-                " status = EXCLUDED.status, reason = EXCLUDED.reason, at = now()",
-                (sorted(rows), *columns),
+    def _check_settings_key(self, cursor: Cursor[Any]) -> None:
+        row = cursor.execute("SELECT value FROM meta WHERE key = 'settings_key' FOR SHARE").fetchone()
+        if row != (self.settings_key,):
+            raise SettingsMismatch(
+                f"the settings of {self._address.shown} were changed during this ingest",
+                "the settings that this ingest began with",
+                "run the same command again",
             )
 
     def delete(self, doc_ids: Iterable[str]) -> int:
-        """Remove documents for good, in one durable transaction; how many there were."""
-        numbers = numbers_of(list(doc_ids))
-
-        def remove(cursor: Cursor[Any]) -> int:
-            n, files = self._remove(cursor, "doc_id = ANY (%s)", numbers)
+        """Remove documents for good, in one durable transaction; returns how many there were."""
+        with translated(self._address), self.transaction() as cursor:
+            files = self._remove(cursor, "doc_id = ANY (%s)", list(doc_ids))
             # A file none of whose documents are left is forgotten, so that indexing it again stores it.
             cursor.execute(
-                "DELETE FROM files WHERE location_key = ANY (%s) AND status != 'failed'"
-                " AND location_key NOT IN (SELECT file_key FROM documents WHERE file_key = ANY (%s))",
-                (files, files),
+                "DELETE FROM files WHERE doc = ANY (%(keys)s) AND status != 'failed'"
+                " AND doc NOT IN (SELECT file_key FROM documents WHERE file_key = ANY (%(keys)s))",
+                {"keys": files},
             )
-            return n
-
-        return self._repeated(remove) if numbers else 0
+            return len(files)
 
     def forget_files(self, locations: Iterable[str]) -> int:
-        """Remove files from the log, and every document that came from them; how many documents."""
-        keys = sorted({location_key(location) for location in locations})
+        """Remove files from the log, and every document that came from them; returns how many documents."""
+        keys = sorted({rows.doc_of(location) for location in locations})
+        with translated(self._address), self.transaction() as cursor:
+            n_removed = len(self._remove(cursor, "file_key = ANY (%s)", keys))
+            cursor.execute("DELETE FROM files WHERE doc = ANY (%s)", (keys,))
+            return n_removed
 
-        def remove(cursor: Cursor[Any]) -> int:
-            n, _ = self._remove(cursor, "file_key = ANY (%s)", keys)
-            cursor.execute("DELETE FROM files WHERE location_key = ANY (%s)", (keys,))
-            return n
-
-        return self._repeated(remove) if keys else 0
-
-    def _remove(self, cursor: Cursor[Any], condition: str, values: Sequence[Any]) -> tuple[int, list[uuid.UUID]]:
-        """Remove the documents that `condition` holds for; how many, and the files they came from."""
-        chosen = f"SELECT doc_id, location_key, file_key FROM documents WHERE {condition}"
-        seen = cursor.execute(chosen, (list(values),)).fetchall()
-        # A writer of the same location is waited for; then what is there is looked at once more.
-        cursor.execute(
-            "UPDATE locations SET doc_id = doc_id WHERE location_key = ANY (%s)", (sorted({row[1] for row in seen}),)
-        )
-        rows = cursor.execute(chosen, (list(values),)).fetchall()
-        numbers = [row[0] for row in rows]
-        if numbers and not self._can_remove:
-            raise _IndexesLacking
-        self.remove_documents(cursor, numbers)
-        cursor.execute("DELETE FROM locations WHERE doc_id = ANY (%s)", (numbers,))
-        if rows:
-            self.next_generation(cursor)
-        return len(rows), list({row[2] for row in rows})
-
-    def remove_documents(self, cursor: Cursor[Any], numbers: Sequence[int]) -> None:
-        """Remove all rows of documents."""
-        for table in OF_DOCUMENTS if numbers else ():
-            cursor.execute(f"DELETE FROM {table} WHERE doc_id = ANY (%s)", (list(numbers),))
-
-    def n_stale(self) -> int:
-        """Number of documents not made with the current settings."""
-        return int(self._rows("SELECT count(*) FROM documents WHERE settings_key != %s", self.settings_key)[0][0])
-
-    def stale_documents(self, limit: int) -> list[tuple[Document, str]]:
-        """Documents not made with the current settings, as they were before they were cut, each with its file."""
-        with translated(self._address), self.transaction():
-            found = whole_documents(self._connection, "settings_key != %(key)s", {"key": self.settings_key}, limit)
-        return [(one.document, one.file) for one in found]
+    def _remove(self, cursor: Cursor[Any], condition: str, values: Sequence[Any]) -> list[int]:
+        """Remove documents; returns the file of each."""
+        locked = f"SELECT doc, file_key FROM documents WHERE {condition} ORDER BY doc FOR UPDATE"
+        found = cursor.execute(locked, (list(values),)).fetchall()
+        if found:
+            docs = [doc for doc, _ in found]
+            cursor.execute("DELETE FROM documents WHERE doc = ANY (%s)", (docs,))
+            rows.remove_rows(cursor, docs)
+            next_generation(cursor)
+        return [file for _, file in found]
 
     def refresh_vectors(self, force: bool = False) -> bool:
-        """Make an HNSW index for each language that has come to need one, or all anew; whether any was made.
-
-        And the indexes of the postings, at the end of the first ingest.
-        """
+        """Create an HNSW index for each language that needs one, or all again; returns whether any was created."""
         with translated(self._address):
-            postings.build(self._connection, self._address)
-            facts = self.facts()
-            tags = list(facts.indexed) if force else []
-            tags = list(dict.fromkeys([*tags, *vectors.lacking(facts)]))
-            with self.transaction():
-                vectors.drop_useless(self._connection, facts)
-            recalls = vectors.build(self._connection, self._address, facts, tags)
+            recalls = hnsw.refresh(self._connection, int(self.meta["dim"]), force)
             if recalls:
                 with self.transaction() as cursor:
-                    known = vectors.recalls_of(self._read_meta()) | recalls
-                    self.set_meta(cursor, recalls=json.dumps(known))
-                    self.next_generation(cursor)
+                    known = json.loads(read_meta(self._connection)["recalls"])
+                    set_meta(cursor, recalls=json.dumps(known | recalls))
+                    next_generation(cursor)
             if recalls or self._n_written >= _MANY_PASSAGES:
-                self._look_over()
+                with suppress(errors.InsufficientPrivilege):
+                    self._connection.execute(f"VACUUM (ANALYZE, SKIP_LOCKED) documents, {', '.join(OF_DOCUMENTS)}")
+                self._n_written = 0
         return bool(recalls)
 
-    def _look_over(self) -> None:
-        """Bring the server's statistics up to date, and let indexes answer without the tables."""
-        own = ", ".join(f'"{self._address.schema}".{table}' for table in OF_DOCUMENTS)
-        with suppress(errors.InsufficientPrivilege):
-            self._connection.execute(f"VACUUM (ANALYZE, SKIP_LOCKED) {own}")
-        self._n_written = 0
-
-    def facts(self) -> Facts:
-        """The sizes of the newest generation."""
-        with self.transaction():
-            return read_facts(self._connection, self._read_meta())
-
-    def _repeated(self, work: Callable[[Cursor[Any]], Result]) -> Result:
-        """What `work` returns, done in one transaction; again where the server broke it off for another's sake."""
+    def _read(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         with translated(self._address):
-            for left in reversed(range(_TRIES)):
-                try:
-                    with self.transaction() as cursor:
-                        return work(cursor)
-                except (errors.DeadlockDetected, errors.SerializationFailure):
-                    if not left:
-                        raise
-                except _IndexesLacking:
-                    postings.build(self._connection, self._address)
-                    self._can_remove = True
-        raise AssertionError("unreachable")
+            return self._connection.execute(query, values).fetchall()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Cursor[Any]]:
+        """All or nothing of what is written in the block."""
+        with self._connection.transaction(), self._connection.cursor() as cursor:
+            yield cursor
+
+
+def _file_row(file: FileRecord) -> tuple[Any, ...]:
+    key = rows.doc_of(file.location)
+    return key, file.location, file.source, file.digest, file.settings_key, file.status, file.reason
+
+
+def read_meta(connection: Connection) -> dict[str, str]:
+    """The index's description of itself."""
+    return dict(connection.execute("SELECT key, value FROM meta").fetchall())
+
+
+def set_meta(cursor: Cursor[Any], **values: str) -> None:
+    """Change the index's description of itself."""
+    cursor.executemany("UPDATE meta SET value = %s WHERE key = %s", [(value, key) for key, value in values.items()])
+
+
+def next_generation(cursor: Cursor[Any]) -> None:
+    """Make readers look again; the last statement of a transaction, as writers wait for each other here.
+
+    The token differs where a number comes twice: a replica without the last writes may become the primary.
+    """
+    cursor.execute(
+        "UPDATE meta SET value = CASE key WHEN 'generation' THEN (value::bigint + 1)::text ELSE %s END"
+        " WHERE key IN ('generation', 'token')",
+        (uuid.uuid4().hex,),
+    )

@@ -1,0 +1,249 @@
+"""Reading an index in PostgreSQL: one consistent generation at a time."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pgvector import HalfVector
+
+from index.documents import Document
+from index.encoders.base import FloatArray
+from index.names.mined import Alias
+from index.store import bm25
+from index.store.base import EVERYTHING, Filter, Hit, PassageVectors, StoredPassage
+from index.store.postgres import hnsw
+from index.store.postgres.address import Connection
+from index.store.postgres.rows import folded, spans, whole_documents
+
+_FETCHED = (4, 32, 1_000_000)  # vectors for each passage wanted; more where passages have many near vectors
+_MIN_SHARE = 0.1  # a filter that leaves less of a language is searched without the index, which would find too little
+_MAX_ALIAS_ROWS = 20_000  # read for one question: the first documents stand for the others
+_MAX_ALIASES = 64  # of the names of one question
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What every search of one generation needs, counted once."""
+
+    token: str  # no other generation has it
+    dim: int
+    languages: dict[str, int]  # passages, most first
+    n_passages: int
+    mean_length: float  # terms a passage
+    indexes: set[str]  # names of the HNSW indexes
+
+
+def read_facts(connection: Connection, meta: dict[str, str]) -> Facts:
+    """The facts of the generation that the open transaction sees."""
+    counts = "SELECT language, count(*), sum(n_terms)::bigint FROM passages GROUP BY language ORDER BY 2 DESC, 1"
+    rows = connection.execute(counts).fetchall()
+    n_passages = sum(n for _, n, _ in rows)
+    mean_length = sum(length for _, _, length in rows) / n_passages if n_passages else 1.0
+    languages = {tag: n for tag, n, _ in rows}
+    return Facts(meta["token"], int(meta["dim"]), languages, n_passages, mean_length, hnsw.existing(connection))
+
+
+class PostgresSnapshot:
+    """One state of the index; see `index.store.base.Snapshot`."""
+
+    def __init__(self, connection: Connection, facts: Facts) -> None:
+        self._connection, self._facts = connection, facts
+        self._frequencies: dict[str, int] = {}
+        self._languages: dict[Filter, dict[str, int]] = {}
+
+    def nearest(self, query: FloatArray, n: int, where: Filter = EVERYTHING) -> list[Hit]:
+        """See `Snapshot.nearest`."""
+        taken = self.languages(where)
+        found: dict[str, list[Hit]] = {}
+        for each in _FETCHED:
+            lacking = [tag for tag in taken if len(found.get(tag, ())) < min(n, taken[tag])]
+            if lacking:
+                found |= self._nearest_vectors(query, n * each, lacking, where)
+        groups: dict[str, list[Hit]] = defaultdict(list)
+        for tag, hits in found.items():
+            groups[tag.split("-")[0]] += hits
+        best = [hit for hits in groups.values() for hit in sorted(hits, key=_by_score)[:n]]
+        return sorted(best, key=_by_score)
+
+    def _nearest_vectors(self, query: FloatArray, n: int, tags: list[str], where: Filter) -> dict[str, list[Hit]]:
+        """The passages of the `n` nearest vectors of each language, by one statement."""
+        inside, values = _of_documents(where)
+        within = f" AND doc IN (SELECT doc FROM documents d WHERE {inside})" if inside else ""
+        parts = []
+        for place, tag in enumerate(tags):
+            share = self.languages(where)[tag] / self._facts.languages[tag]
+            near = hnsw.near(tag, self._facts.dim, n, within, exact=share < _MIN_SHARE)
+            parts.append(f"SELECT {place} AS place, pid, max(score) FROM ({near}) near{place} GROUP BY pid")
+        rows = self._connection.execute(" UNION ALL ".join(parts), {"query": HalfVector(query), **values}, binary=True)
+        found: dict[str, list[Hit]] = {tag: [] for tag in tags}
+        for place, pid, score in rows:
+            found[tags[place]].append(Hit(pid, tags[place], score))
+        return found
+
+    def lexical(self, terms: Sequence[str], n: int, where: Filter = EVERYTHING) -> list[Hit]:
+        """See `Snapshot.lexical`."""
+        held = self.frequencies(terms)
+        if not held:
+            return []
+        facts = self._facts
+        parts = [_PHRASE.format(i=i) if " " in term else _WORD.format(i=i) for i, term in enumerate(held)]
+        values: dict[str, Any] = {"n": n, "mean": facts.mean_length}
+        for i, (term, n_holding) in enumerate(held.items()):
+            values |= _asked(i, term) | {f"idf{i}": bm25.idf(facts.n_passages, n_holding)}
+        inside, of_documents = _of_documents(where)
+        within = ""
+        if where != EVERYTHING:
+            within = "WHERE pid IN (SELECT p.pid FROM passages p JOIN documents d USING (doc) WHERE p.language = ANY (%(tags)s)"
+            within += f" AND {inside})" if inside else ")"
+            values |= {"tags": self._tags(where), **of_documents}
+        statement = _BEST.format(held=" UNION ALL ".join(parts), within=within)
+        return [Hit(*row) for row in self._connection.execute(statement, values, binary=True)]
+
+    def frequencies(self, terms: Sequence[str]) -> dict[str, int]:
+        """See `Snapshot.frequencies`."""
+        wanted = [term for term in dict.fromkeys(terms) if term.strip()]
+        fresh = [term for term in wanted if term not in self._frequencies]
+        if fresh:
+            parts, values = [], dict[str, Any]()
+            for i, term in enumerate(fresh):
+                rows = (_PHRASE if " " in term else _WORD).format(i=i)
+                parts.append(f"SELECT {i}, count(*) FROM ({rows}) held{i}")
+                values |= _asked(i, term) | {f"idf{i}": 0.0}
+            for i, n in self._connection.execute(" UNION ALL ".join(parts), values, binary=True):
+                self._frequencies[fresh[i]] = n
+        return {term: self._frequencies[term] for term in wanted if self._frequencies[term]}
+
+    def vectors(self, pids: Sequence[int]) -> dict[int, PassageVectors]:
+        """See `Snapshot.vectors`."""
+        rows = self._connection.execute(
+            "SELECT v.pid, string_agg(halfvec_send(embedding), '' ORDER BY part), p.words FROM vectors v"
+            " JOIN passages p USING (pid, doc) WHERE v.pid = ANY (%s::bigint[]) GROUP BY v.pid, p.words",
+            (list(pids),),
+            binary=True,
+        )
+        # pgvector sends a vector as its size and zero, two bytes each, and its components.
+        sent = np.dtype([("size", ">i2"), ("zero", ">i2"), ("vector", ">f2", (self._facts.dim,))])
+        return {
+            pid: PassageVectors(np.frombuffer(packed, sent)["vector"].astype(np.float32), words)
+            for pid, packed, words in rows
+        }
+
+    def passages(self, pids: Sequence[int]) -> dict[int, StoredPassage]:
+        """See `Snapshot.passages`."""
+        rows = self._connection.execute(
+            "SELECT p.pid, d.doc_id, d.source, d.title, d.url, d.author, d.date, p.language, p.section, p.start,"
+            ' p."end", p.text, p.sentences FROM passages p JOIN documents d USING (doc) WHERE p.pid = ANY (%s::bigint[])',
+            (list(pids),),
+            binary=True,
+        )
+        found = {}
+        for *fields, sentences in rows:
+            fields.append(spans(sentences))
+            found[fields[0]] = StoredPassage(*fields)
+        return found
+
+    def languages(self, where: Filter = EVERYTHING) -> dict[str, int]:
+        """See `Snapshot.languages`."""
+        if where not in self._languages:
+            self._languages[where] = self._counted(where)
+        return dict(self._languages[where])
+
+    def _counted(self, where: Filter) -> dict[str, int]:
+        inside, values = _of_documents(where)
+        tags = self._tags(where)
+        if not inside:
+            return {tag: self._facts.languages[tag] for tag in tags}
+        rows = self._connection.execute(
+            "SELECT p.language, count(*) FROM passages p JOIN documents d USING (doc)"
+            f" WHERE p.language = ANY (%(tags)s) AND {inside} GROUP BY 1 ORDER BY 2 DESC, 1",
+            {"tags": tags, **values},
+        )
+        return dict(rows.fetchall())
+
+    def _tags(self, where: Filter) -> list[str]:
+        """The languages of the index in `where`."""
+        return [tag for tag in self._facts.languages if where.takes(tag)]
+
+    def aliases(self, keys: Sequence[str]) -> list[Alias]:
+        """See `Snapshot.aliases`."""
+        rows = self._connection.execute(
+            "SELECT name, other, max(confidence) AS sure FROM"
+            " (SELECT name, other, confidence FROM aliases WHERE key = ANY (%s::text[]) LIMIT %s) said"
+            " GROUP BY name, other ORDER BY sure DESC, count(*) DESC, name, other LIMIT %s",
+            (list(keys), _MAX_ALIAS_ROWS, _MAX_ALIASES),
+        )
+        return [Alias(*row) for row in rows]
+
+    def phonetic(self, keys: Sequence[str]) -> dict[str, int]:
+        """See `Snapshot.phonetic`."""
+        counts = "SELECT form, count(DISTINCT doc) FROM names WHERE key = ANY (%s::text[]) GROUP BY form"
+        return dict(self._connection.execute(counts, (list(keys),)).fetchall())
+
+    def document(self, doc_id: str) -> Document | None:
+        """See `Snapshot.document`."""
+        found = whole_documents(self._connection, "doc_id = %(doc_id)s", {"doc_id": doc_id}, 1)
+        return found[0].document if found else None
+
+
+def _by_score(hit: Hit) -> tuple[float, int]:
+    return -hit.score, hit.pid
+
+
+# The passages that hold a term: how often, those of the title by their weight, and how many terms they have in all.
+_WORD = (
+    "SELECT pid, frequency, n_terms, %(idf{i})s AS idf FROM postings WHERE term = hashtextextended(%(term{i})s, 0)"
+)
+# A phrase is looked for in passages that hold its words; spaces are doubled, so that neighbours do not share one.
+_PHRASE = f"""
+SELECT pid, (cardinality(string_to_array(body, %(phrase{{i}})s)) - 1)
+    + {bm25.TITLE_WEIGHT} * (cardinality(string_to_array(title, %(phrase{{i}})s)) - 1) AS frequency, n_terms, %(idf{{i}})s AS idf
+FROM (
+    SELECT pid, p.n_terms, ' ' || replace(terms, ' ', '  ') || ' ' AS body, ' ' || replace(title_terms, ' ', '  ') || ' ' AS title
+    FROM (SELECT doc, pid FROM postings WHERE term = ANY (SELECT hashtextextended(word, 0) FROM unnest(%(words{{i}})s::text[]) word)
+        GROUP BY doc, pid HAVING count(*) = %(n_words{{i}})s) held
+    JOIN passages p USING (doc, pid) JOIN documents USING (doc)
+) texts WHERE strpos(body, %(phrase{{i}})s) > 0 OR strpos(title, %(phrase{{i}})s) > 0
+"""
+_BEST = f"""
+SELECT pid, language, score FROM (
+    SELECT pid, sum(idf * frequency * {bm25.K1 + 1}
+        / (frequency + {bm25.K1} * ({1 - bm25.B} + {bm25.B} * n_terms / %(mean)s)))::float8 AS score
+    FROM ({{held}}) held {{within}} GROUP BY pid ORDER BY score DESC, pid LIMIT %(n)s
+) best JOIN passages USING (pid) ORDER BY score DESC, pid
+"""
+
+
+def _asked(i: int, term: str) -> dict[str, Any]:
+    words = term.split()
+    if len(words) == 1:
+        return {f"term{i}": term}
+    phrase = f" {'  '.join(words)} "
+    return {f"phrase{i}": phrase, f"words{i}": words, f"n_words{i}": len(set(words))}
+
+
+def _of_documents(where: Filter) -> tuple[str, dict[str, Any]]:
+    """SQL over documents d for what `where` asks of a document (languages aside), and its values; empty for nothing."""
+    parts, values = [], dict[str, Any]()
+    if where.sources:
+        parts.append("(d.source = ANY (%(sources)s) OR d.source LIKE ANY (%(patterns)s) OR d.source ^@ ANY (%(folders)s))")
+        values["sources"] = list(where.sources)
+        values["patterns"] = [source.translate(_LIKE) for source in where.sources]
+        values["folders"] = [source.rstrip("/") + "/" for source in where.sources]
+    # Dates are ISO 8601, so that they compare as text; a month or a year ends with all that begins like it.
+    if where.since:
+        parts.append("d.date >= %(since)s")
+        values["since"] = where.since
+    if where.until:
+        parts.append("d.date != '' AND left(d.date, length(%(until)s)) <= %(until)s")
+        values["until"] = where.until
+    if where.tags:
+        parts.append("d.folded_tags && %(folded)s")
+        values["folded"] = [folded(tag) for tag in where.tags]
+    return " AND ".join(parts), values
+
+
+_LIKE = str.maketrans({"*": "%", "?": "_", "%": r"\%", "_": r"\_", "\\": r"\\"})
