@@ -123,11 +123,15 @@ def _problem(address: Address, error: psycopg.Error) -> IndexProblem | None:
 def _unreachable(where: str, message: str) -> StoreError:
     if "password" in message or "authentication" in message:
         remedy = "correct the address, or put the password into ~/.pgpass or $PGPASSWORD"
-        return StoreError(f"the server of {where} refuses the user ({message})", "a user and a password it knows", remedy)
+        return StoreError(
+            f"the server of {where} refuses the user ({message})", "a user and a password it knows", remedy
+        )
     if "does not exist" in message:
         return StoreError(f"{where} cannot be opened ({message})", "a database that exists", "create it: createdb")
     remedy = "start it, or correct the address"
-    return StoreError(f"the server of {where} cannot be reached ({message})", "a PostgreSQL server that answers", remedy)
+    return StoreError(
+        f"the server of {where} cannot be reached ({message})", "a PostgreSQL server that answers", remedy
+    )
 
 
 def missing(address: Address) -> IndexMissing:

@@ -53,6 +53,7 @@ class PostgresSnapshot:
     def __init__(self, connection: Connection, facts: Facts) -> None:
         self._connection, self._facts = connection, facts
         self._frequencies: dict[str, int] = {}
+        self._phrases: dict[str, list[tuple[Any, ...]]] = {}  # (pid, frequency, n_terms) of the passages that hold one
         self._languages: dict[Filter, dict[str, int]] = {}
 
     def nearest(self, query: FloatArray, n: int, where: Filter = EVERYTHING) -> list[Hit]:
@@ -86,50 +87,51 @@ class PostgresSnapshot:
 
     def lexical(self, terms: Sequence[str], n: int, where: Filter = EVERYTHING) -> list[Hit]:
         """See `Snapshot.lexical`."""
-        held = self.frequencies(terms)
-        if not held:
-            return []
         facts = self._facts
-        parts = [_PHRASE.format(i=i) if " " in term else _WORD.format(i=i) for i, term in enumerate(held)]
-        values: dict[str, Any] = {"n": n, "mean": facts.mean_length}
-        for i, (term, n_holding) in enumerate(held.items()):
-            values |= _asked(i, term) | {f"idf{i}": bm25.idf(facts.n_passages, n_holding)}
+        idf = {term: bm25.idf(facts.n_passages, n_holding) for term, n_holding in self.frequencies(terms).items()}
+        words = [term for term in idf if " " not in term]
+        phrases = [(*row, idf[term]) for term in idf if " " in term for row in self._phrases[term]]
+        columns = [list(column) for column in zip(*phrases, strict=True)] or [[], [], [], []]
+        values: dict[str, Any] = dict(zip(("pids", "often", "n_terms", "of_phrases"), columns, strict=True))
+        values |= {"words": words, "of_words": [idf[word] for word in words], "mean": facts.mean_length, "n": n}
         inside, of_documents = _of_documents(where)
         within = ""
         if where != EVERYTHING:
-            within = "WHERE pid IN (SELECT p.pid FROM passages p JOIN documents d USING (doc) WHERE p.language = ANY (%(tags)s)"
-            within += f" AND {inside})" if inside else ")"
+            taken = f"p.language = ANY (%(tags)s){f' AND {inside}' if inside else ''}"
+            within = f"WHERE pid IN (SELECT p.pid FROM passages p JOIN documents d USING (doc) WHERE {taken})"
             values |= {"tags": self._tags(where), **of_documents}
-        statement = _BEST.format(held=" UNION ALL ".join(parts), within=within)
-        return [Hit(*row) for row in self._connection.execute(statement, values, binary=True)]
+        rows = self._connection.execute(_BEST.format(within=within), values, binary=True) if idf else ()
+        return [Hit(*row) for row in rows]
 
     def frequencies(self, terms: Sequence[str]) -> dict[str, int]:
         """See `Snapshot.frequencies`."""
         wanted = [term for term in dict.fromkeys(terms) if term.strip()]
-        fresh = [term for term in wanted if term not in self._frequencies]
-        if fresh:
-            parts, values = [], dict[str, Any]()
-            for i, term in enumerate(fresh):
-                rows = (_PHRASE if " " in term else _WORD).format(i=i)
-                parts.append(f"SELECT {i}, count(*) FROM ({rows}) held{i}")
-                values |= _asked(i, term) | {f"idf{i}": 0.0}
-            for i, n in self._connection.execute(" UNION ALL ".join(parts), values, binary=True):
-                self._frequencies[fresh[i]] = n
+        words = [term for term in wanted if " " not in term and term not in self._frequencies]
+        if words:
+            self._frequencies |= dict.fromkeys(words, 0)
+            self._frequencies |= dict(self._connection.execute(_COUNTS, (words,), binary=True).fetchall())
+        for phrase in (term for term in wanted if " " in term and term not in self._phrases):
+            values = {"phrase": f" {'  '.join(phrase.split())} ", "words": sorted(set(phrase.split()))}
+            self._phrases[phrase] = self._connection.execute(_PHRASE, values, binary=True).fetchall()
+            self._frequencies[phrase] = len(self._phrases[phrase])
         return {term: self._frequencies[term] for term in wanted if self._frequencies[term]}
 
     def vectors(self, pids: Sequence[int]) -> dict[int, PassageVectors]:
         """See `Snapshot.vectors`."""
+        asked = (list(pids),)
+        words = "SELECT pid, words FROM passages WHERE pid = ANY (%s::bigint[])"
+        words_of: dict[int, bytes] = dict(self._connection.execute(words, asked, binary=True).fetchall())
         rows = self._connection.execute(
-            "SELECT v.pid, string_agg(halfvec_send(embedding), '' ORDER BY part), p.words FROM vectors v"
-            " JOIN passages p USING (pid, doc) WHERE v.pid = ANY (%s::bigint[]) GROUP BY v.pid, p.words",
-            (list(pids),),
+            "SELECT pid, string_agg(halfvec_send(embedding), '' ORDER BY part) FROM vectors"
+            " WHERE pid = ANY (%s::bigint[]) GROUP BY pid",
+            asked,
             binary=True,
         )
         # pgvector sends a vector as its size and zero, two bytes each, and its components.
         sent = np.dtype([("size", ">i2"), ("zero", ">i2"), ("vector", ">f2", (self._facts.dim,))])
         return {
-            pid: PassageVectors(np.frombuffer(packed, sent)["vector"].astype(np.float32), words)
-            for pid, packed, words in rows
+            pid: PassageVectors(np.frombuffer(packed, sent)["vector"].astype(np.float32), words_of[pid])
+            for pid, packed in rows
         }
 
     def passages(self, pids: Sequence[int]) -> dict[int, StoredPassage]:
@@ -193,43 +195,41 @@ def _by_score(hit: Hit) -> tuple[float, int]:
     return -hit.score, hit.pid
 
 
-# The passages that hold a term: how often, those of the title by their weight, and how many terms they have in all.
-_WORD = (
-    "SELECT pid, frequency, n_terms, %(idf{i})s AS idf FROM postings WHERE term = hashtextextended(%(term{i})s, 0)"
+_COUNTS = (
+    "SELECT word, count(*) FROM unnest(%s::text[]) word JOIN postings ON term = hashtextextended(word, 0) GROUP BY word"
 )
 # A phrase is looked for in passages that hold its words; spaces are doubled, so that neighbours do not share one.
 _PHRASE = f"""
-SELECT pid, (cardinality(string_to_array(body, %(phrase{{i}})s)) - 1)
-    + {bm25.TITLE_WEIGHT} * (cardinality(string_to_array(title, %(phrase{{i}})s)) - 1) AS frequency, n_terms, %(idf{{i}})s AS idf
+SELECT pid, ((cardinality(string_to_array(body, %(phrase)s)) - 1)
+    + {bm25.TITLE_WEIGHT} * (cardinality(string_to_array(title, %(phrase)s)) - 1))::float8, n_terms
 FROM (
-    SELECT pid, p.n_terms, ' ' || replace(terms, ' ', '  ') || ' ' AS body, ' ' || replace(title_terms, ' ', '  ') || ' ' AS title
-    FROM (SELECT doc, pid FROM postings WHERE term = ANY (SELECT hashtextextended(word, 0) FROM unnest(%(words{{i}})s::text[]) word)
-        GROUP BY doc, pid HAVING count(*) = %(n_words{{i}})s) held
-    JOIN passages p USING (doc, pid) JOIN documents USING (doc)
-) texts WHERE strpos(body, %(phrase{{i}})s) > 0 OR strpos(title, %(phrase{{i}})s) > 0
+    SELECT pid, n_terms, ' ' || replace(terms, ' ', '  ') || ' ' AS body, ' ' || replace(title_terms, ' ', '  ') || ' ' AS title
+    FROM (
+        SELECT doc, pid FROM unnest(%(words)s::text[]) word JOIN postings ON term = hashtextextended(word, 0)
+        GROUP BY doc, pid HAVING count(*) = cardinality(%(words)s::text[])
+    ) held JOIN passages USING (doc, pid) JOIN documents USING (doc)
+) texts WHERE strpos(body, %(phrase)s) > 0 OR strpos(title, %(phrase)s) > 0
 """
 _BEST = f"""
 SELECT pid, language, score FROM (
     SELECT pid, sum(idf * frequency * {bm25.K1 + 1}
-        / (frequency + {bm25.K1} * ({1 - bm25.B} + {bm25.B} * n_terms / %(mean)s)))::float8 AS score
-    FROM ({{held}}) held {{within}} GROUP BY pid ORDER BY score DESC, pid LIMIT %(n)s
+        / (frequency + {bm25.K1} * ({1 - bm25.B} + {bm25.B} * n_terms / %(mean)s))) AS score
+    FROM (
+        SELECT pid, frequency, n_terms, idf FROM unnest(%(words)s::text[], %(of_words)s::float8[]) asked (word, idf)
+        JOIN postings ON term = hashtextextended(word, 0)
+        UNION ALL SELECT * FROM unnest(%(pids)s::bigint[], %(often)s::float8[], %(n_terms)s::int4[], %(of_phrases)s::float8[])
+    ) held {{within}} GROUP BY pid ORDER BY score DESC, pid LIMIT %(n)s
 ) best JOIN passages USING (pid) ORDER BY score DESC, pid
 """
-
-
-def _asked(i: int, term: str) -> dict[str, Any]:
-    words = term.split()
-    if len(words) == 1:
-        return {f"term{i}": term}
-    phrase = f" {'  '.join(words)} "
-    return {f"phrase{i}": phrase, f"words{i}": words, f"n_words{i}": len(set(words))}
 
 
 def _of_documents(where: Filter) -> tuple[str, dict[str, Any]]:
     """SQL over documents d for what `where` asks of a document (languages aside), and its values; empty for nothing."""
     parts, values = [], dict[str, Any]()
     if where.sources:
-        parts.append("(d.source = ANY (%(sources)s) OR d.source LIKE ANY (%(patterns)s) OR d.source ^@ ANY (%(folders)s))")
+        parts.append(
+            "(d.source = ANY (%(sources)s) OR d.source LIKE ANY (%(patterns)s) OR d.source ^@ ANY (%(folders)s))"
+        )
         values["sources"] = list(where.sources)
         values["patterns"] = [source.translate(_LIKE) for source in where.sources]
         values["folders"] = [source.rstrip("/") + "/" for source in where.sources]
