@@ -31,16 +31,17 @@ check: $(VENV)/.dev
 serve: $(VENV)/.base
 	$(BIN)/dragoman serve
 
-# Speed, memory and disk, into build/bench; of shuffled sentences of these articles.
-BENCH_DATA ?= ui/samples
+# Quality and speed in one table, beside the figures of docs/benchmarks; suites without data are skipped.
+SHARED ?= ../shared
 bench: $(VENV)/.dev
-	$(BIN)/python -m eval.bench --data $(BENCH_DATA)
+	mkdir -p build
+	$(BIN)/python -m eval.benchmarks --shared $(SHARED) --out build/benchmarks.json --against docs/benchmarks/before.json
 
-# Train the embedded encoder anew; DATA holds the translation pairs. Goes on where it was stopped.
+# Train the embedded encoder; DATA holds the translation pairs. A stopped training continues.
 DATA ?= ../shared/data
 encoder: $(VENV)/.dev
 	$(BIN)/python -m index.training --data $(DATA) --keep-out $(DATA)/dev --work build/encoder --out build/encoder/model
-	$(BIN)/python -m eval.encoders build/encoder/model embedded --data $(DATA)/dev
+	$(BIN)/python -m eval.benchmarks xquad-own xquad-cross flores belebele-ko --shared $(SHARED) --encoder build/encoder/model
 
 dist: $(VENV)/.dev
 	$(BIN)/python -m build

@@ -2,7 +2,7 @@
 
 Logistic in how far the passage is above what passages of its language reach that do not answer, in whether it
 is in the question's language (where strangers are nearer too), and in the names and numbers of the question that it
-lacks. Fitted by `python -m eval.relevance`; docs/decisions/0008.
+lacks. docs/decisions/0008 says how it was fitted.
 """
 
 from __future__ import annotations

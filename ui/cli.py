@@ -49,15 +49,11 @@ key_commands.command()(keys.add)
 key_commands.command("list")(keys.list_keys)
 key_commands.command()(keys.remove)
 evaluating.command()(evaluation.run)
-evaluating.command()(evaluation.compare)
 evaluating.command()(evaluation.report)
 evaluating.command()(evaluation.runs)
-evaluating.command()(evaluation.sweep)
 evaluating.command()(gold.validate)
 evaluating.command()(gold.draft)
-evaluating.command()(gold.split)
 evaluating.command("import")(gold.import_set)
-evaluating.command()(gold.trec)
 
 _STOPPED = 130  # what typer makes of Ctrl+C
 

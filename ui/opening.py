@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ui.config import Config
 
 if TYPE_CHECKING:
-    from index.store.base import IndexPlace
     from rag.answerers.base import Answerer
-    from rag.chain import Chain, ChainSettings
+    from rag.chain import Chain
 
 
 def open_chain(config: Config, remember: Path | None = None) -> Chain:
@@ -68,44 +63,6 @@ def open_chain(config: Config, remember: Path | None = None) -> Chain:
         reranker=CrossEncoderReranker(config.reranker) if config.reranker else None,
         names=read_aliases(config.aliases) if config.aliases else NO_NAMES,
     )
-
-
-@contextmanager
-def opened_for(
-    config: Config, named: Mapping[str, str], settings: Callable[[ChainSettings], ChainSettings]
-) -> Iterator[Chain]:
-    """A chain with some of the session's settings, and of the chain's own, set otherwise; closed at the end.
-
-    Another encoder than the index's gets a copy of the index that is encoded anew, which goes when it is closed.
-    """
-    with tempfile.TemporaryDirectory(prefix="dragoman-") as folder:
-        own = replace(config, model=named.get("model", config.model), reranker=named.get("reranker", config.reranker))
-        if "encoder" in named:
-            own = replace(own, index=_encoded_anew(config, named["encoder"], Path(folder)), encoder=named["encoder"])
-        chain = open_chain(own)
-        try:
-            yield chain.with_settings(settings(chain.settings))
-        finally:
-            chain.backend.close()
-
-
-def _encoded_anew(config: Config, name: str, folder: Path) -> IndexPlace:
-    """The session's index where `name` is its encoder, else a copy in `folder` that is encoded by it."""
-    from index.encoders import load_encoder
-    from index.ingest import refresh
-    from index.move import move
-    from index.store import open_backend
-
-    encoder = load_encoder(name)
-    backend = open_backend(config.index)
-    own, fingerprint, settings = backend.encoder_name, backend.encoder_fingerprint, backend.settings
-    backend.close()
-    if encoder.fingerprint == fingerprint:
-        return config.index
-    copied = folder / "index"
-    move(config.index, copied, load_encoder(own))
-    refresh(copied, encoder, settings)
-    return copied
 
 
 def encoder_for(config: Config) -> Any:

@@ -1,183 +1,80 @@
-"""Gold questions proposed from a corpus, for a person to edit: sentences with a blank, or questions of a model."""
+"""Gold questions that a model writes from an index, each checked against its document, for a person to edit."""
 
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
-from typing import TypeVar
+import json
+from collections.abc import Iterator
+from importlib.resources import files
+from itertools import count, islice
+from typing import Any, Protocol
 
-import regex
-
+from eval.gold.anchor import unique_span
+from eval.gold.corpus import Documents
 from eval.gold.items import Evidence, GoldItem, find_evidence
-from index.documents import Span
-from index.names.question import shown_names
-from index.text.language import detect_language
-from index.text.quantities import dates, plain, quantities
-from index.text.sentences import split_sentences
-from index.text.terms import terms
+from eval.measures.answers import contains
+from index.store.base import StoredDocument
+from index.text.language import detect_language, same_language
+from rag.prompts import language_name, new_fence
 
 TAG = "draft"
-BLANK = "____"
-_T = TypeVar("_T")
-_MAX_CHARS = 40_000  # of a document that sentences are taken from
-_LEAST_WIDTH, _MOST_WIDTH = 30, 400  # of a sentence, in Latin letters; a Chinese character is two wide
-_MAX_TITLE_CHARS = 120
-_WIDE = regex.compile(r"[\u1100-\u11FF\u2E80-\uA4CF\uAC00-\uD7AF\uF900-\uFAFF\uFF00-\uFF60]")
-_STOP = regex.compile(r"[.!?。！？｡．؟۔।॥።][\p{Pe}\p{Pf}\"']*$|[\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]$")
+_PASSAGE_CHARS = 1_200
+_MAX_CALLS_A_DRAFT = 3
 
 
-@dataclass(frozen=True, slots=True)
-class SourceText:
-    """A document that questions are drafted from; without a language, that is detected."""
+class Model(Protocol):
+    """Instructions and a passage in, text out."""
 
-    source: str
-    text: str
-    language: str = ""
-    title: str = ""
+    def complete(self, system: str, text: str) -> str: ...
 
 
-def draft(documents: Sequence[SourceText], n: int) -> list[GoldItem]:
-    """Up to `n` sentences with a blank, whose evidence they are; the same documents give the same ones.
+def draft(model: Model, index: Documents, n: int) -> Iterator[GoldItem]:
+    """Up to `n` questions about the documents, which take turns, each in the language of its document.
 
-    Of each article the sentence comes first that says most: it has a date, a number or a name, which is the answer and
-    left blank, and words of the title. Languages take turns, and so do the documents of each; ids do not change when
-    documents are added. All carry the tag `draft`.
-
-    Raises:
-        ValueError: `n` is not positive.
+    A draft is kept where its quote stands in the passage, its answer in the quote but not in the question, and the
+    question is in the language asked for. At most three passages a draft are tried. Errors of the model pass through.
     """
-    if n < 1:
-        raise ValueError(f"n is {n}; expected: 1 or more")
-    return list(islice(in_turn(documents, _clozes), n))
+    tried = islice(_passages(index), n * _MAX_CALLS_A_DRAFT)
+    drafts = (_drafted(model, document, text, passage) for document, text, passage in tried)
+    return islice((item for item in drafts if item is not None), n)
 
 
-def in_turn(documents: Sequence[SourceText], parts: Callable[[SourceText, str], Iterator[_T]]) -> Iterator[_T]:
-    """What `parts` gives of each document and its language: the languages take turns, and the documents of each."""
-    by_language: dict[str, list[Iterator[_T]]] = defaultdict(list)
-    for document in documents:
-        language = document.language or detect_language(document.text)
-        if language:
-            by_language[language].append(parts(document, language))
-    yield from _round_robin(_round_robin(by_language[language]) for language in sorted(by_language))
+def _passages(index: Documents) -> Iterator[tuple[StoredDocument, str, str]]:
+    """(document, its text, a passage of it): the first passage of every document, then the second ..."""
+    documents = list(index.documents())
+    for number in count():
+        longer = []
+        for document in documents:
+            text = index.text(document.doc_id) or ""
+            if passage := text[number * _PASSAGE_CHARS :][:_PASSAGE_CHARS].strip():
+                longer.append(document)
+                yield document, text, passage
+        documents = longer
+        if not documents:
+            return
 
 
-def _round_robin(several: Iterable[Iterator[_T]]) -> Iterator[_T]:
-    waiting = deque(several)
-    while waiting:
-        one = waiting.popleft()
-        for value in one:
-            yield value
-            waiting.append(one)
-            break
-
-
-def draft_id(source: str, *said: str) -> str:
-    """An id that stays the same however many drafts there are."""
-    return "draft-" + hashlib.sha256("\x1f".join((source, *said)).encode("utf-8", "backslashreplace")).hexdigest()[:12]
-
-
-@dataclass(frozen=True, slots=True)
-class _Blank:
-    """What may be left blank, and how much it says of a sentence."""
-
-    start: int
-    end: int
-    weight: float
-
-
-def _clozes(document: SourceText, language: str) -> Iterator[GoldItem]:
-    """The drafts of a document, best first."""
-    text = document.text[:_MAX_CHARS]
-    title = document.title or _heading(text)
-    ranked = []
-    for start, end in split_sentences(text, language):
-        sentence = text[start:end]
-        blank = _blank(sentence, title, language)
-        if blank is not None:
-            ranked.append((-_weight(sentence, title, blank), start, sentence, blank))
-    for _, _, sentence, blank in sorted(ranked, key=lambda one: one[:2]):
-        # Only now: it reads the whole document.
-        if len(find_evidence(document.text, sentence)) == 1:
-            yield _cloze(document, language, sentence, blank)
-
-
-def _heading(text: str) -> str:
-    """The first line where it is no sentence and others follow; else empty."""
-    first, _, rest = text.lstrip().partition("\n")
-    return first if rest.strip() and len(first) <= _MAX_TITLE_CHARS and not _STOP.search(first) else ""
-
-
-def _cloze(document: SourceText, language: str, sentence: str, blank: _Blank) -> GoldItem:
-    question = " ".join(f"{sentence[: blank.start]}{BLANK}{sentence[blank.end :]}".split())
-    return GoldItem(
-        draft_id(document.source, sentence),
-        question,
-        language,
-        True,
-        (sentence[blank.start : blank.end],),
-        (Evidence(document.source, sentence),),
-        (TAG,),
-    )
-
-
-def _weight(sentence: str, title: str, blank: _Blank) -> float:
-    """How much a sentence says: 0 to 1 for what is blank, and for the share of the title's terms that it has."""
-    wanted = set(terms(title))
-    return blank.weight + (len(wanted.intersection(terms(sentence))) / len(wanted) if wanted else 0.0)
-
-
-def _blank(sentence: str, title: str, language: str) -> _Blank | None:
-    """The date, number or name of a sentence that says most; None where there is none, or the sentence is no good.
-
-    What the title says, or the sentence says twice, would be no question.
-    """
-    width = len(sentence) + len(_WIDE.findall(sentence))
-    if not _LEAST_WIDTH <= width <= _MOST_WIDTH or not _STOP.search(sentence):
+def _drafted(model: Model, document: StoredDocument, text: str, passage: str) -> GoldItem | None:
+    fence, language = new_fence(), document.language  # the fence is random: a passage cannot hold it on purpose
+    template = files("eval.gold").joinpath("draft.txt").read_text("utf-8")
+    system = template.format(fence=fence, language_name=language_name(language))
+    values = _object(model.complete(system, f"{fence}\n{document.title}\n\n{passage}\n{fence}"))
+    question, answer, quote = (" ".join(str(values.get(name, "")).split()) for name in ("question", "answer", "quote"))
+    spans = find_evidence(passage, quote)
+    if not spans or not contains(quote, [answer], language) or contains(question, [answer], language):
         return None
-    fit = [
-        blank
-        for blank in (*_figures(sentence, language), *_names(sentence, language))
-        if (said := sentence[blank.start : blank.end]) not in title and sentence.count(said) == 1
-    ]
-    return max(fit, key=lambda blank: (blank.weight, -blank.start), default=None)
+    if not same_language(detect_language(question), language):
+        return None
+    span = unique_span(text, *find_evidence(text, quote)[0])
+    name = "draft-" + hashlib.sha256(f"{document.source}\n{question}".encode("utf-8", "replace")).hexdigest()[:12]
+    evidence = (Evidence(document.source, text[span.start : span.end]),)
+    return GoldItem(name, question, language, True, (answer,), evidence, (TAG,))
 
 
-def _figures(sentence: str, language: str) -> Iterator[_Blank]:
-    """Dates and numbers; none where their offsets would not be the sentence's."""
-    normal = plain(sentence)
-    if len(normal) != len(sentence):
-        return
-    taken: list[Span] = []
-    for date in dates(normal):
-        taken.append(Span(date.start, date.end))
-        yield _Blank(*_trimmed(sentence, date.start, date.end), 1.0 if date.value[0] != "-" else 0.9)
-    for number in quantities(normal, language):
-        start, end = _trimmed(sentence, number.start, number.end)
-        inside = any(start < other.end and other.start < end for other in taken)
-        joined = _JOINED_BEFORE.search(sentence[:start]) or _JOINED_BEHIND.match(sentence[end : end + 2])
-        if not inside and not joined and not (start == 0 and _LIST_MARK.match(sentence[end : end + 2])):
-            yield _Blank(start, end, 0.8 if end - start > 1 else 0.5)
-
-
-# A part of a name or of a larger figure: GPT-4, A380, 14:46, 30/11/2024.
-_JOINED_BEFORE = regex.compile(r"[\p{L}\p{N}][-–_/:]$|\p{Latin}$")
-_JOINED_BEHIND = regex.compile(r"[-–_/:]\p{N}")
-_LIST_MARK = regex.compile(r"[.)）、]\s")
-
-
-def _names(sentence: str, language: str) -> Iterator[_Blank]:
-    for name in shown_names(sentence, language):
-        start = sentence.find(name)
-        if start > 0:
-            yield _Blank(start, start + len(name), 0.6)
-
-
-def _trimmed(text: str, start: int, end: int) -> Span:
-    while start < end and text[start].isspace():
-        start += 1
-    while end > start and text[end - 1].isspace():
-        end -= 1
-    return Span(start, end)
+def _object(reply: str) -> dict[str, Any]:
+    """The JSON object of a reply, whatever stands around it; empty where there is none."""
+    try:
+        values = json.loads(reply[reply.find("{") : reply.rfind("}") + 1])
+    except (ValueError, RecursionError):
+        return {}
+    return values if isinstance(values, dict) else {}

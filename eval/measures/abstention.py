@@ -1,89 +1,63 @@
-"""Abstention as a classifier of questions that have no answer in the articles.
+"""Abstention as a classifier of questions that have no answer in the articles, and the relevance behind it.
 
-precision: of the abstentions, the share on unanswerable questions; recall: of the
-unanswerable questions, the share abstained on; F1 their harmonic mean. Range [0, 1];
-without abstentions precision is 0, without unanswerable questions recall is 0.
-
-The trade-off is what they would be at every threshold that makes a difference, if a question
-were answered where its relevance is at least that (as `rag.chain` does), beside the shares of
-answerable and of unanswerable questions answered: a ROC curve, whose area is `eval.measures.roc_auc`.
-The share of an empty class is 0.
+precision: of the abstentions, the share on unanswerable questions. recall: of the unanswerable questions, the share
+abstained on. F1: their harmonic mean. Range [0, 1]. Each is a ratio of sums over questions, so that it can be
+resampled like a mean; NaN where the sum below the line is 0.
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from eval.measures.f_measure import f_measure
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+ABSTENTION = ("abstention.precision", "abstention.recall", "abstention.f1")
 
 
-@dataclass(frozen=True, slots=True)
-class AbstentionPoint:
-    """What a threshold of relevance, below which is abstained, would give."""
-
-    threshold: float
-    answerable_answered: float
-    unanswerable_answered: float
-    precision: float
-    recall: float
-    f1: float
+def abstention_sums(abstained: Sequence[bool], answerable: Sequence[bool]) -> tuple[Floats, Floats]:
+    """What is summed above and below the line: each (n_questions, 3), the columns as in `ABSTENTION`."""
+    refused, unanswerable = np.asarray(abstained, np.float64), 1 - np.asarray(answerable, np.float64)
+    hits = refused * unanswerable
+    return np.stack([hits, hits, 2 * hits], axis=1), np.stack([refused, unanswerable, refused + unanswerable], axis=1)
 
 
 def abstention(abstained: Sequence[bool], answerable: Sequence[bool]) -> dict[str, float]:
-    """precision, recall and f1 over questions."""
-    hits = sum(a and not b for a, b in zip(abstained, answerable, strict=True))
-    n_abstained, n_unanswerable = sum(abstained), len(answerable) - sum(answerable)
-    precision = hits / n_abstained if n_abstained else 0.0
-    recall = hits / n_unanswerable if n_unanswerable else 0.0
-    return {"precision": precision, "recall": recall, "f1": f_measure(precision, recall)}
+    """precision, recall and f1 over questions; 0 where NaN would be."""
+    above, below = (sums.sum(axis=0) for sums in abstention_sums(abstained, answerable))
+    ratios = np.divide(above, below, out=np.zeros(3), where=below > 0)
+    return dict(zip(("precision", "recall", "f1"), map(float, ratios), strict=True))
 
 
-def trade_off(relevance: Sequence[float], answerable: Sequence[bool]) -> list[AbstentionPoint]:
-    """A point for each relevance that occurs, rising, and one just above them all, at which nothing is answered.
+def trade_off(relevance: Sequence[float], answerable: Sequence[bool]) -> list[tuple[float, float]]:
+    """The ROC curve: (share of the unanswerable answered, share of the answerable answered) at every threshold.
 
-    Questions of equal relevance are answered together or not at all; no questions give no points.
+    A question is answered where its relevance is at least the threshold, as in `rag.chain`. The thresholds are the
+    values that occur, falling, after one above them all. Without questions of both kinds there is no curve.
+    """
+    values, can = np.asarray(relevance, np.float64), np.asarray(answerable, np.bool_)
+    if not can.any() or can.all():
+        return []
+    thresholds = np.concatenate([[np.inf], np.unique(values)[::-1]])
+    wrongly, rightly = (1 - np.searchsorted(np.sort(own), thresholds) / len(own) for own in (values[~can], values[can]))
+    return list(zip(wrongly.tolist(), rightly.tolist(), strict=True))
+
+
+def roc_auc(positive: Sequence[float], negative: Sequence[float]) -> float:
+    """How often a positive scores higher than a negative, a tie counting half; in [0, 1], NaN without either.
+
+    The statistic of Mann & Whitney (1947) over the number of pairs: ties are exact.
 
     Raises:
-        ValueError: They are not as many, or a relevance is not finite.
+        ValueError: A score is not a number.
     """
-    if not all(map(math.isfinite, relevance)):
-        raise ValueError("a relevance is not finite; expected: a number for each question")
-    held, lacking = Counter[float](), Counter[float]()
-    for value, has_answer in zip(relevance, answerable, strict=True):
-        (held if has_answer else lacking)[float(value)] += 1
-    values = sorted(held.keys() | lacking.keys())
-    n_held, n_lacking = held.total(), lacking.total()
-    points = []
-    wrongly, rightly = 0, 0  # abstained on so far: answerable, unanswerable
-    for threshold in [*values, math.nextafter(values[-1], math.inf)] if values else []:
-        points.append(_point(threshold, wrongly, rightly, n_held, n_lacking))
-        wrongly += held[threshold]
-        rightly += lacking[threshold]
-    return points
-
-
-def best_threshold(points: Sequence[AbstentionPoint]) -> AbstentionPoint:
-    """The point of the best F1; of several the one of the lowest threshold, which answers most.
-
-    Raises:
-        ValueError: There is no point.
-    """
-    if not points:
-        raise ValueError("there is no point to choose from; expected: the trade-off of at least one question")
-    return max(points, key=lambda point: (point.f1, -point.threshold))
-
-
-def _point(threshold: float, wrongly: int, rightly: int, n_held: int, n_lacking: int) -> AbstentionPoint:
-    n_abstained = wrongly + rightly
-    return AbstentionPoint(
-        threshold,
-        (n_held - wrongly) / n_held if n_held else 0.0,
-        (n_lacking - rightly) / n_lacking if n_lacking else 0.0,
-        rightly / n_abstained if n_abstained else 0.0,
-        rightly / n_lacking if n_lacking else 0.0,
-        # One division of whole numbers: equal values are equal floats, so that the best one is exact.
-        2 * rightly / (n_abstained + n_lacking) if n_lacking else 0.0,
-    )
+    one, other = np.asarray(positive, dtype=np.float64), np.sort(np.asarray(negative, dtype=np.float64))
+    if np.isnan(one).any() or np.isnan(other).any():
+        raise ValueError("a score is not a number; expected: every question scored")
+    if not len(one) or not len(other):
+        return math.nan
+    n_halves = np.searchsorted(other, one, "left").sum() + np.searchsorted(other, one, "right").sum()
+    return float(n_halves / (2 * len(one) * len(other)))

@@ -1,16 +1,17 @@
-"""Citations against evidence spans, by overlap.
+"""Citations against evidence spans, by overlap; and how much of an answer its citations support.
 
-precision: of the citations, the share that overlaps an evidence span; recall: of the
-evidence spans, the share that a citation overlaps; F1 their harmonic mean. Range [0, 1];
-without citations precision is 0, without evidence recall is 0, and F1 is 0 with either.
-A span that stands in several places is one, wherever it is cited.
+precision: of the citations, the share that overlaps an evidence span. recall: of the evidence spans, the share that a
+citation overlaps. F1: their harmonic mean (van Rijsbergen 1979). Range [0, 1]; without citations precision is 0,
+without evidence recall is 0. A span that stands in several places counts once, wherever it is cited.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from eval.measures.f_measure import f_measure
+from rag.verify import Verdict
 
 SpanIn = tuple[str, int, int]  # (doc_id, start, end)
 
@@ -20,13 +21,16 @@ def overlaps(one: SpanIn, other: SpanIn) -> bool:
     return one[0] == other[0] and one[1] < other[2] and other[1] < one[2]
 
 
-def citation(cited: Sequence[SpanIn], evidence: Sequence[Sequence[SpanIn]]) -> tuple[float, float]:
-    """(precision, recall) of one answer's citations, where `evidence[i]` are the places of the i-th span."""
+def citation(cited: Sequence[SpanIn], evidence: Sequence[Sequence[SpanIn]]) -> tuple[float, float, float]:
+    """(precision, recall, F1) of one answer's citations, where `evidence[i]` are the places of the i-th span."""
     n_right = sum(any(overlaps(c, place) for places in evidence for place in places) for c in cited)
     n_covered = sum(any(overlaps(c, place) for place in places for c in cited) for places in evidence)
-    return n_right / len(cited) if cited else 0.0, n_covered / len(evidence) if evidence else 0.0
+    precision = n_right / len(cited) if cited else 0.0
+    recall = n_covered / len(evidence) if evidence else 0.0
+    return precision, recall, f_measure(precision, recall)
 
 
-def citation_f1(cited: Sequence[SpanIn], evidence: Sequence[Sequence[SpanIn]]) -> float:
-    """F1 of one answer's citations, with arguments as of `citation`."""
-    return f_measure(*citation(cited, evidence))
+def unsupported_share(verdicts: Sequence[Verdict]) -> float:
+    """Of one answer's sentences, the share whose verdict is not `supported`; NaN without sentences."""
+    n_unsupported = sum(verdict is not Verdict.SUPPORTED for verdict in verdicts)
+    return n_unsupported / len(verdicts) if verdicts else math.nan

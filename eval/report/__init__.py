@@ -1,7 +1,6 @@
 """A run's measures to be read by people: a page, a comment on a pull request, a table for a terminal."""
 
-from eval.report.html import as_html
-from eval.report.markdown import as_markdown
-from eval.report.table import as_table
+from eval.report.page import as_html, as_markdown
+from eval.report.table import as_table, comparison_line, comparison_table
 
-__all__ = ["as_html", "as_markdown", "as_table"]
+__all__ = ["as_html", "as_markdown", "as_table", "comparison_line", "comparison_table"]

@@ -1,15 +1,17 @@
-"""A run's measures as a table for a terminal of 100 columns."""
+"""A run's measures, and what changed from one run to another, as text for a terminal of 100 columns."""
 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from eval.report.figures import between, figure, number
-from eval.report.words import OUTCOMES
+from eval.measures.ranking import RANKING
+from eval.report.figures import WORDS, figure
+from eval.runs.compare import Comparison
+from eval.runs.summary import ALL_MEASURES
 
-_WIDTH, _NAME, _COLUMN = 100, 22, 10
+_NAME, _COLUMN = 22, 10
 _COLUMNS = {
     "recall@1": "recall@1",
     "recall@5": "recall@5",
@@ -20,147 +22,91 @@ _COLUMNS = {
     "cited": "citation.recall",
 }
 _GROUPS = {"question in": "by_language", "question -> document": "by_language_pair", "tag": "by_tag"}
-_DETAILS = {
-    "answer": ("contains", "f1", "em", "char3"),
-    "citation": ("precision", "recall", "f1"),
-    "support": ("unsupported",),
-    "language": ("right",),
-    "abstention": ("precision", "recall", "f1", "right", "roc_auc"),
-}
 _TIMES = {"latency": "latency_ms", "first event": "first_event_ms", "first words": "first_text_ms"}
-_MAX_GROUPS = 40
-_MAX_FAILURES = 50
+_MAX_GROUPS, _MAX_LINES = 40, 50
+_MAX_CHANGES = 10  # questions
+_HEADLINES = ("recall@5", "ndcg@10", "answer.contains", "citation.precision", "abstention.right")
 
 
 def as_table(summary: Mapping[str, Any]) -> str:
-    """The headline measures with their 95 % intervals and by group, then what else was measured."""
+    """The headline measures with their 95 % intervals and by group, then the other measures, times and failures."""
     columns = {name: measure for name, measure in _COLUMNS.items() if figure(summary, measure)}
-    lines = [_line("", [f"{'n':>7}", *(f"{name:>{_COLUMN}}" for name in columns)])]
-    lines += [_row("all", summary, columns.values()), *_intervals(summary, columns.values())]
+    found = [figure(summary, measure) for measure in columns.values()]
+    lines = [_line("", "n", *columns), _row("all", summary, columns)]
+    lines += [_line("95 % interval", "", *(one.between.replace("–", "-") if one else "" for one in found))]
     for title, kind in _GROUPS.items():
-        lines += _group(title, summary.get(kind, {}), columns.values())
-    if "answer" in columns or "cited" in columns:
-        said = "n: questions that have an answer; answer: has an expected one; cited: share of evidence cited"
-        lines += ["", *wrapped(said, "")]
-    lines += ["", *_details(summary), *_end(summary)]
-    return "\n".join(line.rstrip() for line in lines)
+        groups = summary.get(kind, {})
+        largest = sorted(groups, key=lambda name: -groups[name]["n"])[:_MAX_GROUPS]
+        lines += ["", title] if groups else []
+        lines += [_row(name, group, columns) for name, group in groups.items() if name in largest]
+        if len(groups) > _MAX_GROUPS:
+            lines += [f"and {len(groups) - _MAX_GROUPS} more"]
+    lines += ["", "n: questions that have an answer; answer: has what was expected; cited: share of evidence cited", ""]
+    return "\n".join(line.rstrip() for line in [*lines, *_details(summary)])
 
 
-def _group(title: str, found: Mapping[str, Mapping[str, Any]], measures: Any) -> list[str]:
-    if not found:
-        return []
-    largest = set(sorted(found, key=lambda name: (-found[name].get("n", 0), name))[:_MAX_GROUPS])
-    rows = [_row(name, group, measures) for name, group in found.items() if name in largest]
-    return ["", title, *rows, *([f"and {len(found) - len(rows)} smaller ones"] if len(found) > len(rows) else [])]
+def comparison_table(comparison: Comparison) -> str:
+    """The measures, the surest change first, and the questions that won and lost most."""
+    lines = [f"{comparison.before} -> {comparison.after}, {comparison.n} questions"]
+    lines += [f"{name}: {before} -> {after}" for name, (before, after) in comparison.settings.items()]
+    lines += ["", f"{'':20}{'n':>6}{'before':>9}{'after':>9}{'change':>9}{'p':>8}{'wins':>6}{'losses':>8}"]
+    lines += [
+        f"{'*' if one.significant else ' '} {one.measure:18}{one.n:>6}{one.before:>9.3f}{one.after:>9.3f}"
+        f"{one.change:>+9.3f}{one.p_holm:>8.3f}{one.wins:>6}{one.losses:>8}"
+        for one in comparison.differences
+    ]
+    lines += ["", "* by more than chance: p < 0.05, paired randomisation, corrected for the number of measures (Holm)"]
+    for title, sign in (("better", 1), ("worse", -1)):
+        changed = [change for change in comparison.questions if change.gain * sign > 0]
+        lines += [f"{title}: {len(changed)} questions"] if changed else []
+        lines += [
+            f"  {change.gain:+.2f}  {change.id}  {change.before} -> {change.after}  {_fitted(change.question, 50)}"
+            for change in changed[:_MAX_CHANGES]
+        ]
+    return "\n".join(lines)
 
 
-def _row(name: str, group: Mapping[str, Any], measures: Any) -> str:
-    found = [figure(group, measure) for measure in measures]
-    cells = [f"{number(one.value) if one else '-':>{_COLUMN}}" for one in found]
-    return _line(name, [f"{group['n_answerable']:>7}", *cells])
+def comparison_line(comparison: Comparison) -> str:
+    """The headline measures that changed, in a line."""
+    moved = [one for one in comparison.differences if one.measure in _HEADLINES and abs(one.change) >= 0.0005]
+    shown = ", ".join(f"{one.measure} {one.change:+.3f}{'*' if one.significant else ''}" for one in moved)
+    return f"against {comparison.before}: {shown or 'no headline measure changed'} (* by more than chance)"
 
 
-def _intervals(summary: Mapping[str, Any], measures: Any) -> list[str]:
-    found = [figure(summary, measure) for measure in measures]
-    if not any(one and one.interval for one in found):
-        return []
-    cells = [f"{_between(one.interval) if one and one.interval else '':>{_COLUMN}}" for one in found]
-    return [_line("95 % interval", [f"{'':>7}", *cells])]
+def _row(name: str, group: Mapping[str, Any], columns: Mapping[str, str]) -> str:
+    found = [figure(group, measure) for measure in columns.values()]
+    return _line(name, str(group["n_answerable"]), *(one.shown if one else "-" for one in found))
 
 
-def _between(interval: tuple[float, float]) -> str:
-    return between(interval).replace("–", "-")
-
-
-def _line(name: str, cells: Sequence[str]) -> str:
-    return fitted(name, _NAME) + "".join(cells)
+def _line(name: str, n: str, *cells: str) -> str:
+    return f"{_fitted(name, _NAME)}{n:>7}" + "".join(f"{cell:>{_COLUMN}}" for cell in cells)
 
 
 def _details(summary: Mapping[str, Any]) -> Iterator[str]:
-    """The measures of answers, each with its interval."""
-    for kind, names in _DETAILS.items():
-        parts = []
-        for name in names:
-            found = figure(summary, f"{kind}.{name}")
-            if found:
-                sure = f" ({_between(found.interval)})" if found.interval else ""
-                parts.append(f"{name} {number(found.value)}{sure}")
-        if parts:
-            yield from _listed(kind, parts, "  ")
-
-
-def _end(summary: Mapping[str, Any]) -> Iterator[str]:
-    """What became of the questions, how long they took, and what failed."""
+    for measure in ALL_MEASURES:
+        if measure not in RANKING and (found := figure(summary, measure)):
+            yield f"{measure:22}{found.shown}  {found.between.replace('–', '-')}"
     counts = summary.get("outcomes", {})
-    outcomes = [f"{outcome} {counts[outcome]}" for outcome in reversed(OUTCOMES) if counts.get(outcome)]
-    if outcomes:
-        yield from _listed("outcomes", outcomes, "  ")
+    yield "outcomes    " + ", ".join(f"{name} {counts[name]}" for name in WORDS["outcomes"] if name in counts)
     for name, kind in _TIMES.items():
         if summary.get(kind):
-            yield from _listed(name, [f"{key} {time:.1f} ms" for key, time in summary[kind].items()], "  ")
+            yield f"{name:12}" + "  ".join(f"{key} {time:.1f} ms" for key, time in summary[kind].items())
     usage = [f"{name.replace('_', ' ')} {value:,}" for name, value in summary.get("usage", {}).items() if value]
     if usage:
-        yield from _listed("usage", usage, "  ")
-    failures = summary.get("failures", ())
-    yield from _listed("failed", [f"{summary['failed']} of {summary['n']}"], "")
-    for failure in failures[:_MAX_FAILURES]:
-        yield from wrapped(f"{failure['id']}: {failure['why']}", "  ")
-    if len(failures) > _MAX_FAILURES:
-        yield f"  and {len(failures) - _MAX_FAILURES} more"
+        yield "usage       " + "  ".join(usage)
+    yield f"failed      {summary['failed']} of {summary['n']}"
+    for failure in summary["failures"][:_MAX_LINES]:
+        yield f"  {failure['id']}: {failure['why']}"
 
 
-def _listed(name: str, parts: Sequence[str], between_them: str) -> Iterator[str]:
-    """Parts behind a name, on as many lines as they need; a part is never broken."""
-    line = f"{name:12}"
-    for place, part in enumerate(parts):
-        piece = part + (between_them if place < len(parts) - 1 else "")
-        if columns_of(line) + columns_of(piece.rstrip()) > _WIDTH and line.strip():
-            yield line
-            line = " " * 12
-        line += piece
-    yield line
-
-
-def wrapped(text: str, indent: str) -> Iterator[str]:
-    """Lines of at most 100 columns, those after the first two further in; words too long for a line are broken."""
-    line, empty = indent, True
-    for word in " ".join(text.split()).split(" "):
-        if not empty and columns_of(line) + 1 + columns_of(word) > _WIDTH:
-            yield line
-            line, empty = indent + "  ", True
-        line += word if empty else f" {word}"
-        empty = False
-        while columns_of(line) > _WIDTH:
-            head = _beginning(line, _WIDTH)
-            yield head
-            line = f"{indent}  {line[len(head) :]}"
-    yield line
-
-
-def fitted(text: str, width: int) -> str:
-    """`text` in exactly `width` columns and a space at its end: cut, with `…`, or filled."""
-    text = " ".join(text.split())
-    if columns_of(text) >= width:
-        text = _beginning(text, width - 2) + "…"
-    return text + " " * (width - columns_of(text))
-
-
-def columns_of(text: str) -> int:
-    """How many columns a terminal takes for `text`: two for a wide sign, none for one that joins another."""
-    return sum(_columns(char) for char in text)
-
-
-def _columns(char: str) -> int:
-    if unicodedata.category(char) in ("Mn", "Me", "Cf"):
-        return 0
-    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
-
-
-def _beginning(text: str, width: int) -> str:
-    """As much of `text` as `width` columns hold."""
-    taken = 0
-    for place, char in enumerate(text):
-        taken += _columns(char)
-        if taken > width:
-            return text[:place]
-    return text
+def _fitted(text: str, width: int) -> str:
+    """`text` in exactly `width` columns of a terminal, cut or filled: a wide character takes two, a mark none."""
+    taken = ""
+    left = width
+    for char in " ".join(text.split()):
+        columns = 0 if unicodedata.category(char) in ("Mn", "Me", "Cf") else 1
+        columns += columns and unicodedata.east_asian_width(char) in "WF"
+        if columns > left - 1:
+            return f"{taken}…" + " " * (left - 1)
+        taken, left = taken + char, left - columns
+    return taken + " " * left

@@ -5,32 +5,22 @@ from __future__ import annotations
 import functools
 import math
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from pathlib import PurePath
+from dataclasses import dataclass
 from typing import Any
 
-from eval.gold import Evidence, GoldItem, find_evidence
-from eval.measures.answer_text import contains, exact_match, f1
-from eval.measures.average_precision import average_precision
-from eval.measures.citation import SpanIn, citation, citation_f1, overlaps
+from eval.gold import Corpus, Evidence, GoldItem, Need
+from eval.measures.answers import contains, contains_all, exact_match, f1
+from eval.measures.citation import SpanIn, citation, overlaps, unsupported_share
 from eval.measures.language import in_language
-from eval.measures.ndcg import ndcg
-from eval.measures.ngram_recall import ngram_recall
-from eval.measures.precision import precision
-from eval.measures.recall import recall
-from eval.measures.reciprocal_rank import reciprocal_rank
-from eval.measures.support import unsupported_share
-from eval.runs.rows import ANSWER, CITATION, RANKING, Outcome, Row
-from index.search import ScoredPassage, SearchResult
-from index.store.base import Backend, StoredDocument
+from eval.measures.ranking import RANKING, ranking
+from eval.runs.rows import ANSWER, CITATION, Outcome, Row
+from index.search import ScoredPassage
 from rag.answer import Answer, answer_json, passage_json
 from rag.chain import Chain
 from rag.citations import without_markers
 from rag.events import Delta, Done, Failed
-from rag.verify.judges import AnswerGrader
 
 K = 10  # passages a question that the ranking measures look at
 
@@ -41,22 +31,20 @@ def ask_all(
     *,
     retrieval_only: bool = False,
     n_workers: int = 1,
-    grader: AnswerGrader | None = None,
     on_row: Callable[[Row], None] | None = None,
 ) -> list[Row]:
-    """A row of each question, in order.
+    """The row of each question, in order.
 
     Args:
         chain: Asked.
         items: The questions.
         retrieval_only: Look for passages only, and answer nothing.
-        n_workers: Questions that are asked at once, each in a thread: worth it for a model that runs elsewhere.
-        grader: Also grades the answers, as `judge.correct`; needs a model and is apart from what is computed.
-        on_row: Given each row when it is there, in any order, one at a time.
+        n_workers: Questions asked at once, each in a thread; more than one for a model that is waited for.
+        on_row: Called with each row, in order, as soon as it is there.
     """
-    row = functools.partial(ask_one, chain, Corpus(chain.backend), retrieval_only=retrieval_only, grader=grader)
+    row = functools.partial(_row, Corpus(chain.backend), _retrieved if retrieval_only else _answered, chain)
     rows: list[Row] = []
-    with ThreadPoolExecutor(max(1, n_workers)) as pool:
+    with ThreadPoolExecutor(n_workers) as pool:
         for one in pool.map(row, items) if n_workers > 1 else map(row, items):
             rows.append(one)
             if on_row is not None:
@@ -64,68 +52,9 @@ def ask_all(
     return rows
 
 
-def ask_one(
-    chain: Chain, corpus: Corpus, item: GoldItem, *, retrieval_only: bool = False, grader: AnswerGrader | None = None
-) -> Row:
-    """The row of one question; as `ask_all` has it."""
-    ask = _retrieve if retrieval_only else _answer
-    found = _row(item, corpus, lambda: ask(chain, item), retrieval_only=retrieval_only)
-    return found if grader is None else _graded(found, grader)
-
-
-def _graded(row: Row, grader: AnswerGrader) -> Row:
-    """`row` with the grade of its answer, where it has one to be graded; a refusal is no answer, and graded 0."""
-    if row.problem or not row.answer or not (row.item.answerable and row.item.answers):
-        return row
-    refused = row.abstained
-    grade = 0.0 if refused else grader.grade(row.item.question, row.item.answers, row.answer["answer"])
-    return row if math.isnan(grade) else replace(row, values={**row.values, "judge.correct": grade})
-
-
-class Corpus:
-    """The documents of an index by what a gold file calls them, and the places of evidence in them."""
-
-    def __init__(self, backend: Backend) -> None:
-        self._backend = backend
-        self._by_name: dict[str, list[StoredDocument]] = defaultdict(list)
-        for document in backend.documents():
-            self._by_name[_last(document.source)].append(document)
-        self._texts: dict[str, str] = {}
-
-    def named(self, doc: str) -> list[StoredDocument]:
-        """The documents whose source is `doc` or ends so, after a slash or a number sign."""
-        return [document for document in self._by_name.get(_last(doc), ()) if _ends_so(document.source, doc)]
-
-    def places(self, evidence: Evidence) -> tuple[list[SpanIn], StoredDocument | None]:
-        """Where the evidence stands, and the first document that it names."""
-        documents = self.named(evidence.doc)
-        places: list[SpanIn] = []
-        for document in documents:
-            if not evidence.text:
-                places.append((document.doc_id, 0, document.n_chars))
-                continue
-            text = self._text(document.doc_id)
-            places += [(document.doc_id, *span) for span in find_evidence(text, evidence.text)]
-        return places, documents[0] if documents else None
-
-    def _text(self, doc_id: str) -> str:
-        if doc_id not in self._texts:
-            self._texts[doc_id] = self._backend.text(doc_id) or ""
-        return self._texts[doc_id]
-
-
-def _last(source: str) -> str:
-    """What stands behind the last slash and number sign of a source."""
-    return PurePath(source.replace("\\", "/").rpartition("#")[2]).name
-
-
-def _ends_so(source: str, doc: str) -> bool:
-    return source == doc or source.endswith((f"/{doc}", f"#{doc}"))
-
-
 @dataclass(frozen=True, slots=True)
-class _Said:
-    """What came of a question."""
+class _Reply:
+    """What the chain gave for a question."""
 
     passages: Sequence[ScoredPassage]
     relevance: float
@@ -133,25 +62,35 @@ class _Said:
     timings_ms: Mapping[str, float]
 
 
-def _retrieve(chain: Chain, item: GoldItem) -> _Said:
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """A question and where its evidence stands; `problem` where some of it is not in the index."""
+
+    item: GoldItem
+    places: tuple[tuple[SpanIn, ...], ...]
+    document_language: str
+    problem: str
+
+
+def _retrieved(chain: Chain, question: str) -> _Reply:
     started = time.perf_counter()
-    found: SearchResult = chain.retrieve(item.question, max(K, chain.settings.k))
-    return _Said(found.passages, found.relevance, None, {"total": _since(started)})
+    found = chain.retrieve(question, max(K, chain.settings.k))
+    return _Reply(found.passages, found.relevance, None, {"total": _since(started)})
 
 
-def _answer(chain: Chain, item: GoldItem) -> _Said:
+def _answered(chain: Chain, question: str) -> _Reply:
     started = time.perf_counter()
     timings: dict[str, float] = {}
-    for event in chain.stream(item.question):
+    for event in chain.stream(question):
         timings.setdefault("first_event", _since(started))
         if isinstance(event, Delta):
             timings.setdefault("first_text", _since(started))
         elif isinstance(event, Failed):
             raise event.error
         elif isinstance(event, Done):
-            timings["total"] = _since(started)
-            timings["retrieval"] = event.answer.timings_ms.get("retrieval", 0.0)
-            return _Said(event.answer.retrieved, event.answer.relevance, event.answer, timings)
+            answer = event.answer
+            timings |= {"total": _since(started), "retrieval": answer.timings_ms.get("retrieval", 0.0)}
+            return _Reply(answer.retrieved, answer.relevance, answer, timings)
     raise AssertionError("a stream ends with Done or Failed")  # pragma: no cover
 
 
@@ -159,65 +98,64 @@ def _since(started: float) -> float:
     return round((time.perf_counter() - started) * 1000, 2)
 
 
-def _row(item: GoldItem, corpus: Corpus, ask: Callable[[], _Said], *, retrieval_only: bool) -> Row:
-    places: list[tuple[SpanIn, ...]] = []
-    document: StoredDocument | None = None
-    problem = ""
-    for evidence in item.evidence:
-        found, named = corpus.places(evidence)
-        document = document or named
-        places.append(tuple(found))
-        if not found:
-            problem = _lost(evidence, named)
+def _row(corpus: Corpus, ask: Callable[[Chain, str], _Reply], chain: Chain, item: GoldItem) -> Row:
+    judged = _judged(item, corpus)
     try:
-        said = ask()
+        reply = ask(chain, item.question)
     except Exception as error:  # noqa: BLE001 - a question that fails is a failure of the run, not its end
         return Row(
             item=item,
             outcome=Outcome.FAILED,
-            document=document.source if document else "",
-            document_language=document.language if document else "",
-            places=tuple(places),
-            values=dict.fromkeys(_applying(item, retrieval_only=retrieval_only), 0.0),
+            document_language=judged.document_language,
+            places=judged.places,
+            values=dict.fromkeys(_applying(item, answers=ask is _answered), 0.0),
             problem=f"{type(error).__name__}: {error}",
         )
-    holds = [_held(passage, places) for passage in said.passages]
+    holds = [_held(passage, judged.places) for passage in reply.passages]
+    values = dict(_values(judged, holds, reply.answer))
     return Row(
         item=item,
-        outcome=Outcome.FAILED if problem else _outcome(item, holds, said.answer, places),
-        document=document.source if document else "",
-        document_language=document.language if document else "",
-        places=tuple(places),
+        outcome=Outcome.FAILED if judged.problem else _outcome(item, holds, reply.answer, values),
+        document_language=judged.document_language,
+        places=judged.places,
         passages=tuple(
             {**passage_json(passage), "relevance": round(passage.relevance, 4), "holds": sorted(held)}
-            for passage, held in zip(said.passages, holds, strict=True)
+            for passage, held in zip(reply.passages, holds, strict=True)
         ),
-        answer=_without_passages(answer_json(said.answer)) if said.answer else {},
-        relevance=round(said.relevance, 4),
-        values=dict(_values(item, holds, said.answer, places, document.language if document else item.lang)),
-        timings_ms=said.timings_ms,
-        problem=problem,
+        answer=_answer_json(reply.answer),
+        relevance=round(reply.relevance, 4),
+        values=values,
+        timings_ms=reply.timings_ms,
+        problem=judged.problem,
     )
 
 
-def _applying(item: GoldItem, *, retrieval_only: bool) -> Iterator[str]:
-    """The measures of a question that failed: none is left out, each counts as nothing found and nothing said."""
-    if item.answerable and item.evidence:
-        yield from RANKING
-    if item.answerable and item.evidence and not retrieval_only:
-        yield from CITATION
-    if item.answerable and item.answers and not retrieval_only:
-        yield from ANSWER
+def _judged(item: GoldItem, corpus: Corpus) -> _Judged:
+    found = [corpus.places(evidence) for evidence in item.evidence]
+    languages = [document.language for places in found for document, _, _ in places]
+    missing = [evidence for evidence, places in zip(item.evidence, found, strict=True) if not places]
+    spans = tuple(tuple((document.doc_id, start, end) for document, start, end in places) for places in found)
+    return _Judged(item, spans, languages[0] if languages else "", _lost(missing[0], corpus) if missing else "")
 
 
-def _lost(evidence: Evidence, named: StoredDocument | None) -> str:
-    if named is None:
-        return f"no document of the index is called {evidence.doc}; to mend: index it, or name it otherwise"
+def _lost(evidence: Evidence, corpus: Corpus) -> str:
+    if not corpus.named(evidence.doc):
+        return f"no document of the index is called {evidence.doc}; fix: index it, or correct the name"
     return f"evidence not found in {evidence.doc}: {evidence.text[:60]}"
 
 
-def _without_passages(answer: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in answer.items() if name not in ("retrieved", "timings_ms", "question")}
+def _applying(item: GoldItem, *, answers: bool) -> Iterator[str]:
+    """The measures of a question that failed: each counts as 0, none is left out."""
+    if item.answerable and item.evidence:
+        yield from (*RANKING, *CITATION) if answers else RANKING
+    if item.answerable and item.answers and answers:
+        yield from ANSWER
+
+
+def _answer_json(answer: Answer | None) -> dict[str, Any]:
+    """`ask --json` without what the row holds already."""
+    values = answer_json(answer) if answer else {}
+    return {name: value for name, value in values.items() if name not in ("retrieved", "timings_ms", "question")}
 
 
 def _held(found: ScoredPassage, places: Sequence[Sequence[SpanIn]]) -> frozenset[int]:
@@ -227,7 +165,7 @@ def _held(found: ScoredPassage, places: Sequence[Sequence[SpanIn]]) -> frozenset
 
 
 def _outcome(
-    item: GoldItem, holds: Sequence[frozenset[int]], answer: Answer | None, places: Sequence[Sequence[SpanIn]]
+    item: GoldItem, holds: Sequence[frozenset[int]], answer: Answer | None, values: Mapping[str, float]
 ) -> Outcome:
     if not item.answerable:
         if answer is None:
@@ -239,17 +177,34 @@ def _outcome(
         return Outcome.RETRIEVED if item.evidence else Outcome.UNJUDGED
     if answer.abstained:
         return Outcome.REFUSED
-    if item.evidence and not citation(_cited(answer), places)[1]:
+    if item.evidence and not values["citation.recall"]:
         return Outcome.NOT_USED
-    return Outcome.RIGHT if not item.answers or contains(_said(answer), item.answers) else Outcome.WRONG
+    return Outcome.RIGHT if values.get("answer.contains", 1.0) else Outcome.WRONG
 
 
-def _cited(answer: Answer) -> list[SpanIn]:
-    return [(c.doc_id, c.start, c.end) for c in answer.citations]
-
-
-def _said(answer: Answer) -> str:
-    return " ".join(sentence.text for sentence in answer.sentences)
+def _values(judged: _Judged, holds: Sequence[frozenset[int]], answer: Answer | None) -> Iterator[tuple[str, float]]:
+    """The measures that apply to a question."""
+    item = judged.item
+    if item.answerable and item.evidence:
+        yield from ranking(holds[:K], [evidence.grade for evidence in item.evidence]).items()
+    if answer is None:
+        return
+    yield "abstention.right", float(answer.abstained != item.answerable)
+    if item.answerable and item.answers:
+        said = "" if answer.abstained else " ".join(sentence.text for sentence in answer.sentences)
+        language = judged.document_language or item.lang  # the expected answers are in that of the documents
+        yield "answer.f1", f1(said, item.answers, language)
+        yield "answer.em", exact_match(said, item.answers, language)
+        are_in = contains_all if item.need is Need.ALL else contains
+        yield "answer.contains", are_in(said, item.answers, language)
+    if item.answerable and item.evidence:
+        cited = [(c.doc_id, c.start, c.end) for c in answer.citations]
+        yield from zip(CITATION, citation(cited, judged.places), strict=True)
+    if answer.sentences:
+        yield "support.unsupported", unsupported_share([sentence.verdict for sentence in answer.sentences])
+    right = in_language(_own_words(answer), item.lang)
+    if not math.isnan(right):
+        yield "language.right", right
 
 
 def _own_words(answer: Answer) -> str:
@@ -260,45 +215,3 @@ def _own_words(answer: Answer) -> str:
         if any(sentence.text in quote for quote in quotes):
             text = text.replace(sentence.text, " ")
     return without_markers(text).strip()
-
-
-def _values(
-    item: GoldItem,
-    holds: Sequence[frozenset[int]],
-    answer: Answer | None,
-    places: Sequence[Sequence[SpanIn]],
-    language: str,
-) -> Iterator[tuple[str, float]]:
-    """The measures that apply to a question: `language` is that of the expected answers."""
-    if item.answerable and item.evidence:
-        yield from _ranking(holds, [evidence.grade for evidence in item.evidence])
-    if answer is None:
-        return
-    yield "abstention.right", float(answer.abstained != item.answerable)
-    if item.answerable and item.answers:
-        said = "" if answer.abstained else _said(answer)
-        yield "answer.f1", f1(said, item.answers, language)
-        yield "answer.em", exact_match(said, item.answers, language)
-        yield "answer.contains", contains(said, item.answers, language)
-        yield "answer.char3", ngram_recall(said, item.answers)
-    if item.answerable and item.evidence:
-        cited = _cited(answer)
-        precise, covered = citation(cited, places)
-        yield "citation.precision", precise
-        yield "citation.recall", covered
-        yield "citation.f1", citation_f1(cited, places)
-    if answer.sentences:
-        yield "support.unsupported", unsupported_share([sentence.verdict for sentence in answer.sentences])
-    right = in_language(_own_words(answer), item.lang)
-    if not math.isnan(right):
-        yield "language.right", right
-
-
-def _ranking(holds: Sequence[frozenset[int]], grades: Sequence[int]) -> Iterator[tuple[str, float]]:
-    n = len(grades)
-    for k in (1, 5, 10):
-        yield f"recall@{k}", recall(holds, n, k)
-    yield "precision@5", precision(holds, 5)
-    yield "mrr@10", reciprocal_rank([bool(held) for held in holds], 10)
-    yield "map@10", average_precision(holds, n, 10)
-    yield "ndcg@10", ndcg(holds, n, 10, grades)

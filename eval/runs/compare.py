@@ -1,51 +1,54 @@
-"""Two runs of the same questions, side by side: what changed, what of it is more than chance, and where."""
+"""Two runs of the same questions: what changed, what of it is more than chance, and on which questions."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from eval.confidence import holm, paired_randomisation
 from eval.errors import RunUnusable
+from eval.measures.confidence import holm, paired_randomisation
 from eval.runs.folder import FinishedRun
 from eval.runs.rows import Row
-from eval.runs.summary import LOWER_IS_BETTER, MEASURES, values_of
+from eval.runs.summary import LOWER_IS_BETTER, MEASURES, Floats, values_of
 
 SIGNIFICANT = 0.05
+_SIGNS = np.array([-1.0 if measure in LOWER_IS_BETTER else 1.0 for measure in MEASURES])
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A measure in two runs, over the questions that both measured.
+    """A measure in two runs, over the `n` questions that both measured.
 
-    `p` is of a two-sided paired randomisation test; `p_holm` is corrected for the measures compared.
-    `wins` and `losses` count the questions on which the second run is better, and worse.
+    `gain` is `change`, positive where it is for the better. `p` is of a two-sided paired randomisation test; `p_holm`
+    is corrected for the measures compared. `wins` and `losses` count questions on which the second run is better, and
+    worse.
     """
 
     measure: str
     n: int
     before: float
     after: float
+    change: float
+    gain: float
     p: float
     p_holm: float
+    significant: bool
     wins: int
     losses: int
 
-    @property
-    def change(self) -> float:
-        return self.after - self.before
 
-    @property
-    def gain(self) -> float:
-        """The change, positive where it is for the better."""
-        return -self.change if self.measure in LOWER_IS_BETTER else self.change
+@dataclass(frozen=True, slots=True)
+class QuestionChange:
+    """A question whose outcome or whose measures differ; `gain` is the mean change, positive for the better."""
 
-    @property
-    def significant(self) -> bool:
-        return self.p_holm < SIGNIFICANT
+    id: str
+    question: str
+    before: str
+    after: str
+    gain: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +64,14 @@ class Comparison:
     differences: tuple[Difference, ...]
     questions: tuple[QuestionChange, ...]
 
+    def as_json(self) -> dict[str, Any]:
+        """The comparison as one JSON object."""
+        return asdict(self)
 
-@dataclass(frozen=True, slots=True)
-class QuestionChange:
-    """A question whose outcome or whose measures differ."""
-
-    id: str
-    question: str
-    before: str
-    after: str
-    gain: float  # mean change of the measures, positive where it is for the better
+    @property
+    def worse(self) -> list[Difference]:
+        """The measures that are worse by more than chance."""
+        return [one for one in self.differences if one.significant and one.gain < 0]
 
 
 def compare(before: FinishedRun, after: FinishedRun) -> Comparison:
@@ -85,61 +86,56 @@ def compare(before: FinishedRun, after: FinishedRun) -> Comparison:
     both = [id for id in first if id in second and first[id].item.question == second[id].item.question]
     if not both:
         raise RunUnusable(f"{before.path} and {after.path} have no question in common; expected: runs of one gold file")
-    pairs = [(first[id], second[id]) for id in both]
-    common = set(both)
+    one, other = [first[id] for id in both], [second[id] for id in both]
+    a, b = values_of(one), values_of(other)
+    shapes: list[Mapping[str, Any]] = [before.about["shape"], after.about["shape"]]
+    settings = {name: (shapes[0].get(name), shapes[1].get(name)) for name in dict.fromkeys([*shapes[0], *shapes[1]])}
     return Comparison(
         before=before.name,
         after=after.name,
         n=len(both),
-        only_before=tuple(id for id in first if id not in common),
-        only_after=tuple(id for id in second if id not in common),
-        settings=_settings(before.about["shape"], after.about["shape"]),
-        differences=differences([one for one, _ in pairs], [other for _, other in pairs]),
-        questions=_questions(pairs),
+        only_before=tuple(id for id in first if id not in both),
+        only_after=tuple(id for id in second if id not in both),
+        settings={name: values for name, values in settings.items() if values[0] != values[1]},
+        differences=_differences(a, b),
+        questions=_questions(one, other, (b - a) * _SIGNS),
     )
 
 
-def differences(before: Sequence[Row], after: Sequence[Row]) -> tuple[Difference, ...]:
-    """Of every measure that both have, the surest first; rows are of the same questions, in the same order."""
-    one, other = values_of(before, MEASURES), values_of(after, MEASURES)
-    found = []
+def _differences(a: Floats, b: Floats) -> tuple[Difference, ...]:
+    """Of every measure that both have, the surest first."""
+    pairs = {}
     for column, measure in enumerate(MEASURES):
-        both = ~(np.isnan(one[:, column]) | np.isnan(other[:, column]))
+        both = ~np.isnan(a[:, column] - b[:, column])
         if both.any():
-            found.append((measure, one[both, column], other[both, column]))
-    raw = [paired_randomisation(a, b).p for _, a, b in found]
-    corrected = holm(raw)
-    made = []
-    for (measure, a, b), p, p_holm in zip(found, raw, corrected, strict=True):
-        better = (a - b if measure in LOWER_IS_BETTER else b - a) > 0
-        worse = (a - b if measure in LOWER_IS_BETTER else b - a) < 0
-        made.append(
+            pairs[measure] = a[both, column], b[both, column]
+    raw = [paired_randomisation(one, other) for one, other in pairs.values()]
+    found = []
+    for (measure, (one, other)), p, p_holm in zip(pairs.items(), raw, holm(raw), strict=True):
+        gains = (other - one) * (-1.0 if measure in LOWER_IS_BETTER else 1.0)
+        found.append(
             Difference(
-                measure, len(a), float(a.mean()), float(b.mean()), p, p_holm, int(better.sum()), int(worse.sum())
+                measure=measure,
+                n=len(one),
+                before=float(one.mean()),
+                after=float(other.mean()),
+                change=float(other.mean() - one.mean()),
+                gain=float(gains.mean()),
+                p=p,
+                p_holm=p_holm,
+                significant=p_holm < SIGNIFICANT,
+                wins=int((gains > 0).sum()),
+                losses=int((gains < 0).sum()),
             )
         )
-    return tuple(sorted(made, key=lambda one: (one.p_holm, one.p, -abs(one.change), MEASURES.index(one.measure))))
+    return tuple(sorted(found, key=lambda one: (one.p_holm, one.p, -abs(one.change), MEASURES.index(one.measure))))
 
 
-def _settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    return {
-        name: (before.get(name), after.get(name))
-        for name in dict.fromkeys([*before, *after])
-        if before.get(name) != after.get(name)
-    }
-
-
-def _questions(pairs: Sequence[tuple[Row, Row]]) -> tuple[QuestionChange, ...]:
+def _questions(before: Sequence[Row], after: Sequence[Row], gains: Floats) -> tuple[QuestionChange, ...]:
     changed = []
-    for one, other in pairs:
-        gain = _gain(one, other)
+    for one, other, row in zip(before, after, gains, strict=True):
+        known = row[~np.isnan(row)]
+        gain = float(known.mean()) if len(known) else 0.0
         if one.outcome != other.outcome or gain:
             changed.append(QuestionChange(one.item.id, one.item.question, one.outcome, other.outcome, gain))
     return tuple(sorted(changed, key=lambda change: (-abs(change.gain), change.id)))
-
-
-def _gain(one: Row, other: Row) -> float:
-    a, b = values_of([one], MEASURES)[0], values_of([other], MEASURES)[0]
-    signs = np.array([-1.0 if measure in LOWER_IS_BETTER else 1.0 for measure in MEASURES])
-    both = ~(np.isnan(a) | np.isnan(b))
-    return float(((b - a) * signs)[both].mean()) if both.any() else 0.0

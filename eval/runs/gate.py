@@ -1,4 +1,4 @@
-"""A run as a gate: what must be reached, and what must not have become worse."""
+"""Thresholds that a run must reach, so that it can fail a build."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from eval.runs.compare import Comparison, Difference
-from eval.runs.summary import LOWER_IS_BETTER, MEASURES, flat
-
-_ABSTENTION = ("abstention.precision", "abstention.recall", "abstention.f1", "abstention.roc_auc")
+from eval.runs.summary import ALL_MEASURES, LOWER_IS_BETTER, flat
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,44 +28,36 @@ def parse_threshold(text: str) -> Threshold:
     Raises:
         ValueError: It is neither, or the measure is unknown.
     """
-    left, equals, right = text.partition("=")
+    left, _, right = text.partition("=")
     group, colon, measure = left.rpartition(":")
     try:
         value = float(right)
     except ValueError:
-        value = float("nan")
-    known = (*MEASURES, *_ABSTENTION)
-    if not equals or math.isnan(value) or (colon and not group) or measure not in known:
+        value = math.nan
+    if math.isnan(value) or (colon and not group) or measure not in ALL_MEASURES:
         raise ValueError(
             f"{text!r} is no threshold; expected: MEASURE=NUMBER, as recall@5=0.8, or ko:recall@5=0.7 for a language,"
-            f" a pair of languages or a tag; measures: {', '.join(known)}"
+            f" a pair of languages or a tag; measures: {', '.join(ALL_MEASURES)}"
         )
     return Threshold(group.strip(), measure.strip(), value)
 
 
 def missed(summary: Mapping[str, Any], thresholds: Sequence[Threshold]) -> list[str]:
-    """A line for each threshold that is not reached, or of which nothing was measured."""
+    """A line for each threshold that is not reached, or whose measure does not apply."""
     lines = []
     for threshold in thresholds:
-        found = _value(summary, threshold)
+        found, lower = _value(summary, threshold), threshold.measure in LOWER_IS_BETTER
         if found is None:
             lines.append(f"{threshold} was not measured; expected: {threshold.value:g}")
-        elif threshold.measure in LOWER_IS_BETTER and found > threshold.value:
-            lines.append(f"{threshold} is {found:.4f}; expected: at most {threshold.value:g}")
-        elif threshold.measure not in LOWER_IS_BETTER and found < threshold.value:
-            lines.append(f"{threshold} is {found:.4f}; expected: at least {threshold.value:g}")
+        elif (found > threshold.value) if lower else (found < threshold.value):
+            lines.append(f"{threshold} is {found:.4f}; expected: at {'most' if lower else 'least'} {threshold.value:g}")
     return lines
 
 
 def _value(summary: Mapping[str, Any], threshold: Threshold) -> float | None:
     if not threshold.group:
         return flat(summary).get(threshold.measure)
-    for kind in ("by_language", "by_language_pair", "by_tag", "by_document"):
+    for kind in ("by_language", "by_language_pair", "by_tag"):
         if threshold.group in summary.get(kind, {}):
             return flat(summary[kind][threshold.group]).get(threshold.measure)
     return None
-
-
-def worse(comparison: Comparison) -> list[Difference]:
-    """The measures that are worse by more than chance."""
-    return [one for one in comparison.differences if one.significant and one.gain < 0]

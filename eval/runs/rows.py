@@ -1,18 +1,17 @@
-"""What one question of a run came to, and its JSON form."""
+"""The result of one question of a run, and its JSON form."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
 from eval.gold import GoldItem, as_item, as_values
 from eval.measures.citation import SpanIn
 
-# Measures by name; those of answers and citations are told apart by what stands before the dot.
-RANKING = ("recall@1", "recall@5", "recall@10", "precision@5", "mrr@10", "map@10", "ndcg@10")
-ANSWER = ("answer.f1", "answer.em", "answer.contains", "answer.char3")
+# Measures by name; what stands before the dot is the object that holds them in `eval --json`.
+ANSWER = ("answer.f1", "answer.em", "answer.contains")
 CITATION = ("citation.precision", "citation.recall", "citation.f1")
 
 
@@ -23,7 +22,7 @@ class Outcome(StrEnum):
     NOT_RETRIEVED = "not retrieved"  # no passage among those retrieved holds evidence
     REFUSED = "refused"  # one does, but the answer is that there is none
     NOT_USED = "not used"  # answered, but no citation holds evidence
-    WRONG = "used, but wrong"  # cites evidence, but holds no expected answer
+    WRONG = "used, but wrong"  # cites evidence, but does not hold the expected answer
     RIGHT = "right"
     RETRIEVED = "retrieved"  # of a run that only retrieves: a passage holds evidence
     ANSWERED = "answered without an answer"  # of a question that has none
@@ -43,8 +42,7 @@ class Row:
 
     item: GoldItem
     outcome: Outcome
-    document: str = ""  # source of the first evidence
-    document_language: str = ""
+    document_language: str = ""  # of the first evidence
     places: tuple[tuple[SpanIn, ...], ...] = ()
     passages: tuple[Mapping[str, Any], ...] = ()
     answer: Mapping[str, Any] = field(default_factory=dict)
@@ -65,19 +63,7 @@ class Row:
 
 def row_json(row: Row) -> dict[str, Any]:
     """The row as one JSON object."""
-    return {
-        "item": as_values(row.item),
-        "outcome": str(row.outcome),
-        "document": row.document,
-        "document_language": row.document_language,
-        "places": row.places,
-        "passages": row.passages,
-        "answer": row.answer,
-        "relevance": row.relevance,
-        "values": row.values,
-        "timings_ms": row.timings_ms,
-        "problem": row.problem,
-    }
+    return {one.name: getattr(row, one.name) for one in fields(row)} | {"item": as_values(row.item)}
 
 
 def read_row(values: Mapping[str, Any], where: str) -> Row:
@@ -85,18 +71,8 @@ def read_row(values: Mapping[str, Any], where: str) -> Row:
 
     Raises:
         GoldError: Its question is none.
-        KeyError, ValueError: It was written by another version.
+        KeyError, TypeError, ValueError: It was cut off, or written by another version.
     """
-    return Row(
-        item=as_item(values["item"], where),
-        outcome=Outcome(values["outcome"]),
-        document=values["document"],
-        document_language=values["document_language"],
-        places=tuple(tuple((doc, start, end) for doc, start, end in places) for places in values["places"]),
-        passages=tuple(values["passages"]),
-        answer=values["answer"],
-        relevance=values["relevance"],
-        values=values["values"],
-        timings_ms=values["timings_ms"],
-        problem=values["problem"],
-    )
+    places = tuple(tuple((doc, start, end) for doc, start, end in own) for own in values["places"])
+    read = {"item": as_item(values["item"], where), "outcome": Outcome(values["outcome"]), "places": places}
+    return Row(**{**values, **read, "passages": tuple(values["passages"])})

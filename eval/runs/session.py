@@ -1,4 +1,4 @@
-"""A gold set put to a chain from beginning to end: gone on with where it was stopped, kept, summed up."""
+"""A gold file put to a chain from beginning to end: continued where it was stopped, kept, summed up."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from eval.gold import GoldItem
-from eval.runs.folder import FinishedRun, RunFolder, finished_runs, is_unfinished, read_about, read_run, versions
+from eval.runs.ask import ask_all
+from eval.runs.folder import FinishedRun, about_run, add_row, begin, finish, finished_runs, read_about, unfinished_run
 from eval.runs.rows import Row
 from eval.runs.summary import summarise
 from rag.chain import Chain
@@ -18,63 +19,54 @@ from rag.chain import Chain
 RUNS = "runs"  # the folder of runs, in the folder of their index
 
 
-class Ask(Protocol):
-    """Puts questions to a chain and tells of each row when it is there: `ask_all` or `ask_in_processes`, bound."""
-
-    def __call__(self, items: Sequence[GoldItem], *, on_row: Callable[[Row], None]) -> list[Row]: ...
-
-
 def run_gold(
-    ask: Ask,
+    chain: Chain,
     items: Sequence[GoldItem],
     shape: Mapping[str, Any],
-    folder: Path | None = None,
+    folder: Path | None,
     *,
-    price: tuple[float, float] | None = None,
+    n_workers: int = 1,
     on_row: Callable[[Row], None] | None = None,
 ) -> FinishedRun:
     """The run of `items`; questions that an unfinished run in `folder` has answered are not asked again.
 
     Args:
-        ask: Puts them to a chain.
+        chain: Asked.
         items: The questions.
-        shape: All that the rows depend on, as `shape_of` gives it.
-        folder: Where the run is kept; nowhere by default.
-        price: Of a million tokens read and written.
-        on_row: Told of each row, those that are there already among them.
+        shape: All that the rows depend on, as `shape_of` gives it; `retrieval_only` among it.
+        folder: Where the run is kept; nowhere if None.
+        n_workers: Questions asked at once.
+        on_row: Called with each row, those that were there already included.
 
     Raises:
         RunUnusable: Another run lies in `folder`.
     """
-    kept = RunFolder.begin(folder, shape) if folder is not None else None
-    done = kept.rows() if kept is not None else {}
+    kept = {row.item.id: row for row in begin(folder, shape)} if folder else {}
+    rows = {item.id: kept[item.id] for item in items if item.id in kept and kept[item.id].item == item}
+    if on_row:
+        for row in rows.values():
+            on_row(row)
 
     def add(row: Row) -> None:
-        if kept is not None:
-            kept.add(row)
-        if on_row is not None:
+        rows[row.item.id] = row
+        if folder:
+            add_row(folder, row)
+        if on_row:
             on_row(row)
 
-    there = {item.id: done[item.id] for item in items if item.id in done and done[item.id].item == item}
-    for row in there.values():
-        if on_row is not None:
-            on_row(row)
-    missing = [item for item in items if item.id not in there]
-    asked = ask(missing, on_row=add)
-    rows = {**there, **{row.item.id: row for row in asked}}
+    missing = [item for item in items if item.id not in rows]
+    ask_all(chain, missing, retrieval_only=shape["retrieval_only"], n_workers=n_workers, on_row=add)
     ordered = [rows[item.id] for item in items]
-    summary = summarise(ordered, price)
-    if kept is not None:
-        kept.finish(summary)
-        return read_run(kept.path)
-    about = {"shape": dict(shape), "versions": versions(), "started": _now().isoformat(timespec="seconds")}
-    return FinishedRun(Path("run"), about, ordered, summary)
+    summary = summarise(ordered)
+    if folder:
+        finish(folder, summary)
+    about = read_about(folder) if folder else about_run(shape)
+    return FinishedRun(folder or Path("run"), about, ordered, summary)
 
 
-def shape_of(chain: Chain, gold: Path, items: Sequence[GoldItem], named: Mapping[str, Any]) -> dict[str, Any]:
-    """What the rows of a run depend on: the questions, the index, the settings; `named` are those of the session."""
-    stats = chain.backend.stats()
-    settings = chain.settings
+def shape_of(chain: Chain, gold: Path, items: Sequence[GoldItem], session: Mapping[str, Any]) -> dict[str, Any]:
+    """What the rows of a run depend on: the questions, the index, the settings; `session` is added to it."""
+    stats, settings = chain.backend.stats(), chain.settings
     return {
         "gold": gold.name,
         "gold_sha256": hashlib.sha256(gold.read_bytes()).hexdigest(),
@@ -88,37 +80,26 @@ def shape_of(chain: Chain, gold: Path, items: Sequence[GoldItem], named: Mapping
         "k": settings.k,
         "min_relevance": settings.min_relevance,
         "search": asdict(settings.search),
-        **named,
+        **session,
     }
 
 
 def new_folder(runs: Path, gold: Path, shape: Mapping[str, Any]) -> Path:
     """Where a run is kept by default: the unfinished one of this shape, or a new folder named by time and gold file."""
-    if runs.is_dir():
-        for path in sorted(runs.iterdir(), reverse=True):
-            if is_unfinished(path, shape):
-                return path
-    stem = f"{_now():%Y-%m-%dT%H-%M-%S}-{gold.stem[:60]}"
-    found, number = runs / stem, 1
-    while found.exists():
-        number += 1
-        found = runs / f"{stem}-{number}"
-    return found
+    if path := unfinished_run(runs, shape):
+        return path
+    stem = f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}-{gold.stem[:60]}"
+    names = [stem, *(f"{stem}-{number}" for number in range(2, 100))]
+    return next(path for name in names if not (path := runs / name).exists())
 
 
-def last_run(runs: Path, gold_name: str, *, but: Path | None = None) -> Path | None:
-    """The last finished run of a gold file of this name; None where there is none."""
-    for path in reversed(finished_runs(runs)):
-        if path != but and read_about(path)["shape"].get("gold") == gold_name:
-            return path
-    return None
+def last_run(runs: Path, gold_name: str, *, but: Path) -> Path | None:
+    """The last finished run of a gold file of this name, other than `but`."""
+    found = [path for path in finished_runs(runs) if path != but]
+    return next((path for path in reversed(found) if read_about(path)["shape"].get("gold") == gold_name), None)
 
 
 def named_run(runs: Path, name: str) -> Path:
     """The folder of the run that is called so: a path, or its name in `runs`."""
     path = Path(name)
     return path if path.exists() or not (runs / name).exists() else runs / name
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

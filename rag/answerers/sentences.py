@@ -1,6 +1,6 @@
 """Which sentences of the found passages answer the question: a small linear model over cheap features.
 
-Fitted by `python -m eval.answers --data FOLDER --fit`; docs/decisions/0012.
+docs/decisions/0012 says how the weights were fitted.
 """
 
 from __future__ import annotations

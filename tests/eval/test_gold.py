@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import csv
+import io
 import json
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eval.errors import GoldError
-from eval.gold import Evidence, GoldItem, as_values, find_evidence, read_gold
+from eval.gold import Evidence, GoldItem, Need, as_values, find_evidence, read_gold, write_gold
 
 SAMPLES = Path(__file__).parent.parent.parent / "ui" / "samples"
 GOOD: dict[str, Any] = {
@@ -60,22 +63,25 @@ def test_a_sign_that_some_take_for_a_line_end_may_stand_in_a_string(tmp_path: Pa
     ("line", "problem"),
     [
         ("{", "not JSON (Expecting property name"),
-        ("[]", "AttributeError"),
-        ('"text"', "AttributeError"),
-        ({key: GOOD[key] for key in GOOD if key != "lang"}, "KeyError: 'lang'"),
-        ({key: GOOD[key] for key in GOOD if key != "answerable"}, "KeyError: 'answerable'"),
+        ("[" * 100_000, "not JSON"),
+        ("[]", "list; expected: an object with id, question"),
+        ({key: GOOD[key] for key in GOOD if key != "lang"}, "lang is missing; expected: text"),
+        ({**GOOD, "id": True}, "id is True; expected: text"),
         ({**GOOD, "answerable": "yes"}, "answerable is 'yes'; expected: true or false"),
         ({**GOOD, "answerable": 1}, "answerable is 1; expected: true or false"),
-        ({**GOOD, "answers": "Adam"}, "TypeError: answers, evidence and tags are lists"),
-        ({**GOOD, "answers": None}, "TypeError: answers, evidence and tags are lists"),
-        ({**GOOD, "evidence": {"doc": "a", "text": "b"}}, "TypeError: answers, evidence and tags are lists"),
-        ({**GOOD, "evidence": ["text"]}, "TypeError"),
-        ({**GOOD, "evidence": [{"text": "a"}]}, "KeyError: 'doc'"),
-        ({**GOOD, "evidence": [{"doc": "a", "grade": "high"}]}, "ValueError: invalid literal for int()"),
-        ({**GOOD, "evidence": [{"doc": "a", "grade": 0}]}, "a grade is less than 1"),
+        ({**GOOD, "answers": "Adam"}, "answers is 'Adam'; expected: a list"),
+        ({**GOOD, "answers": None}, "answers is None; expected: a list"),
+        ({**GOOD, "answers": [["Adam"]]}, "answers holds ['Adam']; expected: texts"),
+        ({**GOOD, "evidence": {"doc": "a", "text": "b"}}, "evidence is {'doc': 'a', 'text': 'b'}; expected: a list"),
+        ({**GOOD, "evidence": ["text"]}, "evidence 'text' names no document"),
+        ({**GOOD, "evidence": [{"text": "a"}]}, "evidence {'text': 'a'} names no document"),
+        ({**GOOD, "evidence": [{"doc": "a", "text": " \n"}]}, "the text of evidence is ' \\n'"),
+        ({**GOOD, "evidence": [{"doc": "a", "grade": "high"}]}, "the grade of evidence is high; expected: 1 or more"),
+        ({**GOOD, "evidence": [{"doc": "a", "grade": 0}]}, "the grade of evidence is 0"),
         ({**GOOD, "evidence": [], "answers": []}, "answerable, but without evidence and answers"),
-        ({**GOOD, "tags": "food"}, "TypeError: answers, evidence and tags are lists"),
-        ({**GOOD, "question": "  "}, "the question is empty"),
+        ({**GOOD, "question": "  "}, "question is '  '; expected: text"),
+        ({**GOOD, "need": "some"}, "need is 'some'; expected: any or all"),
+        ({**GOOD, "answers": [], "need": "all"}, "need is all, but there are no answers"),
         (GOOD, "the id '1' occurs twice"),
     ],
 )
@@ -93,21 +99,136 @@ def test_a_file_without_questions_or_without_sense_is_an_error_that_names_it(tmp
     with pytest.raises(GoldError, match=r"nowhere\.jsonl cannot be read"):
         read_gold(tmp_path / "nowhere.jsonl")
     (tmp_path / "latin").write_bytes(b'{"id": "\xe9"}')
-    with pytest.raises(GoldError, match=r"latin cannot be read .*expected: JSON lines in UTF-8"):
+    with pytest.raises(GoldError, match=r"latin cannot be read .*expected: text in UTF-8"):
         read_gold(tmp_path / "latin")
 
 
-def test_an_item_is_read_back_as_it_was_written(tmp_path: Path) -> None:
-    whole = Evidence("a.txt", grade=3)
-    items = [
-        ITEM,
-        GoldItem("2", "¿Qué?", "es", False, (), (), ("food", "new")),
-        GoldItem("3", "¿Quién?", "es", True, (), (whole, Evidence("b.txt", "x"))),
-        GoldItem("4", "¿Dónde?", "es", True, ("aquí",), ()),
-    ]
-    assert read_gold(written(tmp_path, *map(as_values, items))) == items
+ITEMS = [
+    replace(ITEM, tags=("food", "new"), need=Need.ALL),
+    GoldItem("f00-ar", "من فتح القناة؟", "ar", False, (), ()),
+    GoldItem("2", '"運河"は、いつ\nできた?', "ja", True, (), (Evidence("a.md"), Evidence("b.md", "ในปี 2024 | คลอง"))),
+    GoldItem("3", "运河在哪里？", "zh-Hans", True, ("a|b", "c", "|d"), ()),
+]
+
+
+@pytest.mark.parametrize("name", ["gold.jsonl", "gold.csv", "gold.CSV"])
+def test_questions_are_read_back_as_they_were_written(tmp_path: Path, name: str) -> None:
+    write_gold(ITEMS, tmp_path / name)
+    assert read_gold(tmp_path / name) == ITEMS
+    assert [entry.name for entry in tmp_path.iterdir()] == [name]  # nothing is left beside it
+
+
+def test_an_item_is_written_without_its_defaults(tmp_path: Path) -> None:
     assert as_values(ITEM) == GOOD
-    assert as_values(items[2])["evidence"] == [{"doc": "a.txt", "grade": 3}, {"doc": "b.txt", "text": "x"}]
+    assert as_values(ITEMS[0])["need"] == "all"
+    item = replace(ITEM, evidence=(Evidence("a.txt", grade=3), Evidence("b.txt", "x")))
+    assert as_values(item)["evidence"] == [{"doc": "a.txt", "grade": 3}, {"doc": "b.txt", "text": "x"}]
+    assert read_gold(written(tmp_path, as_values(item))) == [item]
+
+
+# Signs that a format gives a meaning, and some that readers of lines and of spreadsheets trip over.
+ODD = st.text(
+    alphabet=st.one_of(
+        st.sampled_from("\"'|,;\t\n\r\u2028\u2029\x85\u00a0\u3000\ufeff\x00\x1b#:-?[]{}=no1"),
+        st.sampled_from("한글かな漢ไทยعربी👩\u200d👩\u0301\u1100\u1161"),
+    ),
+    min_size=1,
+    max_size=12,
+).map(lambda text: f"x{text}x")
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv"])
+@settings(deadline=None, max_examples=100)
+@given(question=ODD, answers=st.lists(ODD, min_size=1, max_size=3).map(tuple))
+def test_whatever_the_text_it_is_read_back(
+    tmp_path_factory: pytest.TempPathFactory, suffix: str, question: str, answers: tuple[str, ...]
+) -> None:
+    path = tmp_path_factory.getbasetemp() / f"odd{suffix}"
+    items = [GoldItem("1", question, "ko", True, answers, (Evidence("a.md", question),))]
+    write_gold(items, path)
+    assert read_gold(path) == items
+
+
+def test_what_cannot_be_written_is_said_and_leaves_the_file_that_was(tmp_path: Path) -> None:
+    path = written(tmp_path, GOOD)
+    with pytest.raises(GoldError, match="cannot be written"):
+        write_gold([replace(ITEM, question="lone \ud800 surrogate")], path)
+    assert read_gold(path) == [ITEM]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["gold.jsonl"]
+
+
+# --- tables -------------------------------------------------------------------------------------------------
+
+
+def saved(tmp_path: Path, name: str, text: str) -> Path:
+    path = tmp_path / name
+    path.write_bytes(text.encode("utf-8"))
+    return path
+
+
+def test_a_table_is_what_a_spreadsheet_shows(tmp_path: Path) -> None:
+    path = tmp_path / "gold.csv"
+    write_gold(ITEMS, path)
+    assert path.read_bytes().startswith(b"\xef\xbb\xbfid,question,lang,")  # without it Excel shows mojibake
+    _, first, _, third, last = csv.reader(io.StringIO(path.read_text("utf-8-sig"), newline=""))
+    assert first == [
+        "1",
+        "누구인가?",
+        "ko",
+        "true",
+        "アダム | Adam",
+        "03-openai-ja.md",
+        "ただ一人",
+        "food | new",
+        "all",
+    ]
+    assert third[5:7] == ["a.md | b.md", " | ในปี 2024 \\| คลอง"]
+    assert last[4] == "a\\|b | c | \\|d"
+
+
+def test_a_table_by_hand_may_lack_columns_and_have_others(tmp_path: Path) -> None:
+    text = (
+        "\ufeffLang,ID,note,Question,answerable,answers,evidence_doc,evidence_text\r\n"
+        "ko,1,지어낸 것,어디인가요?,TRUE,부산|인천,a.md,부산항 | 인천항\r\n"
+        ",,,,,,,\r\n"
+        "th,2,,ที่ไหน,false\r\n"
+        'ja,3,,"どこ,\nですか",true,C:\\temp,"b.md",\r\n'
+    )
+    first = (Evidence("a.md", "부산항"), Evidence("a.md", "인천항"))
+    assert read_gold(saved(tmp_path, "gold.csv", text)) == [
+        GoldItem("1", "어디인가요?", "ko", True, ("부산", "인천"), first),
+        GoldItem("2", "ที่ไหน", "th", False, (), ()),
+        GoldItem("3", "どこ,\nですか", "ja", True, ("C:\\temp",), (Evidence("b.md"),)),
+    ]
+
+
+@pytest.mark.parametrize(("name", "sign"), [("gold.csv", ";"), ("gold.tsv", "\t"), ("gold.csv", "\t")])
+def test_cells_may_be_parted_by_other_signs(tmp_path: Path, name: str, sign: str) -> None:
+    rows = [["id", "question", "lang", "answerable", "answers"], ["1", "Wo, bitte?", "de", "true", "hier"]]
+    text = "\n".join(sign.join(row) for row in rows)
+    assert read_gold(saved(tmp_path, name, text)) == [GoldItem("1", "Wo, bitte?", "de", True, ("hier",), ())]
+
+
+@pytest.mark.parametrize(
+    ("rows", "line", "problem"),
+    [
+        ("id,question\n1,x", 1, "the header has no lang, answerable; expected: id,question,lang"),
+        ("id,question,lang,answerable\n1,x,en,false\n2,y,en,maybe", 3, "answerable is 'maybe'"),
+        ("id,question,lang,answerable\n1,x,en,false,more", 2, "more cells than the header has; fix: put the cells"),
+        ('id,question,lang,answerable\n1,"a\nb",en,', 2, "answerable is None; expected: true or false"),
+        ('id,question,lang,answerable\n1,"a"b,en,true', 2, "not CSV"),
+        (
+            "id,question,lang,answerable,evidence_doc,evidence_text\n1,x,en,true,a | b,c",
+            2,
+            "2 documents, 1 texts; expected: as many; write | as \\|",
+        ),
+    ],
+)
+def test_a_row_that_cannot_be_used_is_named(tmp_path: Path, rows: str, line: int, problem: str) -> None:
+    with pytest.raises(GoldError) as caught:
+        read_gold(saved(tmp_path, "gold.csv", rows))
+    assert f"gold.csv, line {line}: " in str(caught.value)
+    assert problem in str(caught.value)
 
 
 # --- evidence -----------------------------------------------------------------------------------------------

@@ -1,3 +1,5 @@
+"""A run's report: its numbers are the summary's, its text is only text, and it needs nothing from outside."""
+
 from __future__ import annotations
 
 import base64
@@ -5,7 +7,6 @@ import hashlib
 import re
 import shutil
 import subprocess
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,12 +17,9 @@ from lxml import html as lxml_html
 
 from eval.gold import Evidence, GoldItem
 from eval.report import as_html, as_markdown, as_table
-from eval.report.answers import answer_markup
-from eval.report.excerpts import Piece, evidence_in, pieces
-from eval.report.figures import figure, funnel, number, operating_point, refusals, worst_first
-from eval.report.markdown import cell
-from eval.report.markup import Markup, el, joined, link, shown
-from eval.report.table import columns_of, fitted, wrapped
+from eval.report.figures import figure, funnel, worst_first
+from eval.report.page import _cell as cell
+from eval.report.page import _shown as shown
 from eval.runs.compare import Comparison, Difference, QuestionChange
 from eval.runs.folder import FinishedRun
 from eval.runs.rows import Outcome, Row
@@ -105,7 +103,6 @@ def said(text: str = "A golden bell hangs there. [1]", *, abstained: bool = Fals
 
 def row(item: GoldItem, outcome: Outcome, values: Mapping[str, float], **fields: Any) -> Row:
     own: dict[str, Any] = {
-        "document": "/articles/tower.txt" if item.answerable else "",
         "document_language": "zh-Hant" if item.answerable else "",
         "places": ((PLACE,),) if item.answerable else (),
         "passages": (passage(),),
@@ -164,10 +161,10 @@ def finished(rows: Sequence[Row] = ROWS, name: str = "2026-11-25-tower", **about
 
 def compared(**values: Any) -> Comparison:
     found = (
-        Difference("recall@5", 6, 0.5, 0.6667, 0.2, 0.4, 2, 1),
-        Difference("support.unsupported", 6, 0.3, 0.1, 0.001, 0.0004, 3, 0),
-        Difference("answer.contains", 6, 0.4, 0.4, 1.0, 1.0, 0, 0),
-        Difference("ndcg@10", 6, 0.7, 0.5, 0.01, 0.03, 0, 4),
+        Difference("support.unsupported", 6, 0.3, 0.1, -0.2, 0.2, 0.001, 0.0004, True, 3, 0),
+        Difference("ndcg@10", 6, 0.7, 0.5, -0.2, -0.2, 0.01, 0.03, True, 0, 4),
+        Difference("recall@5", 6, 0.5, 0.6667, 0.1667, 0.1667, 0.2, 0.4, False, 2, 1),
+        Difference("answer.contains", 6, 0.4, 0.4, 0.0, 0.0, 1.0, 1.0, False, 0, 0),
     )
     changed = (QuestionChange("unfound", "塔樓裡有什麼？", "right", "not retrieved", -0.5),)
     own: dict[str, Any] = {
@@ -234,7 +231,6 @@ def test_the_tables_by_group_hold_what_the_summary_holds(parsed: Any) -> None:
     ]  # fmt: skip
     assert table[4][2] == "1.000n = 2"  # two questions: their n instead of an interval
     assert [line[0] for line in rows_of(parsed, "By tag")[1:]] == ["tower", "塔"]
-    assert rows_of(parsed, "By document")[1][:2] == ["/articles/tower.txt", "6"]
 
 
 def test_the_map_of_languages_has_a_table_a_measure_with_the_number_in_each_cell_and_its_n_in_the_title(
@@ -251,16 +247,16 @@ def test_the_map_of_languages_has_a_table_a_measure_with_the_number_in_each_cell
 
 
 def test_the_funnel_counts_every_question_once(parsed: Any) -> None:
-    steps = [(step.n, [(str(outcome), n) for outcome, n in step.lost]) for step in funnel(ROWS)]
+    steps = [(step.n, [(str(outcome), n) for outcome, n in step.lost]) for step in funnel(ROWS, answerable=True)]
     assert steps == [
         (6, []), (4, [("failed", 1), ("not retrieved", 1)]), (3, [("refused", 1)]), (2, [("not used", 1)]),
         (1, [("used, but wrong", 1)]),
     ]  # fmt: skip
-    assert [(step.n, len(step.lost)) for step in refusals(ROWS)] == [(2, 0), (1, 1)]
+    assert [(step.n, len(step.lost)) for step in funnel(ROWS, answerable=False)] == [(2, 0), (1, 1)]
     shown_steps = rows_of(parsed, "Questions that have an answer")
     assert [line[1:3] + line[4:] for line in shown_steps[1:]] == [
-        ["6", "100%", "–"], ["4", "67%", "1 failed, 1 not retrieved"], ["3", "50%", "1 refused"],
-        ["2", "33%", "1 not used"], ["1", "17%", "1 used, but wrong"],
+        ["6", "100 %", "–"], ["4", "67 %", "1 failed, 1 not retrieved"], ["3", "50 %", "1 refused"],
+        ["2", "33 %", "1 not used"], ["1", "17 %", "1 used, but wrong"],
     ]  # fmt: skip
 
 
@@ -270,8 +266,8 @@ def test_a_run_of_retrieval_only_ends_its_funnel_at_what_was_found() -> None:
         replace(ROWS[4], answer={}),
         replace(ROWS[6], outcome=Outcome.UNJUDGED, answer={}),
     ]
-    assert [step.n for step in funnel(rows)] == [2, 1]
-    assert refusals(rows) == []
+    assert [step.n for step in funnel(rows, answerable=True)] == [2, 1]
+    assert funnel(rows, answerable=False) == []
     parsed = tree(as_html(finished(rows)))
     assert not parsed.xpath("//section[@id='abstention']")
     assert text_of(parsed.xpath("//article")[0]).startswith("✗ not retrieved unfound")
@@ -279,9 +275,8 @@ def test_a_run_of_retrieval_only_ends_its_funnel_at_what_was_found() -> None:
 
 def test_the_operating_point_is_what_the_run_answered(parsed: Any) -> None:
     # Of two unanswerable one was answered; of five answerable that were not failed, one was refused.
-    assert operating_point(ROWS) == (0.5, 0.8)
     said_of_it = parsed.xpath("//desc[@id='trade-off-desc']")[0].text
-    assert said_of_it.endswith("This run answered 80% of the questions that have an answer and 50% of the others.")
+    assert said_of_it.endswith("This run answered 80 % of the questions that have an answer and 50 % of the others.")
     (plot,) = parsed.xpath("//section[@id='abstention']//svg")
     assert plot.get("role") == "img" and plot.get("aria-labelledby") == "trade-off-title trade-off-desc"
 
@@ -301,7 +296,7 @@ def test_the_histogram_of_latency_counts_every_question_that_did_not_fail() -> N
 def test_a_comparison_shows_what_is_more_than_chance_first(parsed: Any) -> None:
     table = rows_of(parsed, "Measures")
     assert [line[0] for line in table[1:]] == [
-        "Sentences not borne out support.unsupported", "Order of the passages ndcg@10",
+        "Sentences not supported support.unsupported", "Order of the passages ndcg@10",
         "Evidence in the first 5 recall@5", "Answer as expected answer.contains",
     ]  # fmt: skip
     # Less is better of unsupported sentences.
@@ -320,10 +315,6 @@ def test_what_was_run_is_told(parsed: Any) -> None:
     assert table["gold"] == "tower.jsonl" and table["started"] == "2026-11-25T21:26:50+00:00"
     assert (table["encoder"], table["k"], table["search.dense"]) == ("embedded", "10", "0.7")
     assert dict(rows_of(parsed, "Versions"))["python"] == "3.11.2"
-
-
-def test_a_number_is_the_same_from_a_summary_and_from_a_comparison() -> None:
-    assert number(0.6515) == number(0.651515) == "0.651"  # 21.5 of 33, in four decimals and not
 
 
 # The page: questions
@@ -349,74 +340,40 @@ def test_within_an_outcome_the_lower_measures_come_first() -> None:
 def test_exactly_the_gold_span_is_highlighted(parsed: Any) -> None:
     marks = {article.find(".//code").text: article.findall(".//mark") for article in parsed.xpath("//article")}
     assert [mark.text_content() for mark in marks["right"]] == [GOLD]
-    assert marks["cup"] == []
-    (passage_text,) = parsed.xpath("//article[.//code='right']//p[@class='text']")
-    before, behind = text_of(passage_text).split(GOLD)
-    assert before.startswith("[…") and behind.endswith("…]")
-    assert "✓ holds evidence 1" in text_of(passage_text.getparent())
+    (text,) = parsed.xpath("//article[.//code='right']//p[@class='text']")
+    assert text.text_content() == DOCUMENT
+    assert "✓ holds evidence 1" in text_of(text.getparent())
 
 
 @pytest.mark.parametrize(
-    ("start", "end", "marked", "notes"),
+    ("start", "end", "holds", "marked"),
     [
-        (0, AT + 3, "塔樓掛", ["the evidence goes on behind this passage"]),
-        (AT + 3, AT + 20, "著一口金鐘", ["the evidence begins before this passage"]),
-        (AT + 2, AT + 5, "掛著一", ["begins before", "goes on behind"]),
+        (0, AT + 3, [0], ["塔樓掛"]),
+        (AT + 3, AT + 20, [0], ["著一口金鐘"]),
+        (AT + 2, AT + 5, [0], ["掛著一"]),
+        (0, AT, [], []),
     ],
 )
 def test_evidence_over_the_edge_of_a_passage_is_marked_as_far_as_it_goes(
-    start: int, end: int, marked: str, notes: list[str]
+    start: int, end: int, holds: list[int], marked: list[str]
 ) -> None:
-    one = replace(ROWS[0], passages=(passage(start, end),))
+    one = replace(ROWS[0], passages=(passage(start, end, holds=holds),))
     parsed = tree(as_html(finished([one])))
-    assert [mark.text_content() for mark in parsed.iter("mark")] == [marked]
-    told = " ".join(text_of(note) for note in parsed.find_class("note"))
-    assert all(note in told for note in notes)
+    assert [mark.text_content() for mark in parsed.iter("mark")] == marked
+    assert f"characters {start}–{end}, score 0.500, relevance 0.88" in text_of(parsed.find_class("about")[0])
 
 
-def test_evidence_of_another_document_is_not_marked() -> None:
-    one = replace(ROWS[0], passages=(passage(doc_id="d2", holds=[]),))
-    assert not list(tree(as_html(finished([one]))).iter("mark"))
-
-
-def test_evidence_that_only_touches_a_passage_is_not_marked() -> None:
-    beside = (passage(0, AT, holds=[]), passage(AT + len(GOLD), AT + 20, holds=[]))
-    parsed = tree(as_html(finished([replace(ROWS[0], passages=beside)])))
-    assert not list(parsed.iter("mark"))
-    assert not [note for note in parsed.find_class("note") if "evidence" in text_of(note)]
-    assert f"characters 0–{AT}, score 0.500, relevance 0.88" in text_of(parsed.find_class("about")[0])
-
-
-def test_evidence_that_overlaps_is_marked_once() -> None:
-    found, before, behind = evidence_in(("d", 10, 50), [("d", 5, 20), ("d", 18, 25), ("d", 30, 90), ("e", 10, 50)])
-    assert (found, before, behind) == ([(0, 15), (20, 40)], True, True)
-    told = list(pieces("abcdefghij", [(2, 4), (4, 6)]))
-    assert "".join(piece.text for piece in told if piece.evidence) == "cdef"
-
-
-def test_of_a_long_passage_the_beginning_is_shown_or_what_stands_around_evidence() -> None:
-    text = "".join(f"word{i:04} " for i in range(400))  # 3,600 characters
-    first = list(pieces(text, []))
-    assert [len(piece.text) for piece in first] == [594, 0] and first[1] == Piece("", n_left_out=3006)
-    around = list(pieces(text, [(1800, 1850)]))
-    assert [piece.text for piece in around if piece.evidence] == [text[1800:1850]]
-    assert sum(len(piece.text) + piece.n_left_out for piece in around) == len(text)
-    assert 50 < sum(len(piece.text) for piece in around) < 600
-    whole = list(pieces(text, [(0, len(text))]))
-    assert (len(whole[0].text), whole[0].evidence, whole[1].n_left_out) == (594, True, 3006)
-
-
-def test_a_cut_parts_no_sign_from_its_marks() -> None:
-    text = "x" + "กี่" * 400
-    assert unicodedata.category(text[600]) == "Mn"
-    assert [len(piece.text) for piece in pieces(text, [])] == [598, 0] and text[598] == "ก"
+def test_of_a_long_passage_without_evidence_the_beginning_is_shown() -> None:
+    one = replace(ROWS[0], passages=(passage(holds=[], text="x" * 900),))
+    assert text_of(tree(as_html(finished([one]))).find_class("text")[0]) == "x" * 600 + "…"
 
 
 def test_an_answer_has_its_markers_as_links_and_its_verdicts_in_words(parsed: Any) -> None:
     (article,) = parsed.xpath("//article[.//code='right']")
     (text,) = article.find_class("answer")
-    assert text_of(text) == "A golden bell hangs there. [1] ✓ supported"
+    assert text_of(text) == "A golden bell hangs there. [1]"
     assert text.find(".//a").get("href") == f"#{article.get('id')}c1"
+    assert text_of(article.find_class("sentences")[0]) == "✓ supported A golden bell hangs there. [1]"
     cited = parsed.get_element_by_id(f"{article.get('id')}c1")
     assert "✓ expected evidence" in text_of(cited)
     assert cited.find("blockquote").text == DOCUMENT[AT : AT + 4]
@@ -424,17 +381,8 @@ def test_an_answer_has_its_markers_as_links_and_its_verdicts_in_words(parsed: An
     assert f"characters {AT}–{AT + 4}" in text_of(cited)
 
 
-def test_a_sentence_quoted_from_an_article_is_in_the_language_of_the_article() -> None:
-    quoted = said("記事には: 塔樓掛著 [1]", answer_language="ja")
-    quoted["sentences"] = [{"text": "塔樓掛著", "verdict": "partly", "citations": [1]}]
-    parsed = lxml_html.fragment_fromstring(answer_markup(replace(ROWS[0], answer=quoted), "q1"), create_parent=True)
-    (text,) = parsed.find_class("answer")
-    assert text.get("lang") == "ja" and text.find("span").get("lang") == "zh-Hant"
-    assert text_of(text) == "記事には: 塔樓掛著 [1] ◐ partly supported"
-
-
 def test_a_refusal_says_why_and_a_failure_what_went_wrong(parsed: Any) -> None:
-    assert "no passage bears on the question" in text_of(parsed.xpath("//article[.//code='cup']")[0])
+    assert "no passage is relevant to the question" in text_of(parsed.xpath("//article[.//code='cup']")[0])
     assert "What went wrong: TimeoutError: no answer <b>" in text_of(parsed.xpath("//article[.//code='broken']")[0])
 
 
@@ -442,14 +390,7 @@ def test_texts_carry_their_language_and_run_in_their_own_direction(parsed: Any) 
     (asked,) = parsed.xpath("//article[.//code='unused']//bdi[contains(@class, 'asked')]")
     assert (asked.get("lang"), asked.get("dir")) == ("ar", "auto")
     evil = tree(as_html(finished([replace(ROWS[0], item=gold("x", lang='en" onclick="x'))])))
-    assert evil.xpath("//bdi[contains(@class, 'asked')]")[0].get("lang") is None
-
-
-def test_at_most_ten_passages_are_shown() -> None:
-    one = replace(ROWS[0], passages=tuple(passage(holds=[]) for _ in range(12)))
-    parsed = tree(as_html(finished([one])))
-    assert len(parsed.xpath("//ol[@class='passages']/li")) == 10
-    assert "2 more passages are not shown." in text_of(parsed.xpath("//article")[0])
+    assert evil.xpath("//bdi[contains(@class, 'asked')]")[0].get("lang") == ""
 
 
 # The page: what it is made of
@@ -519,9 +460,8 @@ def test_the_same_run_gives_the_same_page() -> None:
 
 
 def test_a_run_without_questions_has_a_page() -> None:
-    for run in (finished([]), FinishedRun(Path("x"), {}, [], {"n": 0, "failed": 0, "failures": []})):
-        assert "0 questions" in as_html(run)
-        assert "Evaluation" in as_markdown(run)
+    assert "0 questions" in as_html(finished([]))
+    assert "Evaluation" in as_markdown(finished([]))
 
 
 @pytest.mark.slow
@@ -573,7 +513,6 @@ def poisoned(text: str) -> tuple[FinishedRun, Comparison]:
     one = Row(
         item=item,
         outcome=Outcome.FAILED,
-        document=text,
         document_language=text,
         places=((("d1", 1, 4),),),
         passages=(found,),
@@ -647,16 +586,10 @@ def test_what_turns_text_around_is_named() -> None:
     ],
 )
 def test_only_addresses_of_the_web_are_links(address: str, linked: bool) -> None:
-    made = lxml_html.fragment_fromstring(link("title <b>", address), create_parent=True)
-    assert text_of(made) == "title <b>"
-    assert [one.get("href") for one in made.iter("a")] == ([address] if linked else [])
-
-
-def test_text_is_escaped_wherever_it_enters_markup() -> None:
-    made = el("p", "<b>", el("i", "&"), class_='"x', title="<", data_n=0, hidden=True, id=None)
-    assert made == '<p class="&quot;x" title="&lt;" data-n="0" hidden>&lt;b&gt;<i>&amp;</i></p>'
-    # What is put together by other means is plain text again.
-    assert joined([made + "<b>"]).startswith("&lt;p") and isinstance(joined([]), Markup)
+    one = replace(ROWS[0], passages=(passage(url=address, title="title <b>", source="x"),), answer={})
+    (about,) = tree(as_html(finished([one]))).find_class("about")
+    assert "title <b>" in text_of(about)
+    assert [link.get("href") for link in about.iter("a")] == ([address] if linked else [])
 
 
 # Size
@@ -672,18 +605,10 @@ def test_a_thousand_questions_stay_under_fifteen_megabytes() -> None:
         )
         for i in range(1000)
     ]
-    page = as_html(FinishedRun(Path("big"), {}, many, finished().summary))
+    page = as_html(replace(finished(), rows=many))
     assert len(page.encode()) < 15_000_000
     assert page.count("<article") == 1000
-    assert len(as_markdown(FinishedRun(Path("big"), {}, many, finished().summary))) < 60_000
-
-
-def test_of_very_many_questions_the_worst_are_shown() -> None:
-    many = [replace(ROWS[0], item=gold(f"q{i:04}"), passages=()) for i in range(2000)]
-    page = as_html(FinishedRun(Path("big"), {}, [*many, ROWS[4]], finished().summary))
-    assert page.count("<article") == 2000
-    assert "Of 2,001 questions the worst 2,000 are shown." in page
-    assert tree(page).xpath("//article")[0].get("data-outcome") == "not retrieved"
+    assert len(as_markdown(replace(finished(), rows=many))) < 60_000
 
 
 # Markdown
@@ -696,8 +621,8 @@ def test_the_comment_has_the_numbers_of_the_summary() -> None:
     assert "| Korean (ko) | 2 | 1.000 (n = 2) |" in text
     assert "| a passage with the evidence was found | 4 | 1 failed, 1 not retrieved |" in text
     assert "| rightly refused | 1 | 1 answered without an answer |" in text
-    better = "| 0.300 | 0.100 | **▲ better -0.200** | **yes** | under 0.001 | 3 / 0 | 6 |"
-    worse = "| 0.700 | 0.500 | **▼ worse -0.200** | **yes** | 0.030 | 0 / 4 | 6 |"
+    better = "| 0.300 | 0.100 | ▲ better -0.200 | **yes** | under 0.001 | 3 / 0 | 6 |"
+    worse = "| 0.700 | 0.500 | ▼ worse -0.200 | **yes** | 0.030 | 0 / 4 | 6 |"
     assert 0 < text.index(better) < text.index(worse) < text.index("▲ better +0.167")
     assert "| ▼ worse -0.500 | unfound | 塔樓裡有什麼？ | right → not retrieved |" in text
     assert "What changed" not in as_markdown(finished())
@@ -719,49 +644,38 @@ def test_every_row_of_a_table_has_the_cells_of_its_head() -> None:
 @pytest.mark.parametrize(
     ("text", "made"),
     [
-        ("a|b", "a&#124;b"),
-        ("`code`", "&#96;code&#96;"),
-        ("<b>&amp;", "&#60;b&#62;&#38;&#8203;amp;"),
-        ("@team", "@&#8203;team"),
+        ("a|b", "a&#124;&#8203;b"),
+        ("<b>&amp;", "&#60;&#8203;b&#62;&#8203;&#38;&#8203;amp;"),
+        ("@team", "&#64;&#8203;team"),
         ("see #12", "see &#35;&#8203;12"),
-        ("GH-12", "GH-&#8203;12"),
-        ("https://evil.example", "https:&#8203;//evil.example"),
-        ("www.evil.example", "www.&#8203;evil.example"),
-        ("[x](y) ![i](u)", "&#91;x&#93;(y) !&#91;i&#93;(u)"),
-        ("**b** __u__ ~~s~~ \\", "&#42;&#42;b&#42;&#42; &#95;&#95;u&#95;&#95; &#126;&#126;&#8203;s&#126;&#126; &#92;"),
+        ("GH-12", "GH&#45;&#8203;12"),
+        ("https://evil.example", "https&#58;&#8203;//evil.example"),
+        ("www.evil.example", "www&#46;&#8203;evil.example"),
+        ("![i](u)", "!&#91;&#8203;i&#93;&#8203;(u)"),
         ("two\nlines\r\n\tmore", "two lines more"),
         ("\u202eevil", "⟨U+202E⟩evil"),
         ("한국어 العربية", "한국어 العربية"),
+        ("x" * 300, "x" * 200 + "…"),
     ],
 )
 def test_a_cell_is_words_only(text: str, made: str) -> None:
     assert cell(text) == made
 
 
-def test_a_cell_is_never_longer_than_asked_and_cut_between_entities() -> None:
-    for n in range(1, 60):
-        made = cell("@|" * 40, n)
-        assert len(made) <= n + 1  # and the sign that something is missing
-        assert re.fullmatch(r"(@(&#8203;)?|&#124;)*…", made)
-
-
 def test_a_comment_is_short_enough_whatever_comes() -> None:
     evil = "|@a#1`<" * 5_000
     changes = tuple(QuestionChange(evil, evil, evil, evil, 1.0) for _ in range(500))
     settings = {f"{i}{evil}": (evil, evil) for i in range(500)}
-    differences = tuple(Difference(evil, 1, 0.0, 1.0, 0.0, 0.0, 1, 0) for _ in range(500))
-    items = [replace(ROWS[0], item=replace(gold(f"{i}"), lang=f"{i}{evil}")) for i in range(50)]
-    run = finished(items, name="x" * 5_000)
-    text = as_markdown(run, compared(before=evil, questions=changes, settings=settings, differences=differences))
-    assert len(text) < 60_000
-    assert "Questions that changed" in text or "too long for a comment" in text
+    text = as_markdown(finished(name="x" * 5_000), compared(before=evil, questions=changes, settings=settings))
+    assert len(text) < 61_000
+    assert text.endswith("The rest is too long for a comment; see the report.\n")
 
 
 # Terminal
 
 
 def test_the_table_shows_intervals_counts_and_what_else_was_measured() -> None:
-    summary = summarise(ROWS, price=(1.0, 2.0))
+    summary = summarise(ROWS)
     lines = as_table(summary).split("\n")
     assert lines[0].split() == ["n", "recall@1", "recall@5", "recall@10", "ndcg@10", "answer", "cited"]
     assert lines[1].split() == ["all", "6", "0.667", "0.667", "0.667", "0.667", "0.167", "0.333"]
@@ -770,39 +684,22 @@ def test_the_table_shows_intervals_counts_and_what_else_was_measured() -> None:
     text = "\n".join(lines)
     assert re.search(r"^ko +2 +1\.000", text, re.MULTILINE)
     assert re.search(r"^ko->zh-Hant +2 +1\.000", text, re.MULTILINE)
-    assert re.search(r"^abstention +precision 0\.500  recall 0\.500  f1 0\.500 \(", text, re.MULTILINE)
-    counts = "right 1  rightly refused 1  used, but wrong 1  not used 1  refused 1  not retrieved 1"
-    assert re.search(rf"^outcomes +{counts}", text, re.MULTILINE)
+    assert re.search(r"^abstention\.f1 +0\.500  0\.00-1\.00$", text, re.MULTILINE)
+    assert re.search(
+        r"^outcomes +failed 1, answered without an answer 1, not retrieved 1, refused 1", text, re.MULTILINE
+    )
     assert re.search(r"^failed +1 of 8$", text, re.MULTILINE)
     assert "  broken: TimeoutError: no answer <b>" in lines
 
 
-def test_no_line_of_the_table_is_wider_than_a_terminal_and_wide_signs_are_two_columns() -> None:
-    rows = [
-        replace(
-            one,
-            item=replace(one.item, id=f"{one.item.id}漢字" * 9, tags=("漢字とかな交じりの長い札", "kurz")),
-            problem="長い問題" * 60,
-        )
-        for one in ROWS
+def test_wide_signs_are_two_columns_of_the_table() -> None:
+    tags = ("漢字とかな交じりの長い札です", "e\u0301té", "kurz")
+    rows = [replace(one, item=replace(one.item, tags=tags)) for one in ROWS]
+    lines = [
+        line for line in as_table(summarise(rows)).split("\n") if line.startswith(("漢字とかな", "e\u0301", "kurz"))
     ]
-    lines = as_table(summarise(rows)).split("\n")
-    assert max(map(columns_of, lines)) <= 100
-    tags = [line for line in lines if line.startswith(("漢字とかな", "kurz"))]
-    assert len(tags) == 2
-    # The numbers of both stand in the same columns.
-    assert len({columns_of(line[: line.rindex("0.")]) for line in tags}) == 1
-
-
-def test_columns_are_those_of_a_terminal() -> None:
-    assert [columns_of(text) for text in ("abc", "漢字", "한국", "e\u0301", "กี่", "ﾊﾝ", "ＡＢ")] == [3, 4, 4, 1, 1, 2, 4]
-    assert fitted("漢字漢字", 6) == "漢字… " and fitted("ab", 4) == "ab  "
-    assert list(wrapped("漢" * 60, "  ")) == ["  " + "漢" * 49, "    " + "漢" * 11]
-
-
-def test_a_table_of_a_summary_without_intervals_is_made_too() -> None:
-    bare = {
-        "n": 2, "n_answerable": 1, "recall@1": 0.5, "by_language": {}, "by_language_pair": {},
-        "latency_ms": {"p50": 1.0, "p95": 2.0}, "failed": 0, "failures": [],
-    }  # fmt: skip
-    assert as_table(bare).split("\n")[:2] == [f"{'':22}      n  recall@1", f"{'all':22}      1     0.500"]
+    assert [line[: line.index(" 6 ")] for line in lines] == [
+        "e\u0301té" + " " * 24,
+        "kurz" + " " * 23,
+        "漢字とかな交じりの長…" + " " * 6,  # ten wide signs and one of one column
+    ]

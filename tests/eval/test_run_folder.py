@@ -1,28 +1,24 @@
-"""Runs on disk: gone on with after a kill, compared, held to a threshold. Rows are made by hand."""
+"""Runs on disk: continued after a kill, compared, held to a threshold. Rows are made by hand."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from eval.errors import RunUnusable
 from eval.gold import Evidence, GoldItem
-from eval.runs.ask import ask_all
-from eval.runs.compare import Comparison, compare, differences
-from eval.runs.folder import FinishedRun, RunFolder, finished_runs, is_unfinished, read_run
-from eval.runs.gate import Threshold, missed, parse_threshold, worse
+from eval.report import comparison_line, comparison_table
+from eval.runs.compare import Comparison, compare
+from eval.runs.folder import FinishedRun, add_row, begin, finish, finished_runs, read_run, unfinished_run
+from eval.runs.gate import Threshold, missed, parse_threshold
 from eval.runs.rows import Outcome, Row
 from eval.runs.session import last_run, named_run, new_folder, run_gold, shape_of
 from eval.runs.summary import summarise
-from eval.runs.sweep import Variant, variants
-from eval.runs.tables import changes, comparison_table, sweep_json, sweep_table
 from index.ingest import ingest
-from index.settings import SearchSettings
 from index.store.sqlite import EmbeddedBackend
 from rag.chain import Chain, ChainSettings
 from rag.testing import HashEncoder
@@ -36,7 +32,6 @@ def row(id: str, recall: float = 1.0, contains: float = 1.0, lang: str = "en", t
     return Row(
         item=item,
         outcome=outcome,
-        document="a.txt",
         document_language="ko",
         values={"recall@5": recall, "answer.contains": contains, "support.unsupported": 1.0 - contains},
         answer={"answer": "yes", "abstained": False},
@@ -45,10 +40,10 @@ def row(id: str, recall: float = 1.0, contains: float = 1.0, lang: str = "en", t
 
 
 def finished(path: Path, rows: Sequence[Row], **shape: object) -> FinishedRun:
-    folder = RunFolder.begin(path, {**SHAPE, **shape})
+    begin(path, {**SHAPE, **shape})
     for one in rows:
-        folder.add(one)
-    folder.finish(summarise(rows))
+        add_row(path, one)
+    finish(path, summarise(rows))
     return read_run(path)
 
 
@@ -64,39 +59,39 @@ def test_a_run_is_read_back_as_it_was_kept(tmp_path: Path) -> None:
     assert {"python", "dragoman", "numpy"} <= set(run.about["versions"])
 
 
-def test_an_unfinished_run_goes_on_from_its_rows_and_a_line_that_was_cut_off_is_not_one(tmp_path: Path) -> None:
+def test_an_unfinished_run_is_continued_and_a_line_that_was_cut_off_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "one"
-    folder = RunFolder.begin(path, SHAPE)
-    folder.add(row("1"))
-    folder.add(row("2"))
+    assert begin(path, SHAPE) == []
+    add_row(path, row("1"))
+    add_row(path, row("2"))
     whole = (path / "questions.jsonl").read_bytes()
     (path / "questions.jsonl").write_bytes(whole[:-20])  # killed within the second line
-    assert is_unfinished(path, SHAPE)
-    with pytest.raises(RunUnusable, match="not finished; to mend: run the same command again"):
+    assert unfinished_run(tmp_path, SHAPE) == path
+    with pytest.raises(RunUnusable, match="not finished; fix: run the same command again"):
         read_run(path)
-    again = RunFolder.begin(path, SHAPE)
-    assert list(again.rows()) == ["1"]
-    again.add(row("2"))
-    again.add(row("3"))
-    assert list(again.rows()) == ["1", "2", "3"]
-    again.finish(summarise(list(again.rows().values())))
-    assert [one.item.id for one in read_run(path).rows] == ["1", "2", "3"]
-    assert not is_unfinished(path, SHAPE)
+    assert begin(path, SHAPE) == [row("1")]
+    add_row(path, row("2"))
+    add_row(path, row("3"))
+    rows = begin(path, SHAPE)
+    assert [one.item.id for one in rows] == ["1", "2", "3"]
+    finish(path, summarise(rows))
+    assert list(read_run(path).rows) == rows
+    assert unfinished_run(tmp_path, SHAPE) is None
 
 
 def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:
     finished(tmp_path / "done", [row("1")])
     with pytest.raises(RunUnusable, match="holds a finished run"):
-        RunFolder.begin(tmp_path / "done", SHAPE)
-    RunFolder.begin(tmp_path / "begun", SHAPE)
-    with pytest.raises(RunUnusable, match=r"of another kind \(k, model differ\)"):
-        RunFolder.begin(tmp_path / "begun", {**SHAPE, "k": 5, "model": "x:y"})
-    assert not is_unfinished(tmp_path / "begun", {**SHAPE, "k": 5})
+        begin(tmp_path / "done", SHAPE)
+    begin(tmp_path / "begun", SHAPE)
+    with pytest.raises(RunUnusable, match=r"with other settings \(k, model\)"):
+        begin(tmp_path / "begun", {**SHAPE, "k": 5, "model": "x:y"})
+    assert unfinished_run(tmp_path, {**SHAPE, "k": 5}) is None
     (tmp_path / "letters").mkdir()
     (tmp_path / "letters" / "a.txt").write_text("dear", "utf-8")
     for path in (tmp_path / "letters", tmp_path / "letters" / "a.txt"):
         with pytest.raises(RunUnusable, match="is there and is no run"):
-            RunFolder.begin(path, SHAPE)
+            begin(path, SHAPE)
     with pytest.raises(RunUnusable, match="there is no run in"):
         read_run(tmp_path / "nowhere")
     (tmp_path / "done" / "run.json").write_text('{"format": 99, "shape": {}}', "utf-8")
@@ -108,13 +103,13 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> Non
 
 
 def test_runs_are_found_by_name_and_the_last_of_a_gold_file(tmp_path: Path) -> None:
-    assert (finished_runs(tmp_path / "none"), last_run(tmp_path / "none", "gold.jsonl")) == ([], None)
+    assert (finished_runs(tmp_path / "none"), last_run(tmp_path / "none", "gold.jsonl", but=tmp_path)) == ([], None)
     finished(tmp_path / "b", [row("1")])
     finished(tmp_path / "c", [row("1")])
     finished(tmp_path / "d", [row("1")], gold="other.jsonl")
-    RunFolder.begin(tmp_path / "e", SHAPE)
+    begin(tmp_path / "e", SHAPE)
     assert [path.name for path in finished_runs(tmp_path)] == ["b", "c", "d"]
-    assert last_run(tmp_path, "gold.jsonl") == tmp_path / "c"
+    assert last_run(tmp_path, "gold.jsonl", but=tmp_path) == tmp_path / "c"
     assert last_run(tmp_path, "gold.jsonl", but=tmp_path / "c") == tmp_path / "b"
     assert named_run(tmp_path, "b") == tmp_path / "b"
     assert named_run(tmp_path, str(tmp_path / "c")) == tmp_path / "c"
@@ -145,7 +140,7 @@ def test_a_run_that_was_stopped_asks_only_what_is_missing(tmp_path: Path) -> Non
             raise StoppedError
 
     with pytest.raises(StoppedError):
-        run_gold(partial(ask_all, chain), items, shape, tmp_path / "run", on_row=stop)
+        run_gold(chain, items, shape, tmp_path / "run", on_row=stop)
     asked: list[str] = []
     stream = chain.stream
 
@@ -154,13 +149,13 @@ def test_a_run_that_was_stopped_asks_only_what_is_missing(tmp_path: Path) -> Non
         return stream(question)
 
     chain.stream = counted  # type: ignore[method-assign, assignment]
-    done = run_gold(partial(ask_all, chain), items, shape, tmp_path / "run", on_row=stop)
+    done = run_gold(chain, items, shape, tmp_path / "run", on_row=stop)
     assert len(asked) == 3
     assert [one.item for one in done.rows] == items
     assert done.summary["n"] == 5
     assert told[2:] == ["0", "1", "2", "3", "4"]  # those that were there are told of too
     # Kept nowhere, the run says the same.
-    loose = run_gold(partial(ask_all, chain), items, shape)
+    loose = run_gold(chain, items, shape, None)
     assert loose.summary["answer"] == done.summary["answer"]
 
 
@@ -204,17 +199,16 @@ def test_a_run_does_not_differ_from_itself(tmp_path: Path) -> None:
     rows = [row(str(i), i % 2, i % 3 == 0) for i in range(30)]
     found = compared(tmp_path, rows, rows)
     assert all((one.change, one.p, one.wins, one.losses) == (0.0, 1.0, 0, 0) for one in found.differences)
-    assert (found.questions, found.settings, worse(found)) == ((), {}, [])
-    assert list(changes(found)) == ["against before: no headline measure changed"]
+    assert (found.questions, found.settings, found.worse) == ((), {}, [])
+    assert comparison_line(found) == "against before: no headline measure changed (* by more than chance)"
 
 
 def test_what_is_worse_by_more_than_chance_is_told_and_what_may_be_chance_is_not(tmp_path: Path) -> None:
     before = [row(str(i)) for i in range(40)]
     after = [row(str(i), 0.0 if i < 12 else 1.0, 0.0 if i < 2 else 1.0) for i in range(40)]
-    found = worse(compared(tmp_path, before, after))
-    assert [one.measure for one in found] == ["recall@5"]
-    back = worse(compare(read_run(tmp_path / "after"), read_run(tmp_path / "before")))
-    assert back == []  # better is not worse
+    assert [one.measure for one in compared(tmp_path, before, after).worse] == ["recall@5"]
+    back = compare(read_run(tmp_path / "after"), read_run(tmp_path / "before"))
+    assert (back.worse, back.differences[0].significant) == ([], True)  # better is not worse
 
 
 def test_the_tables_show_the_numbers(tmp_path: Path) -> None:
@@ -226,13 +220,7 @@ def test_the_tables_show_the_numbers(tmp_path: Path) -> None:
     (shown,) = [line.split() for line in lines if "recall@5" in line]
     assert shown == ["*", "recall@5", "10", "0.200", "1.000", "+0.800", "0.023", "8", "0"]
     assert "better: 8 questions" in lines
-    assert next(iter(changes(found))) == "against before: recall@5 +0.800*"
-    table = sweep_table({"k=10": before, "k=5": after}).splitlines()
-    assert table[0].split() == ["recall@5", "answer.contains", "abstention.f1"]
-    assert table[1].split()[:2] == ["k=10", "0.200"]
-    assert table[2].split()[:2] == ["k=5", "1.000*"]
-    assert sweep_json({"k=10": before, "k=5": after})["variants"][1]["measures"]["recall@5"] == 1.0
-    assert differences(before, after)[0].measure == "recall@5"
+    assert comparison_line(found) == "against before: recall@5 +0.800* (* by more than chance)"
 
 
 # --- gates ----------------------------------------------------------------------------------------------------
@@ -271,26 +259,3 @@ def test_thresholds_that_are_not_reached_are_told(tmp_path: Path) -> None:
     assert told("support.unsupported=0.7") == []
     assert told("fr:recall@5=0.1") == ["fr:recall@5 was not measured; expected: 0.1"]
     assert told("ndcg@10=0.1") == ["ndcg@10 was not measured; expected: 0.1"]
-
-
-# --- sweeps ---------------------------------------------------------------------------------------------------
-
-
-def test_a_sweep_is_every_combination_and_only_of_what_can_be_set() -> None:
-    found = variants(["k=5,10", "lexical_weight=0, 0.3", "reranker=x"])
-    assert [variant.name for variant in found] == [
-        "k=5 lexical_weight=0 reranker=x",
-        "k=5 lexical_weight=0.3 reranker=x",
-        "k=10 lexical_weight=0 reranker=x",
-        "k=10 lexical_weight=0.3 reranker=x",
-    ]
-    base = ChainSettings(min_relevance=0.1, search=SearchSettings(level_weight=0.5))
-    assert found[1].settings(base) == ChainSettings(
-        k=5, min_relevance=0.1, search=SearchSettings(level_weight=0.5, lexical_weight=0.3)
-    )
-    assert found[1].of_session() == {"reranker": "x"}
-    for text in ("colour=red", "k", "k=", "=5"):
-        with pytest.raises(ValueError, match="is nothing to vary; expected: NAME=VALUE,VALUE with one of encoder"):
-            variants([text])
-    with pytest.raises(ValueError, match="k is 'many'; expected: a whole number"):
-        Variant({"k": "many"}).settings(base)

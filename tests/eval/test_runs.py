@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from eval.gold import Evidence, GoldItem, read_gold
-from eval.runs.ask import Corpus, ask_all
+from eval.gold import Corpus, Evidence, GoldItem, Need, read_gold
+from eval.runs.ask import ask_all
 from eval.runs.rows import Outcome, Row, read_row, row_json
 from eval.runs.summary import flat, summarise
 from index.encoders.base import Encoder
@@ -20,9 +20,8 @@ from rag.answer import AnswerSentence
 from rag.answerers.base import Draft, Task, close_sentence, finish, say
 from rag.chain import Chain, ChainSettings
 from rag.events import Event
-from rag.testing import HashEncoder, ScriptedChatModel
+from rag.testing import HashEncoder
 from rag.verify import Verdict
-from rag.verify.judges import AnswerGrader
 
 ROOT = Path(__file__).parent.parent.parent
 ALWAYS = ChainSettings(min_relevance=0.0)
@@ -131,7 +130,6 @@ def test_every_number_of_a_run_is_the_one_by_hand(chain: Chain) -> None:
         "f1": 0.3667,
         "em": 0.0,
         "contains": 0.5,
-        "char3": 0.5,  # of cranes and station all, of the others nothing
     }
     # cranes cites its evidence; bell another document; station's evidence is nowhere; long failed.
     assert result["citation"] == {"precision": 0.25, "recall": 0.25, "f1": 0.25}
@@ -141,7 +139,7 @@ def test_every_number_of_a_run_is_the_one_by_hand(chain: Chain) -> None:
     assert result["failures"] == [
         {
             "id": "station",
-            "why": "no document of the index is called nowhere.txt; to mend: index it, or name it otherwise",
+            "why": "no document of the index is called nowhere.txt; fix: index it, or correct the name",
         },
         {
             "id": "long",
@@ -266,7 +264,6 @@ def test_passages_that_hold_evidence_are_marked_with_its_numbers(chain: Chain) -
     (first,), (second,) = row.places
     assert DOCUMENTS["harbour.txt"][first[1] : first[2]] == "seven cranes"
     assert DOCUMENTS["tower.txt"][second[1] : second[2]] == "golden bell"
-    assert row.document.endswith("harbour.txt")
     assert (row.document_language, row.pair) == ("en", "en->en")
 
 
@@ -297,7 +294,11 @@ def test_documents_of_a_collection_are_named_by_their_part(tmp_path: Path) -> No
     for name in ("7", "corpus.jsonl#7", str(tmp_path / "corpus.jsonl#7")):
         (document,) = corpus.named(name)
         assert document.source.endswith("corpus.jsonl#7")
-    assert corpus.named("corpus.jsonl") == []
+    # The file is a name of every document in it; evidence is looked for in all of them.
+    assert len(corpus.named("corpus.jsonl")) == 2
+    ((document, start, end),) = corpus.places(Evidence("corpus.jsonl", "golden bell"))
+    assert (document.source.rpartition("#")[2], corpus.text(document)[start:end]) == ("17", "golden bell")
+    assert corpus.named("jsonl") == corpus.named("orpus.jsonl") == []
 
 
 # --- summary --------------------------------------------------------------------------------------------------
@@ -310,8 +311,6 @@ def test_groups_are_measured_like_the_whole_and_with_their_own_n(chain: Chain) -
     assert (port["n"], port["n_answerable"], port["recall@1"]) == (2, 1, 1.0)
     assert port["abstention"]["recall"] == 1.0
     assert set(summary["by_tag"]) == {"port"}
-    names = {Path(name).name: group["n"] for name, group in summary["by_document"].items()}
-    assert names == {"harbour.txt": 2, "tower.txt": 1}
 
 
 def test_every_mean_has_its_n_and_an_interval_around_it(chain: Chain) -> None:
@@ -329,41 +328,30 @@ def test_every_mean_has_its_n_and_an_interval_around_it(chain: Chain) -> None:
     }
 
 
-def test_the_tokens_and_what_they_cost_are_summed_up(chain: Chain) -> None:
+def test_the_tokens_are_summed_up(chain: Chain) -> None:
     (row,) = ask_all(chain, GOLD[:1])
     used = {"input_tokens": 1_500, "output_tokens": 100, "n_calls": 1}
     rows = [replace(row, answer={**row.answer, "usage": used})] * 2
-    # (3,000 * 0.5 + 200 * 2) / 1,000,000
-    assert summarise(rows, (0.5, 2.0))["usage"] == {
-        "input_tokens": 3_000, "output_tokens": 200, "n_calls": 2, "cost": 0.0019, "cost_per_question": 0.00095,
-    }  # fmt: skip
-    assert "cost" not in summarise(rows)["usage"]
+    assert summarise(rows)["usage"] == {"input_tokens": 3_000, "output_tokens": 200, "n_calls": 2}
 
 
-def test_answers_are_graded_where_that_is_asked_for_and_refusals_are_none(chain: Chain) -> None:
-    model = ScriptedChatModel(script=["YES"])
-    rows = {row.item.id: row for row in ask_all(chain, GOLD, grader=AnswerGrader(model))}
-    grades = {id: row.values.get("judge.correct") for id, row in rows.items()}
-    # cup and arrived have no answer to be graded; station and long failed.
-    assert grades == {"cranes": 1.0, "bell": 1.0, "station": None, "cup": None, "arrived": None, "long": None}
-    assert len(model.calls) == 2
-    silent = Chain(chain.backend, chain.encoder, settings=ChainSettings(min_relevance=1.0))
-    (refused,) = ask_all(silent, GOLD[:1], grader=AnswerGrader(model))
-    assert (refused.values["judge.correct"], len(model.calls)) == (0.0, 2)
-    assert summarise(list(rows.values()))["judge"] == {"correct": 1.0}
-    (unsaid,) = ask_all(chain, GOLD[:1], grader=AnswerGrader(ScriptedChatModel(script=["?"])))
-    assert "judge.correct" not in unsaid.values
+def test_a_list_is_right_with_every_answer_only(chain: Chain) -> None:
+    some = GoldItem("some", CRANES, "en", True, ("seven", "eight"), ())
+    rows = ask_all(
+        chain, [some, replace(some, need=Need.ALL), replace(some, answers=("seven", "cranes"), need=Need.ALL)]
+    )
+    assert [row.values["answer.contains"] for row in rows] == [1.0, 0.0, 1.0]
+    assert [row.outcome for row in rows] == [Outcome.RIGHT, Outcome.WRONG, Outcome.RIGHT]
 
 
-def test_the_curve_of_abstention_is_of_the_relevances(chain: Chain) -> None:
+def test_the_area_under_the_curve_of_abstention_is_of_the_relevances(chain: Chain) -> None:
     rows = ask_all(chain, [one for one in GOLD if one.id != "long"])
     summary = summarise(rows)["abstention"]
     held = [row.relevance for row in rows if row.item.answerable]
     lacking = [row.relevance for row in rows if not row.item.answerable]
     pairs = [(a > b) + (a == b) / 2 for a in held for b in lacking]
     assert summary["roc_auc"] == pytest.approx(sum(pairs) / len(pairs), abs=1e-4)
-    first = summary["curve"][0]
-    assert (first["answerable_answered"], first["unanswerable_answered"]) == (1.0, 1.0)
+    assert "curve" not in summary
 
 
 def test_the_sample_questions_can_all_be_measured_on_the_sample_articles(

@@ -3,108 +3,61 @@
 # mypy: disable-error-code="import-not-found"
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-PACKAGES = ("llama-index-core", "llama-index-embeddings-huggingface", "llama-index-retrievers-bm25",
-            "sentence-transformers")  # fmt: skip
+PACKAGES = ("llama-index-core", "llama-index-retrievers-bm25", "llama-index-embeddings-huggingface")
 
 
 def load(job: dict[str, Any]) -> Any:
-    """The embedding model, if the mode needs one."""
-    if job["step"] == "ingest":
-        _splitter()  # the tokenizer that it loads belongs to the start, not to the ingest
-
-    if job["mode"] != "vectors":
-        from llama_index.retrievers.bm25 import BM25Retriever  # noqa: F401
-    if job["mode"] == "words":
-        return None
-    from llama_index.embeddings.huggingface import HuggingFaceEmbedding
-
-    return HuggingFaceEmbedding(model_name=job["encoder"])
-
-
-def ingest(job: dict[str, Any], model: Any) -> int:
-    """Cut, embed and persist."""
-    nodes = _passages(job)
-    if job["mode"] != "vectors":
-        from llama_index.retrievers.bm25 import BM25Retriever
-
-        words = BM25Retriever.from_defaults(nodes=nodes, similarity_top_k=job["k"])
-        words.persist(str(Path(job["index"]) / "words"))
-    if job["mode"] != "words":
-        from llama_index.core import VectorStoreIndex
-
-        index = VectorStoreIndex(nodes, embed_model=model)
-        index.storage_context.persist(str(Path(job["index"]) / "vectors"))
-    return len(nodes)
-
-
-def opened(job: dict[str, Any], model: Any) -> Callable[[str], list[dict[str, Any]]]:
-    """A retriever's `retrieve`."""
-    retrievers: list[Any] = []
-    if job["mode"] != "vectors":
-        from llama_index.retrievers.bm25 import BM25Retriever
-
-        retrievers.append(BM25Retriever.from_persist_dir(str(Path(job["index"]) / "words")))
-    if job["mode"] != "words":
-        from llama_index.core import StorageContext, load_index_from_storage
-
-        stored = StorageContext.from_defaults(persist_dir=str(Path(job["index"]) / "vectors"))
-        index = load_index_from_storage(stored, embed_model=model)
-        retrievers.append(index.as_retriever(similarity_top_k=job["k"]))
-    retriever = _fused(retrievers, job) if len(retrievers) > 1 else retrievers[0]
-
-    def ask(question: str) -> list[dict[str, Any]]:
-        found = retriever.retrieve(question)
-        return [
-            {
-                "doc": one.node.metadata["id"],
-                "text": one.node.text,
-                "start": one.node.start_char_idx,
-                "end": one.node.end_char_idx,
-            }
-            for one in found[: job["k"]]
-        ]
-
-    return ask
-
-
-def _fused(retrievers: list[Any], job: dict[str, Any]) -> Any:
-    from llama_index.core.llms import MockLLM
-    from llama_index.core.retrievers import QueryFusionRetriever
-
-    # It would ask a language model for more queries; of one query it makes none, but wants to have the model.
-    return QueryFusionRetriever(
-        retrievers,
-        llm=MockLLM(),
-        mode="reciprocal_rerank",
-        num_queries=1,
-        similarity_top_k=job["k"],
-        use_async=False,
-    )
-
-
-def _passages(job: dict[str, Any]) -> Any:
-    from llama_index.core import Document
-
-    articles = [json.loads(line) for line in Path(job["corpus"]).read_text("utf-8").split("\n") if line]
-    return _splitter().get_nodes_from_documents(
-        [
-            Document(
-                text=article["text"],
-                metadata={"id": article["id"]} | ({"title": article["title"]} if article["title"] else {}),
-                excluded_embed_metadata_keys=["id"],
-            )
-            for article in articles
-        ]
-    )
-
-
-def _splitter() -> Any:
+    """The splitter, and the embedding model if the mode needs one."""
     from llama_index.core.node_parser import SentenceSplitter
 
     # As many tokens as the encoder reads; the default of 1,024 is four times that.
-    return SentenceSplitter(chunk_size=256, chunk_overlap=32)
+    splitter = SentenceSplitter(chunk_size=256, chunk_overlap=32)
+    if job["mode"] == "words":
+        return splitter, None
+    from llama_index.embeddings.huggingface import HuggingFaceEmbedding
+
+    return splitter, HuggingFaceEmbedding(model_name=job["encoder"])
+
+
+def index(articles: list[dict[str, Any]], job: dict[str, Any], model: Any) -> tuple[int, Callable[[str], Any]]:
+    """A retriever's `retrieve`."""
+    from llama_index.core import Document
+
+    splitter, embedding = model
+    documents = [
+        Document(text=a["text"], metadata={"id": a["id"]}, excluded_embed_metadata_keys=["id"]) for a in articles
+    ]
+    nodes = splitter.get_nodes_from_documents(documents)
+    retriever = _retriever(nodes, job, embedding)
+
+    def ask(question: str) -> list[dict[str, Any]]:
+        found = (one.node for one in retriever.retrieve(question)[: job["k"]])
+        return [
+            {"doc": own.metadata["id"], "text": own.text, "start": own.start_char_idx, "end": own.end_char_idx}
+            for own in found
+        ]
+
+    return len(nodes), ask
+
+
+def _retriever(nodes: list[Any], job: dict[str, Any], embedding: Any) -> Any:
+    from llama_index.core import VectorStoreIndex
+    from llama_index.core.llms import MockLLM
+    from llama_index.core.retrievers import QueryFusionRetriever
+    from llama_index.retrievers.bm25 import BM25Retriever
+
+    k = job["k"]
+    retrievers: list[Any] = []
+    if job["mode"] != "vectors":
+        retrievers.append(BM25Retriever.from_defaults(nodes=nodes, similarity_top_k=k))
+    if job["mode"] != "words":
+        retrievers.append(VectorStoreIndex(nodes, embed_model=embedding).as_retriever(similarity_top_k=k))
+    if len(retrievers) == 1:
+        return retrievers[0]
+    # It wants a language model to write more queries, and with num_queries=1 never asks it.
+    return QueryFusionRetriever(
+        retrievers, llm=MockLLM(), mode="reciprocal_rerank", num_queries=1, similarity_top_k=k, use_async=False
+    )

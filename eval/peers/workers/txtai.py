@@ -5,19 +5,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-PACKAGES = ("txtai", "chonkie", "faiss-cpu", "sentence-transformers", "transformers")
+PACKAGES = ("txtai", "chonkie", "faiss-cpu", "sentence-transformers")
 
 
 def load(job: dict[str, Any]) -> Any:
-    """An empty index, its encoder loaded, to ingest into; one that is opened loads its encoder itself."""
+    """An empty index with its encoder."""
+    import txtai.pipeline  # noqa: F401 - imports belong to the start, not to the ingest
     from txtai import Embeddings
-
-    if job["step"] == "ask":
-        return Embeddings()
-    import txtai.pipeline  # noqa: F401 - an import belongs to the start, not to the ingest
 
     if job["mode"] == "words":
         return Embeddings(keyword=True, content=True)
@@ -25,28 +21,15 @@ def load(job: dict[str, Any]) -> Any:
     return Embeddings(path=job["encoder"], maxlength=True, content=True, hybrid=job["mode"] == "hybrid")
 
 
-def ingest(job: dict[str, Any], embeddings: Any) -> int:
-    """Cut, index and save."""
+def index(articles: list[dict[str, Any]], job: dict[str, Any], model: Any) -> tuple[int, Callable[[str], Any]]:
+    """`Embeddings.search`."""
     from txtai.pipeline import Segmentation
 
     cut = Segmentation(chunker="recursive", chunk_size=1000, cleantext=False)
-    articles = [json.loads(line) for line in Path(job["corpus"]).read_text("utf-8").split("\n") if line]
-    rows = [
-        (json.dumps([article["id"], number]), text)
-        for article in articles
-        for number, text in enumerate(cut(article["text"]))
-    ]
-    embeddings.index(rows)
-    embeddings.save(job["index"])
-    return len(rows)
-
-
-def opened(job: dict[str, Any], embeddings: Any) -> Callable[[str], list[dict[str, Any]]]:
-    """`Embeddings.search` of the saved index."""
-    embeddings.load(job["index"])
+    rows = [(json.dumps([a["id"], number]), text) for a in articles for number, text in enumerate(cut(a["text"]))]
+    model.index(rows)
 
     def ask(question: str) -> list[dict[str, Any]]:
-        found = embeddings.search(question, job["k"])
-        return [{"doc": json.loads(row["id"])[0], "text": row["text"]} for row in found]
+        return [{"doc": json.loads(row["id"])[0], "text": row["text"]} for row in model.search(question, job["k"])]
 
-    return ask
+    return len(rows), ask

@@ -1,0 +1,118 @@
+"""Articles of any number for the speed suites: shuffled sentences of real articles, one language an article."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from eval.benchmarks.suites import Suite
+from eval.gold import read_gold
+from index.encoders.base import Encoder
+from index.ingest import ingest
+from index.store import open_backend
+from index.text.sentences import split_sentences
+
+Pools = Mapping[str, Sequence[str]]  # sentences by language
+_SENTENCES = (12, 40)  # an article
+_CHARS_A_PASSAGE = 480
+_AT_ONCE = 100_000  # passages a file of articles
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What an ingest added to an index."""
+
+    n_passages: int
+    n_chars: int
+    n_bytes: int  # of its text in UTF-8
+    seconds: float
+
+
+def sentence_pools(suite: Suite) -> dict[str, list[str]]:
+    """Sentences by language, of openings of encyclopedic articles; of the samples where those are not there."""
+    texts: dict[str, list[str]] = {}
+    for path in sorted((suite.shared / "data/qp/wikipedia-openings").glob("head_articles_*.json.gz")):
+        with gzip.open(path, "rt", encoding="utf-8") as file:
+            texts[path.name.removesuffix(".json.gz").rpartition("_")[2]] = list(json.load(file).values())
+    if not texts:
+        for path in sorted(suite.find("ui/samples/articles").glob("*.md")):
+            texts.setdefault(path.stem.split("-", 2)[2], []).append(path.read_text("utf-8").split("---", 2)[-1])
+    return {
+        language: [text[a:b] for text in own for a, b in split_sentences(text) if b - a > 20]
+        for language, own in texts.items()
+    }
+
+
+def questions(suite: Suite, n: int) -> list[str]:
+    """`n` different questions in many languages: of XQuAD, or of the samples where it is not there."""
+    paths = sorted((suite.shared / "data/dev/xquad").glob("xquad.*.json"))
+    if not paths:
+        asked = [item.question for item in read_gold(suite.find("ui/samples/questions.jsonl"))]
+        return [f"{asked[i % len(asked)]} {i // len(asked) or ''}".strip() for i in range(n)]
+    found = [
+        item["question"]
+        for path in paths
+        for article in json.loads(path.read_text("utf-8"))["data"]
+        for paragraph in article["paragraphs"]
+        for item in paragraph["qas"]
+    ]
+    random.Random(0).shuffle(found)
+    return list(islice(dict.fromkeys(found), n))
+
+
+def articles(pools: Pools, seed: int) -> Iterator[dict[str, str]]:
+    """Articles without end, the same ones for the same seed."""
+    generator = random.Random(seed)
+    languages = sorted(pools)
+    number = 0
+    while True:
+        language = generator.choice(languages)
+        chosen = [generator.choice(pools[language]) for _ in range(generator.randint(*_SENTENCES))]
+        yield {"id": f"{seed}-{number}", "title": chosen[0][:60], "text": " ".join(chosen), "lang": language}
+        number += 1
+
+
+def grow(index: Path, pools: Pools, n_passages: int, encoder: Encoder) -> Built:
+    """Add articles to an index until it has about `n_passages`; what was added, and the time of the ingest alone."""
+    there = before = count_passages(index)
+    n_chars = n_bytes = 0
+    seconds, rate = 0.0, float(_CHARS_A_PASSAGE)
+    while there < 0.98 * n_passages:
+        wanted = min(_AT_ONCE, n_passages - there)
+        path = index.parent / f"articles-{there}.jsonl"
+        texts = _write(path, articles(pools, there), int(wanted * rate))
+        n_chars, n_bytes = n_chars + sum(map(len, texts)), n_bytes + sum(len(text.encode()) for text in texts)
+        seconds += ingest(index, [str(path)], encoder).seconds
+        path.unlink()
+        added = count_passages(index) - there
+        rate *= wanted / max(1, added)
+        there += added
+    return Built(there - before, n_chars, n_bytes, seconds)
+
+
+def count_passages(index: Path) -> int:
+    """Passages of an index; 0 where there is none."""
+    if not index.exists():
+        return 0
+    backend = open_backend(index)
+    try:
+        return backend.stats().n_passages
+    finally:
+        backend.close()
+
+
+def _write(path: Path, coming: Iterator[dict[str, str]], n_chars: int) -> list[str]:
+    """Write articles of at least `n_chars` together; their texts."""
+    texts: list[str] = []
+    with path.open("w", encoding="utf-8") as file:
+        while n_chars > 0:
+            article = next(coming)
+            file.write(json.dumps(article, ensure_ascii=False) + "\n")
+            texts.append(article["text"])
+            n_chars -= len(article["text"])
+    return texts

@@ -1,0 +1,72 @@
+"""The documents that a gold file asks about, by the names that it calls them, and where evidence stands in them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Protocol
+
+from eval.gold.items import Evidence, find_evidence
+from index.store.base import StoredDocument
+
+
+class Documents(Protocol):
+    """Lists documents and has their texts: an index."""
+
+    def documents(self) -> Iterator[StoredDocument]: ...
+
+    def text(self, doc_id: str) -> str | None: ...
+
+
+class Corpus:
+    """The documents of an index by the ends of their sources; each text is read once."""
+
+    def __init__(self, index: Documents) -> None:
+        self._index = index
+        self._by_name: dict[str, list[StoredDocument]] = defaultdict(list)
+        for document in index.documents():
+            for name in dict.fromkeys(map(_last, _names(document.source))):
+                self._by_name[name].append(document)
+        self._texts: dict[str, str] = {}
+
+    def named(self, doc: str) -> list[StoredDocument]:
+        """The documents whose source is `doc` or ends in `/doc` or `#doc`.
+
+        A document in a file of several, as in `news.jsonl#17`, also answers to the name of its file.
+        """
+        return [document for document in self._by_name.get(_last(doc), ()) if _is_called(document.source, doc)]
+
+    def places(self, evidence: Evidence) -> list[tuple[StoredDocument, int, int]]:
+        """Where the evidence stands: documents with start and end; empty where it is not found."""
+        documents = self.named(evidence.doc)
+        if not evidence.text:
+            return [(document, 0, document.n_chars) for document in documents]
+        return [
+            (document, start, end)
+            for document in documents
+            for start, end in find_evidence(self.text(document), evidence.text)
+        ]
+
+    def text(self, document: StoredDocument) -> str:
+        """The stored text of a document."""
+        if document.doc_id not in self._texts:
+            self._texts[document.doc_id] = self._index.text(document.doc_id) or ""
+        return self._texts[document.doc_id]
+
+
+def file_of(source: str) -> str:
+    """The source without the `#part` that names a document in a file of several."""
+    return source.partition("#")[0]
+
+
+def _names(source: str) -> tuple[str, str]:
+    return source, file_of(source)
+
+
+def _is_called(source: str, doc: str) -> bool:
+    return any(name == doc or name.endswith((f"/{doc}", f"#{doc}")) for name in _names(source))
+
+
+def _last(source: str) -> str:
+    """What stands behind the last slash and number sign of a source."""
+    return source.rpartition("#")[2].rpartition("/")[2]

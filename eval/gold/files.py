@@ -1,0 +1,164 @@
+"""Gold files: JSON lines (one object a line), and CSV (a header, then one question a row).
+
+The columns of CSV are id, question, lang, answerable (true or false), answers, evidence_doc, evidence_text, tags, need.
+A cell holds several answers, documents, texts or tags as `one | other`; inside a value `|` is written `\\|`. The n-th
+text belongs to the n-th document; a single document is that of every text. Cells may be parted by commas, semicolons
+or tabs.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import regex
+
+from eval.errors import GoldError
+from eval.gold.items import GoldItem, as_item, as_values
+
+_MAX_BYTES = 256 * 2**20
+_TABLES = (".csv", ".tsv")
+_COLUMNS = ("id", "question", "lang", "answerable", "answers", "evidence_doc", "evidence_text", "tags", "need")
+_BAR = regex.compile(r"(?<!\\) ?\| ?")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """The unchecked values of one question, or the `problem` that prevents reading them; `line` counts from 1."""
+
+    line: int
+    values: Any = None
+    problem: str = ""
+
+
+def read_gold(path: Path) -> list[GoldItem]:
+    """The questions in a gold file; a file that is not `.csv` or `.tsv` is read as JSON lines.
+
+    Raises:
+        GoldError: An entry is broken, an id occurs twice, or there is no question at all.
+    """
+    items: dict[str, GoldItem] = {}
+    for entry in read_entries(path):
+        where = f"{path}, line {entry.line}"
+        if entry.problem:
+            raise GoldError(f"{where}: {entry.problem}")
+        item = as_item(entry.values, where)
+        if item.id in items:
+            raise GoldError(f"{where}: the id {item.id!r} occurs twice; expected: ids used once")
+        items[item.id] = item
+    if not items:
+        raise GoldError(f"{path} holds no question; expected: JSON lines, or a header and rows")
+    return list(items.values())
+
+
+def read_entries(path: Path) -> Iterator[Entry]:
+    """The entries of a gold file in order, broken ones with their problem.
+
+    Raises:
+        GoldError: The file as a whole cannot be read.
+    """
+    text = read_text(path)
+    return _table_entries(text) if path.suffix.lower() in _TABLES else _json_entries(text)
+
+
+def read_text(path: Path) -> str:
+    """The text of a file in UTF-8, without a byte order mark.
+
+    Raises:
+        GoldError: It cannot be read, or is too large.
+    """
+    try:
+        if (size := path.stat().st_size) > _MAX_BYTES:
+            raise GoldError(f"{path} has {size / 2**20:.0f} MiB; expected: at most {_MAX_BYTES // 2**20}; split it")
+        return path.read_bytes().decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise GoldError(f"{path} cannot be read ({error}); expected: text in UTF-8") from error
+
+
+def write_gold(items: Sequence[GoldItem], path: Path) -> None:
+    """Write a gold file that `read_gold` reads as these items: CSV where the name ends so, else JSON lines.
+
+    The file is replaced as a whole. CSV begins with a byte order mark: without one, spreadsheets show Chinese as Latin.
+    CSV has no grades.
+
+    Raises:
+        GoldError: The file cannot be written.
+    """
+    is_table = path.suffix.lower() == ".csv"
+    lines = (json.dumps(as_values(item), ensure_ascii=False) + "\n" for item in items)
+    text = _table(items) if is_table else "".join(lines)
+    beside = path.with_name(f"{path.name}.tmp")
+    try:
+        beside.write_bytes(text.encode("utf-8-sig" if is_table else "utf-8"))
+        beside.replace(path)
+    except (OSError, UnicodeEncodeError) as error:
+        beside.unlink(missing_ok=True)
+        raise GoldError(
+            f"{path} cannot be written ({error}); expected: a folder, and text without surrogates"
+        ) from error
+
+
+def _json_entries(text: str) -> Iterator[Entry]:
+    # splitlines would also split at a U+2028 inside a string
+    for number, line in enumerate(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            yield Entry(number, json.loads(line))
+        except (ValueError, RecursionError) as error:
+            yield Entry(number, problem=f"not JSON ({error}); expected: one object a line")
+
+
+def _table_entries(text: str) -> Iterator[Entry]:
+    header = text.lstrip().partition("\n")[0]
+    delimiter = next((sign for sign in ("\t", ",", ";") if sign in header), ",")
+    rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        rows.fieldnames = [name.strip().casefold() for name in rows.fieldnames or ()]
+        if missing := [name for name in _COLUMNS[:4] if name not in rows.fieldnames]:
+            yield Entry(1, problem=f"the header has no {', '.join(missing)}; expected: {','.join(_COLUMNS)}")
+            return
+        for row in rows:
+            cells = [cell for cell in row.values() if isinstance(cell, str)]
+            if any(cell.strip() for cell in cells):
+                yield _row_entry(rows.line_num - sum(cell.count("\n") for cell in cells), row)
+    except csv.Error as error:
+        yield Entry(
+            rows.reader.line_num, problem=f"not CSV ({error}); expected: a quote in a quoted cell written twice"
+        )
+
+
+def _row_entry(line: int, row: dict[Any, Any]) -> Entry:
+    if any(row.pop(None, None) or ()):
+        return Entry(line, problem="more cells than the header has; fix: put the cells in quotes")
+    values = {name: cell for name, cell in row.items() if name in _COLUMNS and not name.startswith("evidence") and cell}
+    answerable = str(values.get("answerable", "")).strip().casefold()
+    values["answerable"] = {"true": True, "false": False}.get(answerable, values.get("answerable"))
+    values |= {name: _split(row.get(name)) for name in ("answers", "tags")}
+    docs, texts = _split(row.get("evidence_doc")), _split(row.get("evidence_text"))
+    docs = docs * len(texts) if len(docs) == 1 and texts else docs
+    texts = texts or [""] * len(docs)
+    if len(docs) != len(texts):
+        return Entry(line, problem=f"{len(docs)} documents, {len(texts)} texts; expected: as many; write | as \\|")
+    return Entry(line, {**values, "evidence": [{"doc": d, "text": t} for d, t in zip(docs, texts, strict=True)]})
+
+
+def _split(cell: str | None) -> list[str]:
+    """The values of a cell; an empty one has none."""
+    return [value.replace("\\|", "|") for value in _BAR.split(cell)] if cell else []
+
+
+def _table(items: Iterable[GoldItem]) -> str:
+    out = io.StringIO(newline="")
+    rows = csv.writer(out)
+    rows.writerow(_COLUMNS)
+    for item in items:
+        lists = (item.answers, [e.doc for e in item.evidence], [e.text for e in item.evidence], item.tags)
+        cells = [" | ".join(value.replace("|", "\\|") for value in values) for values in lists]
+        rows.writerow((item.id, item.question, item.lang, str(item.answerable).lower(), *cells, item.need))
+    return out.getvalue()

@@ -1,0 +1,131 @@
+"""How sure a measure is: intervals by the bootstrap, differences by the paired randomisation test.
+
+Questions are resampled, not passages: a gold file stands for the questions that could have been asked. The same seed
+gives the same figures.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+_N_RESAMPLES, _N_PERMUTATIONS, _LEVEL = 1_000, 10_000, 0.95
+_CELLS_AT_ONCE = 2_000_000  # of resamples times questions: 16 MB
+_MOST_EXACT = 12  # differences for which all 2 ** n signs are tried
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """`value` of `n` questions lies in [`low`, `high`] with 95 % confidence; all NaN where it applies to none."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+def bootstrap_intervals(values: ArrayLike, seed: int = 0) -> list[Interval]:
+    """The mean of each column of (n_questions, n_measures), NaN where a measure does not apply; see below."""
+    array = np.asarray(values, dtype=np.float64)
+    applies = ~np.isnan(array)
+    return bootstrap_ratios(np.where(applies, array, 0.0), applies, seed)
+
+
+def bootstrap_ratios(above: ArrayLike, below: ArrayLike, seed: int = 0) -> list[Interval]:
+    """The ratio of sums of each column and its percentile interval (Efron & Tibshirani 1993, chapter 13).
+
+    Whole rows are drawn, so that the sum below the line varies too. Resamples in which it is 0 are left out; no rows,
+    or a column whose sum is 0, give NaN. `n` counts the rows with something below the line.
+
+    Args:
+        above: (n_questions, n_measures), finite.
+        below: Of the same shape, not negative.
+        seed: Of the draws.
+
+    Raises:
+        ValueError: The shapes differ, or a value is not finite.
+    """
+    top, bottom = np.asarray(above, dtype=np.float64), np.asarray(below, dtype=np.float64)
+    if top.ndim != 2 or top.shape != bottom.shape or not (np.isfinite(top).all() and np.isfinite(bottom).all()):
+        raise ValueError(f"values are {top.shape} and {bottom.shape}; expected: finite, both (n_questions, n_measures)")
+    parts = [_ratios(counts @ top, counts @ bottom) for counts in _resamples(len(top), seed)]
+    drawn = np.concatenate(parts) if parts else np.empty((0, top.shape[1]))
+    values, n = _ratios(top.sum(axis=0), bottom.sum(axis=0)), (bottom > 0).sum(axis=0)
+    return [
+        Interval(float(value), *_ends(column), int(one)) for value, column, one in zip(values, drawn.T, n, strict=True)
+    ]
+
+
+def paired_randomisation(a: ArrayLike, b: ArrayLike, seed: int = 0) -> float:
+    """The two-sided p, in (0, 1], of the mean of `a - b`: Fisher's randomisation test (Smucker et al. 2007).
+
+    If the systems were alike, each difference could as well have the other sign: p is the share of signs for which the
+    mean is as far from 0. For up to 12 differences other than 0 all signs are tried, and p is exact. For more, 10,000
+    are drawn, and what was found counts as one of them. Without a difference p is 1.
+
+    Raises:
+        ValueError: `a` and `b` are not two lists of one length, or hold NaN.
+    """
+    one, other = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if one.shape != other.shape or one.ndim != 1 or np.isnan(one - other).any():
+        raise ValueError(f"the pairs are {one.shape} and {other.shape}; expected: two lists of one length, without NaN")
+    moved = (one - other)[one != other]
+    # Sums that are equal in exact arithmetic differ in the last digits; without the slack they would not count.
+    least = abs(float(moved.sum())) - 1e-12 * float(np.abs(moved).sum())
+    if len(moved) <= _MOST_EXACT:
+        signs = 1 - 2.0 * (np.arange(2 ** len(moved))[:, None] >> np.arange(len(moved)) & 1)
+        return float(np.mean(np.abs(signs @ moved) >= least))
+    generator = np.random.default_rng(seed)
+    n_as_far = 0
+    for n_signs in _portions(_N_PERMUTATIONS, len(moved)):
+        signs = 1 - 2.0 * generator.integers(0, 2, (n_signs, len(moved)))
+        n_as_far += int((np.abs(signs @ moved) >= least).sum())
+    return (n_as_far + 1) / (_N_PERMUTATIONS + 1)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """The p-values of several tests, in order, corrected for their number (Holm 1979); each in [0, 1].
+
+    Raises:
+        ValueError: One is not in [0, 1].
+    """
+    if not all(0 <= p <= 1 for p in p_values):
+        raise ValueError(f"the p-values are {list(p_values)}; expected: each in [0, 1]")
+    order = sorted(range(len(p_values)), key=p_values.__getitem__)
+    scaled = (min(1.0, (len(order) - rank) * p_values[place]) for rank, place in enumerate(order))
+    corrected = dict(zip(order, itertools.accumulate(scaled, max), strict=True))
+    return [corrected[place] for place in range(len(p_values))]
+
+
+def _resamples(n: int, seed: int) -> Iterator[Floats]:
+    """How often each of `n` rows is drawn in each resample: (some resamples, n), multinomial."""
+    generator = np.random.default_rng(seed)
+    for some in _portions(_N_RESAMPLES, n) if n else ():
+        places = generator.integers(0, n, (some, n)) + n * np.arange(some)[:, None]
+        yield np.bincount(places.ravel(), minlength=some * n).reshape(some, n).astype(np.float64)
+
+
+def _portions(total: int, n_columns: int) -> Iterator[int]:
+    """Numbers that add up to `total`, each small enough for a matrix of so many rows and `n_columns`."""
+    at_once = max(1, _CELLS_AT_ONCE // max(1, n_columns))
+    for done in range(0, total, at_once):
+        yield min(at_once, total - done)
+
+
+def _ratios(above: Floats, below: Floats) -> Floats:
+    ratios: Floats = np.divide(above, below, out=np.full(above.shape, np.nan), where=below > 0)
+    return ratios
+
+
+def _ends(drawn: Floats) -> tuple[float, float]:
+    known = drawn[~np.isnan(drawn)]
+    if not len(known):
+        return np.nan, np.nan
+    low, high = np.quantile(known, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
+    return float(low), float(high)

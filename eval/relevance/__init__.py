@@ -1,1 +1,0 @@
-"""Fitting and checking the relevance of `index.relevance`: `python -m eval.relevance --data FOLDER`."""
