@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -61,15 +61,47 @@ def as_item(values: Any, where: str) -> GoldItem:
     Raises:
         GoldError: A field is missing or of another type, or the fields contradict each other.
     """
-    try:
-        item = _item(values)
-    except (ValueError, TypeError) as error:
-        raise GoldError(f"{where}: {error}") from None
-    if item.answerable and not item.evidence and not item.answers:
-        raise GoldError(f"{where}: answerable, but without evidence and answers; expected: one of them")
-    if item.need is Need.ALL and not item.answers:
-        raise GoldError(f"{where}: need is all, but there are no answers; expected: answers, or no need")
-    return item
+    for problem in problems_of(values):
+        raise GoldError(f"{where}: {problem}")
+    return GoldItem(
+        id=str(values["id"]),
+        question=values["question"],
+        lang=values["lang"],
+        answerable=values["answerable"],
+        answers=tuple(map(str, values.get("answers", ()))),
+        evidence=tuple(
+            Evidence(one["doc"], one.get("text", ""), int(one.get("grade", 1))) for one in values.get("evidence", ())
+        ),
+        tags=tuple(map(str, values.get("tags", ()))),
+        need=Need(values.get("need", Need.ANY)),
+    )
+
+
+def problems_of(values: Any) -> Iterator[str]:
+    """What keeps `values` from being a gold question, as `found; expected: ...`."""
+    if not isinstance(values, dict):
+        yield f"{type(values).__name__}; expected: an object with {', '.join(FIELDS)}"
+        return
+    for name in ("id", "question", "lang"):
+        value = values.get(name)
+        if not (isinstance(value, str) and value.strip()) and not (name == "id" and type(value) is int):
+            yield f"{name} is {'missing' if value is None else repr(value)}; expected: text"
+    if not isinstance(values.get("answerable"), bool):
+        yield f"answerable is {values.get('answerable')!r}; expected: true or false"
+    for name in ("answers", "tags"):
+        value = values.get(name, [])
+        if not isinstance(value, list) or not all(type(one) in (str, int, float) for one in value):
+            yield f"{name} is {value!r}; expected: a list of texts"
+    evidence = values.get("evidence", [])
+    for one in evidence if isinstance(evidence, list) else [evidence]:
+        if not isinstance(evidence, list) or not _is_evidence(one):
+            yield f"evidence is {one!r}; expected: a list of doc, and perhaps text (not blank) and grade (1 or more)"
+    if values.get("need", Need.ANY) not in tuple(Need):
+        yield f"need is {values['need']!r}; expected: any or all"
+    if values.get("answerable") is True and not evidence and not values.get("answers"):
+        yield "answerable, but without evidence and answers; expected: one of them"
+    if values.get("need") == Need.ALL and not values.get("answers"):
+        yield "need is all, but there are no answers; expected: answers, or no need"
 
 
 def as_values(item: GoldItem) -> dict[str, Any]:
@@ -95,56 +127,9 @@ def find_evidence(text: str, wanted: str) -> list[Span]:
     return [Span(places[start], places[start + len(needle) - 1] + 1) for start in starts]
 
 
-def _item(values: Any) -> GoldItem:
-    if not isinstance(values, Mapping):
-        raise TypeError(f"{type(values).__name__}; expected: an object with {', '.join(FIELDS)}")
-    answerable = values.get("answerable")
-    if not isinstance(answerable, bool):
-        raise TypeError(f"answerable is {answerable!r}; expected: true or false")
-    need = values.get("need", Need.ANY)
-    if need not in tuple(Need):
-        raise ValueError(f"need is {need!r}; expected: any or all")
-    return GoldItem(
-        id=_text(values, "id"),
-        question=_text(values, "question"),
-        lang=_text(values, "lang"),
-        answerable=answerable,
-        answers=_texts(values, "answers"),
-        evidence=tuple(map(_evidence, _list(values, "evidence"))),
-        tags=_texts(values, "tags"),
-        need=Need(need),
-    )
-
-
-def _text(values: Mapping[str, Any], name: str) -> str:
-    value = values.get(name)
-    if isinstance(value, int) and not isinstance(value, bool) and name == "id":
-        return str(value)
-    if not isinstance(value, str) or not value.strip():
-        raise TypeError(f"{name} is {'missing' if value is None else repr(value)}; expected: text")
-    return value
-
-
-def _list(values: Mapping[str, Any], name: str) -> list[Any]:
-    value = values.get(name, [])
-    if not isinstance(value, list):
-        raise TypeError(f"{name} is {value!r}; expected: a list")
-    return value
-
-
-def _texts(values: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    for value in _list(values, name):
-        if not isinstance(value, str | int | float) or isinstance(value, bool):
-            raise TypeError(f"{name} holds {value!r}; expected: texts")
-    return tuple(map(str, _list(values, name)))
-
-
-def _evidence(value: Any) -> Evidence:
-    if not isinstance(value, Mapping) or not isinstance(value.get("doc"), str) or not value["doc"].strip():
-        raise TypeError(f"evidence {value!r} names no document; expected: an object with doc and text")
-    text, grade = value.get("text", ""), str(value.get("grade", 1))
-    if not isinstance(text, str) or (text and not text.strip()):
-        raise TypeError(f"the text of evidence is {text!r}; expected: a span of the document, or none for all of it")
-    if not regex.fullmatch(r"[1-9]\d{0,8}", grade):
-        raise ValueError(f"the grade of evidence is {grade}; expected: 1 or more")
-    return Evidence(value["doc"], text, int(grade))
+def _is_evidence(value: Any) -> bool:
+    if not isinstance(value, dict) or not isinstance(doc := value.get("doc"), str) or not doc.strip():
+        return False
+    text = value.get("text", "")
+    is_text = isinstance(text, str) and (not text or bool(text.strip()))
+    return is_text and bool(regex.fullmatch(r"[1-9]\d{0,8}", str(value.get("grade", 1))))

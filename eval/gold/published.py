@@ -10,7 +10,7 @@ from typing import Any
 
 from eval.errors import GoldError
 from eval.gold.anchor import unique_span
-from eval.gold.files import read_text
+from eval.gold.files import read_entries, read_text
 from eval.gold.items import Evidence, GoldItem, find_evidence
 from index.read.clean import normalise
 from index.text.language import detect_language
@@ -168,20 +168,9 @@ def _grades(folder: Path) -> dict[str, dict[str, int]]:
 
 
 def _json_lines(path: Path) -> Iterator[dict[str, Any]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="\n") as lines:
-            for number, line in enumerate(lines, 1):
-                if line.strip():
-                    yield _object(line, f"{path}, line {number}")
-    except (OSError, UnicodeDecodeError) as error:
-        raise GoldError(f"{path} cannot be read ({error}); expected: JSON lines in UTF-8") from error
-
-
-def _object(line: str, where: str) -> dict[str, Any]:
-    try:
-        values = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise GoldError(f"{where}: not JSON ({error}); expected: one object a line") from error
-    if not isinstance(values, dict) or not str(values.get("_id", "")):
-        raise GoldError(f"{where}: no _id; expected: an object with _id and text")
-    return values
+    for entry in read_entries(path):
+        if not isinstance(entry.values, dict) or not str(entry.values.get("_id", "")):
+            raise GoldError(
+                f"{path}, line {entry.line}: {entry.problem or 'no _id'}; expected: objects with _id and text"
+            )
+        yield entry.values

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -64,10 +64,6 @@ class Comparison:
     differences: tuple[Difference, ...]
     questions: tuple[QuestionChange, ...]
 
-    def as_json(self) -> dict[str, Any]:
-        """The comparison as one JSON object."""
-        return asdict(self)
-
     @property
     def worse(self) -> list[Difference]:
         """The measures that are worse by more than chance."""
@@ -80,16 +76,14 @@ def compare(before: FinishedRun, after: FinishedRun) -> Comparison:
     Raises:
         RunUnusable: They have no question in common.
     """
-    first = {row.item.id: row for row in before.rows}
-    second = {row.item.id: row for row in after.rows}
+    first, second = ({row.item.id: row for row in run.rows} for run in (before, after))
     # The same id with other words is another question.
     both = [id for id in first if id in second and first[id].item.question == second[id].item.question]
     if not both:
         raise RunUnusable(f"{before.path} and {after.path} have no question in common; expected: runs of one gold file")
-    one, other = [first[id] for id in both], [second[id] for id in both]
-    a, b = values_of(one), values_of(other)
-    shapes: list[Mapping[str, Any]] = [before.about["shape"], after.about["shape"]]
-    settings = {name: (shapes[0].get(name), shapes[1].get(name)) for name in dict.fromkeys([*shapes[0], *shapes[1]])}
+    pairs = [(first[id], second[id]) for id in both]
+    one, other = before.about["shape"], after.about["shape"]
+    settings = {name: (one.get(name), other.get(name)) for name in {**one, **other}}
     return Comparison(
         before=before.name,
         after=after.name,
@@ -97,25 +91,23 @@ def compare(before: FinishedRun, after: FinishedRun) -> Comparison:
         only_before=tuple(id for id in first if id not in both),
         only_after=tuple(id for id in second if id not in both),
         settings={name: values for name, values in settings.items() if values[0] != values[1]},
-        differences=_differences(a, b),
-        questions=_questions(one, other, (b - a) * _SIGNS),
+        differences=_differences(*(values_of(rows) for rows in zip(*pairs, strict=True))),
+        questions=_questions(pairs),
     )
 
 
 def _differences(a: Floats, b: Floats) -> tuple[Difference, ...]:
     """Of every measure that both have, the surest first."""
-    pairs = {}
-    for column, measure in enumerate(MEASURES):
-        both = ~np.isnan(a[:, column] - b[:, column])
-        if both.any():
-            pairs[measure] = a[both, column], b[both, column]
-    raw = [paired_randomisation(one, other) for one, other in pairs.values()]
+    both = {column: ~np.isnan(a[:, column] - b[:, column]) for column in range(len(MEASURES))}
+    columns = [column for column, known in both.items() if known.any()]
+    raw = [paired_randomisation(a[both[column], column], b[both[column], column]) for column in columns]
     found = []
-    for (measure, (one, other)), p, p_holm in zip(pairs.items(), raw, holm(raw), strict=True):
-        gains = (other - one) * (-1.0 if measure in LOWER_IS_BETTER else 1.0)
+    for column, p, p_holm in zip(columns, raw, holm(raw), strict=True):
+        one, other = a[both[column], column], b[both[column], column]
+        gains = (other - one) * _SIGNS[column]
         found.append(
             Difference(
-                measure=measure,
+                measure=MEASURES[column],
                 n=len(one),
                 before=float(one.mean()),
                 after=float(other.mean()),
@@ -131,10 +123,11 @@ def _differences(a: Floats, b: Floats) -> tuple[Difference, ...]:
     return tuple(sorted(found, key=lambda one: (one.p_holm, one.p, -abs(one.change), MEASURES.index(one.measure))))
 
 
-def _questions(before: Sequence[Row], after: Sequence[Row], gains: Floats) -> tuple[QuestionChange, ...]:
+def _questions(pairs: Sequence[tuple[Row, Row]]) -> tuple[QuestionChange, ...]:
     changed = []
-    for one, other, row in zip(before, after, gains, strict=True):
-        known = row[~np.isnan(row)]
+    for one, other in pairs:
+        gains = ((values_of([other]) - values_of([one])) * _SIGNS)[0]
+        known = gains[~np.isnan(gains)]
         gain = float(known.mean()) if len(known) else 0.0
         if one.outcome != other.outcome or gain:
             changed.append(QuestionChange(one.item.id, one.item.question, one.outcome, other.outcome, gain))

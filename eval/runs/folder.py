@@ -10,6 +10,7 @@ import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -42,10 +43,8 @@ def about_run(shape: Mapping[str, Any]) -> dict[str, Any]:
     """What a run says of itself, as it is read back from disk."""
     versions = {"python": platform.python_version(), "machine": f"{platform.machine()}, {os.cpu_count()} cores"}
     for package in _PACKAGES:
-        try:
+        with suppress(PackageNotFoundError):
             versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
     started = datetime.now(UTC).isoformat(timespec="seconds")
     return {"format": FORMAT, "started": started, "shape": _as_stored(shape), "versions": versions}
 
@@ -56,9 +55,9 @@ def begin(path: Path, shape: Mapping[str, Any]) -> list[Row]:
     Raises:
         RunUnusable: A finished run lies there, or one of another shape, or something else does.
     """
+    if is_finished(path):
+        raise RunUnusable(f"{path} holds a finished run; fix: name another folder, or remove it")
     if (path / _RUN).exists():
-        if (path / _SUMMARY).exists():
-            raise RunUnusable(f"{path} holds a finished run; fix: name another folder, or remove it")
         own, wanted = read_about(path)["shape"], _as_stored(shape)
         if differ := sorted(name for name in {*own, *wanted} if own.get(name) != wanted.get(name)):
             found = f"{path} holds an unfinished run with other settings ({', '.join(differ)})"
@@ -73,13 +72,10 @@ def begin(path: Path, shape: Mapping[str, Any]) -> list[Row]:
 
 def add_row(path: Path, row: Row) -> None:
     """Append a row, at once."""
-    line = json.dumps(row_json(row), ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
-    with (path / _ROWS).open("ab+") as file:
-        if file.tell():
-            file.seek(-1, os.SEEK_END)
-            if file.read(1) != b"\n":
-                file.write(b"\n")  # what a kill cut off stays a line of its own, which is not read
-        file.write(line)
+    line = json.dumps(row_json(row), ensure_ascii=False).encode("utf-8", "backslashreplace")
+    # The line end comes first: a line that a kill cut off is ended by it, and not read.
+    with (path / _ROWS).open("ab") as file:
+        file.write(b"\n" + line)
 
 
 def finish(path: Path, summary: Mapping[str, Any]) -> None:
@@ -94,26 +90,29 @@ def read_run(path: Path) -> FinishedRun:
         RunUnusable: There is none, or it is not finished, or it is damaged, or of another version.
     """
     about = read_about(path)
-    if not (path / _SUMMARY).exists():
+    if not is_finished(path):
         raise RunUnusable(f"the run in {path} is not finished; fix: run the same command again, which continues it")
     return FinishedRun(path, about, _read_rows(path), _read(path / _SUMMARY))
 
 
-def finished_runs(folder: Path) -> list[Path]:
-    """The folders of finished runs in `folder`, oldest first; those of another version are left out."""
-    found = []
+def runs_in(folder: Path) -> dict[Path, dict[str, Any]]:
+    """What the runs in `folder` say of themselves, oldest first; those of another version are left out."""
+    found = {}
     for path in folder.iterdir() if folder.is_dir() else ():
-        if (path / _SUMMARY).is_file() and _is_readable(path):
-            found.append((str(read_about(path).get("started", "")), path.name, path))
-    return [path for _, _, path in sorted(found)]
+        with suppress(RunUnusable):
+            found[path] = read_about(path)
+    return dict(sorted(found.items(), key=lambda pair: (str(pair[1].get("started")), pair[0].name)))
+
+
+def is_finished(path: Path) -> bool:
+    """Whether the run in `path` has its summary."""
+    return (path / _SUMMARY).exists()
 
 
 def unfinished_run(folder: Path, shape: Mapping[str, Any]) -> Path | None:
     """The newest unfinished run of this shape in `folder`."""
-    for path in sorted(folder.iterdir(), reverse=True) if folder.is_dir() else ():
-        if not (path / _SUMMARY).exists() and _is_readable(path) and read_about(path)["shape"] == _as_stored(shape):
-            return path
-    return None
+    found = [path for path, about in runs_in(folder).items() if about["shape"] == _as_stored(shape)]
+    return next((path for path in reversed(found) if not is_finished(path)), None)
 
 
 def read_about(path: Path) -> dict[str, Any]:
@@ -130,39 +129,25 @@ def read_about(path: Path) -> dict[str, Any]:
     return about
 
 
-def _is_readable(path: Path) -> bool:
-    try:
-        read_about(path)
-    except RunUnusable:
-        return False
-    return True
-
-
 def _as_stored(shape: Mapping[str, Any]) -> dict[str, Any]:
-    stored: dict[str, Any] = json.loads(json.dumps(shape, ensure_ascii=False, sort_keys=True, default=str))
+    stored: dict[str, Any] = json.loads(json.dumps(shape, sort_keys=True, default=str))
     return stored
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        values = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+        return dict(json.loads(path.read_text("utf-8")))
+    except (OSError, ValueError, TypeError) as error:
         raise RunUnusable(f"{path} cannot be read ({error}); fix: run it again") from error
-    if not isinstance(values, dict):
-        raise RunUnusable(f"{path} is no object; fix: run it again")
-    return values
 
 
 def _read_rows(path: Path) -> list[Row]:
-    if not (path / _ROWS).exists():
-        return []
+    lines = (path / _ROWS).read_bytes().split(b"\n") if (path / _ROWS).exists() else []
     rows: dict[str, Row] = {}
-    for number, line in enumerate((path / _ROWS).read_bytes().split(b"\n"), 1):
-        try:
-            row = read_row(json.loads(line), f"{path / _ROWS}, line {number}")
-        except (ValueError, KeyError, TypeError):  # cut off by a kill, or empty
-            continue
-        rows[row.item.id] = row
+    for number, line in enumerate(lines):
+        with suppress(ValueError, KeyError, TypeError):  # cut off by a kill, or empty
+            row = read_row(json.loads(line), f"{path / _ROWS}, line {number + 1}")
+            rows[row.item.id] = row
     return list(rows.values())
 
 

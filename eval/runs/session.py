@@ -11,7 +11,17 @@ from typing import Any
 
 from eval.gold import GoldItem
 from eval.runs.ask import ask_all
-from eval.runs.folder import FinishedRun, about_run, add_row, begin, finish, finished_runs, read_about, unfinished_run
+from eval.runs.folder import (
+    FinishedRun,
+    about_run,
+    add_row,
+    begin,
+    finish,
+    is_finished,
+    read_about,
+    runs_in,
+    unfinished_run,
+)
 from eval.runs.rows import Row
 from eval.runs.summary import summarise
 from rag.chain import Chain
@@ -95,8 +105,8 @@ def new_folder(runs: Path, gold: Path, shape: Mapping[str, Any]) -> Path:
 
 def last_run(runs: Path, gold_name: str, *, but: Path) -> Path | None:
     """The last finished run of a gold file of this name, other than `but`."""
-    found = [path for path in finished_runs(runs) if path != but]
-    return next((path for path in reversed(found) if read_about(path)["shape"].get("gold") == gold_name), None)
+    found = [path for path, about in runs_in(runs).items() if about["shape"].get("gold") == gold_name]
+    return next((path for path in reversed(found) if path != but and is_finished(path)), None)
 
 
 def named_run(runs: Path, name: str) -> Path:

@@ -72,12 +72,12 @@ def test_a_file_without_fault_has_no_problem(tmp_path: Path) -> None:
         ([1], ERROR, "list", "an object with id, question"),
         ({**GOOD, "question": " "}, ERROR, "question is ' '", "text"),
         ({**GOOD, "answerable": "true"}, ERROR, "answerable is 'true'", "true or false"),
-        ({**GOOD, "answers": "1906"}, ERROR, "answers is '1906'", "a list"),
+        ({**GOOD, "answers": "1906"}, ERROR, "answers is '1906'", "a list of texts"),
         ({**GOOD, "answers": [], "evidence": []}, ERROR, "answerable, but without evidence and answers", "one of them"),
         ({**GOOD, "answerable": False}, WARNING, "not answerable, but with answers or evidence", "say that it is"),
         ({**GOOD, "anwsers": ["1906"]}, WARNING, "anwsers is not read", "the fields are id, question, lang"),
         ({**GOOD, "id": "0"}, ERROR, "the id is that of line 1", "use each id once"),
-        ({**GOOD, "question": " 딴  것？"}, WARNING, "the question is that of 0, line 1", "ask it once"),
+        ({**GOOD, "question": " 딴  것？"}, WARNING, "the question is that of line 1", "ask it once"),
         ({**GOOD, "answers": ["1907년"]}, WARNING, "no answer stands in the evidence: '1907년'", "add the answer as"),
         ({**GOOD, "answers": ["in autumn"]}, WARNING, "no answer stands in the evidence", "nothing, if it is a tran"),
         (
@@ -97,12 +97,11 @@ def test_a_file_without_fault_has_no_problem(tmp_path: Path) -> None:
             "the evidence stands in 2 places of 부산항.md: '세관이'",
             "add words before or after it",
         ),
-        # Other quotes and no comma: the place by its letters.
         (
             evidence("부산항.md", "'동양의 관문'으로 불렸고 1906년에는"),
             ERROR,
             "the evidence is not in 부산항.md: \"'동양의 관문'으로",
-            "copy it with its punctuation and case: '동양의 관문’으로 불렸고, 1906년에는'",
+            "copy the span from the document",
         ),
         (evidence("x.jsonl#p1", "بئر في"), ERROR, "the evidence is not in x.jsonl#p1", "copy the span from"),
     ],
@@ -120,13 +119,6 @@ def test_a_fault_is_said_with_its_place_and_how_to_fix_it(
 @pytest.mark.parametrize("lang", ["ko", "zh-Hant", "zh-Hant-HK", "pt-BR", "es-419", "sl-rozaj", "de-1996", "ar-x-mine"])
 def test_a_tag_of_bcp_47_is_taken(tmp_path: Path, lang: str) -> None:
     assert validate(saved(tmp_path, {**GOOD, "lang": lang})) == []
-
-
-def test_the_answer_may_stand_anywhere_in_a_whole_document(tmp_path: Path) -> None:
-    whole = {**GOOD, "evidence": [{"doc": "부산항.md"}]}
-    assert validate(saved(tmp_path, whole), Corpus(Documents())) == []
-    (problem,) = validate(saved(tmp_path, {**whole, "answers": ["1950년"]}), Corpus(Documents()))
-    assert problem.what == "no answer stands in the evidence: '1950년'"
 
 
 def test_a_table_is_checked_with_its_lines(tmp_path: Path) -> None:

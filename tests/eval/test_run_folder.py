@@ -13,7 +13,7 @@ from eval.errors import RunUnusable
 from eval.gold import Evidence, GoldItem
 from eval.report import comparison_line, comparison_table
 from eval.runs.compare import Comparison, compare
-from eval.runs.folder import FinishedRun, add_row, begin, finish, finished_runs, read_run, unfinished_run
+from eval.runs.folder import FinishedRun, add_row, begin, finish, read_run, runs_in, unfinished_run
 from eval.runs.gate import Threshold, missed, parse_threshold
 from eval.runs.rows import Outcome, Row
 from eval.runs.session import last_run, named_run, new_folder, run_gold, shape_of
@@ -103,12 +103,12 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> Non
 
 
 def test_runs_are_found_by_name_and_the_last_of_a_gold_file(tmp_path: Path) -> None:
-    assert (finished_runs(tmp_path / "none"), last_run(tmp_path / "none", "gold.jsonl", but=tmp_path)) == ([], None)
+    assert (runs_in(tmp_path / "none"), last_run(tmp_path / "none", "gold.jsonl", but=tmp_path)) == ({}, None)
     finished(tmp_path / "b", [row("1")])
     finished(tmp_path / "c", [row("1")])
     finished(tmp_path / "d", [row("1")], gold="other.jsonl")
     begin(tmp_path / "e", SHAPE)
-    assert [path.name for path in finished_runs(tmp_path)] == ["b", "c", "d"]
+    assert [path.name for path in runs_in(tmp_path)] == ["b", "c", "d", "e"]
     assert last_run(tmp_path, "gold.jsonl", but=tmp_path) == tmp_path / "c"
     assert last_run(tmp_path, "gold.jsonl", but=tmp_path / "c") == tmp_path / "b"
     assert named_run(tmp_path, "b") == tmp_path / "b"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -107,7 +108,7 @@ def report(
     done = read_run(named_run(runs, name))
     comparison = compared(read_run(named_run(runs, compare)), done) if compare else None
     if comparison:
-        out(comparison.as_json(), as_json, "" if as_json else comparison_table(comparison))
+        out(asdict(comparison), as_json, "" if as_json else comparison_table(comparison))
     else:
         out(dict(done.summary), as_json, "" if as_json else as_table(done.summary))
     _write_reports(done, comparison, report)
@@ -115,11 +116,11 @@ def report(
 
 def runs(index: IndexOption = None, as_json: JsonOption = False) -> None:
     """List the runs that were kept, oldest first."""
-    from eval.runs.folder import finished_runs, read_run
+    from eval.runs.folder import is_finished, read_run, runs_in
     from eval.runs.session import RUNS
     from eval.runs.summary import flat
 
-    kept = [read_run(path) for path in finished_runs(load_config(index=index).folder / RUNS)]
+    kept = [read_run(path) for path in runs_in(load_config(index=index).folder / RUNS) if is_finished(path)]
     rows = [
         {"name": done.name, "gold": done.about["shape"].get("gold", ""), "n": done.summary["n"], **flat(done.summary)}
         for done in kept
