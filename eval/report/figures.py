@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -88,9 +87,8 @@ def figure(group: Mapping[str, Any], measure: str) -> Figure | None:
     value = flat(group).get(measure)
     if value is None:
         return None
-    bounds = group.get("intervals", {}).get(measure)
-    interval = (float(bounds[0]), float(bounds[1])) if bounds and all(map(math.isfinite, bounds)) else None
-    return Figure(value, group.get("n_measured", {}).get(measure, group["n"]), interval)
+    bounds = group["intervals"].get(measure)
+    return Figure(value, group["n_measured"].get(measure, group["n"]), (bounds[0], bounds[1]) if bounds else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,29 +100,29 @@ class Step:
     lost: tuple[tuple[Outcome, int], ...] = ()
 
 
-_ANSWERABLE = (
-    ("a passage with the evidence was found", (Outcome.FAILED, Outcome.NOT_RETRIEVED)),
-    ("an answer was given", (Outcome.REFUSED,)),
-    ("the answer cites the evidence", (Outcome.NOT_USED,)),
-    ("the answer has what was expected", (Outcome.WRONG,)),
-)
-_UNANSWERABLE = (("rightly refused", (Outcome.FAILED, Outcome.ANSWERED)),)
+_STEPS = {
+    True: {
+        "questions that have an answer": (),
+        "a passage with the evidence was found": (Outcome.FAILED, Outcome.NOT_RETRIEVED),
+        "an answer was given": (Outcome.REFUSED,),
+        "the answer cites the evidence": (Outcome.NOT_USED,),
+        "the answer has what was expected": (Outcome.WRONG,),
+    },
+    False: {"questions that have no answer": (), "rightly refused": (Outcome.FAILED, Outcome.ANSWERED)},
+}
 
 
 def funnel(rows: Sequence[Row], *, answerable: bool) -> list[Step]:
     """How far the questions of one kind came; those that cannot be judged are left out, none give none."""
     judged = [row for row in rows if row.item.answerable is answerable and row.outcome is not Outcome.UNJUDGED]
-    if not judged:
-        return []
     counts = Counter(row.outcome for row in judged)
-    names = _ANSWERABLE if answerable else _UNANSWERABLE
-    if not any(row.answer for row in judged):  # only passages were looked for
-        names = names[:1]
-    steps = [Step(f"questions that have {'an' if answerable else 'no'} answer", len(judged))]
-    for name, outcomes in names:
+    steps: list[Step] = []
+    left = len(judged)
+    for name, outcomes in _STEPS[answerable].items() if judged else ():
         lost = tuple((outcome, counts[outcome]) for outcome in outcomes if counts[outcome])
-        steps.append(Step(name, steps[-1].n - sum(n for _, n in lost), lost))
-    return steps
+        left -= sum(n for _, n in lost)
+        steps.append(Step(name, left, lost))
+    return steps if any(row.answer for row in judged) else steps[:2]  # else only passages were looked for
 
 
 def worst_first(rows: Sequence[Row]) -> list[Row]:

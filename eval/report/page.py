@@ -11,13 +11,13 @@ import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import regex
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from eval.measures.abstention import trade_off
@@ -47,49 +47,35 @@ _SYNTAX = regex.compile(r"[\\`*_\[\]<>&|~^$#]|[@!%](?=\w)|(?<=\bGH)-(?=\d)|:(?=/
 def as_html(run: FinishedRun, comparison: Comparison | None = None) -> str:
     """The report of a run, and of what changed since another, as one HTML page; the same run gives the same page."""
     rows = worst_first(run.rows)[:_MAX_QUESTIONS]
-    style, script = (files("eval.report").joinpath(name).read_text("utf-8") for name in ("page.css", "page.js"))
     answered = [row for row in run.rows if row.answer]
     can = [row.item.answerable for row in answered]
-    return (
-        _environment(_shown)
-        .get_template("page.html")
-        .render(
-            run=run,
-            summary=run.summary,
-            comparison=comparison,
-            rows=rows,
-            n_chars=_CHARS if len(rows) <= _MANY else _CHARS_OF_MANY,
-            places={row.item.id: f"q{place}" for place, row in enumerate(rows, 1)},
-            funnels=[funnel(run.rows, answerable=kind) for kind in (True, False)],
-            curve=trade_off([row.relevance for row in answered], can),
-            here=[_answered_share(answered, answerable=kind) for kind in (False, True)],
-            times=_histogram([row.timings_ms["total"] for row in run.rows if "total" in row.timings_ms]),
-            settings=list(_flat({"run": run.name, "started": run.about["started"], **run.about["shape"]})),
-            choices=_choices(rows),
-            style=style,
-            script=script,
-            hashes=[_hash(style), _hash(script)],
-        )
+    return _template("page.html", _shown).render(
+        run=run,
+        summary=run.summary,
+        comparison=comparison,
+        rows=rows,
+        n_chars=_CHARS if len(rows) <= _MANY else _CHARS_OF_MANY,
+        places={row.item.id: f"q{place}" for place, row in enumerate(rows, 1)},
+        funnels=[funnel(run.rows, answerable=kind) for kind in (True, False)],
+        curve=trade_off([row.relevance for row in answered], can),
+        here=[_mean([not row.abstained for row in answered if row.item.answerable is one]) for one in (False, True)],
+        times=_histogram([row.timings_ms["total"] for row in run.rows if "total" in row.timings_ms]),
+        style=files("eval.report").joinpath("page.css").read_text("utf-8"),
+        script=files("eval.report").joinpath("page.js").read_text("utf-8"),
     )
 
 
 def as_markdown(run: FinishedRun, comparison: Comparison | None = None) -> str:
     """The headline measures, what changed, where questions were lost, and the languages, as a comment."""
-    page = (
-        _environment(_cell)
-        .get_template("report.md")
-        .render(
-            run=run,
-            summary=run.summary,
-            comparison=comparison,
-            steps=[step for kind in (True, False) for step in funnel(run.rows, answerable=kind)],
-        )
-    )
+    steps = [step for kind in (True, False) for step in funnel(run.rows, answerable=kind)]
+    values = {"run": run, "summary": run.summary, "comparison": comparison, "steps": steps}
+    page = _template("report.md", _cell).render(values)
     cut = page[:_MAX_COMMENT].rpartition("\n")[0] + "\n\nThe rest is too long for a comment; see the report.\n"
     return page if len(page) <= _MAX_COMMENT else cut
 
 
-def _environment(finalize: Any) -> Environment:
+def _template(name: str, finalize: Callable[[Any], Any]) -> Template:
+    """A template whose values go through `finalize` and are then escaped."""
     environment = Environment(
         loader=PackageLoader("eval.report"),
         autoescape=True,
@@ -98,18 +84,17 @@ def _environment(finalize: Any) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {
-        "HEADLINE": HEADLINE,
-        "WORDS": WORDS,
-        "figure": figure,
-        "word": word,
-        "language_label": language_label,
-        "answer_parts": _answer_parts,
-        "passage_parts": _passage_parts,
-        "is_expected": _is_expected,
+    functions = (figure, word, language_label, answer_parts, passage_parts, is_expected)
+    environment.globals |= {"HEADLINE": HEADLINE, "WORDS": WORDS} | {one.__name__: one for one in functions}
+    environment.filters |= {
+        "tag": _tag,
+        "web": _web,
+        "hash": _fragment,
+        "setting": _setting,
+        "tags": _tags,
+        "sha": _sha,
     }
-    environment.filters |= {"tag": _tag, "web": _web, "hash": _fragment, "setting": _setting, "tags": _tags}
-    return environment
+    return environment.get_template(name)
 
 
 def _shown(value: Any) -> Any:
@@ -159,7 +144,7 @@ def _setting(value: Any) -> str:
     return text if len(text) <= 300 else f"{text[:300]}…"
 
 
-def _answer_parts(row: Row) -> Iterator[tuple[str, str]]:
+def answer_parts(row: Row) -> Iterator[tuple[str, str]]:
     """(text, number of the citation that follows, or empty) in order."""
     text, at = str(row.answer.get("answer", "")), 0
     known = {str(citation["n"]) for citation in row.answer.get("citations", ())}
@@ -170,7 +155,7 @@ def _answer_parts(row: Row) -> Iterator[tuple[str, str]]:
     yield text[at:], ""
 
 
-def _passage_parts(row: Row, passage: Mapping[str, Any], n_chars: int) -> Iterator[tuple[str, bool]]:
+def passage_parts(row: Row, passage: Mapping[str, Any], n_chars: int) -> Iterator[tuple[str, bool]]:
     """(text, whether it is evidence) in order; a passage without evidence is cut."""
     text, start = str(passage["text"]), int(passage["start"])
     if not passage["holds"]:
@@ -185,7 +170,7 @@ def _passage_parts(row: Row, passage: Mapping[str, Any], n_chars: int) -> Iterat
             at = i
 
 
-def _is_expected(row: Row, citation: Mapping[str, Any]) -> bool:
+def is_expected(row: Row, citation: Mapping[str, Any]) -> bool:
     """Whether a citation overlaps the expected evidence."""
     span = (str(citation["doc_id"]), int(citation["start"]), int(citation["end"]))
     return any(overlaps(span, place) for own in row.places for place in own)
@@ -204,32 +189,9 @@ def _histogram(times: Sequence[float]) -> dict[str, Any]:
     return {"top": top, "n": len(times), "bars": [counts[place] for place in range(_N_BINS)], **found}
 
 
-def _answered_share(rows: Sequence[Row], *, answerable: bool) -> float:
-    own = [not row.abstained for row in rows if row.item.answerable is answerable]
-    return sum(own) / max(1, len(own))
+def _mean(values: Sequence[bool]) -> float:
+    return sum(values) / max(1, len(values))
 
 
-def _choices(rows: Sequence[Row]) -> dict[str, list[tuple[str, str, int]]]:
-    """Of each filter the (value, name, n) that it offers."""
-    outcomes = Counter(row.outcome for row in rows)
-    languages = Counter(row.item.lang for row in rows)
-    pairs = Counter(row.pair for row in rows if row.item.answerable)
-    tags = Counter(tag for row in rows for tag in dict.fromkeys(row.item.tags))
-    return {
-        "outcome": [(name, name, outcomes[name]) for name in WORDS["outcomes"] if name in outcomes],
-        "language": [(tag, language_label(tag), n) for tag, n in sorted(languages.items())],
-        "pair": [(pair, pair, n) for pair, n in sorted(pairs.items())],
-        "tag": [(tag, tag, n) for tag, n in sorted(tags.items())],
-    }
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for name, value in values.items():
-        if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
-
-
-def _hash(text: str) -> str:
+def _sha(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

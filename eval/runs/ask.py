@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from eval.gold import Corpus, Evidence, GoldItem, Need
@@ -62,16 +62,6 @@ class _Reply:
     timings_ms: Mapping[str, float]
 
 
-@dataclass(frozen=True, slots=True)
-class _Judged:
-    """A question and where its evidence stands; `problem` where some of it is not in the index."""
-
-    item: GoldItem
-    places: tuple[tuple[SpanIn, ...], ...]
-    document_language: str
-    problem: str
-
-
 def _retrieved(chain: Chain, question: str) -> _Reply:
     started = time.perf_counter()
     found = chain.retrieve(question, max(K, chain.settings.k))
@@ -99,25 +89,25 @@ def _since(started: float) -> float:
 
 
 def _row(corpus: Corpus, ask: Callable[[Chain, str], _Reply], chain: Chain, item: GoldItem) -> Row:
-    judged = _judged(item, corpus)
+    found = [corpus.places(evidence) for evidence in item.evidence]
+    missing = [evidence for evidence, places in zip(item.evidence, found, strict=True) if not places]
+    row = Row(
+        item=item,
+        outcome=Outcome.FAILED,
+        document_language=next((document.language for places in found for document, _, _ in places), ""),
+        places=tuple(tuple((document.doc_id, start, end) for document, start, end in places) for places in found),
+        problem=_lost(missing[0], corpus) if missing else "",
+    )
     try:
         reply = ask(chain, item.question)
     except Exception as error:  # noqa: BLE001 - a question that fails is a failure of the run, not its end
-        return Row(
-            item=item,
-            outcome=Outcome.FAILED,
-            document_language=judged.document_language,
-            places=judged.places,
-            values=dict.fromkeys(_applying(item, answers=ask is _answered), 0.0),
-            problem=f"{type(error).__name__}: {error}",
-        )
-    holds = [_held(passage, judged.places) for passage in reply.passages]
-    values = dict(_values(judged, holds, reply.answer))
-    return Row(
-        item=item,
-        outcome=Outcome.FAILED if judged.problem else _outcome(item, holds, reply.answer, values),
-        document_language=judged.document_language,
-        places=judged.places,
+        nothing = dict.fromkeys(_applying(item, answers=ask is _answered), 0.0)
+        return replace(row, values=nothing, problem=f"{type(error).__name__}: {error}")
+    holds = [_held(passage, row.places) for passage in reply.passages]
+    values = dict(_values(row, holds, reply.answer))
+    return replace(
+        row,
+        outcome=Outcome.FAILED if row.problem else _outcome(item, holds, reply.answer, values),
         passages=tuple(
             {**passage_json(passage), "relevance": round(passage.relevance, 4), "holds": sorted(held)}
             for passage, held in zip(reply.passages, holds, strict=True)
@@ -126,16 +116,7 @@ def _row(corpus: Corpus, ask: Callable[[Chain, str], _Reply], chain: Chain, item
         relevance=round(reply.relevance, 4),
         values=values,
         timings_ms=reply.timings_ms,
-        problem=judged.problem,
     )
-
-
-def _judged(item: GoldItem, corpus: Corpus) -> _Judged:
-    found = [corpus.places(evidence) for evidence in item.evidence]
-    languages = [document.language for places in found for document, _, _ in places]
-    missing = [evidence for evidence, places in zip(item.evidence, found, strict=True) if not places]
-    spans = tuple(tuple((document.doc_id, start, end) for document, start, end in places) for places in found)
-    return _Judged(item, spans, languages[0] if languages else "", _lost(missing[0], corpus) if missing else "")
 
 
 def _lost(evidence: Evidence, corpus: Corpus) -> str:
@@ -182,9 +163,9 @@ def _outcome(
     return Outcome.RIGHT if values.get("answer.contains", 1.0) else Outcome.WRONG
 
 
-def _values(judged: _Judged, holds: Sequence[frozenset[int]], answer: Answer | None) -> Iterator[tuple[str, float]]:
+def _values(row: Row, holds: Sequence[frozenset[int]], answer: Answer | None) -> Iterator[tuple[str, float]]:
     """The measures that apply to a question."""
-    item = judged.item
+    item = row.item
     if item.answerable and item.evidence:
         yield from ranking(holds[:K], [evidence.grade for evidence in item.evidence]).items()
     if answer is None:
@@ -192,14 +173,14 @@ def _values(judged: _Judged, holds: Sequence[frozenset[int]], answer: Answer | N
     yield "abstention.right", float(answer.abstained != item.answerable)
     if item.answerable and item.answers:
         said = "" if answer.abstained else " ".join(sentence.text for sentence in answer.sentences)
-        language = judged.document_language or item.lang  # the expected answers are in that of the documents
+        language = row.document_language or item.lang  # the expected answers are in that of the documents
         yield "answer.f1", f1(said, item.answers, language)
         yield "answer.em", exact_match(said, item.answers, language)
         are_in = contains_all if item.need is Need.ALL else contains
         yield "answer.contains", are_in(said, item.answers, language)
     if item.answerable and item.evidence:
         cited = [(c.doc_id, c.start, c.end) for c in answer.citations]
-        yield from zip(CITATION, citation(cited, judged.places), strict=True)
+        yield from zip(CITATION, citation(cited, row.places), strict=True)
     if answer.sentences:
         yield "support.unsupported", unsupported_share([sentence.verdict for sentence in answer.sentences])
     right = in_language(_own_words(answer), item.lang)

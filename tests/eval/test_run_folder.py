@@ -219,7 +219,7 @@ def test_the_tables_show_the_numbers(tmp_path: Path) -> None:
     assert lines[:2] == ["before -> after, 10 questions", "k: 10 -> 5"]
     (shown,) = [line.split() for line in lines if "recall@5" in line]
     assert shown == ["*", "recall@5", "10", "0.200", "1.000", "+0.800", "0.023", "8", "0"]
-    assert "better: 8 questions" in lines
+    assert "8 questions changed" in lines
     assert comparison_line(found) == "against before: recall@5 +0.800* (* by more than chance)"
 
 
