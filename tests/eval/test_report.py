@@ -18,8 +18,8 @@ from lxml import html as lxml_html
 from eval.gold import Evidence, GoldItem
 from eval.report import as_html, as_markdown, as_table
 from eval.report.figures import figure, funnel, worst_first
-from eval.report.page import _cell as cell
-from eval.report.page import _shown as shown
+from eval.report.render import for_html as shown
+from eval.report.render import for_markdown as cell
 from eval.runs.compare import Comparison, Difference, QuestionChange
 from eval.runs.folder import FinishedRun
 from eval.runs.rows import Outcome, Row
@@ -680,11 +680,11 @@ def test_the_table_shows_intervals_counts_and_what_else_was_measured() -> None:
     assert lines[0].split() == ["n", "recall@1", "recall@5", "recall@10", "ndcg@10", "answer", "cited"]
     assert lines[1].split() == ["all", "6", "0.667", "0.667", "0.667", "0.667", "0.167", "0.333"]
     low, high = summary["intervals"]["recall@5"]
-    assert lines[2].split()[4] == f"{low:.2f}-{high:.2f}"
+    assert lines[2].split()[4] == f"{low:.2f}–{high:.2f}"
     text = "\n".join(lines)
     assert re.search(r"^ko +2 +1\.000", text, re.MULTILINE)
     assert re.search(r"^ko->zh-Hant +2 +1\.000", text, re.MULTILINE)
-    assert re.search(r"^abstention\.f1 +0\.500  0\.00-1\.00$", text, re.MULTILINE)
+    assert re.search(r"^abstention\.f1 +0\.500  0\.00–1\.00$", text, re.MULTILINE)
     assert re.search(
         r"^outcomes +failed 1, answered without an answer 1, not retrieved 1, refused 1", text, re.MULTILINE
     )
