@@ -22,8 +22,6 @@ from index.store import open_backend
 
 # A system that needs nothing: passages are sentences, ranked by the words they share with the question.
 FAKE = """
-PACKAGES = ("pytest", "no-such-package")
-
 def load(job):
     return job["mode"]
 
@@ -116,7 +114,7 @@ def test_the_command_measures_systems_and_says_which_failed(tmp_path: Path, caps
     assert peers.main([*given, "fake", "broken"]) == 1
     found = json.loads(out.read_text("utf-8"))["suites"]["seeds-dev"]
     assert (found["fake, words"]["n"], found["fake, words"]["recall@1"]) == (1, 1.0)
-    assert found["fake, words"]["passages/s"] > 0 and list(found["fake, words"]["versions"]) == ["pytest"]
+    assert found["fake, words"]["passages/s"] > 0 and "faiss-cpu" in found["fake, words"]["versions"]
     assert "not_installed_anywhere" in found["broken, words"]["problem"]
     assert "not_installed_anywhere" in capsys.readouterr().err
     assert peers.main([*given, "fake"]) == 0
@@ -145,6 +143,6 @@ def test_a_real_system_finds_the_passage(system: str, judge: Judge, tmp_path: Pa
         pytest.skip(f"{system} is not installed for {python}: PEERS_PYTHON may name another interpreter")
     judge.write(tmp_path)
     mode = "embedded" if system == "dragoman" else "words"
-    report = peers.Bench(python, "", tmp_path).run(system, mode, tmp_path)
+    report = peers.run(system, {"mode": mode, "encoder": "", "k": 10}, tmp_path, python)
     assert judge.rows(report["ranked"])[0].values["recall@5"] == 1.0  # question and passage share words
     assert report["versions"] and report["n_passages"] >= 2

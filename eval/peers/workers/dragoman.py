@@ -6,8 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("dragoman", "faiss-cpu", "sentence-transformers")
-
 
 def load(job: dict[str, Any]) -> Any:
     """The encoder."""

@@ -6,29 +6,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-PACKAGES = ("haystack-ai", "sentence-transformers-haystack", "sentence-transformers")
-
 
 def load(job: dict[str, Any]) -> Any:
     """The embedders of documents and of questions, if the mode needs them."""
+    import haystack.components.preprocessors  # noqa: F401 - imports belong to the start, not to the ingest
+
     if job["mode"] == "words":
         return None
-    from haystack_integrations.components.embedders.sentence_transformers import (
-        SentenceTransformersDocumentEmbedder,
-        SentenceTransformersTextEmbedder,
-    )
+    from haystack_integrations.components.embedders import sentence_transformers as embedders
 
-    kinds = (SentenceTransformersDocumentEmbedder, SentenceTransformersTextEmbedder)
-    embedders = [kind(model=job["encoder"], progress_bar=False) for kind in kinds]
-    for embedder in embedders:
+    kinds = (embedders.SentenceTransformersDocumentEmbedder, embedders.SentenceTransformersTextEmbedder)
+    made = [kind(model=job["encoder"], progress_bar=False) for kind in kinds]
+    for embedder in made:
         embedder.warm_up()
-    return embedders
+    return made
 
 
 def index(articles: list[dict[str, Any]], job: dict[str, Any], model: Any) -> tuple[int, Callable[[str], Any]]:
-    """`Pipeline.run` over a store in memory."""
+    """The components of a pipeline, run one after the other."""
     from haystack import Document
+    from haystack.components.joiners import DocumentJoiner
     from haystack.components.preprocessors import DocumentSplitter
+    from haystack.components.retrievers import InMemoryBM25Retriever, InMemoryEmbeddingRetriever
     from haystack.document_stores.in_memory import InMemoryDocumentStore
 
     splitter = DocumentSplitter(split_by="word", split_length=200, split_overlap=20)
@@ -38,36 +37,17 @@ def index(articles: list[dict[str, Any]], job: dict[str, Any], model: Any) -> tu
         passages = model[0].run(passages)["documents"]
     store = InMemoryDocumentStore()
     store.write_documents(passages)
-    pipeline, last, inputs = _pipeline(job, store, model)
+    words, vectors = (kind(store, top_k=job["k"]) for kind in (InMemoryBM25Retriever, InMemoryEmbeddingRetriever))
+    joiner = DocumentJoiner(join_mode="reciprocal_rank_fusion", top_k=job["k"])
 
     def ask(question: str) -> list[dict[str, Any]]:
-        found = pipeline.run({name: {key: question} for name, key in inputs.items()})[last]["documents"][: job["k"]]
-        starts = [passage.meta["split_idx_start"] for passage in found]
-        return [
-            {"doc": own.meta["id"], "text": own.content, "start": start, "end": start + len(own.content)}
-            for own, start in zip(found, starts, strict=True)
-        ]
+        found = []
+        if job["mode"] != "vectors":
+            found.append(words.run(query=question)["documents"])
+        if job["mode"] != "words":
+            found.append(vectors.run(query_embedding=model[1].run(question)["embedding"])["documents"])
+        best = found[0] if len(found) == 1 else joiner.run(found)["documents"]
+        places = [(one.meta["id"], one.content, one.meta["split_idx_start"]) for one in best[: job["k"]]]
+        return [{"doc": doc, "text": text, "start": start, "end": start + len(text)} for doc, text, start in places]
 
     return len(passages), ask
-
-
-def _pipeline(job: dict[str, Any], store: Any, model: Any) -> tuple[Any, str, dict[str, str]]:
-    """The pipeline, the component whose output counts, and what each first component calls the question."""
-    from haystack import Pipeline
-    from haystack.components.joiners import DocumentJoiner
-    from haystack.components.retrievers import InMemoryBM25Retriever, InMemoryEmbeddingRetriever
-
-    pipeline, inputs = Pipeline(), {}
-    if job["mode"] != "vectors":
-        pipeline.add_component("words", InMemoryBM25Retriever(store, top_k=job["k"]))
-        inputs["words"] = "query"
-    if job["mode"] != "words":
-        pipeline.add_component("embedder", model[1])
-        pipeline.add_component("vectors", InMemoryEmbeddingRetriever(store, top_k=job["k"]))
-        pipeline.connect("embedder.embedding", "vectors.query_embedding")
-        inputs["embedder"] = "text"
-    if job["mode"] == "hybrid":
-        pipeline.add_component("hybrid", DocumentJoiner(join_mode="reciprocal_rank_fusion", top_k=job["k"]))
-        pipeline.connect("words", "hybrid")
-        pipeline.connect("vectors", "hybrid")
-    return pipeline, str(job["mode"]), inputs

@@ -6,8 +6,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-PACKAGES = ("langchain-core", "langchain-community", "langchain-classic", "langchain-text-splitters", "faiss-cpu")
-
 
 def load(job: dict[str, Any]) -> Any:
     """The embeddings, if the mode needs them."""

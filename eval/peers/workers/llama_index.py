@@ -6,8 +6,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-PACKAGES = ("llama-index-core", "llama-index-retrievers-bm25", "llama-index-embeddings-huggingface")
-
 
 def load(job: dict[str, Any]) -> Any:
     """The splitter, and the embedding model if the mode needs one."""

@@ -7,8 +7,6 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-PACKAGES = ("txtai", "chonkie", "faiss-cpu", "sentence-transformers")
-
 
 def load(job: dict[str, Any]) -> Any:
     """An empty index with its encoder."""

@@ -1,6 +1,6 @@
 """One system in a process of its own: `PYTHON worker.py SYSTEM.py JOB.json REPORT.json`.
 
-Only the standard library and the packages of the system are needed. SYSTEM.py has `PACKAGES`, its distributions, and
+Only the standard library and the system's own packages are needed. SYSTEM.py has two functions:
 
 - `load(job)`: imports what is needed and loads the encoder; what it returns is passed on as `model`;
 - `index(articles, job, model)`: how many passages it indexed, and a function from a question to the best `job["k"]`
@@ -12,16 +12,17 @@ Articles are dictionaries of `id`, `title`, `text`, `lang`. `job["mode"]` is wha
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import json
 import os
 import sys
 import time
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 _N_WARM = 10  # questions asked before those that are timed
+_REPORTED = ("faiss", "haystack", "langchain", "llama", "rank-bm25", "sentence-transformers", "torch", "txtai")
 
 
 def main(script: str, job_path: str, report_path: str) -> None:
@@ -42,17 +43,18 @@ def _measured(system: Any, job: dict[str, Any]) -> dict[str, Any]:
     model = system.load(job)
     started, used = time.perf_counter(), time.process_time()
     n_passages, ask = system.index(articles, job, model)
-    report: dict[str, Any] = {"n_passages": n_passages, "ingest_s": time.perf_counter() - started}
+    report = {"n_passages": n_passages, "ingest_s": time.perf_counter() - started}
     report["ingest_cpu_s"] = time.process_time() - used
     for question in questions[:_N_WARM]:
         ask(question["question"])
-    report |= {"ms": [], "ranked": {}, "versions": dict(filter(None, map(_version, system.PACKAGES)))}
+    times, ranked = [], {}
     for question in questions:
         started = time.perf_counter()
-        found = ask(question["question"])
-        report["ms"].append((time.perf_counter() - started) * 1000)
-        report["ranked"][question["id"]] = found
-    return report | {"memory_bytes": _memory()}
+        ranked[question["id"]] = ask(question["question"])
+        times.append((time.perf_counter() - started) * 1000)
+    installed = {one.metadata["Name"]: one.version for one in importlib.metadata.distributions()}
+    versions = {name: version for name, version in installed.items() if name and name.startswith(_REPORTED)}
+    return {**report, "ms": times, "ranked": ranked, "versions": versions, "memory_bytes": _memory()}
 
 
 def _lines(path: str) -> list[dict[str, Any]]:
@@ -63,13 +65,6 @@ def _memory() -> int:
     """Bytes of memory that this process has in use; 0 where the system has no /proc."""
     path = Path("/proc/self/statm")
     return int(path.read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE") if path.is_file() else 0
-
-
-def _version(name: str) -> tuple[str, str] | None:
-    try:
-        return name, version(name)
-    except PackageNotFoundError:
-        return None
 
 
 if __name__ == "__main__":
