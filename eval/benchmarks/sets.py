@@ -17,13 +17,15 @@ from eval.gold import CorpusDocument, Evidence, GoldItem, Need, read_gold, read_
 
 LANGUAGES = {"zh": "zh-Hans"}  # what a set's file name means, where it is no BCP 47 tag of ours
 
+Documents = Mapping[str, Sequence[CorpusDocument]]  # by the name of the JSON lines file that evidence names
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
     """What is indexed, documents or a path to files, and the questions put to that index."""
 
     items: Sequence[GoldItem]
-    documents: Mapping[str, Sequence[CorpusDocument]]  # by the name of the JSON lines file that evidence names
+    documents: Documents
     articles: Path | None = None
 
 
@@ -40,40 +42,30 @@ def _gold(suite: Suite) -> Iterator[Part]:
     """A gold file and its articles; `need` says how many of the expected answers a right answer holds."""
     need = Need(suite.values.get("need", Need.ANY))
     items = [replace(item, need=need) if item.answers else item for item in read_gold(suite.path())[:: suite.every]]
-    yield Part(items, {}, suite.path("articles"))
+    yield Part(items, {}, suite.path(suite.values["articles"]))
 
 
 def _squad(suite: Suite) -> Iterator[Part]:
     """A file in the shape of SQuAD; passages of the files in `also` are indexed beside its own."""
     found = read_squad(suite.path(), suite.values["lang"])
-    documents: dict[str, Sequence[CorpusDocument]] = {f"{suite.path().stem}.jsonl": found.documents}
-    for kind, name, lang in suite.values.get("also", ()):
-        path = suite.find(name)
-        own = read_squad(path, lang).documents if kind == "squad" else belebele(path, lang)[1]
-        documents[f"also-{path.stem}.jsonl"] = own
+    documents = {f"{suite.path().stem}.jsonl": found.documents}
+    for name, lang in suite.values.get("also", ()):
+        path = suite.path(name)
+        documents[f"also-{path.stem}.jsonl"] = read_squad(path, lang).documents
     yield Part(found.items[:: suite.every], documents)
 
 
 def _belebele(suite: Suite) -> Iterator[Part]:
-    items, documents = belebele(suite.path(), suite.values["lang"])
-    yield Part(items[:: suite.every], {"belebele.jsonl": documents})
-
-
-def belebele(path: Path, lang: str) -> tuple[list[GoldItem], tuple[CorpusDocument, ...]]:
-    """Belebele (Bandarkar et al. 2024): its questions, each answered by a whole passage, and the passages."""
-    rows = [json.loads(line) for line in path.read_text("utf-8").split("\n") if line.strip()]
+    """Belebele (Bandarkar et al. 2024): a whole passage answers each question."""
+    lang = suite.values["lang"]
+    rows = [json.loads(line) for line in suite.path().read_text("utf-8").split("\n") if line.strip()]
     ids = {text: str(i) for i, text in enumerate(dict.fromkeys(row["flores_passage"] for row in rows))}
     items = [
-        _wants(
-            f"{row['link']}#{row['question_number']}",
-            row["question"],
-            lang,
-            "belebele.jsonl",
-            ids[row["flores_passage"]],
-        )
-        for row in rows
+        _wants(str(i), row["question"], lang, "belebele.jsonl", ids[row["flores_passage"]])
+        for i, row in enumerate(rows)
     ]
-    return items, tuple(CorpusDocument(name, text, lang=lang) for text, name in ids.items())
+    documents = [CorpusDocument(name, text, lang=lang) for text, name in ids.items()]
+    yield Part(items[:: suite.every], {"belebele.jsonl": documents})
 
 
 def _wants(name: str, question: str, lang: str, corpus: str, document: str) -> GoldItem:
@@ -84,54 +76,41 @@ def _wants(name: str, question: str, lang: str, corpus: str, document: str) -> G
 def _xquad(suite: Suite) -> Iterator[Part]:
     """XQuAD (Artetxe et al. 2020): an index a language, asked in its own language or in each other one."""
     languages = _xquad_languages(suite)
-    for held, own in languages.items():
+    for held, (documents, own) in languages.items():
         asked = [held] if suite.values["asked"] == "own" else [other for other in languages if other != held]
         items = []
         for i, lang in enumerate(asked):
-            names = list(own.items)[5 * i % suite.every :: suite.every]  # each pair has other questions
-            items += [_asked_in(lang, languages[lang].items[name], own.items[name]) for name in names]
-        yield Part(items, {own.corpus: own.documents})
+            for name in list(own)[5 * i % suite.every :: suite.every]:  # each pair has other questions
+                question = languages[lang][1][name].question
+                items.append(replace(own[name], id=f"{lang}-{own[name].id}", question=question, lang=lang))
+        yield Part(items, documents)
 
 
 def _xquad_mixed(suite: Suite) -> Iterator[Part]:
     """One index of all languages; the evidence of a question are the passages of all other languages."""
     languages = _xquad_languages(suite)
     items = []
-    for i, (lang, own) in enumerate(languages.items()):
-        for name in list(own.items)[5 * i % suite.every :: suite.every]:
-            others = [other.items[name].evidence[0] for held, other in languages.items() if held != lang]
-            items.append(replace(own.items[name], evidence=tuple(others)))
-    yield Part(items, {one.corpus: one.documents for one in languages.values()})
+    for i, (lang, (_, own)) in enumerate(languages.items()):
+        for name in list(own)[5 * i % suite.every :: suite.every]:
+            others = [other[name].evidence[0] for held, (_, other) in languages.items() if held != lang]
+            items.append(replace(own[name], evidence=tuple(others)))
+    yield Part(items, {name: own for documents, _ in languages.values() for name, own in documents.items()})
 
 
-@dataclass(frozen=True, slots=True)
-class _Translation:
-    """XQuAD in one language; `items` by the id that a question has in all languages."""
-
-    corpus: str
-    items: Mapping[str, GoldItem]
-    documents: Sequence[CorpusDocument]
-
-
-def _xquad_languages(suite: Suite) -> dict[str, _Translation]:
-    """XQuAD by language, with the questions that all languages have."""
+def _xquad_languages(suite: Suite) -> dict[str, tuple[Documents, dict[str, GoldItem]]]:
+    """XQuAD by language: its documents, and the questions that all languages have, by the id that is theirs in all."""
     found = {}
     for path in _files(suite.path(), "xquad.*.json"):
         code = path.name.split(".")[1]
         lang = LANGUAGES.get(code, code)
         read = read_squad(path, lang)
         items = {item.id.removesuffix(f"-{lang}"): item for item in read.items}
-        found[lang] = _Translation(f"{path.stem}.jsonl", items, read.documents)
-    names = set.intersection(*(set(one.items) for one in found.values()))
+        found[lang] = ({f"{path.stem}.jsonl": read.documents}, items)
+    names = set.intersection(*(set(items) for _, items in found.values()))
     return {
-        lang: replace(one, items={name: item for name, item in one.items.items() if name in names})
-        for lang, one in found.items()
+        lang: (documents, {name: item for name, item in items.items() if name in names})
+        for lang, (documents, items) in found.items()
     }
-
-
-def _asked_in(lang: str, question: GoldItem, held: GoldItem) -> GoldItem:
-    """The item `held`, asked in another language; its id says both."""
-    return replace(held, id=f"{lang}-{held.id}", question=question.question, lang=lang)
 
 
 def _flores(suite: Suite) -> Iterator[Part]:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 
+import httpx
 import numpy as np
 
-from eval.benchmarks.server import ask_all, serving
 from eval.benchmarks.suites import Suite
 from eval.benchmarks.texts import count_passages, grow, questions, sentence_pools
+from eval.errors import ServerFailed
 from index.encoders import load_encoder
 from index.encoders.base import Encoder
 from index.store import open_backend
@@ -26,6 +30,8 @@ from rag.chain import Chain
 _ROUNDS = 5
 _K = 10
 _MIB = 2**20
+_READY_S = 120.0
+_ANSWER_S = 120.0
 
 
 def run_start(suite: Suite, encoder: Encoder, folder: Path) -> dict[str, float]:
@@ -42,13 +48,12 @@ def run_start(suite: Suite, encoder: Encoder, folder: Path) -> dict[str, float]:
 
 def run_ingest(suite: Suite, encoder: Encoder, folder: Path) -> dict[str, float]:
     """Passages a second of a new index, and what it takes on disk."""
-    index = folder / "index"
-    built = grow(index, sentence_pools(suite), int(suite.values["passages"]), encoder)
+    built = grow(folder / "index", sentence_pools(suite), int(suite.values["passages"]), encoder)
     return {
         "n": built.n_passages,
         "characters a passage": built.n_chars / built.n_passages,
         "passages/s": built.n_passages / built.seconds,
-        "disk bytes per text byte": disk_bytes(index) / built.n_bytes,
+        "disk bytes per text byte": disk_bytes(folder / "index") / built.n_bytes,
     }
 
 
@@ -93,15 +98,72 @@ def run_load(suite: Suite, encoder: Encoder, folder: Path) -> dict[str, float]:
     asked = questions(suite, n * (1 + len(suite.values["users"])))
     found: dict[str, float] = {"n": n}
     with serving(index, folder) as address:
-        ask_all(address, asked[:n], 2)  # warms it up
+        asyncio.run(ask_all(address, asked[:n], 2))  # warms it up
         for i, n_users in enumerate(suite.values["users"], 1):
-            some = asked[n * i : n * (i + 1)]
             started = time.perf_counter()
-            times = ask_all(address, some, n_users)
+            times = asyncio.run(ask_all(address, asked[n * i : n * (i + 1)], n_users))
             rate = len(times) / (time.perf_counter() - started)
-            own = {"answers/s": rate, "p50 ms": median(times), "not answered": len(some) - len(times)}
+            own = {"answers/s": rate, "p50 ms": median(times), "not answered": n - len(times)}
             found |= {f"{n_users} users: {name}": value for name, value in own.items()}
     return found
+
+
+@contextmanager
+def serving(index: Path, folder: Path) -> Iterator[str]:
+    """The address of `dragoman serve` for an index, ready; its log is in `folder`.
+
+    Raises:
+        ServerFailed: It ended before it was ready, or was not ready in time.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    command = [sys.executable, "-m", "ui.cli", "serve", "--index", str(index.absolute()), "--port", port, "--no-ui"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("DRAGOMAN_")}
+    environment["DRAGOMAN_SERVER_PER_MINUTE"] = "1000000"  # all users come from one address
+    log = folder / "server.log"
+    with log.open("wb") as opened:
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=opened, stderr=opened)  # noqa: S603
+    try:
+        address = f"http://127.0.0.1:{port}"
+        if not _ready(process, f"{address}/readyz"):
+            raise ServerFailed(f"the server did not start; the end of its log: {log.read_text('utf-8')[-500:]}")
+        yield address
+    finally:
+        process.terminate()
+        try:
+            process.wait(_READY_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _ready(process: subprocess.Popen[bytes], address: str) -> bool:
+    until = time.monotonic() + _READY_S
+    while time.monotonic() < until and process.poll() is None:
+        try:
+            if httpx.get(address, trust_env=False).status_code == httpx.codes.OK:
+                return True
+        except httpx.TransportError:
+            pass
+        time.sleep(0.01)
+    return False
+
+
+async def ask_all(address: str, asked: Sequence[str], n_users: int) -> list[float]:
+    """Have `n_users` ask until no question is left, each again at once; milliseconds of those that were answered."""
+    coming, times = iter(asked), []
+    async with httpx.AsyncClient(base_url=address, timeout=_ANSWER_S, trust_env=False) as client:
+
+        async def user() -> None:
+            for question in coming:
+                started = time.perf_counter()
+                response = await client.post("/api/v1/ask", json={"question": question})
+                if response.status_code == httpx.codes.OK:
+                    times.append((time.perf_counter() - started) * 1000)
+
+        await asyncio.gather(*(user() for _ in range(n_users)))
+    return times
 
 
 def disk_bytes(folder: Path) -> int:

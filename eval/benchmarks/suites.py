@@ -24,20 +24,13 @@ class Suite:
     values: Mapping[str, Any]
     shared: Path
 
-    def path(self, key: str = "data") -> Path:
-        """The file or folder that line `key` names, below the shared folder or below this repository.
+    def path(self, name: str = "") -> Path:
+        """The file or folder `name`, by default the suite's `data`, below the shared folder or this repository.
 
         Raises:
             SetMissing: It is in neither.
         """
-        return self.find(self.values[key])
-
-    def find(self, name: str) -> Path:
-        """The file or folder `name`, as `path` finds it.
-
-        Raises:
-            SetMissing: It is in neither folder.
-        """
+        name = name or self.values["data"]
         for folder in (self.shared, ROOT):
             if (folder / name).exists():
                 return folder / name

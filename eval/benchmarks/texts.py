@@ -40,7 +40,7 @@ def sentence_pools(suite: Suite) -> dict[str, list[str]]:
         with gzip.open(path, "rt", encoding="utf-8") as file:
             texts[path.name.removesuffix(".json.gz").rpartition("_")[2]] = list(json.load(file).values())
     if not texts:
-        for path in sorted(suite.find("ui/samples/articles").glob("*.md")):
+        for path in sorted(suite.path("ui/samples/articles").glob("*.md")):
             texts.setdefault(path.stem.split("-", 2)[2], []).append(path.read_text("utf-8").split("---", 2)[-1])
     return {
         language: [text[a:b] for text in own for a, b in split_sentences(text) if b - a > 20]
@@ -52,7 +52,7 @@ def questions(suite: Suite, n: int) -> list[str]:
     """`n` different questions in many languages: of XQuAD, or of the samples where it is not there."""
     paths = sorted((suite.shared / "data/dev/xquad").glob("xquad.*.json"))
     if not paths:
-        asked = [item.question for item in read_gold(suite.find("ui/samples/questions.jsonl"))]
+        asked = [item.question for item in read_gold(suite.path("ui/samples/questions.jsonl"))]
         return [f"{asked[i % len(asked)]} {i // len(asked) or ''}".strip() for i in range(n)]
     found = [
         item["question"]

@@ -62,7 +62,7 @@ def test_squad_gives_every_nth_question_and_passages_of_other_sets_beside(tmp_pa
     questions = {f"q{i}": (f"Question {i}?", "light") for i in range(5)}
     write_squad(tmp_path / "own.json", ("It gives light.", questions))
     write_squad(tmp_path / "more.json", ("빛을 준다.", {"k": ("무엇을?", "빛")}))
-    also = [["squad", "more.json", "ko"]]
+    also = [["more.json", "ko"]]
     (part,) = parts(suite(tmp_path, "squad", data="own.json", lang="en", every=2, also=also))
     assert asked(part) == [("en", f"Question {i}?", (Evidence("own.jsonl#p00001", "light"),)) for i in (0, 2, 4)]
     texts = {name: [(one.text, one.lang) for one in own] for name, own in part.documents.items()}
