@@ -8,15 +8,16 @@ A file that fails leaves its reason and stops no other.
 
 from __future__ import annotations
 
+import os
+import stat
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 
 from index.documents import Cleaned, Document
 from index.encoders.base import Encoder
 from index.errors import ReadError
-from index.files import gone_files, is_gone, printable, problem_of
 from index.read import Found, Sandbox, digest, discover, is_url, read_documents, read_untrusted, read_url, skipped
 from index.report import IngestReport, OnProgress, Progress
 from index.settings import IndexSettings, Limits
@@ -29,7 +30,8 @@ BATCH_DOCUMENTS = 100
 _BATCH_CHARS = 250_000
 _STALE_AT_ONCE = 500
 
-Read = Callable[[Found], Iterable[Cleaned | ReadError]]
+Item = Found | str  # a file, or a web address
+Read = Callable[[Item], Iterable[Cleaned | ReadError]]
 
 
 def ingest(
@@ -66,12 +68,19 @@ def ingest(
         Sandbox(limits) as sandbox,
         Workers(encoder, writer.settings, n_workers) as workers,
     ):
-        run = _Run(writer, workers, lambda found: read_documents(found, sandbox, limits), batch_documents, on_progress)
-        found, urls = _files(sources), list(dict.fromkeys(filter(is_url, sources)))
-        run.n_files = len(found) + len(urls)
-        run.store(run.batches(found))
-        run.store(run.batches_of_urls(urls, lambda url: _fetched(url, sandbox, limits, allow_url)))
-        run.remove_gone(sources, {one.location for one in found})
+
+        def read(item: Item) -> Iterable[Cleaned | ReadError]:
+            if isinstance(item, Found):
+                return read_documents(item, sandbox, limits)
+            if not allow_url:
+                raise ReadError("fetching from the web is off", "a file or folder", "add --allow-url")
+            return [read_url(item, sandbox, limits)]
+
+        run = _Run(writer, workers, read, batch_documents, on_progress)
+        items = _items(sources)
+        run.n_files = len(items)
+        run.store(run.batches(items.values()))
+        remove_gone(writer, sources, set(items), run.report)
         writer.refresh_vectors()
         run.report.seconds = time.monotonic() - run.started
         return run.report
@@ -88,7 +97,7 @@ def ingest_untrusted(
         IndexLocked, StoreFull, StoreDamaged, FormatTooNew: See `index.errors`.
     """
     with open_writer(place, encoder) as writer, Workers(encoder, writer.settings, 1) as workers:
-        run = _Run(writer, workers, lambda found: read_untrusted(found, sandbox))
+        run = _Run(writer, workers, lambda _: read_untrusted(found, sandbox))
         run.store(run.batches([found]))
         doc_ids = tuple(writer.documents_of(found.location).values())
         if not doc_ids:
@@ -100,7 +109,7 @@ def ingest_untrusted(
 def ingest_files(writer: Writer, found: Sequence[Found], encoder: Encoder, limits: Limits) -> IngestReport:
     """Bring some files of the user's own into an index that is open for writing, in this process."""
     with Sandbox(limits) as sandbox, Workers(encoder, writer.settings, 0) as workers:
-        run = _Run(writer, workers, lambda one: read_documents(one, sandbox, limits))
+        run = _Run(writer, workers, lambda one: read_documents(one, sandbox, limits) if isinstance(one, Found) else ())
         run.store(run.batches(found))
         return run.report
 
@@ -157,22 +166,16 @@ class _Run:
         self._batch = Batch()
         self._not_encoded: set[str] = set()  # files
 
-    def batches(self, found: Iterable[Found]) -> Iterator[Batch]:
-        """The documents of files, where they are new or changed."""
-        for one in found:
-            yield from self._batches_of_file(one)
-            self._file_done(one.source)
-        yield self._take_batch()
-
-    def batches_of_urls(self, urls: Iterable[str], fetch: Callable[[str], Cleaned]) -> Iterator[Batch]:
-        """The documents at web addresses, where they are new or changed."""
-        for url in urls:
+    def batches(self, items: Iterable[Item]) -> Iterator[Batch]:
+        """The documents of files and web addresses, where they are new or changed."""
+        for item in items:
+            location, source = (item.location, item.source) if isinstance(item, Found) else (item, item)
             try:
-                one = fetch(url)
-                yield from self._batches_of(url, url, one.document.sha256, [one])
+                yield from self._batches_of(item, location, source)
             except ReadError as error:
-                self._fail(url, url, error)
-            self._file_done(url)
+                self._fail(location, source, error)
+            self._n_files_done += 1
+            self._progress(source)
         yield self._take_batch()
 
     def batches_of_stored(self, documents: Iterable[tuple[Document, str]]) -> Iterator[Batch]:
@@ -183,52 +186,44 @@ class _Run:
             self._n_files_done += 1
         yield self._take_batch()
 
-    def _batches_of_file(self, found: Found) -> Iterator[Batch]:
-        location = found.location
-        if location != printable(location):
-            # The store's text is UTF-8: such a file cannot even be logged.
-            error = ReadError("a file name that is not UTF-8", "one that is", "rename it")
-            self.report.failed.append((printable(found.source), str(error)))
+    def _batches_of(self, item: Item, location: str, source: str) -> Iterator[Batch]:
+        """The new and changed documents of a file, and behind them the file's record."""
+        content = self._digest(item, location)
+        record = self._writer.file_record(location)
+        key = self._writer.settings_key
+        if record and content and (record.digest, record.settings_key, record.status) == (content, key, "ok"):
+            self.report.unchanged += len(self._writer.documents_of(location))
             return
-        try:
-            if found.error is not None:
-                raise found.error
-            content = digest(found.path)
-            record = self._writer.file_record(location)
-            if record and (record.digest, record.settings_key, record.status) == (
-                content, self._writer.settings_key, "ok",
-            ):  # fmt: skip
-                self.report.unchanged += len(self._writer.documents_of(location))
-                return
-            yield from self._batches_of(location, found.source, content, self._read(found))
-        except ReadError as error:
-            self._fail(location, found.source, error)
-
-    def _batches_of(
-        self, file: str, source: str, content: str, documents: Iterable[Cleaned | ReadError]
-    ) -> Iterator[Batch]:
-        """A file's documents, and behind them its record."""
-        before = self._writer.documents_of(file)
+        before = self._writer.documents_of(location)
         kept: set[str] = set()
         failures: list[str] = []
-        for one in documents:
-            problem = one if isinstance(one, ReadError) else problem_of(one)
+        for one in self._read(item):
+            problem = str(one) if isinstance(one, ReadError) else problem_of(one)
             if isinstance(one, ReadError) or problem:
-                failures.append(printable(str(problem)))
+                failures.append(printable(problem))
                 continue
             self.report.add_notes(one)
             kept.add(one.document.location)
-            yield from self._add_changed(one.document, file, before)
-        reason = failures[0] if len(failures) == 1 and not kept else ""
-        if failures and not reason:
-            reason = f"{len(failures)} articles failed; first: {failures[0]}"
+            yield from self._add_changed(one.document, location, before)
+        if failures and not kept and len(failures) == 1:
+            raise ReadError(failures[0])
+        reason = f"{len(failures)} documents failed; first: {failures[0]}" if failures else ""
         if failures and not kept:
             raise ReadError(reason)
         if failures:
             self.report.failed.append((source, reason))
-        self._batch.gone += [doc_id for location, doc_id in before.items() if location not in kept]
-        status = "partial" if failures else "ok"
-        self._batch.files.append(FileRecord(file, source, content, self._writer.settings_key, status, reason))
+        self._batch.gone += [doc_id for place, doc_id in before.items() if place not in kept]
+        self._batch.files.append(FileRecord(location, source, content, key, "partial" if failures else "ok", reason))
+
+    def _digest(self, item: Item, location: str) -> str:
+        """That of a file's content; empty for a web address, which is always fetched."""
+        if isinstance(item, str):
+            return ""
+        if location != printable(location):  # the store's text is UTF-8: such a file cannot even be logged
+            raise ReadError("a file name that is not UTF-8", "one that is", "rename it")
+        if item.error is not None:
+            raise item.error
+        return digest(item.path)
 
     def _add_changed(self, document: Document, file: str, before: dict[str, str]) -> Iterator[Batch]:
         if self._writer.is_current(document.location, document.sha256):
@@ -250,7 +245,9 @@ class _Run:
 
     def _fail(self, file: str, source: str, error: ReadError) -> None:
         """Log a failure; what was stored of this file before stays as it is, unless the file is gone."""
-        self.report.failed.append((source, str(error)))
+        self.report.failed.append((printable(source), str(error)))
+        if file != printable(file):
+            return
         if not is_url(file) and is_gone(file) and not Path(file).is_dir():
             self._batch.forgotten.append(file)
         else:
@@ -282,19 +279,6 @@ class _Run:
             self._n_documents += len(batch.encoded)
             self._progress(batch.encoded[-1].document.source if batch.encoded else "")
 
-    def remove_gone(self, sources: Sequence[str], seen: set[str]) -> None:
-        """Remove what is no longer in the folders among the sources."""
-        for source in sources:
-            if not is_url(source) and Path(source).is_dir():
-                gone = gone_files(self._writer, source, seen)
-                if gone:
-                    self.report.deleted += self._writer.forget_files(gone)
-                self.report.skipped.update(skipped(source))
-
-    def _file_done(self, source: str) -> None:
-        self._n_files_done += 1
-        self._progress(source)
-
     def _progress(self, source: str) -> None:
         if self._on_progress is not None:
             elapsed = time.monotonic() - self.started
@@ -304,13 +288,49 @@ class _Run:
             )
 
 
-def _files(sources: Sequence[str]) -> list[Found]:
-    """The files that the sources name, each once."""
-    found = (one for source in sources if not is_url(source) for one in discover(source))
-    return list({one.location: one for one in reversed(list(found))}.values())[::-1]
+def _items(sources: Sequence[str]) -> dict[str, Item]:
+    """The files and web addresses that the sources name, by location, in order."""
+    found: dict[str, Item] = {}
+    for source in sources:
+        for item in [source] if is_url(source) else discover(source):
+            found.setdefault(item if isinstance(item, str) else item.location, item)
+    return found
 
 
-def _fetched(url: str, sandbox: Sandbox, limits: Limits, allow_url: bool) -> Cleaned:
-    if not allow_url:
-        raise ReadError("fetching from the web is off", "a file or folder", "add --allow-url")
-    return read_url(url, sandbox, limits)
+def remove_gone(writer: Writer, sources: Sequence[str], seen: Set[str], report: IngestReport) -> None:
+    """Remove what certainly is no longer in the folders among the sources, and count what is skipped there."""
+    for source in sources:
+        if is_url(source) or not Path(source).is_dir():
+            continue
+        top = os.path.realpath(source)
+        under = [*writer.files_under(top), *([top] if writer.file_record(top) else [])]  # it could not be listed before
+        gone = [location for location in under if location not in seen and is_gone(location)]
+        report.deleted += writer.forget_files(gone) if gone else 0
+        report.skipped.update(skipped(source))
+
+
+def problem_of(one: Cleaned) -> str:
+    """Why a document cannot be stored; empty where it can."""
+    document, problem = one.document, ""
+    try:
+        document.doc_id  # noqa: B018 - made from everything that the store keeps as UTF-8
+    except UnicodeEncodeError:
+        problem = "a lone surrogate in its id or metadata: no UTF-8 can hold it"
+    if not document.text:
+        problem = problem or "no text is left after cleaning"
+    return f"{one.part} {problem}".strip() if problem else ""
+
+
+def printable(text: str) -> str:
+    """`text` with lone surrogates (of file names and JSON that are no UTF-8) written as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def is_gone(location: str) -> bool:
+    """Whether there certainly is no such file; one that only cannot be looked at is not gone."""
+    try:
+        return stat.S_ISDIR(Path(location).stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False

@@ -2,44 +2,29 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import pickle
+import shutil
 import signal
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, Future, ProcessPoolExecutor
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, suppress
 from multiprocessing import connection, get_context, parent_process
 from multiprocessing.resource_tracker import ensure_running
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-_GRACE_S = 10.0  # after its limit of time, until a process ends itself
+_GRACE_S = 20.0  # after its limit of time a process ends itself; one that does not is killed so much later
 
 
 class ProcessDied(Exception):
     """A process ended before it answered: it was over its time or its memory, or something killed it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
-    """A call on its way: the file of its result, and the executor that it was given to."""
-
-    future: Future[None]
-    path: Path
-    executor: ProcessPoolExecutor
-
-    def done(self) -> bool:
-        """Whether the result is there, or never comes."""
-        return self.future.done()
-
-
-class Pool:
-    """Runs functions in other processes; a context manager, used by one thread.
+class Pool(AbstractContextManager["Pool"]):
+    """Runs functions in other processes; used by one thread.
 
     No process is started before the first call. After a process died, the next call starts new ones.
     """
@@ -58,67 +43,59 @@ class Pool:
         self._n, self._limit_s = n_processes, limit_s
         self._set_up = (limit_bytes, set_up)
         self._executor: ProcessPoolExecutor | None = None
-        self._folder: TemporaryDirectory[str] | None = None
-        self._numbers = itertools.count()
+        self._folder = Path()
+        self._futures: set[Future[Path]] = set()  # of the executor
 
-    def submit(self, function: Callable[..., Any], *arguments: Any) -> Task:
-        """Start a call; function, arguments and result are pickled."""
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Path]:
+        """Start a call; function, arguments and result are pickled. `result` takes what this returns."""
         try:
             return self._submit(function, arguments)
         except BrokenExecutor:  # a process was killed while it had nothing to do
             self.close()
             return self._submit(function, arguments)
 
-    def _submit(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Task:
-        if self._executor is None or self._folder is None:
-            self._folder = TemporaryDirectory(prefix="dragoman-")
+    def _submit(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Future[Path]:
+        if self._executor is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="dragoman-"))
             self._executor = ProcessPoolExecutor(
-                self._n, get_context("spawn"), initializer=_begin, initargs=(Path(self._folder.name), *self._set_up)
+                self._n, get_context("spawn"), initializer=_begin, initargs=(self._folder, *self._set_up)
             )
-        path = Path(self._folder.name) / str(next(self._numbers))
         with _interrupts_held():
-            future = self._executor.submit(_call, path, self._limit_s, function, arguments)
-        return Task(future, path, self._executor)
+            future = self._executor.submit(_call, self._folder, self._limit_s, function, arguments)
+        self._futures.add(future)
+        return future
 
-    def result(self, task: Task) -> Any:
+    def result(self, future: Future[Path]) -> Any:
         """The result of a call.
 
         Raises:
-            ProcessDied: The process died. Other calls that it or its neighbours had begun are lost too.
+            ProcessDied: A process died, and the calls under way are lost.
             Exception: What the function raised.
         """
         try:
-            task.future.result(self._limit_s + 2 * _GRACE_S)
-            packed = task.path.read_bytes()
+            path = future.result(self._limit_s + _GRACE_S)
+            packed = path.read_bytes()
         except (BrokenExecutor, CancelledError, TimeoutError, FileNotFoundError) as error:
-            if task.executor is self._executor:
+            if future in self._futures:
                 self.close()
             raise ProcessDied from error
-        task.path.unlink()
+        path.unlink()
+        self._futures.discard(future)
         return pickle.loads(packed)  # noqa: S301 - our own
-
-    @property
-    def has_started(self) -> bool:
-        """Whether a process of the present ones could be set up."""
-        return self._folder is not None and any(Path(self._folder.name).glob("pid-*"))
 
     def close(self) -> None:
         """End all processes."""
-        executor, folder, self._executor, self._folder = self._executor, self._folder, None, None
-        if executor is None or folder is None:
+        if self._executor is None:
             return
-        for path in Path(folder.name).glob("pid-*"):
+        for path in self._folder.glob("pid-*"):
             with suppress(ProcessLookupError):
                 os.kill(int(path.name.removeprefix("pid-")), signal.SIGTERM)
-        executor.shutdown(wait=True, cancel_futures=True)
-        folder.cleanup()
+        self._executor.shutdown(wait=True, cancel_futures=True)
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._executor = None
+        self._futures.clear()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
@@ -154,14 +131,17 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _call(path: Path, limit_s: float, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-    """Write the result of a call into a file.
+def _call(folder: Path, limit_s: float, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Path:
+    """The file that holds the pickled result.
 
     A pool waits for ever where a process is killed while it sends a long result through the pool's pipe.
     """
     _end_in(limit_s)
     try:
-        path.write_bytes(pickle.dumps(function(*arguments), protocol=pickle.HIGHEST_PROTOCOL))
+        packed = pickle.dumps(function(*arguments), protocol=pickle.HIGHEST_PROTOCOL)
+        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
+            file.write(packed)
+        return Path(file.name)
     except MemoryError:
         os._exit(1)
     finally:
@@ -170,7 +150,7 @@ def _call(path: Path, limit_s: float, function: Callable[..., Any], arguments: t
 
 def _end_in(seconds: float) -> None:
     """Let the system end this process then, whatever it does; 0 takes it back."""
-    if hasattr(signal, "setitimer"):  # not on Windows, where the owner's time limit holds alone
+    if hasattr(signal, "setitimer"):  # not on Windows, where the parent's limit holds alone
         signal.setitimer(signal.ITIMER_REAL, seconds)
 
 

@@ -18,13 +18,12 @@ from index.encoders import load_encoder
 from index.encoders.base import Encoder
 from index.encoders.static import StaticEncoder
 from index.errors import EngineMissing, StoreError
-from index.files import gone_files
-from index.ingest import ingest_files
-from index.read import Found, discover, is_url, skipped
+from index.ingest import ingest_files, remove_gone
+from index.read import Found, discover, is_url
 from index.report import IngestReport, OnProgress, Progress
 from index.settings import IndexSettings, Limits
 from index.store import open_writer
-from index.store.base import IndexPlace, Writer
+from index.store.base import IndexPlace
 
 _FILES_AT_ONCE = 100  # at most, in one call of a worker; files have a limited size, so one file is never too much work
 
@@ -70,7 +69,7 @@ def ingest_on_ray(
             if on_progress is not None:
                 n_documents, elapsed = report.added + report.replaced, time.monotonic() - started
                 on_progress(Progress(n_done, len(found), n_documents, report.n_passages, elapsed))
-        _remove_gone(writer, sources, {one.location for one in found}, report)
+        remove_gone(writer, sources, {one.location for one in found}, report)
         writer.refresh_vectors()
     report.seconds = time.monotonic() - started
     return report
@@ -88,15 +87,6 @@ def _checked(place: IndexPlace, sources: Sequence[str]) -> str:
         if is_url(source):
             raise StoreError(f"{source} is a web address", "files and folders", "index it without --engine")
     return place
-
-
-def _remove_gone(writer: Writer, sources: Sequence[str], seen: set[str], report: IngestReport) -> None:
-    """Remove documents whose files are no longer in the folders among the sources."""
-    for source in sources:
-        if Path(source).is_dir():
-            gone = gone_files(writer, source, seen)
-            report.deleted += writer.forget_files(gone) if gone else 0
-            report.skipped.update(skipped(source))
 
 
 @contextmanager

@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from index.encoders.base import Encoder, LateInteraction
 from index.encoders.static import StaticEncoder
 from index.names.forms import sound_terms
 from index.names.mined import aliases_of
-from index.pool import Pool, ProcessDied, Task
+from index.pool import Pool, ProcessDied
 from index.settings import IndexSettings
 from index.store.base import EncodedDocument, FileRecord
 from index.text.passages import chunk
@@ -56,7 +56,7 @@ class Batch:
         self.n_chars += len(document.text)
 
 
-class Workers:
+class Workers(AbstractContextManager["Workers"]):
     """Encodes batches; a context manager, because it may hold processes."""
 
     def __init__(self, encoder: Encoder, settings: IndexSettings, n_workers: int | None = None) -> None:
@@ -77,7 +77,7 @@ class Workers:
 
     def encoded(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """The batches in their order, each with its encoded documents; some are read ahead for the processes."""
-        pending: deque[tuple[Batch, Task | None]] = deque()
+        pending: deque[tuple[Batch, Future[Path] | None]] = deque()
         for batch in batches:
             pending.append((batch, self._submit(batch)))
             while pending and (len(pending) > self._n + 1 or _is_done(pending[0][1])):
@@ -85,14 +85,14 @@ class Workers:
         while pending:
             yield self._finished(*pending.popleft())
 
-    def _submit(self, batch: Batch) -> Task | None:
+    def _submit(self, batch: Batch) -> Future[Path] | None:
         """Start on a batch; None where it is encoded in this process."""
         self._n_chars += batch.n_chars
         if not self._n or self._n_chars <= _CHARS_IN_PROCESS or not batch.documents:
             return None
         return self._pool.submit(_encode, batch.documents)
 
-    def _finished(self, batch: Batch, task: Task | None) -> Batch:
+    def _finished(self, batch: Batch, task: Future[Path] | None) -> Batch:
         try:
             batch.encoded = self._pool.result(task) if task is not None else self._encode(batch.documents)
         except ProcessDied:
@@ -113,16 +113,11 @@ class Workers:
     def _encode(self, documents: Documents) -> list[EncodedDocument]:
         return encode(documents, self._encoder, self._settings)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._pool.close()
 
 
-def _is_done(task: Task | None) -> bool:
+def _is_done(task: Future[Path] | None) -> bool:
     return task is None or task.done()
 
 

@@ -38,7 +38,7 @@ def test_the_wheel_holds_four_packages_with_their_data_and_nothing_else(wheel: P
         source = {
             path.relative_to(ROOT).as_posix()
             for path in (ROOT / package).rglob("*")
-            if path.is_file() and "__pycache__" not in path.parts
+            if path.is_file() and not {"__pycache__", "training"} & set(path.parts)
         }
         assert source - names == set()
         assert f"{package}/py.typed" in names
@@ -47,6 +47,7 @@ def test_the_wheel_holds_four_packages_with_their_data_and_nothing_else(wheel: P
     } <= names
     assert {"rag/phrases/en.toml", "rag/prompts/answer.txt", "ui/samples/questions.jsonl"} <= names
     assert len([name for name in names if name.startswith("ui/samples/articles/")]) == 30
+    assert not [name for name in names if "/training/" in name]  # of a checkout only
     assert not [name for name in names if "test" in name.rsplit("/", 1)[-1] and name != "rag/testing.py"]
 
 

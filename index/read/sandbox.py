@@ -6,8 +6,7 @@ A reader of a format can be made to run for ever or to take all memory. A limit 
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import TracebackType
-from typing import Self
+from contextlib import AbstractContextManager
 
 from index.documents import Cleaned
 from index.errors import ReadError
@@ -17,7 +16,7 @@ from index.settings import Limits
 Documents = list[Cleaned | ReadError]
 
 
-class Sandbox:
+class Sandbox(AbstractContextManager["Sandbox"]):
     """Reads one file at a time; a context manager, because it may hold a process."""
 
     def __init__(self, limits: Limits) -> None:
@@ -53,10 +52,5 @@ class Sandbox:
         """End the process, if there is one."""
         self._pool.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

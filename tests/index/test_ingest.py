@@ -344,7 +344,7 @@ def test_a_broken_row_costs_itself_and_is_tried_again(index: Path, tmp_path: Pat
     )
     report = run(index, path)
     assert counts(report) == (2, 0, 0, 0, 1)
-    assert "2 articles failed; first: line 2" in report.failed[0][1]
+    assert "2 documents failed; first: line 2" in report.failed[0][1]
     assert EmbeddedBackend(index).failures() == [(str(path), report.failed[0][1])]
     assert counts(run(index, path)) == (0, 0, 2, 0, 1)  # not held to be done with
     rows(path, [{"id": "a", "text": "Alpha."}, {"id": "b", "text": "Beta."}, {"id": "c", "text": "Gamma."}])
