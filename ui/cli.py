@@ -52,7 +52,6 @@ evaluating.command()(evaluation.run)
 evaluating.command()(evaluation.report)
 evaluating.command()(evaluation.runs)
 evaluating.command()(gold.validate)
-evaluating.command()(gold.draft)
 evaluating.command("import")(gold.import_set)
 
 _STOPPED = 130  # what typer makes of Ctrl+C

@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,27 +80,11 @@ def read_text(path: Path) -> str:
         raise GoldError(f"{path} cannot be read ({error}); expected: text in UTF-8") from error
 
 
-def write_gold(items: Sequence[GoldItem], path: Path) -> None:
-    """Write a gold file that `read_gold` reads as these items: CSV where the name ends so, else JSON lines.
-
-    The file is replaced as a whole. CSV begins with a byte order mark: without one, spreadsheets show Chinese as Latin.
-    CSV has no grades.
-
-    Raises:
-        GoldError: The file cannot be written.
-    """
-    is_table = path.suffix.lower() == ".csv"
-    lines = (json.dumps(as_values(item), ensure_ascii=False) + "\n" for item in items)
-    text = _table(items) if is_table else "".join(lines)
+def write_gold(items: Iterable[GoldItem], path: Path) -> None:
+    """Write JSON lines that `read_gold` reads as these items; the file is replaced as a whole."""
     beside = path.with_name(f"{path.name}.tmp")
-    try:
-        beside.write_bytes(text.encode("utf-8-sig" if is_table else "utf-8"))
-        beside.replace(path)
-    except (OSError, UnicodeEncodeError) as error:
-        beside.unlink(missing_ok=True)
-        raise GoldError(
-            f"{path} cannot be written ({error}); expected: a folder, and text without surrogates"
-        ) from error
+    beside.write_text("".join(json.dumps(as_values(item), ensure_ascii=False) + "\n" for item in items), "utf-8")
+    beside.replace(path)
 
 
 def _json_entries(text: str) -> Iterator[Entry]:
@@ -128,9 +112,7 @@ def _table_entries(text: str) -> Iterator[Entry]:
             if any(cell.strip() for cell in cells):
                 yield _row_entry(rows.line_num - sum(cell.count("\n") for cell in cells), row)
     except csv.Error as error:
-        yield Entry(
-            rows.reader.line_num, problem=f"not CSV ({error}); expected: a quote in a quoted cell written twice"
-        )
+        yield Entry(rows.reader.line_num, problem=f"not CSV ({error}); expected: quotes in a quoted cell doubled")
 
 
 def _row_entry(line: int, row: dict[Any, Any]) -> Entry:
@@ -151,14 +133,3 @@ def _row_entry(line: int, row: dict[Any, Any]) -> Entry:
 def _split(cell: str | None) -> list[str]:
     """The values of a cell; an empty one has none."""
     return [value.replace("\\|", "|") for value in _BAR.split(cell)] if cell else []
-
-
-def _table(items: Iterable[GoldItem]) -> str:
-    out = io.StringIO(newline="")
-    rows = csv.writer(out)
-    rows.writerow(_COLUMNS)
-    for item in items:
-        lists = (item.answers, [e.doc for e in item.evidence], [e.text for e in item.evidence], item.tags)
-        cells = [" | ".join(value.replace("|", "\\|") for value in values) for values in lists]
-        rows.writerow((item.id, item.question, item.lang, str(item.answerable).lower(), *cells, item.need))
-    return out.getvalue()

@@ -55,11 +55,8 @@ def read_published(path: Path, language: str = "") -> Published:
 def write_corpus(found: Published, folder: Path) -> Path:
     """Write the documents for `dragoman index`, one JSON object a line; returns the path of the file."""
     path = folder / found.corpus
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        for one in found.documents:
-            file.write(
-                json.dumps({key: value for key, value in asdict(one).items() if value}, ensure_ascii=False) + "\n"
-            )
+    lines = (json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in found.documents)
+    path.write_text("".join(lines), "utf-8")
     return path
 
 

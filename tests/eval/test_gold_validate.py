@@ -66,66 +66,49 @@ def test_a_file_without_fault_has_no_problem(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "severity", "what", "fix"),
+    ("value", "severity", "what"),
     [
-        ("{", ERROR, "not JSON", "one object a line"),
-        ([1], ERROR, "list", "an object with id, question"),
-        ({**GOOD, "question": " "}, ERROR, "question is ' '", "text"),
-        ({**GOOD, "answerable": "true"}, ERROR, "answerable is 'true'", "true or false"),
-        ({**GOOD, "answers": "1906"}, ERROR, "answers is '1906'", "a list of texts"),
-        ({**GOOD, "answers": [], "evidence": []}, ERROR, "answerable, but without evidence and answers", "one of them"),
-        ({**GOOD, "answerable": False}, WARNING, "not answerable, but with answers or evidence", "say that it is"),
-        ({**GOOD, "anwsers": ["1906"]}, WARNING, "anwsers is not read", "the fields are id, question, lang"),
-        ({**GOOD, "id": "0"}, ERROR, "the id is that of line 1", "use each id once"),
-        ({**GOOD, "question": " 딴  것？"}, WARNING, "the question is that of line 1", "ask it once"),
-        ({**GOOD, "answers": ["1907년"]}, WARNING, "no answer stands in the evidence: '1907년'", "add the answer as"),
-        ({**GOOD, "answers": ["in autumn"]}, WARNING, "no answer stands in the evidence", "nothing, if it is a tran"),
+        ("{", ERROR, "not JSON (Expecting property name"),
+        ([1], ERROR, "list; expected: an object with id, question"),
+        ({**GOOD, "question": " "}, ERROR, "question is ' '; expected: text"),
+        ({**GOOD, "answerable": "true"}, ERROR, "answerable is 'true'; expected: true or false"),
+        ({**GOOD, "answers": "1906"}, ERROR, "answers is '1906'; expected: a list of texts"),
+        ({**GOOD, "answers": [], "evidence": []}, ERROR, "answerable, but without evidence and answers"),
+        ({**GOOD, "answerable": False}, WARNING, "not answerable, but with answers or evidence; fix: leave them out"),
+        ({**GOOD, "anwsers": ["1906"]}, WARNING, "anwsers is not read; expected: id, question, lang"),
+        ({**GOOD, "id": "0"}, ERROR, "the id is that of line 1; fix: use each id once"),
+        ({**GOOD, "answers": ["1907년"]}, WARNING, "any of the answers must stand in the evidence"),
         (
             {**GOOD, "answers": ["1906년", "부산"], "need": "all"},
             WARNING,
-            "not every answer stands in the evidence: '1906년 | 부산'",
-            "add",
+            "all of the answers must stand in the evidence",
         ),
-        ({**GOOD, "lang": "zh_cn"}, ERROR, "lang 'zh_cn' is no BCP 47 tag", "write zh-Hans"),
-        ({**GOOD, "lang": "한국어"}, ERROR, "lang '한국어' is no BCP 47 tag", "write a tag"),
-        ({**GOOD, "lang": "jp"}, WARNING, "lang 'jp' is no known language", "write ja"),
-        (evidence("항.md", "잔교"), ERROR, "there is no document 항.md", "give the end of a source"),
-        (evidence("鐘.md", "鐘が七つ"), ERROR, "2 sources end in 鐘.md: a/鐘.md, b/鐘.md", "give more of the path"),
+        ({**GOOD, "lang": "korean"}, WARNING, "lang 'korean' is no known language; expected: a tag such as ko"),
+        (evidence("항.md", "잔교"), ERROR, "there is no document 항.md; fix: give the end of a source"),
+        (evidence("鐘.md", "鐘が七つ"), ERROR, "2 sources end in 鐘.md: a/鐘.md, b/鐘.md; fix: give more of the path"),
         (
             evidence("부산항.md", "세관이"),
             WARNING,
-            "the evidence stands in 2 places of 부산항.md: '세관이'",
-            "add words before or after it",
+            "the evidence stands in 2 places of 부산항.md: '세관이'; fix: add words",
         ),
-        (
-            evidence("부산항.md", "'동양의 관문'으로 불렸고 1906년에는"),
-            ERROR,
-            "the evidence is not in 부산항.md: \"'동양의 관문'으로",
-            "copy the span from the document",
-        ),
-        (evidence("x.jsonl#p1", "بئر في"), ERROR, "the evidence is not in x.jsonl#p1", "copy the span from"),
+        (evidence("부산항.md", "'동양의 관문'으로"), ERROR, "the evidence is not in 부산항.md: \"'동양의 관문'으로"),
+        (evidence("x.jsonl#p1", "بئر في"), ERROR, "the evidence is not in x.jsonl#p1"),
     ],
 )
 def test_a_fault_is_said_with_its_place_and_how_to_fix_it(
-    tmp_path: Path, value: Any, severity: Severity, what: str, fix: str
+    tmp_path: Path, value: Any, severity: Severity, what: str
 ) -> None:
     other = {"id": "0", "question": "딴 것?", "lang": "ko", "answerable": False}
     (problem,) = validate(saved(tmp_path, other, value), Corpus(Documents()))
     assert (problem.severity, problem.line) == (severity, 2)
     assert problem.what.startswith(what)
-    assert problem.fix.startswith(fix)
-
-
-@pytest.mark.parametrize("lang", ["ko", "zh-Hant", "zh-Hant-HK", "pt-BR", "es-419", "sl-rozaj", "de-1996", "ar-x-mine"])
-def test_a_tag_of_bcp_47_is_taken(tmp_path: Path, lang: str) -> None:
-    assert validate(saved(tmp_path, {**GOOD, "lang": lang})) == []
 
 
 def test_a_table_is_checked_with_its_lines(tmp_path: Path) -> None:
     table = 'id,question,lang,answerable,answers\n1,"a\nb",ko,true,x\n2,q,jp,maybe,\n3,"q"r,ko,true,x\n'
     assert [(one.line, one.id, one.what) for one in validate(saved(tmp_path, table, name="gold.csv"))] == [
-        (4, "2", "answerable is 'maybe'"),
-        (5, "", "not CSV (',' expected after '\"')"),
+        (4, "2", "answerable is 'maybe'; expected: true or false"),
+        (5, "", "not CSV (',' expected after '\"'); expected: quotes in a quoted cell doubled"),
     ]
 
 

@@ -145,12 +145,6 @@ def test_every_broken_line_is_named_and_a_whole_file_is_said_to_be_so(
     assert "warning: evidence is not checked" in alone.err
 
 
-def test_drafts_need_a_model_and_a_new_file(dragoman: Dragoman, index: Path) -> None:
-    assert dragoman("eval", "draft", "--to", "drafts.csv", "--index", index).code == 2
-    there = dragoman("eval", "draft", "--to", "gold.jsonl", "--index", index)
-    assert_one_line_error(there, "gold.jsonl is there already", "name another file")
-
-
 def test_a_published_set_is_imported_indexed_and_measured(dragoman: Dragoman, here: Path) -> None:
     context = "이순신은 1545년에 태어났다. 그는 1598년에 노량에서 죽었다."
     qas = [{"id": "1", "question": "이순신은 언제 태어났나?", "answers": [{"text": "1545년", "answer_start": 5}]}]
@@ -168,5 +162,5 @@ def test_a_published_set_is_imported_indexed_and_measured(dragoman: Dragoman, he
 def test_help_lists_what_can_be_done(dragoman: Dragoman) -> None:
     shown = dragoman("eval", "--help")
     assert shown.code == 0
-    for name in ("run", "report", "runs", "validate", "draft", "import"):
+    for name in ("run", "report", "runs", "validate", "import"):
         assert f" {name} " in shown.out

@@ -1,4 +1,4 @@
-"""Commands about gold files: validate, draft, import."""
+"""Commands about gold files: validate, import."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 from ui.commands.evaluation import GoldArgument
 from ui.config import load_config
-from ui.options import IndexOption, JsonOption, ModelOption
+from ui.options import IndexOption, JsonOption
 from ui.terminal import out, say
 
 
@@ -33,7 +33,7 @@ def validate(gold: GoldArgument, index: IndexOption = None, as_json: JsonOption 
     problems = check(gold, corpus)
     lines = [
         f"{one.severity}: {gold}{f', line {one.line}' if one.line else ''}{f' ({one.id})' if one.id else ''}:"
-        f" {one.what}{f'; fix: {one.fix}' if one.fix else ''}"
+        f" {one.what}"
         for one in problems
     ]
     n_errors = sum(one.severity is Severity.ERROR for one in problems)
@@ -41,30 +41,6 @@ def validate(gold: GoldArgument, index: IndexOption = None, as_json: JsonOption 
     out({"errors": n_errors, "problems": [asdict(one) for one in problems]}, as_json, "\n".join(lines))
     if n_errors:
         raise typer.Exit(1)
-
-
-def draft(
-    to: Annotated[Path, typer.Option("--to", metavar="FILE", help="Where to write them: .jsonl or .csv.")],
-    n: Annotated[int, typer.Option("-n", min=1, max=10_000, help="Questions wanted.")] = 50,
-    model: ModelOption = None,
-    index: IndexOption = None,
-) -> None:
-    """Have a model propose gold questions about an index, for a person to edit."""
-    from eval.gold import write_gold
-    from eval.gold.draft import draft as drafted
-    from index.store import open_backend
-    from rag.answerers.models import Completer, load_chat_model
-
-    if to.exists():
-        raise ValueError(f"{to} is there already; fix: name another file with --to, or remove it")
-    config = load_config(index=index, model=model)
-    if not config.model:
-        raise typer.BadParameter("drafts are written by a model: --model PROVIDER:NAME", param_hint="--model")
-    items = list(drafted(Completer(load_chat_model(config.model)), open_backend(config.index), n))
-    if not items:
-        raise ValueError("no draft could be used; expected: a model that quotes the article word for word")
-    write_gold(items, to)
-    say(f"{len(items)} drafts in {to}; edit them, then: dragoman eval validate {to}")
 
 
 def import_set(

@@ -109,7 +109,6 @@ def gold_drafts(said: Iterator[Feedback]) -> list[dict[str, Any]]:
     write the answer, and `not_in_articles` states that there is none.
     """
     from eval.gold import Evidence, GoldItem, as_values
-    from eval.gold.draft import TAG as DRAFT
     from index.text.language import detect_language
 
     items = []
@@ -125,7 +124,7 @@ def gold_drafts(said: Iterator[Feedback]) -> list[dict[str, Any]]:
                 answerable=feedback.opinion is not Opinion.NOT_IN_ARTICLES,
                 answers=(answer,) if answer else (),
                 evidence=tuple(Evidence(str(span["source"]), str(span["quote"])) for span in spans),
-                tags=(DRAFT, TAG, str(feedback.opinion)),
+                tags=("draft", TAG, str(feedback.opinion)),
             )
         )
     return [as_values(item) for item in items]
