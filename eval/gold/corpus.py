@@ -25,7 +25,7 @@ class Corpus:
         self._index = index
         self._by_name: dict[str, list[StoredDocument]] = defaultdict(list)
         for document in index.documents():
-            for name in dict.fromkeys(map(_last, _names(document.source))):
+            for name in {_last(document.source), _last(file_of(document.source))}:
                 self._by_name[name].append(document)
         self._texts: dict[str, str] = {}
 
@@ -59,12 +59,8 @@ def file_of(source: str) -> str:
     return source.partition("#")[0]
 
 
-def _names(source: str) -> tuple[str, str]:
-    return source, file_of(source)
-
-
 def _is_called(source: str, doc: str) -> bool:
-    return any(name == doc or name.endswith((f"/{doc}", f"#{doc}")) for name in _names(source))
+    return any(name == doc or name.endswith((f"/{doc}", f"#{doc}")) for name in (source, file_of(source)))
 
 
 def _last(source: str) -> str:

@@ -8,10 +8,12 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import regex
+
 from eval.errors import GoldError
-from eval.gold.anchor import unique_span
 from eval.gold.files import read_entries, read_text
 from eval.gold.items import Evidence, GoldItem, find_evidence
+from index.documents import Span
 from index.read.clean import normalise
 from index.text.language import detect_language
 
@@ -124,6 +126,26 @@ def _place(text: str, context: str, answer: Mapping[str, Any]) -> tuple[int, int
     expected = len(normalise(context[:told].replace(_HEADING, "\n\n", 1) + "x")) - 1
     spans = find_evidence(text, normalise(answer["text"]))
     return min(((abs(start - expected), start, end) for start, end in spans), default=None)
+
+
+_SIGN = r"[\p{Han}\p{Hiragana}\p{Katakana}ー\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
+# A word; of scripts without spaces a character with its marks; any other sign.
+_UNIT = regex.compile(rf"{_SIGN}\p{{M}}*|(?:(?!{_SIGN})[\p{{L}}\p{{M}}\p{{N}}])+|\S")
+
+
+def unique_span(text: str, start: int, end: int) -> Span:
+    """[start, end) of `text`, widened by words after and before in turn until it stands in one place only."""
+    units = [match.span() for match in _UNIT.finditer(text)]
+    before = [unit[0] for unit in units if unit[0] < start]
+    after = [unit[1] for unit in reversed(units) if unit[1] > end]
+    is_after = True
+    while find_evidence(text, text[start:end]) != [Span(start, end)]:
+        if after and (is_after or not before):
+            end = after.pop()
+        else:
+            start = before.pop()
+        is_after = not is_after
+    return Span(start, end)
 
 
 def read_beir(folder: Path, lang: str = "") -> Published:

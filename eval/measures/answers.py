@@ -23,7 +23,7 @@ from collections.abc import Sequence
 
 import regex
 
-from eval.measures.f_measure import f_measure
+from eval.measures.citation import f_measure
 
 # Scripts without spaces, and Hangul, whose particles follow without one.
 _SIGN = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"

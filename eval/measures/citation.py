@@ -10,10 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from eval.measures.f_measure import f_measure
 from rag.verify import Verdict
 
 SpanIn = tuple[str, int, int]  # (doc_id, start, end)
+
+
+def f_measure(precision: float, recall: float) -> float:
+    """Their harmonic mean; 0 where both are 0."""
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
 def overlaps(one: SpanIn, other: SpanIn) -> bool:

@@ -30,16 +30,10 @@ class Interval:
     n: int
 
 
-def bootstrap_intervals(values: ArrayLike, seed: int = 0) -> list[Interval]:
-    """The mean of each column of (n_questions, n_measures), NaN where a measure does not apply; see below."""
-    array = np.asarray(values, dtype=np.float64)
-    applies = ~np.isnan(array)
-    return bootstrap_ratios(np.where(applies, array, 0.0), applies, seed)
-
-
 def bootstrap_ratios(above: ArrayLike, below: ArrayLike, seed: int = 0) -> list[Interval]:
     """The ratio of sums of each column and its percentile interval (Efron & Tibshirani 1993, chapter 13).
 
+    A mean is such a ratio: 1 stands below the line where the measure applies to a question, and 0 where it does not.
     Whole rows are drawn, so that the sum below the line varies too. Resamples in which it is 0 are left out; no rows,
     or a column whose sum is 0, give NaN. `n` counts the rows with something below the line.
 
@@ -125,7 +119,5 @@ def _ratios(above: Floats, below: Floats) -> Floats:
 
 def _ends(drawn: Floats) -> tuple[float, float]:
     known = drawn[~np.isnan(drawn)]
-    if not len(known):
-        return np.nan, np.nan
-    low, high = np.quantile(known, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
+    low, high = np.quantile(known, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2]) if len(known) else (np.nan, np.nan)
     return float(low), float(high)

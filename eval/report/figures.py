@@ -46,15 +46,12 @@ WORDS = {
 
 def word(group: str, key: str) -> Word:
     """The word of a measure, outcome, verdict or reason; its own name where it has none."""
-    return WORDS[group].get(key) or Word(key, key)
+    return WORDS[group].get(key, Word(key, key))
 
 
 def language_label(tag: str) -> str:
     """A language as a reader knows it, with its tag: `Korean (ko)`."""
-    if not tag or tag == "?":
-        return "unknown"
-    name = language_name(tag)
-    return f"{name} ({tag})" if name != tag else tag
+    return f"{language_name(tag)} ({tag})" if tag not in ("", "?") else "unknown"
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,31 +25,18 @@ from rag.events import Delta, Done, Failed
 K = 10  # passages a question that the ranking measures look at
 
 
-def ask_all(
-    chain: Chain,
-    items: Sequence[GoldItem],
-    *,
-    retrieval_only: bool = False,
-    n_workers: int = 1,
-    on_row: Callable[[Row], None] | None = None,
-) -> list[Row]:
-    """The row of each question, in order.
+def ask_all(chain: Chain, items: Sequence[GoldItem], *, retrieval_only: bool = False) -> list[Row]:
+    """The row of each question, in order; with `retrieval_only` passages are looked for and nothing is answered."""
+    return list(ask_each(chain, items, retrieval_only=retrieval_only))
 
-    Args:
-        chain: Asked.
-        items: The questions.
-        retrieval_only: Look for passages only, and answer nothing.
-        n_workers: Questions asked at once, each in a thread; more than one for a model that is waited for.
-        on_row: Called with each row, in order, as soon as it is there.
-    """
+
+def ask_each(
+    chain: Chain, items: Sequence[GoldItem], *, retrieval_only: bool = False, n_workers: int = 1
+) -> Iterator[Row]:
+    """The rows as they come, in order; `n_workers` questions are asked at once, for a model that is waited for."""
     row = functools.partial(_row, Corpus(chain.backend), _retrieved if retrieval_only else _answered, chain)
-    rows: list[Row] = []
     with ThreadPoolExecutor(n_workers) as pool:
-        for one in pool.map(row, items) if n_workers > 1 else map(row, items):
-            rows.append(one)
-            if on_row is not None:
-                on_row(one)
-    return rows
+        yield from pool.map(row, items) if n_workers > 1 else map(row, items)
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,16 +39,6 @@ class FinishedRun:
         return self.path.name
 
 
-def about_run(shape: Mapping[str, Any]) -> dict[str, Any]:
-    """What a run says of itself, as it is read back from disk."""
-    versions = {"python": platform.python_version(), "machine": f"{platform.machine()}, {os.cpu_count()} cores"}
-    for package in _PACKAGES:
-        with suppress(PackageNotFoundError):
-            versions[package] = version(package)
-    started = datetime.now(UTC).isoformat(timespec="seconds")
-    return {"format": FORMAT, "started": started, "shape": _as_stored(shape), "versions": versions}
-
-
 def begin(path: Path, shape: Mapping[str, Any]) -> list[Row]:
     """Begin a run in `path`, or continue the unfinished one of this shape; the rows that it has already.
 
@@ -58,7 +48,7 @@ def begin(path: Path, shape: Mapping[str, Any]) -> list[Row]:
     if is_finished(path):
         raise RunUnusable(f"{path} holds a finished run; fix: name another folder, or remove it")
     if (path / _RUN).exists():
-        own, wanted = read_about(path)["shape"], _as_stored(shape)
+        own, wanted = read_about(path)["shape"], as_stored(shape)
         if differ := sorted(name for name in {*own, *wanted} if own.get(name) != wanted.get(name)):
             found = f"{path} holds an unfinished run with other settings ({', '.join(differ)})"
             raise RunUnusable(f"{found}; fix: name another folder, or remove it")
@@ -66,7 +56,7 @@ def begin(path: Path, shape: Mapping[str, Any]) -> list[Row]:
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise RunUnusable(f"{path} is there and is no run; fix: name a new folder")
     path.mkdir(parents=True, exist_ok=True)
-    _write(path / _RUN, about_run(shape))
+    _write(path / _RUN, _about(shape))
     return []
 
 
@@ -109,12 +99,6 @@ def is_finished(path: Path) -> bool:
     return (path / _SUMMARY).exists()
 
 
-def unfinished_run(folder: Path, shape: Mapping[str, Any]) -> Path | None:
-    """The newest unfinished run of this shape in `folder`."""
-    found = [path for path, about in runs_in(folder).items() if about["shape"] == _as_stored(shape)]
-    return next((path for path in reversed(found) if not is_finished(path)), None)
-
-
 def read_about(path: Path) -> dict[str, Any]:
     """What a run says of itself.
 
@@ -129,9 +113,19 @@ def read_about(path: Path) -> dict[str, Any]:
     return about
 
 
-def _as_stored(shape: Mapping[str, Any]) -> dict[str, Any]:
+def as_stored(shape: Mapping[str, Any]) -> dict[str, Any]:
+    """A shape as it is read back from disk."""
     stored: dict[str, Any] = json.loads(json.dumps(shape, sort_keys=True, default=str))
     return stored
+
+
+def _about(shape: Mapping[str, Any]) -> dict[str, Any]:
+    versions = {"python": platform.python_version(), "machine": f"{platform.machine()}, {os.cpu_count()} cores"}
+    for package in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            versions[package] = version(package)
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"format": FORMAT, "started": started, "shape": as_stored(shape), "versions": versions}
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -4,24 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from eval.gold import GoldItem
-from eval.runs.ask import ask_all
-from eval.runs.folder import (
-    FinishedRun,
-    about_run,
-    add_row,
-    begin,
-    finish,
-    is_finished,
-    read_about,
-    runs_in,
-    unfinished_run,
-)
+from eval.runs.ask import ask_each
+from eval.runs.folder import FinishedRun, add_row, as_stored, begin, finish, is_finished, read_run, runs_in
 from eval.runs.rows import Row
 from eval.runs.summary import summarise
 from rag.chain import Chain
@@ -33,45 +23,35 @@ def run_gold(
     chain: Chain,
     items: Sequence[GoldItem],
     shape: Mapping[str, Any],
-    folder: Path | None,
+    folder: Path,
     *,
     n_workers: int = 1,
-    on_row: Callable[[Row], None] | None = None,
+    on_row: Callable[[Row], None] = lambda row: None,
 ) -> FinishedRun:
-    """The run of `items`; questions that an unfinished run in `folder` has answered are not asked again.
+    """The run of `items`, kept in `folder`; questions that an unfinished run there has answered are not asked again.
 
     Args:
         chain: Asked.
         items: The questions.
         shape: All that the rows depend on, as `shape_of` gives it; `retrieval_only` among it.
-        folder: Where the run is kept; nowhere if None.
+        folder: Where the run is kept.
         n_workers: Questions asked at once.
         on_row: Called with each row, those that were there already included.
 
     Raises:
         RunUnusable: Another run lies in `folder`.
     """
-    kept = {row.item.id: row for row in begin(folder, shape)} if folder else {}
-    rows = {item.id: kept[item.id] for item in items if item.id in kept and kept[item.id].item == item}
-    if on_row:
-        for row in rows.values():
-            on_row(row)
-
-    def add(row: Row) -> None:
-        rows[row.item.id] = row
-        if folder:
-            add_row(folder, row)
-        if on_row:
-            on_row(row)
-
+    asked = set(items)
+    rows = {row.item.id: row for row in begin(folder, shape) if row.item in asked}
+    for row in rows.values():
+        on_row(row)
     missing = [item for item in items if item.id not in rows]
-    ask_all(chain, missing, retrieval_only=shape["retrieval_only"], n_workers=n_workers, on_row=add)
-    ordered = [rows[item.id] for item in items]
-    summary = summarise(ordered)
-    if folder:
-        finish(folder, summary)
-    about = read_about(folder) if folder else about_run(shape)
-    return FinishedRun(folder or Path("run"), about, ordered, summary)
+    for row in ask_each(chain, missing, retrieval_only=shape["retrieval_only"], n_workers=n_workers):
+        rows[row.item.id] = row
+        add_row(folder, row)
+        on_row(row)
+    finish(folder, summarise([rows[item.id] for item in items]))
+    return replace(read_run(folder), rows=[rows[item.id] for item in items])
 
 
 def shape_of(chain: Chain, gold: Path, items: Sequence[GoldItem], session: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,8 +76,10 @@ def shape_of(chain: Chain, gold: Path, items: Sequence[GoldItem], session: Mappi
 
 def new_folder(runs: Path, gold: Path, shape: Mapping[str, Any]) -> Path:
     """Where a run is kept by default: the unfinished one of this shape, or a new folder named by time and gold file."""
-    if path := unfinished_run(runs, shape):
-        return path
+    wanted = as_stored(shape)
+    for path, about in reversed(runs_in(runs).items()):
+        if about["shape"] == wanted and not is_finished(path):
+            return path
     stem = f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}-{gold.stem[:60]}"
     names = [stem, *(f"{stem}-{number}" for number in range(2, 100))]
     return next(path for name in names if not (path := runs / name).exists())

@@ -11,9 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eval.measures.abstention import abstention, abstention_sums
-from eval.measures.confidence import bootstrap_intervals, bootstrap_ratios, holm, paired_randomisation
+from eval.measures.confidence import Interval, bootstrap_ratios, holm, paired_randomisation
 
 NAN = math.nan
+
+
+def bootstrap_intervals(values: object, seed: int = 0) -> list[Interval]:
+    """The means of columns, NaN where a measure does not apply."""
+    array = np.asarray(values, dtype=np.float64)
+    return bootstrap_ratios(np.nan_to_num(array, posinf=math.inf), ~np.isnan(array), seed)
 
 
 # --- bootstrap ----------------------------------------------------------------------------------------------

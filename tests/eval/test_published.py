@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from eval.errors import GoldError
 from eval.gold import Evidence, GoldItem, Published, find_evidence, read_beir, read_published, read_squad, write_corpus
-from eval.gold.anchor import unique_span
-from eval.gold.published import CorpusDocument
+from eval.gold.published import CorpusDocument, unique_span
 from eval.runs.ask import ask_all
 from index.ingest import ingest
 from index.store.sqlite import EmbeddedBackend

@@ -58,7 +58,7 @@ def run(
     from eval.report import as_table, comparison_line
     from eval.runs.folder import read_run
     from eval.runs.gate import missed, parse_threshold
-    from eval.runs.session import RUNS, named_run, run_gold, shape_of
+    from eval.runs.session import RUNS, named_run, new_folder, run_gold, shape_of
 
     thresholds = [parse_threshold(text) for text in fail_under or ()]
     if fail_if_worse and not compare:
@@ -68,16 +68,16 @@ def run(
     before = read_run(named_run(runs, compare)) if compare else None  # before the work, not after it
     chain = open_chain(config, runs / "answers.sqlite" if config.model else None)
     shape = shape_of(chain, gold, items, _session(config, retrieval_only=retrieval_only))
-    folder = to or _folder(runs, gold, shape)
+    folder = to or new_folder(runs, gold, shape)
     with counter(len(items), "questions") as tick:
         n_workers = _N_WORKERS if config.model else 1
         done = run_gold(chain, items, shape, folder, n_workers=n_workers, on_row=lambda row: tick())
     comparison = _compared(before, done, runs, gold)
-    out({**done.summary, "run": str(folder or "")}, as_json, "" if as_json else as_table(done.summary))
+    out({**done.summary, "run": str(folder)}, as_json, "" if as_json else as_table(done.summary))
     if comparison and not as_json:
         say(comparison_line(comparison))
     _write_reports(done, comparison, report)
-    if folder and not as_json:
+    if not as_json:
         say(f"kept as {done.name}; to compare: dragoman eval report {done.name} --compare OTHER")
     complaints = missed(done.summary, thresholds)
     if fail_if_worse and comparison:
@@ -140,18 +140,6 @@ def _session(config: Config, *, retrieval_only: bool) -> dict[str, Any]:
     if config.aliases:
         session["aliases"] = config.aliases.read_text("utf-8")
     return {**session, "retrieval_only": retrieval_only}
-
-
-def _folder(runs: Path, gold: Path, shape: dict[str, Any]) -> Path | None:
-    """Where the run is kept; None, with a warning, where the index folder cannot be written to."""
-    from eval.runs.session import new_folder
-
-    try:
-        runs.mkdir(exist_ok=True)
-        return new_folder(runs, gold, shape)
-    except OSError as error:
-        say(f"warning: the run is not kept: {runs} ({error.strerror}); fix: name a folder with --run DIR")
-        return None
 
 
 def _compared(before: FinishedRun | None, done: FinishedRun, runs: Path, gold: Path) -> Comparison | None:
