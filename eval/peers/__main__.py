@@ -28,7 +28,7 @@ from eval.provenance import ROOT, commit, machine
 from index.encoders import load_encoder
 from index.store import open_backend
 
-WORKERS = Path(__file__).parent / "workers"
+WORKER = Path(__file__).parent / "worker.py"
 SYSTEMS: Mapping[str, Sequence[str]] = {
     "dragoman": ("embedded", "vectors"),
     **dict.fromkeys(("langchain", "llama_index", "haystack", "txtai"), ("words", "vectors", "hybrid")),
@@ -99,7 +99,7 @@ def measured(part: Part, folder: Path, given: argparse.Namespace) -> dict[str, d
 
 
 def run(system: str, job: dict[str, Any], folder: Path, python: str) -> dict[str, Any]:
-    """The report of a system on the corpus and the questions in `folder`; see `workers/worker.py`.
+    """The report of a system on the corpus and the questions in `folder`; see `worker.py`.
 
     Raises:
         PeerFailed: It ended with an error or took too long.
@@ -111,7 +111,7 @@ def run(system: str, job: dict[str, Any], folder: Path, python: str) -> dict[str
     with TemporaryDirectory(dir=folder) as own:
         paths = [Path(own) / name for name in ("job.json", "report.json")]
         paths[0].write_text(json.dumps({**job, "folder": own}), "utf-8")
-        command = [python, *map(str, (WORKERS / "worker.py", WORKERS / f"{system}.py", *paths))]
+        command = [python, str(WORKER), system, *map(str, paths)]
         try:
             done = subprocess.run(  # noqa: S603 - the interpreter that was named, and our script
                 command, capture_output=True, text=True, check=False, timeout=_TIMEOUT_S, env=environment, cwd=own

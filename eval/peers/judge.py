@@ -56,9 +56,9 @@ class Judge:
         return Row(item=item, outcome=outcome, document_language=first, values=values)
 
     def spans(self, hit: Mapping[str, Any]) -> list[SpanIn]:
-        """Where a passage stands: at its offsets if its text is there, else wherever its text is."""
-        doc, wanted, start, end = hit["doc"], hit["text"], hit.get("start"), hit.get("end")
+        """Where a passage stands: at its `start` if its text is there, else wherever its text is."""
+        doc, wanted, start = hit["doc"], hit["text"], hit.get("start")
         text = self._texts.get(doc, "")
-        if isinstance(start, int) and isinstance(end, int) and wanted and text[start:end] == wanted:
-            return [(doc, start, end)]
+        if isinstance(start, int) and wanted and text.startswith(wanted, start):
+            return [(doc, start, start + len(wanted))]
         return [(doc, *span) for span in find_evidence(text, wanted)]
