@@ -20,7 +20,7 @@ import httpx
 import numpy as np
 
 from eval.benchmarks.suites import Suite
-from eval.benchmarks.texts import count_passages, grow, questions, sentence_pools
+from eval.benchmarks.texts import grow, questions, sentence_pools
 from eval.errors import ServerFailed
 from index.encoders import load_encoder
 from index.encoders.base import Encoder
@@ -60,13 +60,14 @@ def run_ingest(suite: Suite, encoder: Encoder, folder: Path) -> dict[str, float]
 def run_search(suite: Suite, encoder: Encoder, folder: Path) -> dict[str, float]:
     """Milliseconds of a search, of new questions and of repeated ones, and the memory of the process, by size."""
     index, asked = folder / "index", questions(suite, int(suite.values["questions"]))
-    pools, n_bytes = sentence_pools(suite), 0
+    pools, n_bytes, there = sentence_pools(suite), 0, 0
     found: dict[str, float] = {"n": len(asked)}
     for size in suite.values["passages"]:
-        n_bytes += grow(index, pools, size, encoder).n_bytes
+        built = grow(index, pools, size, encoder, there=there)
+        n_bytes, there = n_bytes + built.n_bytes, there + built.n_passages
         with ProcessPoolExecutor(1, get_context("spawn")) as pool:  # its memory is that of searches alone
             own = pool.submit(probe, index, encoder.name, asked).result()
-        own |= {"passages": count_passages(index), "disk bytes per text byte": disk_bytes(index) / n_bytes}
+        own |= {"passages": there, "disk bytes per text byte": disk_bytes(index) / n_bytes}
         found |= {f"{size:,}: {name}": value for name, value in own.items()}
     return found
 

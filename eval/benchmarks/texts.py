@@ -11,10 +11,9 @@ from itertools import islice
 from pathlib import Path
 
 from eval.benchmarks.suites import Suite
-from eval.gold import read_gold
+from eval.gold import read_gold, read_squad
 from index.encoders.base import Encoder
 from index.ingest import ingest
-from index.store import open_backend
 from index.text.sentences import split_sentences
 
 Pools = Mapping[str, Sequence[str]]  # sentences by language
@@ -30,7 +29,7 @@ class Built:
     n_passages: int
     n_chars: int
     n_bytes: int  # of its text in UTF-8
-    seconds: float
+    seconds: float  # of the ingest
 
 
 def sentence_pools(suite: Suite) -> dict[str, list[str]]:
@@ -54,13 +53,7 @@ def questions(suite: Suite, n: int) -> list[str]:
     if not paths:
         asked = [item.question for item in read_gold(suite.path("ui/samples/questions.jsonl"))]
         return [f"{asked[i % len(asked)]} {i // len(asked) or ''}".strip() for i in range(n)]
-    found = [
-        item["question"]
-        for path in paths
-        for article in json.loads(path.read_text("utf-8"))["data"]
-        for paragraph in article["paragraphs"]
-        for item in paragraph["qas"]
-    ]
+    found = [item.question for path in paths for item in read_squad(path, "").items]
     random.Random(0).shuffle(found)
     return list(islice(dict.fromkeys(found), n))
 
@@ -77,33 +70,24 @@ def articles(pools: Pools, seed: int) -> Iterator[dict[str, str]]:
         number += 1
 
 
-def grow(index: Path, pools: Pools, n_passages: int, encoder: Encoder) -> Built:
-    """Add articles to an index until it has about `n_passages`; what was added, and the time of the ingest alone."""
-    there = before = count_passages(index)
-    n_chars = n_bytes = 0
-    seconds, rate = 0.0, float(_CHARS_A_PASSAGE)
-    while there < 0.98 * n_passages:
-        wanted = min(_AT_ONCE, n_passages - there)
-        path = index.parent / f"articles-{there}.jsonl"
-        texts = _write(path, articles(pools, there), int(wanted * rate))
-        n_chars, n_bytes = n_chars + sum(map(len, texts)), n_bytes + sum(len(text.encode()) for text in texts)
-        seconds += ingest(index, [str(path)], encoder).seconds
+def grow(index: Path, pools: Pools, n_passages: int, encoder: Encoder, *, there: int = 0) -> Built:
+    """Add articles to an index that has `there` passages until it has about `n_passages`; what was added."""
+    built, rate = Built(0, 0, 0, 0.0), float(_CHARS_A_PASSAGE)
+    while there + built.n_passages < 0.98 * n_passages:
+        n = there + built.n_passages
+        wanted = min(_AT_ONCE, n_passages - n)
+        path = index.parent / f"articles-{n}.jsonl"
+        texts = _write(path, articles(pools, n), int(wanted * rate))
+        report = ingest(index, [str(path)], encoder)
         path.unlink()
-        added = count_passages(index) - there
-        rate *= wanted / max(1, added)
-        there += added
-    return Built(there - before, n_chars, n_bytes, seconds)
-
-
-def count_passages(index: Path) -> int:
-    """Passages of an index; 0 where there is none."""
-    if not index.exists():
-        return 0
-    backend = open_backend(index)
-    try:
-        return backend.stats().n_passages
-    finally:
-        backend.close()
+        rate *= wanted / max(1, report.n_passages)
+        built = Built(
+            built.n_passages + report.n_passages,
+            built.n_chars + sum(map(len, texts)),
+            built.n_bytes + sum(len(text.encode()) for text in texts),
+            built.seconds + report.seconds,
+        )
+    return built
 
 
 def _write(path: Path, coming: Iterator[dict[str, str]], n_chars: int) -> list[str]:
