@@ -30,13 +30,12 @@ from rag.testing import HashEncoder, ScriptedChatModel
 from ui.render import shown_source
 from ui.server.app import make_app
 from ui.server.documents import _safe
-from ui.server.errors import UNKNOWN
-from ui.server.feedback import Feedback, FeedbackFile, FeedbackFull, Opinion, gold_drafts
+from ui.server.errors import UNKNOWN, Refusal
+from ui.server.feedback import Feedback, FeedbackFile, Opinion, gold_drafts
 from ui.server.keys import KeyFile, Scope
 from ui.server.metrics import language_label
 from ui.server.settings import ServerSettings
-from ui.server.sources import event_json, public
-from ui.server.sse import EventStream, framed
+from ui.server.sse import EventStream, event_json, framed, public
 
 QUESTION = "How many cranes has the harbour?"
 TEXTS = {
@@ -529,7 +528,7 @@ def test_many_writers_of_feedback_do_not_mix_and_a_full_file_takes_no_more(tmp_p
         thread.join()
     assert sorted(one.question for one in files[0].all()) == sorted(f"{n}.{i}" for n in range(8) for i in range(50))
     full = FeedbackFile(tmp_path, max_bytes=10)
-    with pytest.raises(FeedbackFull):
+    with pytest.raises(Refusal):
         full.add(Feedback(opinion=Opinion.RIGHT, question="?", answer="!"))
 
 

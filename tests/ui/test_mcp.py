@@ -31,9 +31,8 @@ from rag.events import Event
 from rag.testing import HashEncoder
 from tests.ui.hostile import HOSTILE, RENDERER, Tags
 from ui.server.app import make_app
-from ui.server.mcp import CONTEXT_CHARS, MAX_SPAN_CHARS, make_server, search_text
+from ui.server.mcp import CONTEXT_CHARS, MAX_SPAN_CHARS, NOTICE, make_server, search_text
 from ui.server.settings import ServerSettings
-from ui.server.shapes import NOTICE, Found, Passage
 
 ROOT = Path(__file__).parent.parent.parent
 QUESTION = "¿Cuántos documentos revisaron los abogados?"
@@ -95,7 +94,6 @@ def test_the_tools_say_what_they_take_and_give_and_that_they_change_nothing(chai
         assert tool.annotations.read_only_hint is True
         assert tool.annotations.destructive_hint is False
         assert len(tool.description) > 100
-        assert tool.output_schema["properties"]["notice"]["default"] == NOTICE
     search, ask, read = (tool.input_schema for tool in tools)
     assert (search["required"], ask["required"], read["required"]) == (
         ["query"],
@@ -250,8 +248,8 @@ def test_what_articles_say_is_no_image_link_or_tag_where_a_program_shows_it_as_m
 def test_only_a_web_address_of_an_article_is_shown() -> None:
     for url, is_shown in (("https://news.example/a_(b)", True), ("javascript:x", False), ("https://x/](y)", False)):
         span = {"doc_id": "d", "start": 0, "end": 5, "source": "a.md", "title": "T", "language": "en", "url": url}
-        found = Found(question="?", language="en", results=[Passage(**span, text="Seven", score=1.0)], warnings=[])
-        assert (url in search_text(found)) == is_shown
+        result = {**span, "text": "Seven", "date": ""}
+        assert (url in search_text({"results": [result], "warnings": []})) == is_shown
 
 
 def test_no_tool_tells_where_the_server_keeps_its_files(long_chain: Chain) -> None:

@@ -31,11 +31,11 @@ from tests.ui.running import Ran
 from ui.commands import keys as commands
 from ui.config import Config
 from ui.server.app import make_app
+from ui.server.errors import Refusal
+from ui.server.gate import Places, Rate, client_of
 from ui.server.keys import KeyFile, Scope
-from ui.server.limits import Busy, Places, Rate
 from ui.server.rules import rule_for
 from ui.server.run import run
-from ui.server.service import client_of
 from ui.server.settings import ServerSettings, Site
 
 QUESTION = "How many cranes has the harbour?"
@@ -393,7 +393,7 @@ def test_places_are_given_in_turn_and_a_full_queue_is_said() -> None:
         for name in "abc":
             tasks.append(asyncio.create_task(one(name)))
             await asyncio.sleep(0)
-        with pytest.raises(Busy):
+        with pytest.raises(Refusal):
             await one("d")
         tasks[1].cancel()  # a client that leaves while waiting gives up the turn
         await asyncio.sleep(0.01)

@@ -32,7 +32,8 @@ from ui.page.markup import answer_id_of, inert, panel_markdown, plain_answer
 from ui.page.shell import page_language
 from ui.page.uploads import add_files, rows_html
 from ui.server.documents import Documents
-from ui.server.feedback import FeedbackFull, Opinion, Store, feedback_on
+from ui.server.errors import Refusal
+from ui.server.feedback import Opinion, Store, feedback_on
 
 _log = logging.getLogger(__name__)
 _OPTIONS = {"wrong_citation": Opinion.WRONG_CITATION, "not_in_articles": Opinion.NOT_IN_ARTICLES}
@@ -214,7 +215,7 @@ class Handlers:
             return
         try:
             self.store(feedback_on(opinion, question, plain_answer(said), self.remembered.get(answer_id)))
-        except (OSError, FeedbackFull) as error:
+        except (OSError, Refusal) as error:
             _log.warning("feedback could not be stored: %r", error)
             gr.Warning(phrase("not_stored", lang, Part.PAGE))
         else:

@@ -11,29 +11,23 @@ from fastapi import APIRouter, Body, Depends, File, Path, Query, Request, Respon
 from fastapi.security import HTTPBearer
 
 from ui.render import answer_json, search_json
-from ui.server.bodies import NO_FILTER, NO_HISTORY, FeedbackBody, History, Question, Where, checked, turns_of
+from ui.server.bodies import NO_FILTER, NO_HISTORY, History, Question, Where, turns_of
 from ui.server.documents import Documents, Upload
 from ui.server.errors import Refusal
 from ui.server.feedback import Feedback, FeedbackFile, gold_drafts
 from ui.server.service import Service
-from ui.server.shapes import Answered, DocumentPage, FileResult, Found, Problem
-from ui.server.sources import event_json, public
-from ui.server.sse import EventStream, answer_of, framed
+from ui.server.sse import EventStream, answer_of, event_json, framed, public
 
 _MAX_FILES = 20  # of one request
 _Streamed = Annotated[bool, Body(description="Events as they come; so does `Accept: text/event-stream`.")]
 _Offset = Annotated[int, Query(ge=0, le=2**31)]
 _DocId = Annotated[str, Path(pattern="^[0-9a-f]{16}$", examples=["5c9d3f0a8b7e6142"])]
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
-    "4XX": {"model": Problem, "description": "What is asked for cannot be done; 429 has Retry-After."},
-    "5XX": {"model": Problem, "description": "The index or the model failed, or the server is busy (503)."},
-}
 
 
 def router(service: Service) -> APIRouter:
     """The routes of the API. The gate checks the keys; here they are only described."""
     bearer = HTTPBearer(auto_error=False, description="A key of `dragoman key add`, where the server asks for one.")
-    routes = APIRouter(prefix="/api/v1", dependencies=[Depends(bearer)], responses=_PROBLEMS)
+    routes = APIRouter(prefix="/api/v1", dependencies=[Depends(bearer)])
     _add_questions(routes, service)
     if service.chain is not None:
         _add_documents(routes, service)
@@ -44,7 +38,7 @@ def router(service: Service) -> APIRouter:
 def _add_questions(routes: APIRouter, service: Service) -> None:
     chain = service.chain
 
-    @routes.post("/ask", tags=["questions"], response_model=None, responses={200: {"model": Answered}})
+    @routes.post("/ask", tags=["questions"], response_model=None)
     async def ask(
         request: Request,
         question: Question,
@@ -57,12 +51,12 @@ def _add_questions(routes: APIRouter, service: Service) -> None:
         As a stream: `question`, `passages`, then `delta`, `sentence` and `warnings` as they come, `citations` and
         `done` with the whole answer; or it ends early with `error`.
         """
-        events = chain.astream(checked(question), turns_of(history), where.as_filter())
+        events = chain.astream(question, turns_of(history), where.as_filter())
         if stream or "text/event-stream" in request.headers.get("accept", ""):
             return EventStream(events, lambda event: framed(event.name, event_json(event)))
         return dict(public(answer_json(await answer_of(events))))
 
-    @routes.post("/search", tags=["questions"], response_model=None, responses={200: {"model": Found}})
+    @routes.post("/search", tags=["questions"], response_model=None)
     def search(
         question: Question,
         k: Annotated[int, Body(ge=1, le=100)] = 10,
@@ -70,7 +64,7 @@ def _add_questions(routes: APIRouter, service: Service) -> None:
         explain: Annotated[bool, Body()] = False,
     ) -> dict[str, Any]:
         """Passages, in the shape of `dragoman search --json`."""
-        found = chain.retrieve(checked(question), k, where.as_filter())
+        found = chain.retrieve(question, k, where.as_filter())
         return dict(public(search_json(found, explain=explain)))
 
 
@@ -84,7 +78,7 @@ def _add_documents(routes: APIRouter, service: Service) -> None:
 
     changing = [Depends(check_changes_allowed)]
 
-    @routes.get("/documents", tags=["documents"], response_model=None, responses={200: {"model": DocumentPage}})
+    @routes.get("/documents", tags=["documents"], response_model=None)
     def list_documents(offset: _Offset = 0, limit: Annotated[int, Query(ge=1, le=200)] = 50) -> dict[str, Any]:
         """The documents, in the order of ingest."""
         return documents.page(offset, limit)
@@ -98,12 +92,12 @@ def _add_documents(routes: APIRouter, service: Service) -> None:
     )
     async def add_documents(
         files: Annotated[list[UploadFile], File(min_length=1, max_length=_MAX_FILES)],
-    ) -> dict[str, list[FileResult]]:
+    ) -> dict[str, list[dict[str, Any]]]:
         """Add files, or bring them up to date; scope `ingest`. A sandbox reads each, and its content decides."""
         uploads = [Upload(file.filename or "", file.file, file.size or 0) for file in files]
         if any(upload.size > settings.max_upload_bytes for upload in uploads):
             raise Refusal(413, f"a file is over {settings.max_upload_bytes:,} bytes")
-        return {"files": [FileResult(**one) for one in await asyncio.to_thread(documents.add, uploads)]}
+        return {"files": await asyncio.to_thread(documents.add, uploads)}
 
     @routes.delete("/documents/{doc_id}", tags=["documents"], status_code=204, dependencies=changing)
     def remove_document(doc_id: _DocId) -> None:
@@ -114,9 +108,9 @@ def _add_documents(routes: APIRouter, service: Service) -> None:
 
 def _add_feedback(routes: APIRouter, file: FeedbackFile) -> None:
     @routes.post("/feedback", tags=["feedback"], status_code=204)
-    def say(body: FeedbackBody) -> None:
+    def say(feedback: Feedback) -> None:
         """Store what you think of an answer."""
-        body.store(file)
+        file.add(feedback)
 
     @routes.get("/feedback", tags=["feedback"])
     def said(offset: _Offset = 0, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> dict[str, list[Feedback]]:

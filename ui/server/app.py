@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from importlib.util import find_spec
 
-from fastapi import APIRouter, FastAPI, Response
+from fastapi import FastAPI, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
@@ -21,8 +21,10 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.routing import Route
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from index.store.base import EVERYTHING
 from rag.chain import Chain
-from ui.server import api, docs, openai, widget
+from ui.server import api, openai
+from ui.server.docs import add_docs
 from ui.server.edge import Edge
 from ui.server.errors import handle
 from ui.server.gate import Gate
@@ -30,6 +32,7 @@ from ui.server.mcp import Endpoint
 from ui.server.metrics import CountedChain, Metrics
 from ui.server.service import Service
 from ui.server.settings import ServerSettings
+from ui.server.widget.routes import add_widget
 
 _READY_FOR_S = 5.0  # a probe's result is kept so long: another company's encoder costs money
 _SPARE_THREADS = 8  # besides one for each question
@@ -50,25 +53,23 @@ def make_app(
     settings, metrics = settings or ServerSettings(), Metrics()
     if chain is not None:
         chain = CountedChain.of(chain, metrics, log_questions=settings.log_questions)
-    service = Service(chain, settings, host, metrics)
-    tools = Endpoint(chain, settings)
+    service, tools = Service(chain, settings, host, metrics), Endpoint(chain, settings)
     app = FastAPI(
         title="Dragoman",
         summary="Ask in any language; answered from articles in other languages, every sentence with its passage.",
         docs_url=None,  # these would load their scripts from a public network; docs.py has a page of our own
         redoc_url=None,
         lifespan=_lifespan(settings, tools),
+        exception_handlers={HTTPException: handle, RequestValidationError: handle},
     )
     _add_middleware(app, service)
-    for kind in (HTTPException, RequestValidationError):
-        app.add_exception_handler(kind, handle)
-    for routes in (_operation(service), docs.router(), api.router(service), openai.router(service)):
-        app.include_router(routes)
-    app.include_router(widget.router(service))
-    app.routes.extend([docs.static(), widget.files()])
+    _add_operation(app, service)
+    add_docs(app)
+    add_widget(app, service)
+    app.include_router(api.router(service))
+    app.include_router(openai.router(service))
     if find_spec("mcp") is not None:
         app.routes.append(Route("/mcp", tools, methods=["POST"]))
-    docs.describe(app)
     if with_page:
         from ui.page.page import mount
 
@@ -107,17 +108,16 @@ def _lifespan(settings: ServerSettings, tools: Endpoint) -> Callable[[FastAPI], 
     return lifespan
 
 
-def _operation(service: Service) -> APIRouter:
-    """Health and metrics."""
-    routes = APIRouter(tags=["operation"])
+def _add_operation(app: FastAPI, service: Service) -> None:
+    """Add health and metrics."""
     last: tuple[float, list[str]] = (0.0, [])
 
-    @routes.get("/healthz")
+    @app.get("/healthz", tags=["operation"])
     async def healthz() -> dict[str, str]:
         """Whether the process answers."""
         return {"status": "ok"}
 
-    @routes.get("/readyz", response_model=None)
+    @app.get("/readyz", tags=["operation"], response_model=None)
     def readyz() -> Response:
         """Whether questions can be answered: the index opens, the encoder encodes."""
         nonlocal last
@@ -128,18 +128,16 @@ def _operation(service: Service) -> APIRouter:
         body = {"status": "not ready" if missing else "ready", "missing": missing}
         return JSONResponse(body, 503 if missing else 200)
 
-    @routes.get("/metrics", response_class=Response)
+    @app.get("/metrics", tags=["operation"], response_class=Response)
     def metrics() -> Response:
         """Counts and times, for Prometheus; scope `admin`, or from this machine."""
         return Response(service.metrics.text(), headers={"content-type": CONTENT_TYPE_LATEST})
-
-    return routes
 
 
 def _missing(chain: Chain) -> list[str]:
     """What does not work; the reason is only in the log, as everybody may ask."""
     missing = []
-    for name, check in (("index", _check_index), ("encoder", _check_encoder)):
+    for name, check in (("index", _check_index), ("encoder", lambda chain: chain.encoder.encode_queries(["ready?"]))):
         try:
             check(chain)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is not ready
@@ -150,8 +148,4 @@ def _missing(chain: Chain) -> list[str]:
 
 def _check_index(chain: Chain) -> None:
     with chain.backend.snapshot() as snapshot:
-        snapshot.languages()
-
-
-def _check_encoder(chain: Chain) -> None:
-    chain.encoder.encode_queries(["ready?"])
+        snapshot.languages(EVERYTHING)

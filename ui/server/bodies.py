@@ -6,21 +6,29 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import Body
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from index.read import is_url
 from index.search import MAX_QUESTION_CHARS
 from index.store.base import Filter
 from rag.answerers.base import Turn
 from rag.citations import without_markers
 from ui.server.errors import Refusal
-from ui.server.feedback import MAX_CHARS, Feedback, FeedbackFile, FeedbackFull, Opinion
-from ui.server.sources import stored_sources
+from ui.server.feedback import MAX_CHARS
 
 _MAX_TURNS = 4  # of a conversation that are read
-_MAX_CHOICES = 50  # of one field of a filter
 _Name = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+_Names = Annotated[list[_Name], Field(max_length=50)]
 _Date = Annotated[str, StringConstraints(max_length=10)]
-Question = Annotated[str, Body(min_length=1, max_length=MAX_QUESTION_CHARS)]
+
+
+def _not_blank(question: str) -> str:
+    if not question.strip():
+        raise ValueError("the question is empty")
+    return question
+
+
+Question = Annotated[str, Body(min_length=1, max_length=MAX_QUESTION_CHARS), AfterValidator(_not_blank)]
 
 
 class TurnBody(BaseModel):
@@ -37,11 +45,11 @@ class FilterBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    languages: Annotated[list[_Name], Field(max_length=_MAX_CHOICES)] = []
+    languages: _Names = []
     since: _Date = ""
     until: _Date = ""
-    sources: Annotated[list[_Name], Field(max_length=_MAX_CHOICES)] = []
-    tags: Annotated[list[_Name], Field(max_length=_MAX_CHOICES)] = []
+    sources: _Names = []
+    tags: _Names = []
 
     def as_filter(self) -> Filter:
         """The filter.
@@ -49,53 +57,8 @@ class FilterBody(BaseModel):
         Raises:
             Refusal: A date is none.
         """
-        try:
-            return Filter(
-                languages=tuple(self.languages),
-                since=self.since,
-                until=self.until,
-                sources=tuple(form for name in self.sources for form in stored_sources(name)),
-                tags=tuple(self.tags),
-            )
-        except ValueError as error:
-            raise Refusal(422, str(error)) from error
-
-
-class SpanBody(BaseModel):
-    """A span that an answer cites."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    doc_id: _Name
-    start: Annotated[int, Field(ge=0)]
-    end: Annotated[int, Field(ge=0)]
-
-
-class FeedbackBody(BaseModel):
-    """What a reader thinks of an answer, and the spans that it cites."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    question: Annotated[str, Field(min_length=1, max_length=MAX_QUESTION_CHARS)]
-    answer: Annotated[str, Field(max_length=MAX_CHARS)]
-    kind: Opinion
-    comment: Annotated[str | None, Field(max_length=2_000)] = None
-    citations: Annotated[list[SpanBody], Field(max_length=50)] = []
-
-    def store(self, file: FeedbackFile) -> None:
-        """Store it.
-
-        Raises:
-            Refusal: There is no room.
-        """
-        spans = tuple(span.model_dump() for span in self.citations)
-        said = Feedback(
-            opinion=self.kind, question=self.question, answer=self.answer, comment=self.comment or "", spans=spans
-        )
-        try:
-            file.add(said)
-        except FeedbackFull:
-            raise Refusal(507, "there is no room for more feedback") from None
+        sources = tuple(form for name in self.sources for form in _stored_sources(name))
+        return filter_of(self.languages, self.since, self.until, sources, self.tags)
 
 
 NO_FILTER = FilterBody()
@@ -104,17 +67,25 @@ Where = Annotated[FilterBody, Body(alias="filter")]
 History = Annotated[list[TurnBody], Body(max_length=50)]
 
 
+def filter_of(
+    languages: Sequence[str], since: str, until: str, sources: Sequence[str] = (), tags: Sequence[str] = ()
+) -> Filter:
+    """The filter of a request.
+
+    Raises:
+        Refusal: A date is none.
+    """
+    try:
+        return Filter(languages=tuple(languages), since=since, until=until, sources=tuple(sources), tags=tuple(tags))
+    except ValueError as error:
+        raise Refusal(422, str(error)) from error
+
+
 def turns_of(history: Sequence[TurnBody]) -> list[Turn]:
     """The last turns of a conversation, without markers."""
     return [Turn(turn.question, without_markers(turn.answer)) for turn in history[-_MAX_TURNS:]]
 
 
-def checked(question: str) -> str:
-    """The question.
-
-    Raises:
-        Refusal: It is only white space.
-    """
-    if not question.strip():
-        raise Refusal(422, "the question is empty")
-    return question
+def _stored_sources(shown: str) -> tuple[str, ...]:
+    """The patterns of a filter for a source, or a pattern of sources, as it was shown."""
+    return (shown,) if is_url(shown) or shown.startswith(("/", "*")) else (shown, f"*/{shown}")

@@ -1,4 +1,4 @@
-"""The page that shows the API, which loads nothing from elsewhere, and the examples that it shows."""
+"""The page that shows the API, which loads nothing from elsewhere, and what OpenAPI says of responses and examples."""
 
 from __future__ import annotations
 
@@ -7,53 +7,38 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse
-from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
 _STATIC = files("ui").joinpath("server", "static", "docs")
 
 
-def router() -> APIRouter:
-    """The page."""
-    routes = APIRouter()
+def add_docs(app: FastAPI) -> None:
+    """Add the page, with Swagger UI (Apache-2.0, as published), and the responses and examples of openapi.json."""
 
-    @routes.get("/docs", include_in_schema=False)
+    @app.get("/docs", include_in_schema=False)
     def docs(request: Request) -> HTMLResponse:
         """The API's documentation, to read and to try."""
         root = escape(request.scope.get("root_path", "").rstrip("/"))
         return HTMLResponse(_STATIC.joinpath("docs.html").read_text("utf-8").replace("ROOT", root))
 
-    return routes
-
-
-def static() -> Mount:
-    """The files of the page: Swagger UI, Apache-2.0, as published."""
-    return Mount("/docs/static", StaticFiles(directory=str(_STATIC)))
-
-
-def describe(app: FastAPI) -> None:
-    """Put the examples of examples.json into the OpenAPI description of `app`."""
-    described = app.openapi
+    app.mount("/docs/static", StaticFiles(directory=str(_STATIC)))
+    of_the_code = app.openapi
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            schema = described()
-            for route, examples in json.loads(_STATIC.joinpath("examples.json").read_text("utf-8")).items():
-                method, path = route.split()
-                if operation := schema["paths"].get(path, {}).get(method.lower()):
-                    _put(operation, examples)
+            _merge(of_the_code(), json.loads(_STATIC.joinpath("openapi.json").read_text("utf-8")))
         return app.openapi_schema or {}
 
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def _put(operation: dict[str, Any], examples: dict[str, Any]) -> None:
-    if "sends" in examples:
-        content = operation["requestBody"]["content"]["application/json"]
-        content["examples"] = {name: {"value": value} for name, value in examples["sends"].items()}
-    for status, content in examples.get("answers", {}).items():
-        response = operation["responses"].setdefault(status, {"description": "As the example shows."})
-        for kind, example in content.items():
-            response.setdefault("content", {}).setdefault(kind, {})["example"] = example
+def _merge(schema: dict[str, Any], more: dict[str, Any]) -> None:
+    for name, value in more.items():
+        if isinstance(value, dict) and isinstance(schema.get(name), dict):
+            _merge(schema[name], value)
+        else:
+            schema[name] = value
+        if name == "responses":
+            schema[name].pop("422", None)  # the framework's own, which no response has: 4XX is described

@@ -11,17 +11,17 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from rag.answer import Answer
 from rag.citations import without_markers
+from ui.server.errors import Refusal
 
 FILE = "feedback.jsonl"
 TAG = "feedback"
 MAX_CHARS = 20_000  # of a question or an answer
 _MAX_BYTES = 16 * 2**20
 _OF_A_CITATION = ("n", "doc_id", "source", "start", "end", "quote")
-_Text = Annotated[str, StringConstraints(max_length=MAX_CHARS)]
 
 
 class Opinion(StrEnum):
@@ -34,17 +34,19 @@ class Opinion(StrEnum):
 
 
 class Feedback(BaseModel):
-    """An opinion on an answer; `spans` are the citations of the answer, where they are known."""
+    """An opinion on an answer, as it is sent (`kind`, `citations`) and as it is stored (`opinion`, `spans`)."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
-    opinion: Opinion
-    question: _Text
-    answer: _Text
-    comment: str = ""
-    language: str = ""
-    spans: tuple[dict[str, Any], ...] = ()
-    time: str = ""
+    opinion: Annotated[Opinion, Field(validation_alias=AliasChoices("kind", "opinion"))]
+    question: Annotated[str, Field(min_length=1, max_length=MAX_CHARS)]
+    answer: Annotated[str, Field(max_length=MAX_CHARS)]
+    comment: Annotated[str, Field(max_length=2_000)] = ""
+    language: Annotated[str, Field(max_length=50)] = ""
+    spans: Annotated[
+        tuple[dict[str, Any], ...], Field(max_length=50, validation_alias=AliasChoices("citations", "spans"))
+    ] = ()
+    time: Annotated[str, Field(max_length=50)] = ""
 
 
 Store = Callable[[Feedback], None]
@@ -63,10 +65,6 @@ def feedback_on(opinion: Opinion, question: str, said: str, answer: Answer | Non
     )
 
 
-class FeedbackFull(Exception):
-    """The file has reached its size: somebody has to read it, and to move it away."""
-
-
 class FeedbackFile:
     """Feedback in a file that stops growing at `max_bytes`; many threads and processes may add to it."""
 
@@ -77,15 +75,16 @@ class FeedbackFile:
         """Append it.
 
         Raises:
-            FeedbackFull: There is no room.
+            Refusal: There is no room: somebody has to read the file, and to move it away.
         """
-        values = feedback.model_dump() | {"time": datetime.now(UTC).isoformat(timespec="seconds")}
+        values = {name: getattr(feedback, name) for name in Feedback.model_fields}
+        values["time"] = datetime.now(UTC).isoformat(timespec="seconds")
         line = (json.dumps(values, ensure_ascii=False) + "\n").encode("utf-8", "replace")
         # One write to a file opened for appending: lines of several writers never mix.
         file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
             if os.fstat(file).st_size + len(line) > self._max_bytes:
-                raise FeedbackFull
+                raise Refusal(507, "there is no room for more feedback")
             os.write(file, line)
         finally:
             os.close(file)
@@ -108,23 +107,22 @@ def gold_drafts(said: Iterator[Feedback]) -> list[dict[str, Any]]:
     An answer that was right keeps its text and its citations. Of the others only the question is sure: a person has to
     write the answer, and `not_in_articles` states that there is none.
     """
-    from eval.gold import Evidence, GoldItem, as_values
     from index.text.language import detect_language
 
     items = []
-    for question, feedback in {one.question: one for one in said if one.question.strip()}.items():
-        is_right = feedback.opinion is Opinion.RIGHT
-        spans = [span for span in feedback.spans if is_right and {"source", "quote"} <= set(span)]
-        answer = without_markers(feedback.answer).strip() if is_right else ""
+    for question, one in {one.question: one for one in said if one.question.strip()}.items():
+        is_right = one.opinion is Opinion.RIGHT
+        spans = [span for span in one.spans if is_right and {"source", "quote"} <= set(span)]
+        answer = without_markers(one.answer).strip() if is_right else ""
         items.append(
-            GoldItem(
-                id=f"feedback-{hashlib.sha256(question.encode('utf-8', 'replace')).hexdigest()[:12]}",
-                question=question,
-                lang=feedback.language or detect_language(question) or "und",
-                answerable=feedback.opinion is not Opinion.NOT_IN_ARTICLES,
-                answers=(answer,) if answer else (),
-                evidence=tuple(Evidence(str(span["source"]), str(span["quote"])) for span in spans),
-                tags=("draft", TAG, str(feedback.opinion)),
-            )
+            {
+                "id": f"feedback-{hashlib.sha256(question.encode('utf-8', 'replace')).hexdigest()[:12]}",
+                "question": question,
+                "lang": one.language or detect_language(question) or "und",
+                "answerable": one.opinion is not Opinion.NOT_IN_ARTICLES,
+                "answers": [answer] if answer else [],
+                "evidence": [{"doc": str(span["source"]), "text": str(span["quote"])} for span in spans],
+                "tags": ["draft", TAG, str(one.opinion)],
+            }
         )
-    return [as_values(item) for item in items]
+    return items

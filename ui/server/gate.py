@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from contextlib import suppress
+import math
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ui.server.errors import Refusal, response_to
 from ui.server.keys import Scope as KeyScope
-from ui.server.limits import Busy, Places, Rate
 from ui.server.logs import note
 from ui.server.rules import Rule, path_of, rule_for
-from ui.server.service import Service, client_of, is_this_machine
+from ui.server.service import Service
 
 _MAX_BODY_S = 30.0  # for a question to arrive
+_MAX_BUCKETS = 20_000  # clients that are remembered
+_FORWARDING = ("x-forwarded-for", "forwarded", "x-real-ip")
 
 
 class Gate:
@@ -89,11 +95,8 @@ class Gate:
             await asyncio.gather(answering, leaving, return_exceptions=True)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            async with self._places.place():
-                await self._app(scope, receive, send)
-        except Busy:
-            raise Refusal(503, "all places are taken; fix: ask again later", retry_after_s=5) from None
+        async with self._places.place():
+            await self._app(scope, receive, send)
 
 
 def _password(headers: Headers, *, basic: bool) -> str:
@@ -139,3 +142,78 @@ def _replayed(body: bytes, leaving: asyncio.Future[Message]) -> Receive:
         return unread.pop() if unread else await asyncio.shield(leaving)
 
     return receive
+
+
+# --- clients, their rates, and the queue ------------------------------------------------------------------------------
+
+
+def is_this_machine(scope: Scope) -> bool:
+    """Whether the client is on this machine, with no sign of a proxy between."""
+    address = _address(scope)
+    has_proxy = any(name in Headers(scope=scope) for name in _FORWARDING)
+    return address is not None and address.is_loopback and not has_proxy
+
+
+def client_of(scope: Scope) -> str:
+    """The client's address, as the rate counts it: of IPv6 its /64, in which one client has every address."""
+    address = _address(scope)
+    return str(IPv6Network((address, 64), strict=False)) if isinstance(address, IPv6Address) else str(address)
+
+
+def _address(scope: Scope) -> IPv4Address | IPv6Address | None:
+    """None where there is none, as of a Unix socket."""
+    try:
+        found = ip_address((scope.get("client") or ("",))[0])
+    except ValueError:
+        return None
+    return (found.ipv4_mapped or found) if isinstance(found, IPv6Address) else found
+
+
+class Rate:
+    """Token buckets by name, each of `per_minute` tokens that come back evenly."""
+
+    def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._full, self._per_s, self._clock = float(per_minute), per_minute / 60, clock
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # name -> tokens, when; oldest use first
+
+    def take(self, name: str, cost: float = 1.0) -> int:
+        """Take from a bucket; 0, or the seconds until it holds enough."""
+        now = self._clock()
+        tokens, then = self._buckets.pop(name, (self._full, now))
+        tokens = min(self._full, tokens + (now - then) * self._per_s)
+        enough = tokens >= cost
+        self._buckets[name] = (tokens - cost if enough else tokens, now)
+        if len(self._buckets) > _MAX_BUCKETS:
+            self._buckets.popitem(last=False)
+        return 0 if enough else max(1, math.ceil((cost - tokens) / self._per_s))
+
+
+class Places:
+    """Room for `n` questions at once and a queue of `n_waiting`, first come, first served; of one event loop."""
+
+    def __init__(self, n: int, n_waiting: int, max_wait_s: float) -> None:
+        self._free, self._max_waiting, self._max_wait_s = asyncio.Semaphore(n), n_waiting, max_wait_s
+        self._n_waiting = 0
+
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """A place for the length of the block.
+
+        Raises:
+            Refusal: The queue is full, or it took too long.
+        """
+        busy = Refusal(503, "all places are taken; fix: ask again later", retry_after_s=5)
+        if self._free.locked() and self._n_waiting >= self._max_waiting:
+            raise busy
+        self._n_waiting += 1
+        try:
+            async with asyncio.timeout(self._max_wait_s):
+                await self._free.acquire()
+        except TimeoutError:
+            raise busy from None
+        finally:
+            self._n_waiting -= 1
+        try:
+            yield
+        finally:
+            self._free.release()

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import os
-import re
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 KEYS_FILE = "keys.json"
-_NAME = re.compile(r"[\w.-]{1,64}")
 _MAX_TOKEN_CHARS = 200
 
 
@@ -29,12 +27,13 @@ class Scope(StrEnum):
     ADMIN = "admin"
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(BaseModel):
     """A key as it is stored: never the key itself."""
 
-    name: str
-    sha256: str
+    model_config = ConfigDict(frozen=True)
+
+    name: Annotated[str, Field(pattern=r"^[\w.-]{1,64}\z")]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}\z")]
     scopes: tuple[Scope, ...]
     created: str  # ISO 8601, UTC
     disabled: bool = False
@@ -44,32 +43,31 @@ class Key:
         return scope in self.scopes and not self.disabled
 
 
+class _Keys(BaseModel):
+    keys: list[Key]
+
+
 class KeyFile:
-    """The keys of one index folder; read again when the file has changed.
+    """The keys of one index folder, read at each use: a change holds from the next request on.
 
     Invariant: only its owner can read the file, and it is replaced as a whole.
     """
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / KEYS_FILE
-        self._seen: tuple[int, int, int] | None = None
-        self._keys: tuple[Key, ...] = ()
 
-    def all(self) -> tuple[Key, ...]:
+    def all(self) -> list[Key]:
         """Every key, oldest first.
 
         Raises:
             ValueError: The file holds no keys.
         """
         try:
-            stat = self._path.stat()
+            return _Keys.model_validate_json(self._path.read_bytes()).keys
         except FileNotFoundError:
-            return ()
-        # The inode too: two writes within one tick of the clock leave the same time and often the same size.
-        seen = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-        if seen != self._seen:
-            self._keys, self._seen = _read(self._path), seen
-        return self._keys
+            return []
+        except ValidationError:
+            raise ValueError(f"{self._path} is no file of keys; fix: remove it and make new keys") from None
 
     def find(self, token: str) -> Key | None:
         """The key whose text is `token`, also where it is disabled; every digest is compared in constant time."""
@@ -86,16 +84,19 @@ class KeyFile:
         Raises:
             ValueError: The name is taken or no name, or there is no scope.
         """
-        if not _NAME.fullmatch(name):
-            raise ValueError(f"{name!r} is no name of a key; expected: 1 to 64 letters, digits and any of . _ -")
         if not scopes:
             raise ValueError(f"a key without a scope can do nothing; expected: some of {', '.join(Scope)}")
         token = "dk_" + secrets.token_urlsafe(32)
+        created = datetime.now(UTC).isoformat(timespec="seconds")
+        try:
+            key = Key(name=name, sha256=_digest(token), scopes=tuple(sorted(set(scopes))), created=created)
+        except ValidationError:
+            expected = "expected: 1 to 64 letters, digits and any of . _ -"
+            raise ValueError(f"{name!r} is no name of a key; {expected}") from None
         with self._changing() as keys:
-            if any(key.name == name for key in keys):
+            if any(one.name == name for one in keys):
                 raise ValueError(f"there is a key {name} already; fix: choose another name, or remove that key first")
-            created = datetime.now(UTC).isoformat(timespec="seconds")
-            keys.append(Key(name, _digest(token), tuple(sorted(set(scopes))), created))
+            keys.append(key)
         return token
 
     def remove(self, name: str) -> None:
@@ -118,14 +119,13 @@ class KeyFile:
         if not self._path.parent.is_dir():
             raise ValueError(f"there is no index in {self._path.parent}; fix: dragoman index PATH... makes one")
         with FileLock(self._path.with_suffix(".lock"), timeout=10):
-            keys = list(self.all())
+            keys = self.all()
             yield keys
             part = self._path.with_suffix(".part")
             part.unlink(missing_ok=True)
-            text = json.dumps({"keys": [asdict(key) for key in keys]}, ensure_ascii=False, indent=2)
             # Created with its final rights: a file that is restricted afterwards can be read in between.
             with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-                file.write(text + "\n")
+                file.write(_Keys(keys=keys).model_dump_json(indent=2) + "\n")
                 file.flush()
                 os.fsync(file.fileno())
             part.replace(self._path)
@@ -134,18 +134,3 @@ class KeyFile:
 def _digest(token: str) -> str:
     """Hex SHA-256. A key has 256 random bits, so nothing slower is needed, as it would be for a password."""
     return hashlib.sha256(token[:_MAX_TOKEN_CHARS].encode("utf-8", "replace")).hexdigest()
-
-
-def _read(path: Path) -> tuple[Key, ...]:
-    try:
-        return tuple(_key(values) for values in json.loads(path.read_text("utf-8"))["keys"])
-    except (ValueError, KeyError, TypeError) as error:
-        problem = f"{path} is no file of keys ({type(error).__name__})"
-        raise ValueError(f"{problem}; fix: remove it and make new keys") from error
-
-
-def _key(values: dict[str, Any]) -> Key:
-    if not re.fullmatch(r"[0-9a-f]{64}", values["sha256"]) or not isinstance(values["disabled"], bool):
-        raise ValueError("no digest")
-    scopes = tuple(Scope(scope) for scope in values["scopes"])
-    return Key(str(values["name"]), values["sha256"], scopes, str(values["created"]), values["disabled"])

@@ -21,8 +21,7 @@ from ui.server.bodies import NO_FILTER, FilterBody, TurnBody, turns_of
 from ui.server.errors import OPENAI, Refusal, openai_error, refusal_of
 from ui.server.feedback import MAX_CHARS
 from ui.server.service import Service
-from ui.server.sources import public
-from ui.server.sse import EventStream, answer_of, close, framed
+from ui.server.sse import EventStream, answer_of, close, framed, public
 
 MODEL = "dragoman"
 MAX_MESSAGES = 1_000

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from pathlib import Path
-
-from starlette.datastructures import Headers
-from starlette.types import Scope as AsgiScope
 
 from rag.chain import Chain
 from ui.server.keys import KeyFile, Scope
@@ -15,7 +11,6 @@ from ui.server.metrics import Metrics
 from ui.server.settings import ServerSettings
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_FORWARDING = ("x-forwarded-for", "forwarded", "x-real-ip")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,25 +65,3 @@ def check_open_to_somebody(settings: ServerSettings, host: str, keys: KeyFile) -
 def _is_public(host: str, settings: ServerSettings) -> bool:
     """Whether others than this machine's own users reach the server; a proxy in front is there to let them in."""
     return host not in ("", *LOOPBACK) or bool(settings.trusted_proxies)
-
-
-def is_this_machine(scope: AsgiScope) -> bool:
-    """Whether the client is on this machine, with no sign of a proxy between."""
-    address = _address(scope)
-    has_proxy = any(name in Headers(scope=scope) for name in _FORWARDING)
-    return address is not None and address.is_loopback and not has_proxy
-
-
-def client_of(scope: AsgiScope) -> str:
-    """The client's address, as the rate counts it: of IPv6 its /64, in which one client has every address."""
-    address = _address(scope)
-    return str(IPv6Network((address, 64), strict=False)) if isinstance(address, IPv6Address) else str(address)
-
-
-def _address(scope: AsgiScope) -> IPv4Address | IPv6Address | None:
-    """None where there is none, as of a Unix socket."""
-    try:
-        found = ip_address((scope.get("client") or ("",))[0])
-    except ValueError:
-        return None
-    return (found.ipv4_mapped or found) if isinstance(found, IPv6Address) else found

@@ -1,4 +1,4 @@
-"""The events of a question as Server-Sent Events, and the answer at their end."""
+"""The events of a question as JSON and as Server-Sent Events, and the answer at their end."""
 
 from __future__ import annotations
 
@@ -6,18 +6,53 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import suppress
+from dataclasses import asdict
 from typing import Any
 
 from fastapi.sse import EventSourceResponse, format_sse_event
 from starlette.types import Receive, Scope, Send
 
 from rag.answer import Answer
-from rag.events import Done, Event, Failed
-from ui.server.errors import log_unforeseen, refusal_of
+from rag.events import CitationsResolved, Delta, Done, Event, Failed, PassagesFound, QuestionRead, SentenceDone, Warned
+from ui.render import answer_json, citation_json, passage_json, sentence_json, shown_source
+from ui.server.errors import log_unforeseen, refusal_of, without_folders
 
 KEEP_ALIVE_S = 15.0  # proxies close what is silent for longer, nginx after 60
 # JSON may hold these as they are, but many readers of event streams end a line at them.
 _LINE_ENDS = {ord(char): f"\\u{ord(char):04x}" for char in "\x7f\x85\u2028\u2029"}
+
+
+def public(data: Any) -> Any:
+    """JSON of answers and passages in which no `source` and none of the `warnings` shows a folder of the server."""
+    if isinstance(data, list):
+        return [public(value) for value in data]
+    if not isinstance(data, dict):
+        return data
+    shown = {name: shown_source(value) if name == "source" else public(value) for name, value in data.items()}
+    return shown | {name: list(map(without_folders, data[name])) for name in ("warnings",) if name in data}
+
+
+def event_json(event: Event) -> dict[str, Any]:
+    """The data of an event, in the shapes of `ask --json`."""
+    match event:
+        case QuestionRead():
+            return asdict(event)
+        case PassagesFound():
+            passages = [public(passage_json(item)) for item in event.passages]
+            return {"passages": passages, "relevance": round(event.relevance, 6)}
+        case Delta():
+            return {"text": event.text}
+        case SentenceDone():
+            return sentence_json(event.sentence)
+        case CitationsResolved():
+            return {"citations": [public(citation_json(citation)) for citation in event.citations]}
+        case Warned():
+            return {"message": without_folders(event.message)}
+        case Done():
+            return dict(public(answer_json(event.answer)))
+        case Failed():
+            refusal = refusal_of(event.error)
+            return {"code": refusal.code, "detail": refusal.detail}
 
 
 def framed(name: str, data: Any) -> bytes:

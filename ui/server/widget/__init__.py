@@ -3,9 +3,3 @@
 The server decides what a site may do: who may frame the page (`frame-ancestors`), which passages may answer its
 visitors, and how often they may ask. A site's key stands in its pages and is no secret.
 """
-
-from __future__ import annotations
-
-from ui.server.widget.routes import files, router
-
-__all__ = ["files", "router"]

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Mapping
 from html import escape
 from importlib.resources import files
 from string import Template
-from typing import Any
 from urllib.parse import quote
 
 from fastapi.responses import HTMLResponse
 
 from index.search import MAX_QUESTION_CHARS
 from rag.phrases import Part, direction, languages, phrase, phrases
-from ui.server.origins import read_origin
-from ui.server.settings import Site
-from ui.server.widget.sites import Problem, frame_ancestors
+from ui.server.settings import Site, read_origin
 
 _OWN_FILES = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'"
 _SEALED = "base-uri 'none'; form-action 'none'"
-_FORM = "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 _IN_THE_BUBBLE = ("label", "unavailable")  # the phrases that the loader itself shows
 
 
@@ -63,7 +60,7 @@ def frame_page(site: Site, language: str, theme: str, host: str) -> HTMLResponse
 def refusal_page(language: str, status: int, key: str) -> HTMLResponse:
     """The page of a site that is unknown or disabled; no page may frame it."""
     shown = {name: phrase(name, language, Part.WIDGET) for name in ("unknown_site", "for_owner")}
-    policy = f"{_OWN_FILES}; {_SEALED}; frame-ancestors 'none'"
+    policy = f"{_OWN_FILES}; {_SEALED}; frame-ancestors {frame_ancestors(None)}"
     return _page("refusal.html", policy, status, language=language, key=quote(key), **shown)
 
 
@@ -71,7 +68,7 @@ def embed_page(sites: list[Site]) -> HTMLResponse:
     """The page that builds the snippet; with the sites to choose from, where the visitor may see them."""
     shown = [{"key": site.key, "origins": list(site.origins), "enabled": site.enabled} for site in sites]
     config = json.dumps({"sites": shown, "languages": list(languages(Part.WIDGET))}, ensure_ascii=False)
-    return _page("embed.html", f"{_OWN_FILES}; frame-src 'self'; {_FORM}", config=config)
+    return _page("embed.html", f"{_OWN_FILES}; frame-src 'self'; {_SEALED}; frame-ancestors 'none'", config=config)
 
 
 def preview_page() -> HTMLResponse:
@@ -80,17 +77,21 @@ def preview_page() -> HTMLResponse:
     return _page("preview.html", f"{own}; {_SEALED}; frame-ancestors 'self'")
 
 
-def check_page(key: str, origin: str, problems: list[Problem]) -> HTMLResponse:
-    """The result of a check, to read."""
-    return _page(
-        "check.html",
-        f"{_OWN_FILES}; {_FORM}",
-        kind="no" if problems else "yes",
-        origin=origin,
-        site=key,
-        verdict="may not embed the widget" if problems else "may embed the widget",
-        problems="\n".join(f"{problem.found}. Fix: {problem.remedy}." for problem in problems),
-    )
+def _page(name: str, policy: str, status: int = 200, *, language: str = "en", **fields: str) -> HTMLResponse:
+    template = files("ui.server.widget").joinpath("templates", name).read_text("utf-8")
+    escaped = {key: escape(value) for key, value in fields.items()}
+    html = Template(template).substitute(escaped, lang=escape(language), dir=direction(language))
+    return HTMLResponse(html, status, {"content-security-policy": policy, "cache-control": "no-store"})
+
+
+# --- which pages may frame the widget ---------------------------------------------------------------------------------
+
+
+def frame_ancestors(site: Site | None) -> str:
+    """Who may frame the page of `site`: its origins and ourselves; nobody where it is unknown or disabled."""
+    if site is None or not site.enabled:
+        return "'none'"
+    return " ".join(["'self'", *site.origins])
 
 
 def message_origin(site: Site, origin: str, own: str) -> str:
@@ -102,8 +103,24 @@ def message_origin(site: Site, origin: str, own: str) -> str:
     return str(asked) if any(one.matches(asked) for one in allowed) else ""
 
 
-def _page(name: str, policy: str, status: int = 200, *, language: str = "en", **fields: Any) -> HTMLResponse:
-    template = files("ui.server.widget").joinpath("templates", name).read_text("utf-8")
-    escaped = {key: escape(str(value)) for key, value in fields.items()}
-    html = Template(template).substitute(escaped, lang=escape(language), dir=direction(language))
-    return HTMLResponse(html, status, {"content-security-policy": policy, "cache-control": "no-store"})
+def problems_of(sites: Mapping[str, Site], key: str, text: str, scheme: str) -> list[dict[str, str]]:
+    """Why pages of the origin in `text` may not embed the widget of this server, reached over `scheme`."""
+    site, origin = sites.get(key), read_origin(text)
+    if site is None:
+        return [_problem("unknown_site", f"there is no site with the key {key!r}", "add it to dragoman.toml")]
+    if not site.enabled:
+        return [_problem("disabled", "the site is disabled", f"set enabled = true under [sites.{key}]")]
+    if origin is None or not origin.is_one:
+        return [_problem("no_origin", f"{text!r} is no origin", "write it as https://www.example.org")]
+    problems = []
+    if not any(one.matches(origin) for one in map(read_origin, site.origins) if one):
+        found = f"{origin} is not among the site's origins: {', '.join(site.origins) or 'it has none'}"
+        problems.append(_problem("not_listed", found, f'add "{origin}" to origins under [sites.{key}]'))
+    if origin.scheme == "https" and scheme == "http" and origin.host != "localhost":
+        found = "this server was reached over http, and browsers load no such page into an https page"
+        problems.append(_problem("mixed_content", found, "serve it over https; the proxy sends X-Forwarded-Proto"))
+    return problems
+
+
+def _problem(code: str, found: str, remedy: str) -> dict[str, str]:
+    return {"code": code, "found": found, "remedy": remedy}

@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-from importlib.resources import files as package_files
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from importlib.resources import files
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Query, Request
-from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi import Body, FastAPI, Query, Request
+from fastapi.responses import HTMLResponse, Response
 from pydantic import Field
-from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
+from index.search import ScoredPassage
 from index.store.base import Filter
-from rag.phrases import Part, accepted, best_language, direction
-from ui.server.bodies import NO_HISTORY, FeedbackBody, History, Question, checked, turns_of
-from ui.server.errors import Refusal
-from ui.server.feedback import FeedbackFile
-from ui.server.limits import Rate
+from rag.events import CitationsResolved, Delta, Done, Event, Failed, PassagesFound, QuestionRead, SentenceDone
+from rag.phrases import Part, accepted, best_language, direction, phrase
+from rag.verify import Verdict
+from ui.render import citation_card, passage_card
+from ui.server.bodies import NO_HISTORY, History, Question, turns_of
+from ui.server.errors import Refusal, refusal_of
+from ui.server.feedback import Feedback, FeedbackFile
+from ui.server.gate import Rate, is_this_machine
 from ui.server.logs import note
-from ui.server.service import Service, is_this_machine
+from ui.server.service import Service
 from ui.server.settings import Site
-from ui.server.sse import EventStream
-from ui.server.widget.pages import (
-    check_page,
-    embed_page,
-    frame_page,
-    loader,
-    message_origin,
-    preview_page,
-    refusal_page,
-    words,
-)
-from ui.server.widget.sites import problems_of
-from ui.server.widget.stream import frames
+from ui.server.sse import EventStream, framed
+from ui.server.widget import pages
 
 _Key = Annotated[str, Query(max_length=200)]
 _Tag = Annotated[str, Query(max_length=100)]
@@ -40,31 +34,25 @@ _OriginText = Annotated[str, Query(max_length=500)]
 _SiteKey = Annotated[str, Body(max_length=200)]
 
 
-class SiteFeedbackBody(FeedbackBody):
+class SiteFeedback(Feedback):
     """What a visitor thinks of an answer, on which site."""
 
     site: Annotated[str, Field(max_length=200)]
 
 
-def files() -> Mount:
-    """The scripts and styles of the widget's own pages."""
-    return Mount("/widget/static", StaticFiles(directory=str(package_files("ui.server.widget").joinpath("static"))))
+def add_widget(app: FastAPI, service: Service) -> None:
+    """Add the routes and files of the widget."""
+    app.mount("/widget/static", StaticFiles(directory=str(files("ui.server.widget").joinpath("static"))))
+    _add_frame(app, service)
+    _add_questions(app, service)
+    _add_embed(app, service)
 
 
-def router(service: Service) -> APIRouter:
-    """The routes of the widget."""
-    routes = APIRouter(include_in_schema=False)
-    _add_frame(routes, service)
-    _add_questions(routes, service)
-    _add_embed(routes, service)
-    return routes
-
-
-def _add_frame(routes: APIRouter, service: Service) -> None:
+def _add_frame(app: FastAPI, service: Service) -> None:
     sites = service.settings.sites
 
-    @routes.get("/widget.js")
-    @routes.get("/widget.v1.js")
+    @app.get("/widget.js", include_in_schema=False)
+    @app.get("/widget.v1.js", include_in_schema=False)
     def script() -> Response:
         """The loader; pages may check it by its hash, so any may read it, and have a new one after five minutes."""
         headers = {
@@ -72,9 +60,9 @@ def _add_frame(routes: APIRouter, service: Service) -> None:
             "cross-origin-resource-policy": "cross-origin",
             "access-control-allow-origin": "*",
         }
-        return Response(loader(), media_type="text/javascript", headers=headers)
+        return Response(pages.loader(), media_type="text/javascript", headers=headers)
 
-    @routes.get("/widget/frame")
+    @app.get("/widget/frame", include_in_schema=False)
     def frame(
         request: Request, site: _Key = "", lang: _Tag = "", page: _Tag = "", theme: _Tag = "", origin: _OriginText = ""
     ) -> HTMLResponse:
@@ -83,71 +71,111 @@ def _add_frame(routes: APIRouter, service: Service) -> None:
         of_browser = accepted(request.headers.get("accept-language", ""))
         language = best_language([lang, found.language if found else "", page, *of_browser], Part.WIDGET)
         if found is None or not found.enabled:
-            return refusal_page(language, 403 if found else 404, site)
+            return pages.refusal_page(language, 403 if found else 404, site)
         own = f"{request.url.scheme}://{request.url.netloc}"
-        return frame_page(found, language, theme, message_origin(found, origin, own))
+        return pages.frame_page(found, language, theme, pages.message_origin(found, origin, own))
 
-    @routes.get("/widget/words")
+    @app.get("/widget/words", include_in_schema=False)
     def other_words(lang: _Tag) -> dict[str, Any]:
         """The page's phrases in another language."""
         language = best_language([lang], Part.WIDGET)
-        return {"lang": language, "dir": direction(language), "words": words(language)}
+        return {"lang": language, "dir": direction(language), "words": pages.words(language)}
 
 
-def _add_questions(routes: APIRouter, service: Service) -> None:
+def _add_questions(app: FastAPI, service: Service) -> None:
     sites = service.settings.sites
     # The gate counts by address; these count all visitors of a site together.
     questions = {key: Rate(site.per_minute) for key, site in sites.items()}
     opinions = {key: Rate(site.per_minute) for key, site in sites.items()}
 
-    @routes.post("/widget/ask")
+    @app.post("/widget/ask", include_in_schema=False)
     async def ask(request: Request, site: _SiteKey, question: Question, history: History = NO_HISTORY) -> Response:
         """The events of an answer, from the site's passages only."""
-        found, turns, asked = _allowed(sites.get(site), request), turns_of(history), checked(question)
-        _count(questions[site], found)
+        found = _allowed(sites.get(site), request, questions)
         where = Filter(languages=found.languages, tags=found.tags)
-        return EventStream(service.chain.astream(asked, turns, where), frames())
+        return EventStream(service.chain.astream(question, turns_of(history), where), frames())
 
-    @routes.post("/widget/feedback", status_code=204)
-    def feedback(request: Request, said: SiteFeedbackBody) -> None:
+    @app.post("/widget/feedback", status_code=204, include_in_schema=False)
+    def feedback(request: Request, said: SiteFeedback) -> None:
         """Store what a visitor thinks of an answer."""
-        _count(opinions[said.site], _allowed(sites.get(said.site), request))
-        said.store(FeedbackFile(service.chain.backend.folder))
+        _allowed(sites.get(said.site), request, opinions)
+        FeedbackFile(service.chain.backend.folder).add(said)
 
 
-def _add_embed(routes: APIRouter, service: Service) -> None:
+def _add_embed(app: FastAPI, service: Service) -> None:
     sites = service.settings.sites
 
-    @routes.get("/embed")
+    @app.get("/embed", include_in_schema=False)
     def embed(request: Request) -> HTMLResponse:
         """Build the snippet; a user of the server's machine may choose among its sites, others must know a key."""
-        return embed_page(list(sites.values()) if is_this_machine(request.scope) else [])
+        return pages.embed_page(list(sites.values()) if is_this_machine(request.scope) else [])
 
-    @routes.get("/embed/preview")
+    @app.get("/embed/preview", include_in_schema=False)
     def preview() -> HTMLResponse:
-        return preview_page()
+        return pages.preview_page()
 
-    @routes.get("/embed/check")
-    def check(request: Request, site: _Key = "", origin: _OriginText = "", format: _Tag = "") -> Response:
-        """Whether pages of `origin` may embed the widget; a browser gets a page, a program JSON."""
-        problems = problems_of(sites, site, origin, request.url.scheme)
-        if format != "json" and "text/html" in request.headers.get("accept", ""):
-            return check_page(site, origin, problems)
-        found = {"site": site, "origin": origin, "allowed": not problems}
-        return JSONResponse(found | {"problems": [problem._asdict() for problem in problems]})
+    @app.get("/embed/check", include_in_schema=False)
+    def check(request: Request, site: _Key = "", origin: _OriginText = "") -> dict[str, Any]:
+        """Whether pages of `origin` may embed the widget, and what to change where not."""
+        problems = pages.problems_of(sites, site, origin, request.url.scheme)
+        return {"site": site, "origin": origin, "allowed": not problems, "problems": problems}
 
 
-def _allowed(site: Site | None, request: Request) -> Site:
+def _allowed(site: Site | None, request: Request, rates: dict[str, Rate]) -> Site:
+    """The site, where its pages may send this now."""
     if site is None or not site.enabled:
         raise Refusal(403, "no site with this key may ask; fix: see /embed/check")
     note(site=site.key)
     # The widget asks from a page of ours, wherever that is framed.
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         raise Refusal(403, "the widget's questions come from its own page; other programs have /api/v1/ask")
+    if wait_s := rates[site.key].take(site.key):
+        detail = f"too many requests from this site; expected: {site.per_minute} a minute"
+        raise Refusal(429, detail, retry_after_s=wait_s)
     return site
 
 
-def _count(rate: Rate, site: Site) -> None:
-    if wait_s := rate.take(site.key):
-        detail = f"too many requests from this site; expected: {site.per_minute} a minute"
-        raise Refusal(429, detail, retry_after_s=wait_s)
+def frames() -> Callable[[Event], bytes]:
+    """How each event of one answer is sent to the page; empty where it is not."""
+    found: Sequence[ScoredPassage] = ()
+
+    def frame(event: Event) -> bytes:
+        nonlocal found
+        if isinstance(event, PassagesFound):
+            found = event.passages
+        data = _shown(event, found)
+        return framed(event.name, data) if data else b""
+
+    return frame
+
+
+def _shown(event: Event, found: Sequence[ScoredPassage]) -> dict[str, Any]:
+    """What the page gets of an event, empty for some.
+
+    Warnings and the words of failures are left out: they name models, addresses and files, for whoever runs the server.
+    """
+    match event:
+        case QuestionRead(language=language):
+            marks = {str(one): phrase(str(one), language) for one in Verdict if one != "supported"}
+            return {"language": language, "marks": marks}
+        case PassagesFound():
+            return {"n": len(event.passages)}
+        case Delta():
+            return {"text": event.text}
+        case SentenceDone():
+            return {"verdict": str(event.sentence.verdict), "citations": list(event.sentence.citations)}
+        case CitationsResolved():
+            return {"citations": [asdict(citation_card(citation, found)) for citation in event.citations]}
+        case Done(answer=answer):
+            closest = answer.retrieved[0] if answer.abstained and answer.retrieved else None
+            return {
+                "text": answer.text,
+                "language": answer.answer_language,
+                "abstained": answer.abstained,
+                "reason": str(answer.reason),
+                "closest": asdict(passage_card(closest)) if closest else None,
+            }
+        case Failed():
+            return {"code": refusal_of(event.error).code}
+        case _:
+            return {}

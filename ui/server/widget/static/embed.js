@@ -47,7 +47,6 @@
     const title = byId("title").value.trim() || "Questions and answers";
     byId("frame").textContent = `<iframe src="${escaped(address)}" title="${escaped(title)}" width="400" height="600"` +
       ` sandbox="allow-scripts allow-same-origin allow-popups allow-popups-to-escape-sandbox" referrerpolicy="strict-origin"></iframe>`;
-    byId("check-site").value = byId("site").value.trim();
     const shown = new URLSearchParams(pairs);
     shown.set("open", "");
     clearTimeout(soon);
@@ -56,6 +55,13 @@
 
   form.addEventListener("input", update);
   form.addEventListener("submit", (event) => event.preventDefault());
+  byId("check").addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const asked = new URLSearchParams({ site: byId("site").value.trim(), origin: byId("origin").value.trim() });
+    const found = await (await fetch(new URL(`embed/check?${asked}`, location.href))).json();
+    const problems = found.problems.map((one) => `${one.found}. Fix: ${one.remedy}.`).join(" ");
+    byId("checked").textContent = problems || `Pages of ${found.origin} may embed the widget.`;
+  });
   for (const button of document.querySelectorAll("[data-copy]")) {
     button.addEventListener("click", async () => {
       const source = byId(button.dataset.copy);
