@@ -21,7 +21,6 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.routing import Route
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from index.store.base import EVERYTHING
 from rag.chain import Chain
 from ui.server import api, openai
 from ui.server.docs import add_docs
@@ -148,4 +147,4 @@ def _missing(chain: Chain) -> list[str]:
 
 def _check_index(chain: Chain) -> None:
     with chain.backend.snapshot() as snapshot:
-        snapshot.languages(EVERYTHING)
+        snapshot.languages()

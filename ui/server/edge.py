@@ -13,11 +13,12 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ui.server.errors import response_to
-from ui.server.logs import REQUESTS, request_fields
+from ui.server.logs import request_fields
 from ui.server.metrics import Metrics
 from ui.server.rules import is_under, path_of
 
-# No image, frame or form of the page may reach another host: a hostile document cannot send anything out.
+_DATA = ("/api", "/v1", "/mcp", "/healthz", "/readyz", "/metrics", "/openapi.json")
+# No image, frame or form may reach another host: a hostile document cannot send anything out.
 _PAGE_POLICY = (
     "default-src 'self' 'unsafe-inline' data: blob:; img-src 'self' data: blob:; connect-src 'self';"
     " object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
@@ -27,7 +28,6 @@ _DOCS_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
     " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_DATA = ("/api", "/v1", "/mcp", "/healthz", "/readyz", "/metrics", "/openapi.json")
 _HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
@@ -37,7 +37,7 @@ _HEADERS = {
 }
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _CLIENT_LEFT = 499  # as nginx has it: the client left before there was a response
-_log = logging.getLogger(REQUESTS)
+_log = logging.getLogger("dragoman.requests")
 
 
 class Edge:
@@ -61,10 +61,7 @@ class Edge:
                 raise
             await response_to(scope, error)(scope, receive, request.send)
         finally:
-            # The route's pattern, never the path: that may hold anything.
-            route = getattr(scope.get("route"), "path", "") or "other"
-            self._metrics.requests.labels(route, str(request.status)).inc()
-            request.log(route)
+            self._metrics.requests.labels(request.log(), str(request.status)).inc()
             request_fields.reset(before)
 
 
@@ -73,8 +70,7 @@ class _Request:
 
     def __init__(self, scope: Scope, send: Send) -> None:
         sent = Headers(scope=scope).get("x-request-id", "")
-        self.id = sent if _REQUEST_ID.fullmatch(sent) else secrets.token_hex(16)
-        self.fields: dict[str, Any] = {"request_id": self.id}
+        self.fields: dict[str, Any] = {"request_id": sent if _REQUEST_ID.fullmatch(sent) else secrets.token_hex(16)}
         self.status, self._n_bytes, self._is_whole = _CLIENT_LEFT, 0, False
         self._scope, self._send, self._started = scope, send, time.perf_counter()
 
@@ -83,34 +79,25 @@ class _Request:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = MutableHeaders(raw=list(message.get("headers", ())))
-            for name, value in {"content-security-policy": _policy_of(path_of(self._scope)), **_HEADERS}.items():
+            path = path_of(self._scope)
+            own = _DOCS_POLICY if is_under(path, ("/docs",)) else _PAGE_POLICY
+            policy = _DATA_POLICY if is_under(path, _DATA) else own
+            for name, value in {"content-security-policy": policy, **_HEADERS}.items():
                 headers.setdefault(name, value)
-            headers["x-request-id"] = self.id
+            headers["x-request-id"] = self.fields["request_id"]
             message = {**message, "headers": headers.raw}
         elif message["type"] == "http.response.body":
             self._n_bytes += len(message.get("body", b""))
             self._is_whole = not message.get("more_body", False)
         await self._send(message)
 
-    def log(self, route: str) -> None:
-        """Log the request in one line."""
-        method = self._scope["method"]
-        fields = {
-            **self.fields,
-            "method": method,
-            "route": route,
-            "status": self.status,
-            "duration_ms": round((time.perf_counter() - self._started) * 1000, 1),
-            "bytes": self._n_bytes,
-            **({} if self._is_whole else {"cut": True}),
-        }
+    def log(self) -> str:
+        """Log the request in one line; its route's pattern comes back, never the path: that may hold anything."""
+        method, route = self._scope["method"], getattr(self._scope.get("route"), "path", "") or "other"
+        duration_ms = round((time.perf_counter() - self._started) * 1000, 1)
+        fields = {**self.fields, "method": method, "route": route, "status": self.status}
+        fields |= {"duration_ms": duration_ms, "bytes": self._n_bytes, **({} if self._is_whole else {"cut": True})}
         level = logging.WARNING if self.status >= 500 else logging.INFO
         _log.log(level, "%s %s %d", method, route, self.status, extra={"fields": fields})
         self.fields.clear()  # work that goes on in this context no longer belongs to this request
-
-
-def _policy_of(path: str) -> str:
-    """The content security policy of a path."""
-    if is_under(path, _DATA):
-        return _DATA_POLICY
-    return _DOCS_POLICY if is_under(path, ("/docs",)) else _PAGE_POLICY
+        return route

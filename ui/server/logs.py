@@ -11,8 +11,6 @@ from typing import Any
 from ui.server.errors import without_words
 from ui.server.settings import ServerSettings
 
-QUESTIONS = "dragoman.questions"
-REQUESTS = "dragoman.requests"
 _OWN = ("dragoman", "ui", "eval", "rag", "index", "uvicorn.error")
 _IN_MESSAGE = ("method", "route", "status")  # of a request
 request_fields: ContextVar[dict[str, Any] | None] = ContextVar("request_fields", default=None)
@@ -23,17 +21,14 @@ def log_config(settings: ServerSettings) -> dict[str, Any]:
     level = settings.log_level.upper()
     formatter = JsonFormatter if settings.log_format == "json" else TextFormatter
     # Other libraries log what they send, which is the question: only their warnings are kept.
-    others = logging.getLevelName(max(logging.WARNING, logging.getLevelName(level)))
+    others = "ERROR" if level == "ERROR" else "WARNING"
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"own": {"()": formatter}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "own"}},
         "root": {"level": others, "handlers": ["stderr"]},
-        "loggers": {
-            **{name: {"level": level} for name in _OWN},
-            QUESTIONS: {"level": "INFO" if settings.log_questions else "WARNING"},
-        },
+        "loggers": {name: {"level": level} for name in _OWN},
     }
 
 
@@ -42,21 +37,6 @@ def note(**fields: Any) -> None:
     current = request_fields.get()
     if current is not None:
         current.update(fields)
-
-
-class JsonFormatter(logging.Formatter):
-    """One JSON object a line, in ASCII: nothing in it can end the line or steer a terminal."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The line."""
-        values = {
-            "time": _time_of(record),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": _message_of(record),
-            **_fields_of(record),
-        }
-        return json.dumps(values, ensure_ascii=True, default=str).replace("\x7f", "\\u007f")
 
 
 class TextFormatter(logging.Formatter):
@@ -69,9 +49,18 @@ class TextFormatter(logging.Formatter):
         return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in line)
 
 
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line, in ASCII: nothing in it can end the line or steer a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        values = {"time": _time_of(record), "level": record.levelname.lower(), "logger": record.name}
+        values |= {"message": _message_of(record), **_fields_of(record)}
+        return json.dumps(values, ensure_ascii=True, default=str).replace("\x7f", "\\u007f")
+
+
 def _time_of(record: logging.LogRecord) -> str:
-    moment = datetime.fromtimestamp(record.created, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
 def _message_of(record: logging.LogRecord) -> str:
@@ -83,8 +72,7 @@ def _message_of(record: logging.LogRecord) -> str:
 
 
 def _fields_of(record: logging.LogRecord) -> dict[str, Any]:
-    own: dict[str, Any] | None = getattr(record, "fields", None)
-    if own is not None:
-        return own
+    """The record's own fields, else the id of the request that it belongs to."""
     current = request_fields.get() or {}
-    return {"request_id": current["request_id"]} if "request_id" in current else {}
+    own: dict[str, Any] = {name: current[name] for name in ("request_id",) if name in current}
+    return getattr(record, "fields", own)

@@ -14,7 +14,7 @@ from rag.answerers.base import Turn
 from rag.chain import Chain
 from rag.events import Delta, Done, Event, Failed, PassagesFound, QuestionRead
 from ui.server.errors import refusal_of
-from ui.server.logs import QUESTIONS, note
+from ui.server.logs import note
 
 # A label's values are bounded: each makes series of its own, for ever.
 _LANGUAGES = frozenset(
@@ -22,7 +22,7 @@ _LANGUAGES = frozenset(
     " tl tr uk ur vi zh".split()
 )
 _BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
-_log = logging.getLogger(QUESTIONS)
+_log = logging.getLogger("dragoman.questions")
 
 
 class Metrics:
@@ -51,31 +51,27 @@ class Metrics:
 
 
 class CountedChain(Chain):
-    """A chain that counts and logs its questions; otherwise the one that it was made from."""
+    """A chain that counts its questions, and logs them where the settings ask for it."""
 
     _metrics: Metrics
     _log_questions: bool
 
     @classmethod
-    def of(cls, chain: Chain, metrics: Metrics, *, log_questions: bool = False) -> CountedChain:
+    def of(cls, chain: Chain, metrics: Metrics, *, log_questions: bool) -> CountedChain:
         """`chain`, counted."""
         counted = cls.__new__(cls)
-        vars(counted).update(vars(chain))
-        counted._metrics, counted._log_questions = metrics, log_questions
+        vars(counted).update(vars(chain), _metrics=metrics, _log_questions=log_questions)
         return counted
 
     def stream(self, question: str, history: Sequence[Turn] = (), where: Filter = EVERYTHING) -> Iterator[Event]:
         """The events of `Chain.stream`."""
-        started, language, has_begun = time.perf_counter(), "", False
+        started, has_begun = time.perf_counter(), False
+        if self._log_questions:
+            _log.info("question: %r", question)
         with self._metrics.in_flight.track_inprogress():
             for event in super().stream(question, history, where):
-                seconds = time.perf_counter() - started
-                if isinstance(event, QuestionRead):
-                    language = event.language
-                if isinstance(event, Done):
-                    self._log_question(question, language, seconds, event)
                 if not (isinstance(event, Delta) and has_begun):
-                    self._count(event, seconds)
+                    self._count(event, time.perf_counter() - started)
                 has_begun = has_begun or isinstance(event, Delta)
                 yield event
 
@@ -86,28 +82,22 @@ class CountedChain(Chain):
 
     def _count(self, event: Event, seconds: float) -> None:
         match event:
-            case QuestionRead():
-                self._metrics.questions.labels(language_label(event.language)).inc()
-                note(language=event.language)
+            case QuestionRead(language=language):
+                self._metrics.questions.labels(language_label(language)).inc()
+                note(language=language)
             case PassagesFound():
                 self._metrics.retrieval.observe(seconds)
             case Delta():
                 self._metrics.first_event.observe(seconds)
-            case Failed():
-                code = refusal_of(event.error).code
+            case Failed(error=error):
+                code = refusal_of(error).code
                 self._metrics.errors.labels(code).inc()
                 note(failed=code)
-            case Done():
+            case Done(answer=answer):
                 self._metrics.total.observe(seconds)
-                note(abstained=event.answer.abstained)
-                if event.answer.abstained:
-                    self._metrics.abstentions.labels(str(event.answer.reason)).inc()
-
-    def _log_question(self, question: str, language: str, seconds: float, event: Done) -> None:
-        """One line; with the question's text only where the settings ask for it."""
-        asked = repr(question) if self._log_questions else f"{len(question)} characters"
-        outcome = str(event.answer.reason) or "answered"
-        _log.info("question in %s, %s: %s in %.3f s", language or "?", asked, outcome, seconds)
+                note(abstained=answer.abstained)
+                if answer.abstained:
+                    self._metrics.abstentions.labels(str(answer.reason)).inc()
 
 
 def language_label(language: str) -> str:

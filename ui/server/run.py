@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import socket
@@ -21,8 +20,6 @@ from ui.server.logs import log_config
 from ui.server.service import check_open_to_somebody
 from ui.server.settings import ServerSettings
 
-_log = logging.getLogger("dragoman")
-
 
 def run(config: Config, *, with_page: bool, workers: int = 1) -> None:
     """Serve the session's index until stopped.
@@ -34,32 +31,26 @@ def run(config: Config, *, with_page: bool, workers: int = 1) -> None:
         raise ValueError("GRADIO_VIBE_MODE is set, which lets visitors run code here; fix: unset it")
     check_open_to_somebody(config.server, config.host, KeyFile(config.folder))
     _check_port(config.host, config.port)
-    # Workers read the same settings as this process: each one that holds is a variable of the environment.
-    for one in fields(Config):
-        value = getattr(config, one.name)
-        if one.name != "server" and value is not None:
-            os.environ[f"DRAGOMAN_{one.name.upper()}"] = str(value)
-    factory = "page_app" if with_page else "bare_app"
-    serve(f"ui.server.run:{factory}", config.host, config.port, config.server, workers=workers, factory=True)
+    # Workers read the settings of this process as variables of the environment.
+    values = {one.name: getattr(config, one.name) for one in fields(Config) if one.name != "server"}
+    os.environ |= {f"DRAGOMAN_{name.upper()}": str(value) for name, value in values.items() if value is not None}
+    app = f"ui.server.run:{'page_app' if with_page else 'bare_app'}"
+    serve(app, config.host, config.port, config.server, workers=workers, factory=True)
 
 
-def page_app() -> FastAPI:
+def page_app(*, with_page: bool = True) -> FastAPI:
     """The application of a worker, with the chat page."""
-    return _app(with_page=True)
-
-
-def bare_app() -> FastAPI:
-    """The application of a worker, without the chat page."""
-    return _app(with_page=False)
-
-
-def _app(*, with_page: bool) -> FastAPI:
     config = load_config()
     return make_app(open_chain(config), config.server, with_page=with_page, host=config.host)
 
 
+def bare_app() -> FastAPI:
+    """The application of a worker, without the chat page."""
+    return page_app(with_page=False)
+
+
 def serve(app: Any, host: str, port: int, settings: ServerSettings, *, workers: int = 1, factory: bool = False) -> None:
-    """Serve an application, or the one that an import string names, until stopped."""
+    """Serve an application, or the factory that an import string names, until stopped."""
     # uvicorn lets running answers end, then raises the signal again: nothing is left to wait for.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: os._exit(0))
@@ -73,7 +64,7 @@ def serve(app: Any, host: str, port: int, settings: ServerSettings, *, workers: 
         ws="none",
         log_config=log_config(settings),
         access_log=False,
-        proxy_headers=False,  # the application looks at them, as far as the settings trust them
+        proxy_headers=False,  # the application reads them, as far as the settings trust them
         root_path=settings.root_path,
         server_header=False,
         timeout_graceful_shutdown=settings.stop_grace_s,

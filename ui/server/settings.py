@@ -10,9 +10,8 @@ from typing import NamedTuple
 
 LOG_FORMATS = ("text", "json")
 LOG_LEVELS = ("debug", "info", "warning", "error")
-_ORIGIN = re.compile(r"(https?)://(\*\.)?([^\s/?#:@;,'\"*\[\]]+)(?::(\d{1,5}|\*))?", re.IGNORECASE)
-_HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
-_DEFAULT_PORTS = {"http": "80", "https": "443"}
+_ORIGIN = re.compile(r"(https?)://((?:\*\.)?[^\s/?#:@;,'\"*\[\]]+)(?::(\d{1,5}|\*))?")
+_HOST = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 _POSITIVE = ("max_body_bytes", "max_upload_bytes", "max_concurrent", "max_waiting", "max_wait_s", "per_minute")
 
 
@@ -36,7 +35,7 @@ class Site:
 
     def __post_init__(self) -> None:
         where = f"[sites.{self.key}]"
-        object.__setattr__(self, "origins", checked_origins(f"{where}: origins", self.origins, patterns=True))
+        object.__setattr__(self, "origins", _origins(f"{where}: origins", self.origins, patterns=True))
         _check_positive(f"{where}: per_minute", self.per_minute)
 
 
@@ -72,7 +71,7 @@ class ServerSettings:
     def __post_init__(self) -> None:
         for name in _POSITIVE:
             _check_positive(name, getattr(self, name))
-        object.__setattr__(self, "cors_origins", checked_origins("cors_origins", self.cors_origins, patterns=False))
+        object.__setattr__(self, "cors_origins", _origins("cors_origins", self.cors_origins))
         if self.stop_grace_s < 0:
             raise ValueError(f"stop_grace_s is {self.stop_grace_s}; expected: 0 or more")
         for name, allowed in (("log_format", LOG_FORMATS), ("log_level", LOG_LEVELS)):
@@ -95,58 +94,44 @@ def _check_positive(name: str, value: int) -> None:
 
 
 class Origin(NamedTuple):
-    """Scheme, host and port of a page; in a pattern, `subdomains` is `*.` and `port` may be `*`."""
+    """Scheme, host and port of a page; in a pattern the host may begin with `*.`, and the port may be `*`."""
 
     scheme: str
-    subdomains: bool
     host: str
     port: str  # empty: the scheme's default
 
     def __str__(self) -> str:
-        port = f":{self.port}" if self.port else ""
-        return f"{self.scheme}://{'*.' if self.subdomains else ''}{self.host}{port}"
+        return f"{self.scheme}://{self.host}{':' if self.port else ''}{self.port}"
 
     @property
-    def is_one(self) -> bool:
-        """Whether it is a single origin, not a pattern."""
-        return not self.subdomains and self.port != "*"
+    def is_pattern(self) -> bool:
+        """Whether it may stand for several origins."""
+        return "*" in self.host + self.port
 
     def matches(self, other: Origin) -> bool:
         """Whether a browser takes `other` for this one or a match of it (Content Security Policy, 6.7.2.6-8)."""
-        upgraded = (self.scheme, other.scheme) == ("http", "https")
-        if self.scheme != other.scheme and not upgraded:
-            return False
-        same_host = other.host.endswith(f".{self.host}") if self.subdomains else self.host == other.host
-        return same_host and self.port in ("*", other.port)
+        same_host = other.host.endswith(self.host[1:]) if self.host.startswith("*") else self.host == other.host
+        same_scheme = other.scheme in (self.scheme, f"{self.scheme}s")  # browsers upgrade http to https
+        return same_scheme and same_host and self.port in ("*", other.port)
 
 
 def read_origin(text: str) -> Origin | None:
-    """The origin or pattern in `text`; None where there is none."""
-    match = _ORIGIN.fullmatch(text.strip().removesuffix("/"))
-    if match is None:
-        return None
-    scheme, star, host, port = match.groups()
+    """The origin or pattern in `text`, in the form in which browsers send it; None where there is none."""
+    match = _ORIGIN.fullmatch(text.strip().removesuffix("/").lower())
     try:
-        host = host.encode("idna").decode("ascii").lower()
+        host = match[2].encode("idna").decode("ascii") if match else ""
     except UnicodeError:
         return None
-    if not _HOST.fullmatch(host) or ((port or "").isdecimal() and int(port) > 65_535):
+    if match is None or not _HOST.fullmatch(host) or int((match[3] or "").replace("*", "") or 0) > 65_535:
         return None
-    is_default = port in (None, _DEFAULT_PORTS[scheme.lower()])
-    return Origin(scheme.lower(), bool(star), host, "" if is_default else port)
+    port = "" if match[3] == {"http": "80", "https": "443"}[match[1]] else match[3] or ""
+    return Origin(match[1], host, port)
 
 
-def checked_origins(setting: str, texts: Iterable[str], *, patterns: bool) -> tuple[str, ...]:
-    """The origins of a setting as browsers send them; with `patterns`, `https://*.example.org` and `:*` are allowed.
-
-    Raises:
-        ValueError: An entry is no origin.
-    """
-    found = []
-    for text in texts:
-        origin = read_origin(text)
-        if origin is None or not (origin.is_one or patterns):
+def _origins(setting: str, texts: Iterable[str], *, patterns: bool = False) -> tuple[str, ...]:
+    origins = {text: read_origin(text) for text in texts}
+    for text, origin in origins.items():
+        if origin is None or (origin.is_pattern and not patterns):
             expected = "scheme and host, without a path, as https://www.example.org"
             raise ValueError(f"{setting} has {text!r}; expected: {expected}{'' if patterns else ', and without *'}")
-        found.append(str(origin))
-    return tuple(found)
+    return tuple(map(str, origins.values()))

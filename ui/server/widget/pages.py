@@ -97,7 +97,7 @@ def frame_ancestors(site: Site | None) -> str:
 def message_origin(site: Site, origin: str, own: str) -> str:
     """`origin` where the page may exchange messages with it: one of the site's, or our own; else empty."""
     asked = read_origin(origin)
-    if asked is None or not asked.is_one:
+    if asked is None or asked.is_pattern:
         return ""
     allowed = [one for one in map(read_origin, (*site.origins, own)) if one]
     return str(asked) if any(one.matches(asked) for one in allowed) else ""
@@ -110,7 +110,7 @@ def problems_of(sites: Mapping[str, Site], key: str, text: str, scheme: str) -> 
         return [_problem("unknown_site", f"there is no site with the key {key!r}", "add it to dragoman.toml")]
     if not site.enabled:
         return [_problem("disabled", "the site is disabled", f"set enabled = true under [sites.{key}]")]
-    if origin is None or not origin.is_one:
+    if origin is None or origin.is_pattern:
         return [_problem("no_origin", f"{text!r} is no origin", "write it as https://www.example.org")]
     problems = []
     if not any(one.matches(origin) for one in map(read_origin, site.origins) if one):
