@@ -353,11 +353,11 @@ def test_a_call_that_is_cancelled_ends_the_answer(long_chain: Chain) -> None:
     async def call() -> None:
         async with Client(make_server(Chain(long_chain.backend, HashEncoder(), endless, ANYTHING))) as client:
             asked = asyncio.create_task(client.call_tool("ask_articles", {"question": "cranes?"}))
-            assert await asyncio.to_thread(endless.begun.wait, 10)
+            assert await asyncio.to_thread(endless.begun.wait, 60)
             asked.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await asked
-            assert await asyncio.to_thread(endless.closed.wait, 5)
+            assert await asyncio.to_thread(endless.closed.wait, 60)
 
     asyncio.run(call())
 
@@ -581,5 +581,5 @@ def test_a_signal_ends_the_command(command: list[str], tmp_path: Path, number: s
         process.stdin.flush()
         assert b'"id":7' in process.stdout.readline()
         process.send_signal(number)
-        assert process.wait(10) == -number
+        assert process.wait(60) == -number
         assert process.stdout.read() == b""

@@ -427,7 +427,7 @@ def test_a_client_that_goes_away_ends_an_answer_that_is_wanted_whole(web_chain: 
             client.with_options(timeout=0.5).chat.completions.create(
                 model="dragoman", messages=user("How many cranes?")
             )
-        assert endless.closed.wait(5)
+        assert endless.closed.wait(60)
 
 
 def test_an_abstention_says_so_and_has_no_sources(web_chain: Chain) -> None:
@@ -556,7 +556,7 @@ def test_a_client_that_goes_away_ends_the_answer(web_chain: Chain) -> None:
         got = [chunk for chunk, _ in zip(stream, range(4), strict=False)]
         assert (len(got), endless.closed.is_set()) == (4, False)
         stream.close()
-        assert endless.closed.wait(5)
+        assert endless.closed.wait(60)
 
 
 # --- refusals -----------------------------------------------------------------------------------------------

@@ -209,8 +209,7 @@ def test_questions_are_told_where_that_was_asked_for_and_requests_are_not_at_a_h
         assert ask(server, headers={"X-Request-ID": "abc"}).status_code == 200
         assert ask(server, question="Webb?\nforged INFO line").status_code == 200
         first, second = server.told.splitlines()
-    assert f"INFO dragoman.questions: question in en, {QUESTION!r}: answered in " in first
-    assert first.endswith(" request_id=abc")
+    assert first.endswith(f"INFO dragoman.questions: question: {QUESTION!r} request_id=abc")
     assert "\\nforged INFO line" in second
 
 

@@ -168,7 +168,7 @@ def test_the_commands_make_show_and_remove_keys(folder: Path, capsys: pytest.Cap
     commands.list_keys(folder)
     assert "ask,ingest" in capsys.readouterr().out
     commands.remove("web", folder)
-    assert KeyFile(folder).all() == ()
+    assert KeyFile(folder).all() == []
 
 
 # --- who may what ----------------------------------------------------------------------------------------------
@@ -416,7 +416,7 @@ class Held:
 
     def answer(self, task: Task) -> Iterator[Event]:
         self.n += 1
-        self.go_on.wait(10)
+        self.go_on.wait(60)
         yield Delta("done")
         raise ValueError("end")
 
@@ -442,7 +442,7 @@ def test_more_questions_than_places_wait_and_more_than_may_wait_get_503(
     assert held.n == 1
     held.go_on.set()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert len(statuses) == 2
     assert held.n == 2
     assert client.post("/api/v1/search", json=ASK).status_code == 200
@@ -470,8 +470,8 @@ def test_a_client_that_leaves_the_queue_makes_room_for_the_next(folder: Path) ->
         assert statuses == []  # it waits, and was not told to come again
         assert client.post("/api/v1/ask", json=ASK).status_code == 503
         held.go_on.set()
-        first.join(10)
-        third.join(10)
+        first.join(60)
+        third.join(60)
     backend.close()
     assert len(statuses) == 2
     assert 503 not in statuses
@@ -507,7 +507,7 @@ def test_who_sends_slowly_holds_no_place(make_client: Callable[..., TestClient])
 
     def slowly() -> Iterator[bytes]:
         yield b'{"question": "How '
-        release.wait(5)
+        release.wait(60)
         yield b'many cranes?"}'
 
     json_type = {"Content-Type": "application/json"}
@@ -519,7 +519,7 @@ def test_who_sends_slowly_holds_no_place(make_client: Callable[..., TestClient])
     time.sleep(0.2)
     assert client.post("/api/v1/ask", json=ASK).status_code == 200
     release.set()
-    thread.join(5)
+    thread.join(60)
     assert got[0].status_code == 200
 
 
@@ -712,8 +712,7 @@ def test_the_question_is_in_the_log_only_where_that_was_asked_for(
     client.post("/api/v1/search", json=ASK)
     client.post("/api/v1/ask", json=ASK | {"k": "x", "filter": {"since": "cranes"}})
     told = [record.getMessage() for record in caplog.records if record.name == "dragoman.questions"]
-    assert len(told) == 2
-    assert all(line.startswith("question in en, ") and ": answered in 0." in line for line in told)
+    assert told == [f"question: {QUESTION!r}"] * 2 * log_questions
     assert ("cranes" in caplog.text) == log_questions
 
 

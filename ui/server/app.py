@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from importlib.util import find_spec
 
 from fastapi import FastAPI, Response
@@ -33,7 +32,6 @@ from ui.server.service import Service
 from ui.server.settings import ServerSettings
 from ui.server.widget.routes import add_widget
 
-_READY_FOR_S = 5.0  # a probe's result is kept so long: another company's encoder costs money
 _SPARE_THREADS = 8  # besides one for each question
 _log = logging.getLogger(__name__)
 
@@ -53,12 +51,21 @@ def make_app(
     if chain is not None:
         chain = CountedChain.of(chain, metrics, log_questions=settings.log_questions)
     service, tools = Service(chain, settings, host, metrics), Endpoint(chain, settings)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        threads = ThreadPoolExecutor(settings.max_concurrent + _SPARE_THREADS, thread_name_prefix="question")
+        # The loop's own pool has a few threads for each core: too few for models that are waited for.
+        asyncio.get_running_loop().set_default_executor(threads)
+        async with tools.running():
+            yield
+
     app = FastAPI(
         title="Dragoman",
         summary="Ask in any language; answered from articles in other languages, every sentence with its passage.",
         docs_url=None,  # these would load their scripts from a public network; docs.py has a page of our own
         redoc_url=None,
-        lifespan=_lifespan(settings, tools),
+        lifespan=lifespan,
         exception_handlers={HTTPException: handle, RequestValidationError: handle},
     )
     _add_middleware(app, service)
@@ -95,21 +102,8 @@ def _add_middleware(app: FastAPI, service: Service) -> None:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
 
 
-def _lifespan(settings: ServerSettings, tools: Endpoint) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        threads = ThreadPoolExecutor(settings.max_concurrent + _SPARE_THREADS, thread_name_prefix="question")
-        # The loop's own pool has a few threads for each core: too few for models that are waited for.
-        asyncio.get_running_loop().set_default_executor(threads)
-        async with tools.running():
-            yield
-
-    return lifespan
-
-
 def _add_operation(app: FastAPI, service: Service) -> None:
     """Add health and metrics."""
-    last: tuple[float, list[str]] = (0.0, [])
 
     @app.get("/healthz", tags=["operation"])
     async def healthz() -> dict[str, str]:
@@ -119,11 +113,7 @@ def _add_operation(app: FastAPI, service: Service) -> None:
     @app.get("/readyz", tags=["operation"], response_model=None)
     def readyz() -> Response:
         """Whether questions can be answered: the index opens, the encoder encodes."""
-        nonlocal last
-        then, missing = last
-        if not then or time.monotonic() - then > _READY_FOR_S:
-            missing = _missing(service.chain)
-            last = (time.monotonic(), missing)
+        missing = _missing(service.chain)
         body = {"status": "not ready" if missing else "ready", "missing": missing}
         return JSONResponse(body, 503 if missing else 200)
 
@@ -134,17 +124,14 @@ def _add_operation(app: FastAPI, service: Service) -> None:
 
 
 def _missing(chain: Chain) -> list[str]:
-    """What does not work; the reason is only in the log, as everybody may ask."""
-    missing = []
-    for name, check in (("index", _check_index), ("encoder", lambda chain: chain.encoder.encode_queries(["ready?"]))):
-        try:
-            check(chain)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is not ready
-            _log.warning("not ready: %s: %s", name, type(error).__name__)
-            missing.append(name)
-    return missing
-
-
-def _check_index(chain: Chain) -> None:
-    with chain.backend.snapshot() as snapshot:
-        snapshot.languages()
+    """The first part that does not work; the reason is only in the log, as everybody may ask."""
+    part = "index"
+    try:
+        with chain.backend.snapshot() as snapshot:
+            snapshot.languages()
+        part = "encoder"
+        chain.encoder.encode_queries(["ready?"])
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is not ready
+        _log.warning("not ready: %s: %s", part, type(error).__name__)
+        return [part]
+    return []

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ui.server.errors import Refusal, response_to
@@ -78,11 +79,9 @@ class Gate:
     async def _in_place(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             # Read before it takes a place: a client that sends slowly must not hold one.
-            body = await asyncio.wait_for(_body(receive), _MAX_BODY_S)
+            body = await asyncio.wait_for(Request(scope, receive).body(), _MAX_BODY_S)
         except TimeoutError:
             raise Refusal(408, f"the request did not arrive within {_MAX_BODY_S:.0f} s") from None
-        if body is None:
-            return  # the client left
         leaving = asyncio.ensure_future(_left(receive))
         answering = asyncio.ensure_future(self._answer(scope, _replayed(body, leaving), send))
         try:
@@ -112,18 +111,6 @@ def _password(headers: Headers, *, basic: bool) -> str:
 
 def _is_cross_site(method: str, headers: Headers) -> bool:
     return method not in ("GET", "HEAD") and headers.get("sec-fetch-site", "same-origin") in ("cross-site", "same-site")
-
-
-async def _body(receive: Receive) -> bytes | None:
-    """The whole body; None where the client left."""
-    parts = []
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            return None
-        parts.append(message.get("body", b""))
-        if not message.get("more_body"):
-            return b"".join(parts)
 
 
 async def _left(receive: Receive) -> Message:

@@ -72,7 +72,8 @@ class KeyFile:
     def find(self, token: str) -> Key | None:
         """The key whose text is `token`, also where it is disabled; every digest is compared in constant time."""
         given = _digest(token)
-        return next(iter([key for key in self.all() if hmac.compare_digest(key.sha256, given)]), None)
+        found = [key for key in self.all() if hmac.compare_digest(key.sha256, given)]
+        return found[0] if found else None
 
     def any_may(self, scope: Scope) -> bool:
         """Whether there is a key with `scope`."""

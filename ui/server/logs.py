@@ -28,7 +28,7 @@ def log_config(settings: ServerSettings) -> dict[str, Any]:
         "formatters": {"own": {"()": formatter}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "own"}},
         "root": {"level": others, "handlers": ["stderr"]},
-        "loggers": {name: {"level": level} for name in _OWN},
+        "loggers": {name: {"level": level} for name in _OWN} | {"dragoman.questions": {"level": "INFO"}},
     }
 
 
