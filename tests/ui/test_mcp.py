@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -16,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 from mcp import Client, StdioServerParameters
 from starlette.testclient import TestClient
 
@@ -29,6 +27,7 @@ from rag.chain import Chain, ChainSettings
 from rag.errors import ModelFailed
 from rag.events import Event
 from rag.testing import HashEncoder
+from tests.ui.browser import served
 from tests.ui.hostile import HOSTILE, RENDERER, Tags
 from ui.server.app import make_app
 from ui.server.mcp import CONTEXT_CHARS, MAX_SPAN_CHARS, NOTICE, make_server, search_text
@@ -120,18 +119,6 @@ def test_search_gives_the_passages_that_the_chain_finds(chain: Chain, question: 
     (content,) = got.content
     assert all(result["text"] in content.text and result["doc_id"] in content.text for result in results)
     assert len(called(chain, "search_articles", query=question).structured_content["results"]) == 5
-
-
-def test_search_and_ask_keep_to_a_filter(chain: Chain) -> None:
-    wanted = {"languages": ["fr", "zh"], "since": "2021"}
-    results = called(chain, "search_articles", query="Webb", k=20, **wanted).structured_content["results"]
-    assert {result["language"] for result in results} == {"fr", "zh-Hans", "zh-Hant"}
-    assert all(result["date"] >= "2021" for result in results)
-    cited = called(chain, "ask_articles", question="Webb?", **wanted).structured_content["citations"]
-    assert {citation["language"] for citation in cited} <= {"fr", "zh-Hans", "zh-Hant"}
-    nothing = called(chain, "search_articles", query="Webb", until="1900")
-    assert nothing.structured_content["results"] == []
-    assert nothing.content[0].text == "No passages were found."
 
 
 def test_ask_gives_the_answer_with_its_citations_as_text_and_as_data(chain: Chain) -> None:
@@ -298,17 +285,6 @@ def test_a_start_behind_the_article_is_said_with_its_length(long_chain: Chain) -
     assert f"the article has {document.n_chars} characters" in told
 
 
-def test_half_a_surrogate_pair_harms_nothing(long_chain: Chain) -> None:
-    async def call() -> list[Any]:
-        server = make_server(long_chain)
-        return [
-            await server.call_tool("search_articles", {"query": "cranes \ud83d", "since": "2020"}),
-            await server.call_tool("ask_articles", {"question": "cranes \ud83d"}),
-        ]
-
-    assert not any(result.is_error for result in asyncio.run(call()))
-
-
 class Failing:
     def __init__(self, error: Exception) -> None:
         self._error = error
@@ -365,20 +341,6 @@ def test_a_call_that_is_cancelled_ends_the_answer(long_chain: Chain) -> None:
 # --- over HTTP ----------------------------------------------------------------------------------------------
 
 
-@contextlib.contextmanager
-def serving(app: Any) -> Iterator[str]:
-    server = uvicorn.Server(uvicorn.Config(app, log_level="critical"))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join(20)
-            assert not thread.is_alive()
-
-
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 def test_the_tools_are_served_over_http_to_new_and_old_clients(chain: Chain, mode: Any) -> None:
     async def call(address: str) -> list[Any]:
@@ -390,7 +352,7 @@ def test_the_tools_are_served_over_http_to_new_and_old_clients(chain: Chain, mod
             wrong = await client.call_tool("ask_articles", {"question": " "})
         return [[tool.name for tool in tools], answers, wrong]
 
-    with serving(make_app(chain, with_page=False)) as address:
+    with served(make_app(chain, with_page=False)) as address:
         names, answers, wrong = asyncio.run(call(address))
     assert names == TOOLS
     assert [answer.structured_content["answer"] for answer in answers] == [chain.invoke(QUESTION).text] * 4

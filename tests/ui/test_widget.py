@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -22,7 +21,6 @@ from rag.answer import AnswerSentence, Citation
 from rag.answerers.base import Answerer, Draft, Task, close_sentence, finish, say
 from rag.chain import Chain, ChainSettings
 from rag.events import Delta, Event, Failed, Warned
-from rag.phrases import Part, languages
 from rag.testing import HashEncoder
 from rag.verify import Verdict
 from tests.ui.browser import OtherSite, chromium, other_site, served
@@ -282,23 +280,6 @@ def test_questions_that_another_origins_page_sends_are_refused(client: TestClien
     assert simple.status_code == 422
 
 
-@pytest.mark.parametrize(
-    "body",
-    [{"question": ""}, {"question": "  "}, {"question": "x" * 2001}, {"question": 7}, {"question": "?", "history": 1}],
-)
-def test_a_question_that_cannot_be_asked_is_refused(client: TestClient, body: dict[str, Any]) -> None:
-    assert client.post("/widget/ask", json={"site": KEY, **body}).status_code == 422
-
-
-def test_a_follow_up_is_searched_for_with_what_it_points_to(client: TestClient) -> None:
-    history = [{"question": "When did the Webb telescope leave Earth?", "answer": "In 2021. [1]"}]
-    alone, with_history = (
-        dict(events_of(ask(client, "Why did it leave?", history=told).text))["citations"] for told in ([], history)
-    )
-    assert "webb" in with_history["citations"][0]["source"]
-    assert alone != with_history
-
-
 def test_each_site_has_its_own_quota(chain: Chain) -> None:
     few, many = Site(key="few", origins=(), per_minute=2), Site(key="many", origins=())
     client = TestClient(widget_app(chain, few, many))
@@ -514,14 +495,6 @@ def _wait(stage: Stage, true: Callable[[], bool], timeout_s: float = 10.0) -> No
     raise AssertionError(f"it did not come to be; events: {stage.events()}; problems: {stage.problems}")
 
 
-def _shot(stage: Stage, name: str) -> None:
-    """Keep a picture where one is asked for, to be looked at."""
-    folder = os.environ.get("DRAGOMAN_SCREENSHOTS")
-    if folder:
-        stage.page.wait_for_timeout(250)
-        stage.page.screenshot(path=f"{folder}/widget-{name}.png")
-
-
 def test_a_visitor_of_a_strict_page_asks_and_sees_the_cited_passages(stage: Callable[..., Stage]) -> None:
     on = stage()
     page = on.visit(color="#facc15")
@@ -545,7 +518,6 @@ def test_a_visitor_of_a_strict_page_asks_and_sees_the_cited_passages(stage: Call
     quoted = cards.first.locator("blockquote")
     assert len(quoted.inner_text()) > len(cards.first.locator("mark").inner_text())
     assert quoted.get_attribute("lang") == "es"
-    _shot(on, "desktop-light")
     frame.locator("details > summary").first.click()  # closes it
     assert not cards.first.evaluate("e => e.open")
     frame.locator(".cite").first.click()
@@ -560,22 +532,6 @@ def test_a_visitor_of_a_strict_page_asks_and_sees_the_cited_passages(stage: Call
     answer = dict(on.events())["answer"]
     assert (answer["citations"], answer["abstained"]) == (cards.count(), False)
     assert on.problems == []
-
-
-def test_the_page_is_there_soon_after_the_click(stage: Callable[..., Stage]) -> None:
-    on = stage()
-    page = on.visit()
-    on.bubble.wait_for()
-    took = page.evaluate(
-        """async () => {
-            const began = performance.now();
-            Dragoman.open();
-            await new Promise((done) => addEventListener("message", (e) => e.data.type === "ready" && done()));
-            return performance.now() - began;
-        }"""
-    )
-    print(f"\nready after {took:.0f} ms")
-    assert took < 3_000  # 100 to 300 ms on an idle machine
 
 
 def test_a_question_asked_before_the_script_was_there_is_not_lost(stage: Callable[..., Stage]) -> None:
@@ -626,7 +582,6 @@ def test_on_a_site_that_is_not_allowed_the_bubble_says_so(stage: Callable[..., S
     notice.wait_for()
     assert "Les réponses ne peuvent pas être affichées sur cette page." in notice.inner_text()
     assert ["error", {"code": "unavailable"}] in on.events()
-    _shot(on, f"not-allowed-{site}")
     notice.get_by_role("button").click()
     assert not on.page.evaluate("Dragoman.isOpen()")
     on.visit(site=site, error_text="Call us: 555")
@@ -688,7 +643,6 @@ def test_hostile_answers_passages_and_titles_stay_inert_text(stage: Callable[...
     on.frame.locator(".said-of").wait_for()
     for card in on.frame.locator("details").all():
         card.evaluate("e => e.open = true")
-    _shot(on, "hostile")
     assert on.frame.locator("img, iframe, style, svg image, #log script, #log svg, [onclick], [onerror]").count() == 0
     assert "<script>fetch(" in on.frame.locator(".said").inner_text()
     assert "![x](" in on.frame.locator(".said").inner_text()
@@ -735,7 +689,6 @@ def test_an_arabic_page_runs_from_right_to_left_and_each_text_in_its_own_directi
     assert on.frame.locator("textarea").get_attribute("placeholder") == "سؤالك"
     new, title = on.frame.locator("#new").bounding_box(), on.frame.locator("#title").bounding_box()
     assert new["x"] < title["x"]
-    _shot(on, "arabic")
     on.ask("Which mirror has the Webb telescope?")
     on.frame.locator(".turn:nth-of-type(2) .said-of").wait_for()
     assert on.frame.locator(".asked").nth(1).evaluate(direction) == "ltr"
@@ -753,7 +706,6 @@ def test_on_a_phone_it_takes_the_whole_screen(stage: Callable[..., Stage]) -> No
     on.ask("日本の鉄道で最も速い列車はどれですか。")
     on.frame.locator(".said-of").wait_for()
     assert on.frame.locator("body").evaluate("e => e.scrollWidth <= innerWidth")
-    _shot(on, "phone")
     cross = on.frame.locator("#close").bounding_box()
     on.page.touchscreen.tap(cross["x"] + cross["width"] / 2, cross["y"] + cross["height"] / 2)
     on.bubble.wait_for()
@@ -769,7 +721,6 @@ def test_dark_follows_the_system_and_the_host_may_choose(stage: Callable[..., St
     assert on.frame.locator("body").evaluate(ground) == "rgb(17, 24, 39)"
     on.ask("誰接替了蘇茨克維擔任首席科學家？")
     on.frame.locator(".said-of").wait_for()
-    _shot(on, "desktop-dark")
     on.visit(theme="light")
     on.bubble.click()
     on.frame.locator("#box").wait_for()
@@ -894,31 +845,7 @@ def test_the_builder_shows_the_snippet_and_a_preview(stage: Callable[..., Stage]
     preview = page.frame_locator("#preview").frame_locator("iframe")
     preview.locator("#title", has_text='A "title" & <b>').wait_for()
     assert preview.locator("html").get_attribute("lang") == "ko"
-    _shot(on, "embed")
     page.locator("#origin").fill(on.host.origin)
     page.get_by_role("button", name="Check").click()
     page.get_by_text("may embed the widget.").wait_for()
     assert on.problems == []
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("lang", ["en", "ar", "ko"])
-def test_axe_finds_nothing_to_mend(stage: Callable[..., Stage], lang: str, theme: str) -> None:
-    script = Path(os.environ.get("DRAGOMAN_AXE", "/nonexistent"))
-    if not script.is_file():
-        pytest.skip("DRAGOMAN_AXE does not name axe.min.js: npm pack axe-core")
-    on = stage()
-    on.visit(lang=lang, theme=theme)
-    on.bubble.click()
-    on.ask(QUESTION)
-    on.frame.locator(".said-of").wait_for()
-    for frame in on.page.frames:
-        frame.evaluate(script.read_text("utf-8"))
-        # Rules of whole pages say nothing of the host's, which is this test's own.
-        found = frame.evaluate("async () => (await axe.run(document)).violations.map((v) => [v.id, v.nodes[0].html])")
-        own = [one for one in found if frame != on.page.main_frame or one[0] not in ("region", "landmark-one-main")]
-        assert own == []
-
-
-def test_languages_of_the_builder_are_those_there_are_words_in(client: TestClient) -> None:
-    assert Config(client.get("/embed").text).config["languages"] == list(languages(Part.WIDGET))
