@@ -81,15 +81,15 @@ def compare(before: FinishedRun, after: FinishedRun) -> Comparison:
     both = [id for id in first if id in second and first[id].item.question == second[id].item.question]
     if not both:
         raise RunUnusable(f"{before.path} and {after.path} have no question in common; expected: runs of one gold file")
-    pairs = [(first[id], second[id]) for id in both]
+    pairs, common = [(first[id], second[id]) for id in both], set(both)
     one, other = before.about["shape"], after.about["shape"]
     settings = {name: (one.get(name), other.get(name)) for name in {**one, **other}}
     return Comparison(
         before=before.name,
         after=after.name,
         n=len(both),
-        only_before=tuple(id for id in first if id not in both),
-        only_after=tuple(id for id in second if id not in both),
+        only_before=tuple(id for id in first if id not in common),
+        only_after=tuple(id for id in second if id not in common),
         settings={name: values for name, values in settings.items() if values[0] != values[1]},
         differences=_differences(*(values_of(rows) for rows in zip(*pairs, strict=True))),
         questions=_questions(pairs),
