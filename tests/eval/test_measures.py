@@ -110,7 +110,7 @@ def random_text(rng: random.Random, language: str) -> str:
 def test_exact_match_and_f1_in_a_language_are_those_of_the_mlqa_script(language: str) -> None:
     rng = random.Random(1)
     n_alike = n_partly = 0
-    for _ in range(3000):
+    for _ in range(1000):
         answer, expected = random_text(rng, language), random_text(rng, language)
         if rng.random() < 0.3:
             answer = rng.choice("¡.( ") + expected.upper()
@@ -121,8 +121,8 @@ def test_exact_match_and_f1_in_a_language_are_those_of_the_mlqa_script(language:
         assert f1(answer, [expected], language) == pytest.approx(score, abs=1e-12), (answer, expected)
         n_alike += exact == 1
         n_partly += 0 < score < 1
-    assert n_alike > 100
-    assert n_partly > 100
+    assert n_alike > 30
+    assert n_partly > 30
 
 
 def squad_f1(prediction: str, truth: str) -> float:
