@@ -120,6 +120,8 @@ HEAVY = (
     "fastapi",
     "docx",
     "psycopg",
+    "eval",
+    "ir_measures",
 )
 
 
