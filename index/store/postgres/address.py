@@ -22,7 +22,7 @@ _DEFAULT_SCHEMA = "dragoman"
 _CONNECT_TIMEOUT_S = 10
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Address:
     """Where an index lies: what libpq connects to, and the schema of that database; `text` is as the user gave it."""
 
@@ -38,13 +38,14 @@ class Address:
         """The address without its password."""
         return shown_place(self.text)
 
-    @property
-    def secrets(self) -> set[str]:
-        """Passwords, which no message may hold."""
+    def without_secrets(self, message: str) -> str:
+        """`message` on one line, without the passwords of this address."""
         parts = urlsplit(self.text)
         password = parts.netloc.rpartition("@")[0].partition(":")[2]
         named = [value for key, value in parse_qsl(parts.query) if "password" in key]
-        return {password, unquote(password), *named} - {""}
+        for secret in {password, unquote(password), *named} - {""}:
+            message = message.replace(secret, "***")
+        return "; ".join(line.strip() for line in message.strip().splitlines())
 
 
 def parsed(text: str) -> Address:
@@ -57,11 +58,8 @@ def parsed(text: str) -> Address:
     parameters = parse_qsl(parts.query, keep_blank_values=True)
     schema = dict(parameters).get("schema", _DEFAULT_SCHEMA)
     if not _SCHEMA.fullmatch(schema):
-        raise StoreError(
-            f"the schema {schema!r} of {shown_place(text)}",
-            "lower case letters, digits and underscores, a letter first",
-            "choose another name: ?schema=NAME",
-        )
+        expected = "lower case letters, digits and underscores, a letter first"
+        raise StoreError(f"the schema {schema!r} of {shown_place(text)}", expected, "choose another name: ?schema=NAME")
     kept = urlencode([pair for pair in parameters if pair[0] != "schema"])
     return Address(text, urlunsplit(parts._replace(query=kept)), schema)
 
@@ -83,55 +81,34 @@ def translated(address: Address) -> Iterator[None]:
     """Raise PostgreSQL's errors as this package's; errors that only a mistake of this program causes stay as they are."""
     try:
         yield
+    except (errors.InvalidSchemaName, errors.UndefinedTable) as error:
+        raise missing(address) from error
     except psycopg.Error as error:
-        problem = _problem(address, error)
-        if problem is None:
-            raise
-        raise problem from error
+        message = address.without_secrets(str(error))
+        for kinds, problem, found, expected, remedy in _PROBLEMS:
+            if isinstance(error, kinds):
+                raise problem(found.format(address.shown, message), expected, remedy) from error
+        raise
 
 
-def _problem(address: Address, error: psycopg.Error) -> IndexProblem | None:
-    message = "; ".join(line.strip() for line in str(error).strip().splitlines())
-    for secret in address.secrets:
-        message = message.replace(secret, "***")
-    where = address.shown
-    match error:
-        case errors.DiskFull():
-            remedy = "free some and run the same command again: it continues where it stopped"
-            return StoreFull(f"no room left on the disk of {where} ({message})", "free space", remedy)
-        case errors.InvalidSchemaName() | errors.UndefinedTable():
-            return missing(address)
-        case errors.InsufficientPrivilege():
-            return StoreError(
-                f"the user of {where} lacks a right ({message})",
-                "the right to read the schema, and to write it where documents are added",
-                f"GRANT it, or use another user; for a new index: GRANT CREATE ON DATABASE, or CREATE SCHEMA {address.schema}",
-            )
-        case errors.ReadOnlySqlTransaction():
-            return replica(address)
-        case errors.LockNotAvailable() | errors.DeadlockDetected() | errors.SerializationFailure():
-            return IndexLocked(f"{where} is locked ({message})", "a lock within the time allowed", "run it again")
-        case errors.DataCorrupted() | errors.IndexCorrupted():
-            return StoreDamaged(f"the database {where} is damaged ({message})", "a sound database", "restore a backup")
-        case errors.OutOfMemory() | errors.ConfigurationLimitExceeded() | errors.TooManyConnections():
-            return StoreError(f"the server of {where} has no room ({message})", "free memory and connections", "")
-        case psycopg.OperationalError() | psycopg.InterfaceError():
-            return _unreachable(where, message)
-    return None
-
-
-def _unreachable(where: str, message: str) -> StoreError:
-    if "password" in message or "authentication" in message:
-        remedy = "correct the address, or put the password into ~/.pgpass or $PGPASSWORD"
-        return StoreError(
-            f"the server of {where} refuses the user ({message})", "a user and a password it knows", remedy
-        )
-    if "does not exist" in message:
-        return StoreError(f"{where} cannot be opened ({message})", "a database that exists", "create it: createdb")
-    remedy = "start it, or correct the address"
-    return StoreError(
-        f"the server of {where} cannot be reached ({message})", "a PostgreSQL server that answers", remedy
-    )
+_OUT_OF_ROOM = (errors.OutOfMemory, errors.ConfigurationLimitExceeded, errors.TooManyConnections)
+_PROBLEMS: tuple[tuple[tuple[type[psycopg.Error], ...], type[IndexProblem], str, str, str], ...] = (
+    ((errors.DiskFull,), StoreFull, "no room left on the disk of {} ({})", "free space",
+     "free some and run the same command again: it continues where it stopped"),
+    ((errors.InsufficientPrivilege,), StoreError, "the user of {} lacks a right ({})",
+     "the right to read the schema, and to write it where documents are added",
+     "GRANT it; for a new index: GRANT CREATE ON DATABASE, or CREATE SCHEMA"),
+    ((errors.ReadOnlySqlTransaction,), StoreError, "{} can only be read: it is a replica ({})", "the primary server",
+     "use the primary in --index, or several hosts with target_session_attrs=read-write"),
+    ((errors.LockNotAvailable, errors.DeadlockDetected, errors.SerializationFailure), IndexLocked, "{} is locked ({})",
+     "a lock within the time allowed", "run it again"),
+    ((errors.DataCorrupted, errors.IndexCorrupted), StoreDamaged, "the database {} is damaged ({})",
+     "a sound database", "restore it from a backup"),
+    (_OUT_OF_ROOM, StoreError, "the server of {} has no room ({})", "free memory and connections", ""),
+    ((psycopg.OperationalError, psycopg.InterfaceError), StoreError, "{} cannot be reached ({})",
+     "a PostgreSQL server that answers, a database that exists, and a user and a password it knows",
+     "start the server, correct the address, or put the password into ~/.pgpass or $PGPASSWORD"),
+)  # fmt: skip
 
 
 def missing(address: Address) -> IndexMissing:
@@ -140,13 +117,4 @@ def missing(address: Address) -> IndexMissing:
         f"there is no index in {address.shown}",
         f"a schema {address.schema} with one",
         f"dragoman index --index '{address.shown}' PATH...",
-    )
-
-
-def replica(address: Address) -> StoreError:
-    """The error where a replica would have to be written to."""
-    return StoreError(
-        f"{address.shown} can only be read: it is a replica",
-        "the primary server",
-        "use the primary in --index, or several hosts with target_session_attrs=read-write",
     )

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 from index.encoders.static import is_static
 from index.encoders.words import is_sound
+from index.errors import IndexMissing
 from index.store.base import Finding
 from index.store.postgres.address import Connection
+from index.store.postgres.backend import PostgresBackend
 from index.store.postgres.rows import rebuild_postings
 from index.store.postgres.schema import OF_DOCUMENTS
 from index.store.postgres.writer import Writer, next_generation
@@ -30,10 +32,23 @@ _WRONG_POSTINGS = """
         SELECT doc, pid, sum(frequency) AS n, min(n_terms) AS least, max(n_terms) AS most FROM postings GROUP BY 1, 2
     ) held USING (doc, pid) WHERE least != p.n_terms OR most != p.n_terms OR 0.1 < abs(coalesce(held.n, 0)
         - p.n_terms + 0.4 * cardinality(string_to_array(d.title_terms, ' ')))"""
-_ORPHANS = "FROM {table} o WHERE NOT EXISTS (SELECT 1 FROM documents d WHERE d.doc = o.doc)"
 
 
-def problems(connection: Connection, meta: dict[str, str]) -> Iterator[Finding]:
+def examine(address: str) -> list[Finding]:
+    """Problems of the index at `address`; empty for a sound one.
+
+    Raises:
+        FormatTooNew, StoreError: Another version of this program wrote it, or the server cannot be reached.
+    """
+    try:
+        backend = PostgresBackend(address)
+    except IndexMissing as error:
+        return [Finding(str(error), False)]
+    with backend.transaction() as (connection, meta):
+        return list(_problems(connection, meta))
+
+
+def _problems(connection: Connection, meta: dict[str, str]) -> Iterator[Finding]:
     """Everything that is not as it was stored."""
     if n := len(_docs(connection, _ALTERED)):
         yield Finding(f"the texts of {n} documents are not those that were stored: index their sources again", False)
@@ -42,7 +57,7 @@ def problems(connection: Connection, meta: dict[str, str]) -> Iterator[Finding]:
     if n := len(_docs(connection, _WRONG_POSTINGS)):
         yield Finding(f"the lexical index is wrong for {n} documents", True)
     for table in OF_DOCUMENTS:
-        if n := len(_docs(connection, f"SELECT DISTINCT doc {_ORPHANS.format(table=table)}")):
+        if n := len(_docs(connection, f"SELECT DISTINCT doc FROM {table} EXCEPT SELECT doc FROM documents")):
             yield Finding(f"{table} has rows of {n} documents that do not exist", True)
 
 
@@ -70,7 +85,7 @@ def repair(writer: Writer) -> list[str]:
     done = []
     with writer.transaction() as cursor:
         for table in OF_DOCUMENTS:
-            cursor.execute(f"DELETE {_ORPHANS.format(table=table)}")
+            cursor.execute(f"DELETE FROM {table} WHERE doc NOT IN (SELECT doc FROM documents)")
         if unsound := _unsound(cursor.connection, writer.meta):
             cursor.execute("UPDATE documents SET settings_key = '' WHERE doc = ANY (%s)", (unsound,))
             cursor.execute("DELETE FROM vectors WHERE doc = ANY (%s)", (unsound,))

@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-from pgvector import HalfVector
 from psycopg import errors, sql
 
-from index.encoders.base import FloatArray
 from index.store.postgres.address import Connection
 
 EXACT_MAX = 2_000  # vectors of a language: up to so many are compared one by one, which takes 1 ms
-_N_QUERIES = 30  # to measure the recall of a language's index
 _BYTES_A_VECTOR = 400  # about what the graph takes beside the vector while it is built
 _MAX_MEMORY_KB = 2 * 2**20
-
-
-def index_name(language: str, dim: int) -> str:
-    """The name of the HNSW index of a language."""
-    letters = "".join(char if char.isascii() and char.isalnum() else f"_{ord(char):x}_" for char in language)
-    return f"hnsw_{dim}_{letters}"[:63]
+_ONE_PROCESS = "SET LOCAL max_parallel_maintenance_workers = 0"
 
 
 def existing(connection: Connection) -> set[str]:
@@ -29,8 +18,8 @@ def existing(connection: Connection) -> set[str]:
     return {name for (name,) in connection.execute(indexes) if name.startswith("hnsw_")}
 
 
-def near(language: str, dim: int, n: int, inside: str = "", exact: bool = False) -> str:
-    """SQL for (pid, cosine) of the `n` vectors of a language that are nearest to %(query)s.
+def near(language: str, dim: int, n: int, inside: str, exact: bool) -> str:
+    """SQL for (pid, score) of the `n` vectors of a language that are nearest to %(query)s, by their inner product.
 
     The language and the numbers stand in the text: a plan for any language and any number would use no index.
 
@@ -38,78 +27,54 @@ def near(language: str, dim: int, n: int, inside: str = "", exact: bool = False)
         language: Tag of the language.
         dim: Components of a vector.
         n: Vectors wanted.
-        inside: A further condition, beginning with AND.
+        inside: A further condition, beginning with AND; or empty.
         exact: Whether all vectors are compared, though there may be an index.
     """
     distance = f"embedding::halfvec({dim}) <#> %(query)s"
     order = f"({distance}) + 0" if exact else distance
-    where = f"language = {_literal(language)} AND vector_dims(embedding) = {dim}{inside}"
+    where = _of(language, dim) + inside
     return f"SELECT pid, -({distance}) AS score FROM vectors WHERE {where} ORDER BY {order} LIMIT {n}"
 
 
-def _literal(text: str) -> str:
-    return sql.Literal(text).as_string(None)
+def _of(language: str, dim: int) -> str:
+    return f"language = {sql.Literal(language).as_string(None)} AND vector_dims(embedding) = {dim}"
 
 
-def refresh(connection: Connection, dim: int, force: bool) -> dict[str, float]:
-    """Create the indexes that are missing, or all again, and drop those that serve no language.
+def refresh(connection: Connection, dim: int, force: bool) -> bool:
+    """Create the indexes that are missing, or all again, and drop those that serve no language; whether any was created.
 
     Readers continue meanwhile; other writers wait for one language at a time.
-
-    Returns:
-        Recall@10 of each new index against exact search, by language.
     """
-    sizes: dict[str, int] = dict(
-        connection.execute("SELECT language, sum(n_vectors)::bigint FROM passages GROUP BY 1").fetchall()
-    )
-    large = {tag: n for tag, n in sizes.items() if n > EXACT_MAX}
+    sizes = connection.execute("SELECT language, sum(n_vectors)::bigint FROM passages GROUP BY 1").fetchall()
+    wanted = {_name(tag, dim): (tag, n) for tag, n in sizes if n > EXACT_MAX}
     known = existing(connection)
-    for name in known - {index_name(tag, dim) for tag in sizes}:
+    for name in known - wanted.keys() if not force else known:
         connection.execute(f'DROP INDEX IF EXISTS "{name}"')
-    recalls = {}
-    for tag, n_vectors in large.items():
-        if force or index_name(tag, dim) not in known:
-            try:
-                _build(connection, tag, dim, n_vectors, parallel="")
-            except (errors.DiskFull, errors.OutOfMemory, errors.InsufficientResources):
-                # Parallel workers build in shared memory, of which a container has 64 MB by default.
-                _build(connection, tag, dim, n_vectors, parallel="SET LOCAL max_parallel_maintenance_workers = 0")
-            recalls[tag] = _recall(connection, tag, dim)
-    return recalls
+    fresh = [name for name in wanted if force or name not in known]
+    for name in fresh:
+        try:
+            _build(connection, name, dim, *wanted[name])
+        except (errors.DiskFull, errors.OutOfMemory, errors.InsufficientResources):
+            # Parallel workers build in shared memory, of which a container has 64 MB by default.
+            _build(connection, name, dim, *wanted[name], _ONE_PROCESS)
+    return bool(fresh)
 
 
-def _build(connection: Connection, language: str, dim: int, n_vectors: int, parallel: str) -> None:
-    name = index_name(language, dim)
+def _name(language: str, dim: int) -> str:
+    letters = "".join(char if char.isascii() and char.isalnum() else f"_{ord(char):x}_" for char in language)
+    return f"hnsw_{dim}_{letters}"[:63]
+
+
+def _build(connection: Connection, name: str, dim: int, language: str, n_vectors: int, setting: str = "") -> None:
     needed_kb = min(n_vectors * (2 * dim + _BYTES_A_VECTOR) // 1024, _MAX_MEMORY_KB)
+    memory = (
+        "SELECT set_config('maintenance_work_mem', greatest(%s,"
+        " pg_size_bytes(current_setting('maintenance_work_mem')) / 1024)::text || 'kB', true)"
+    )
     with connection.transaction():
-        connection.execute(f"SELECT pg_advisory_xact_lock(hashtextextended(current_schema(), 0)); {parallel}")
+        connection.execute(f"SELECT pg_advisory_xact_lock(hashtextextended(current_schema(), 0)); {setting}")
+        connection.execute(memory, (needed_kb,))
         connection.execute(
-            "SELECT set_config('maintenance_work_mem', greatest(%s,"
-            " pg_size_bytes(current_setting('maintenance_work_mem')) / 1024)::text || 'kB', true)",
-            (needed_kb,),
+            f'CREATE INDEX IF NOT EXISTS "{name}" ON vectors USING hnsw ((embedding::halfvec({dim})) halfvec_ip_ops)'
+            f" WITH (m = 16, ef_construction = 100) WHERE {_of(language, dim)}"
         )
-        connection.execute(f'DROP INDEX IF EXISTS "{name}"')
-        connection.execute(
-            f'CREATE INDEX "{name}" ON vectors USING hnsw ((embedding::halfvec({dim})) halfvec_ip_ops)'
-            " WITH (m = 16, ef_construction = 100)"
-            f" WHERE language = {_literal(language)} AND vector_dims(embedding) = {dim}"
-        )
-
-
-def _recall(connection: Connection, language: str, dim: int) -> float:
-    """Share of the ten nearest vectors that the index finds, for stored vectors with some noise."""
-    sample = "SELECT embedding FROM vectors WHERE language = %s AND vector_dims(embedding) = %s AND part = 0 ORDER BY pid LIMIT %s"
-    generator = np.random.default_rng(0)
-    n_found = n_expected = 0
-    for (vector,) in connection.execute(sample, (language, dim, _N_QUERIES)).fetchall():
-        query = vector.to_numpy() + generator.standard_normal(dim) * 0.5 / np.sqrt(dim)
-        asked = {"query": HalfVector(query)}
-        exact = _scores(connection.execute(near(language, dim, 10, exact=True), asked).fetchall())
-        found = _scores(connection.execute(near(language, dim, 10), asked).fetchall())
-        n_expected += len(exact)
-        n_found += int((found >= exact[-1] - 1e-9).sum()) if len(exact) else 0
-    return round(n_found / n_expected, 4) if n_expected else 1.0
-
-
-def _scores(rows: list[tuple[Any, ...]]) -> FloatArray:
-    return np.array([score for _, score in rows])

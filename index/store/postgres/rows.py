@@ -156,7 +156,7 @@ def _alias_rows(doc: int, aliases: Sequence[Alias]) -> list[Row]:
 
 
 class Whole(NamedTuple):
-    """A document, the number of its location, its place in the order of ingest, its file, and the terms of its title."""
+    """A document with the number of its location, its place in the order of ingest, its file and its title's terms."""
 
     doc: int
     position: int
@@ -169,15 +169,16 @@ def whole_documents(connection: Connection, condition: str, values: dict[str, An
     """At most `limit` documents for which `condition` holds, in the order of ingest."""
     rows = connection.execute(
         "SELECT doc, position, file, title_terms, location, source, text, headings, title, url, author, date, language,"
-        f" tags FROM documents d WHERE {condition} ORDER BY position, doc LIMIT {limit}",
+        f" tags FROM documents WHERE {condition} ORDER BY position, doc LIMIT {limit}",
         values,
         binary=True,
     )
     found = []
     for doc, position, file, title_terms, location, source, text, headings, *known, tags in rows:
         metadata = replace(Metadata(*known), tags=tuple(tags))
-        document = Document(location, source, text, metadata, spans(headings))
-        found.append(Whole(doc, position, document, file, title_terms))
+        found.append(
+            Whole(doc, position, Document(location, source, text, metadata, spans(headings)), file, title_terms)
+        )
     return found
 
 
@@ -214,19 +215,17 @@ def _by_doc(connection: Connection, query: str, docs: list[int]) -> dict[int, li
 
 
 def _encoded(one: Whole, rows: Sequence[Row], sounds: str, aliases: Sequence[Row]) -> EncodedDocument:
-    passages, vectors, words, terms = [], [], [], []
-    for ordinal, start, end, language, section, sentences, packed, body, embeddings in rows:
+    passages, matrices = [], []
+    for ordinal, start, end, language, section, sentences, _, _, vectors in rows:
         text = one.document.text[start:end]
         passages.append(Passage(ordinal, start, end, text, spans(sentences), language, section))
-        vectors.append(np.array([vector.to_numpy() for vector in embeddings or ()], np.float16))
-        words.append(packed)
-        terms.append(body)
+        matrices.append(np.array([vector.to_numpy() for vector in vectors or ()], np.float16))
     return EncodedDocument(
         document=one.document,
         passages=tuple(passages),
-        vectors=tuple(vectors),
-        words=tuple(words),
-        terms=tuple(terms),
+        vectors=tuple(matrices),
+        words=tuple(row[6] for row in rows),
+        terms=tuple(row[7] for row in rows),
         title_terms=one.title_terms,
         sounds=sounds,
         aliases=tuple(Alias(*row) for row in aliases),

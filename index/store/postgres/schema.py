@@ -6,14 +6,12 @@ it, and there are no foreign keys, sequences and triggers.
 
 from __future__ import annotations
 
-import hashlib
-
 from pgvector.psycopg import register_vector
 from psycopg import errors
 
 from index.errors import FormatTooNew, StoreError
 from index.store import shown_place
-from index.store.postgres.address import Address, Connection, missing, replica
+from index.store.postgres.address import Address, Connection, missing
 
 FORMAT_VERSION = 3
 _MIN_PGVECTOR = (0, 8)
@@ -84,20 +82,15 @@ def check_layout(connection: Connection, address: Address) -> None:
     version = _stored_version(connection, address)
     if version == 0:
         raise missing(address)
+    found = f"{address.shown} has index format {version}"
     if version > FORMAT_VERSION:
-        raise FormatTooNew(
-            f"{address.shown} has index format {version}",
-            f"at most {FORMAT_VERSION}",
-            "use a newer dragoman, or index into another schema (?schema=NAME)",
-        )
+        remedy = "use a newer dragoman, or index into another schema (?schema=NAME)"
+        raise FormatTooNew(found, f"at most {FORMAT_VERSION}", remedy)
     if version < FORMAT_VERSION:
         mark = "&" if "?" in address.conninfo else "?"
         place = shown_place(f"{address.conninfo}{mark}schema={address.schema}_v{FORMAT_VERSION}")
-        raise StoreError(
-            f"{address.shown} has index format {version}, of an older version of this program",
-            f"format {FORMAT_VERSION}",
-            f"index the sources into a new schema: dragoman index --index '{place}' PATH...",
-        )
+        remedy = f"index the sources into a new schema: dragoman index --index '{place}' PATH..."
+        raise StoreError(f"{found}, of an older version of this program", f"format {FORMAT_VERSION}", remedy)
 
 
 def _stored_version(connection: Connection, address: Address) -> int:
@@ -113,15 +106,12 @@ def lay_out(connection: Connection, address: Address) -> None:
     """Create the tables where there are none; one writer at a time does.
 
     Raises:
-        FormatTooNew, StoreError: A version of this program made them whose format this one cannot use; the server is a
-            replica, lacks pgvector, or its database is not in UTF-8.
+        FormatTooNew, StoreError: There are tables of another format; or the server is a replica, has no pgvector, or
+            encodes the database in another way than UTF-8.
     """
     if _stored_version(connection, address) == 0:
         with connection.transaction():
-            if connection.execute("SELECT pg_is_in_recovery()").fetchone() == (True,):
-                raise replica(address)
-            number = int.from_bytes(hashlib.sha256(address.schema.encode()).digest()[:8], "big", signed=True)
-            connection.execute("SELECT pg_advisory_xact_lock(%s)", (number,))
+            connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (address.schema,))
             if _stored_version(connection, address) == 0:
                 _create(connection, address)
     check_layout(connection, address)
@@ -132,17 +122,19 @@ def _create(connection: Connection, address: Address) -> None:
     if encoding != "UTF8":
         remedy = "createdb --encoding UTF8 --template template0"
         raise StoreError(f"the database of {address.shown} is encoded in {encoding}", "UTF8", remedy)
-    if connection.execute("SELECT 1 FROM pg_extension WHERE extname = 'vector'").fetchone() is None:
+    extensions = {name for (name,) in connection.execute("SELECT extname FROM pg_extension")}
+    if "vector" not in extensions:
         try:
             connection.execute("CREATE EXTENSION vector")
         except (errors.InsufficientPrivilege, errors.FeatureNotSupported, errors.UndefinedFile) as error:
-            raise _no_pgvector(address, str(error).strip().partition("\n")[0]) from error
+            raise _no_pgvector(address, address.without_secrets(str(error))) from error
+    # A user may write to a schema without the right to create one: so IF NOT EXISTS is not enough.
     if connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (address.schema,)).fetchone() is None:
         connection.execute(f"CREATE SCHEMA {address.schema}")
     prepare(connection, address)
     connection.execute(_LAYOUT)
     connection.execute("INSERT INTO meta VALUES ('format', %s)", (str(FORMAT_VERSION),))
-    if connection.execute("SELECT 1 FROM pg_extension WHERE extname = 'citus'").fetchone():
+    if "citus" in extensions:
         for table in ("documents", *OF_DOCUMENTS, "files"):
             connection.execute("SELECT create_distributed_table(%s, 'doc')", (table,))
 
@@ -157,11 +149,9 @@ def prepare(connection: Connection, address: Address) -> None:
         "SELECT n.nspname, e.extversion FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace"
         " WHERE e.extname = 'vector'"
     ).fetchone()
-    if row is None:
-        raise _no_pgvector(address, "the extension vector has not been created in it")
-    home, version = row
+    home, version = row or ("", "0.0")
     if tuple(int(part) for part in version.split(".")[:2]) < _MIN_PGVECTOR:
-        raise _no_pgvector(address, f"version {version}")
+        raise _no_pgvector(address, f"version {version}" if row else "the extension vector is not created in it")
     connection.execute(f'SET search_path = "{address.schema}", "{home}", pg_catalog; {_SETTINGS}')
     register_vector(connection)
 

@@ -15,13 +15,12 @@ from index.encoders.base import FloatArray
 from index.names.mined import Alias
 from index.store import bm25
 from index.store.base import EVERYTHING, Filter, Hit, PassageVectors, StoredPassage
-from index.store.postgres import hnsw
 from index.store.postgres.address import Connection
+from index.store.postgres.hnsw import existing, near
 from index.store.postgres.rows import folded, spans, whole_documents
 
 _FETCHED = (4, 32, 1_000_000)  # vectors for each passage wanted; more where passages have many near vectors
 _MIN_SHARE = 0.1  # a filter that leaves less of a language is searched without the index, which would find too little
-_MAX_ALIAS_ROWS = 20_000  # read for one question: the first documents stand for the others
 _MAX_ALIASES = 64  # of the names of one question
 
 
@@ -44,7 +43,7 @@ def read_facts(connection: Connection, meta: dict[str, str]) -> Facts:
     n_passages = sum(n for _, n, _ in rows)
     mean_length = sum(length for _, _, length in rows) / n_passages if n_passages else 1.0
     languages = {tag: n for tag, n, _ in rows}
-    return Facts(meta["token"], int(meta["dim"]), languages, n_passages, mean_length, hnsw.existing(connection))
+    return Facts(meta["token"], int(meta["dim"]), languages, n_passages, mean_length, existing(connection))
 
 
 class PostgresSnapshot:
@@ -57,7 +56,6 @@ class PostgresSnapshot:
         self._languages: dict[Filter, dict[str, int]] = {}
 
     def nearest(self, query: FloatArray, n: int, where: Filter = EVERYTHING) -> list[Hit]:
-        """See `Snapshot.nearest`."""
         taken = self.languages(where)
         found: dict[str, list[Hit]] = {}
         for each in _FETCHED:
@@ -77,8 +75,8 @@ class PostgresSnapshot:
         parts = []
         for place, tag in enumerate(tags):
             share = self.languages(where)[tag] / self._facts.languages[tag]
-            near = hnsw.near(tag, self._facts.dim, n, within, exact=share < _MIN_SHARE)
-            parts.append(f"SELECT {place} AS place, pid, max(score) FROM ({near}) near{place} GROUP BY pid")
+            hits = near(tag, self._facts.dim, n, within, exact=share < _MIN_SHARE)
+            parts.append(f"SELECT {place}, pid, max(score) FROM ({hits}) hits{place} GROUP BY pid")
         rows = self._connection.execute(" UNION ALL ".join(parts), {"query": HalfVector(query), **values}, binary=True)
         found: dict[str, list[Hit]] = {tag: [] for tag in tags}
         for place, pid, score in rows:
@@ -86,7 +84,6 @@ class PostgresSnapshot:
         return found
 
     def lexical(self, terms: Sequence[str], n: int, where: Filter = EVERYTHING) -> list[Hit]:
-        """See `Snapshot.lexical`."""
         facts = self._facts
         idf = {term: bm25.idf(facts.n_passages, n_holding) for term, n_holding in self.frequencies(terms).items()}
         words = [term for term in idf if " " not in term]
@@ -104,7 +101,6 @@ class PostgresSnapshot:
         return [Hit(*row) for row in rows]
 
     def frequencies(self, terms: Sequence[str]) -> dict[str, int]:
-        """See `Snapshot.frequencies`."""
         wanted = [term for term in dict.fromkeys(terms) if term.strip()]
         words = [term for term in wanted if " " not in term and term not in self._frequencies]
         if words:
@@ -117,7 +113,6 @@ class PostgresSnapshot:
         return {term: self._frequencies[term] for term in wanted if self._frequencies[term]}
 
     def vectors(self, pids: Sequence[int]) -> dict[int, PassageVectors]:
-        """See `Snapshot.vectors`."""
         asked = (list(pids),)
         words = "SELECT pid, words FROM passages WHERE pid = ANY (%s::bigint[])"
         words_of: dict[int, bytes] = dict(self._connection.execute(words, asked, binary=True).fetchall())
@@ -135,7 +130,6 @@ class PostgresSnapshot:
         }
 
     def passages(self, pids: Sequence[int]) -> dict[int, StoredPassage]:
-        """See `Snapshot.passages`."""
         rows = self._connection.execute(
             "SELECT p.pid, d.doc_id, d.source, d.title, d.url, d.author, d.date, p.language, p.section, p.start,"
             ' p."end", p.text, p.sentences FROM passages p JOIN documents d USING (doc) WHERE p.pid = ANY (%s::bigint[])',
@@ -149,7 +143,6 @@ class PostgresSnapshot:
         return found
 
     def languages(self, where: Filter = EVERYTHING) -> dict[str, int]:
-        """See `Snapshot.languages`."""
         if where not in self._languages:
             self._languages[where] = self._counted(where)
         return dict(self._languages[where])
@@ -171,22 +164,18 @@ class PostgresSnapshot:
         return [tag for tag in self._facts.languages if where.takes(tag)]
 
     def aliases(self, keys: Sequence[str]) -> list[Alias]:
-        """See `Snapshot.aliases`."""
         rows = self._connection.execute(
-            "SELECT name, other, max(confidence) AS sure FROM"
-            " (SELECT name, other, confidence FROM aliases WHERE key = ANY (%s::text[]) LIMIT %s) said"
+            "SELECT name, other, max(confidence) AS sure FROM aliases WHERE key = ANY (%s::text[])"
             " GROUP BY name, other ORDER BY sure DESC, count(*) DESC, name, other LIMIT %s",
-            (list(keys), _MAX_ALIAS_ROWS, _MAX_ALIASES),
+            (list(keys), _MAX_ALIASES),
         )
         return [Alias(*row) for row in rows]
 
     def phonetic(self, keys: Sequence[str]) -> dict[str, int]:
-        """See `Snapshot.phonetic`."""
         counts = "SELECT form, count(DISTINCT doc) FROM names WHERE key = ANY (%s::text[]) GROUP BY form"
         return dict(self._connection.execute(counts, (list(keys),)).fetchall())
 
     def document(self, doc_id: str) -> Document | None:
-        """See `Snapshot.document`."""
         found = whole_documents(self._connection, "doc_id = %(doc_id)s", {"doc_id": doc_id}, 1)
         return found[0].document if found else None
 

@@ -10,7 +10,6 @@ from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Self
 
-import psycopg
 from psycopg import Cursor, errors
 
 from index.documents import Document
@@ -19,8 +18,9 @@ from index.errors import SettingsMismatch
 from index.settings import IndexSettings
 from index.store.base import EncodedDocument, FileRecord
 from index.store.described import check_settings
-from index.store.postgres import hnsw, rows
-from index.store.postgres.address import Connection, connected, parsed, replica, translated
+from index.store.postgres.address import Connection, connected, parsed, translated
+from index.store.postgres.hnsw import refresh
+from index.store.postgres.rows import doc_of, remove_rows, store, whole_documents
 from index.store.postgres.schema import OF_DOCUMENTS, lay_out, prepare
 
 _MANY_PASSAGES = 2_000  # written by one writer: then the server's statistics are brought up to date
@@ -37,7 +37,7 @@ class Writer:
     ) -> None:
         """See `index.store.open_writer`."""
         self._address = parsed(address)
-        self.encoder, self._wanted, self._adopt = encoder, settings, adopt
+        self._encoder, self._wanted, self._adopt = encoder, settings, adopt
         self._n_written = 0  # passages
         self._connection: Connection
 
@@ -61,35 +61,31 @@ class Writer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with suppress(psycopg.Error):
-            self._connection.close()
+        self._connection.close()
 
     def _open(self) -> None:
-        if self._connection.execute("SELECT pg_is_in_recovery()").fetchone() == (True,):
-            raise replica(self._address)
         first = {"generation": "0", "token": uuid.uuid4().hex, **self._described(self._wanted or IndexSettings())}
         with self.transaction() as cursor:
             cursor.executemany("INSERT INTO meta VALUES (%s, %s) ON CONFLICT (key) DO NOTHING", list(first.items()))
         self.meta = read_meta(self._connection)
-        if not self._adopt:
-            check_settings(self._address.shown, self.meta, self.encoder, self._wanted)
-            return
         wanted = self._wanted or self.settings
-        if wanted.key(self.encoder.fingerprint) != self.meta["settings_key"]:
+        if not self._adopt:
+            check_settings(self._address.shown, self.meta, self._encoder, self._wanted)
+        elif wanted.key(self._encoder.fingerprint) != self.settings_key:
             with self.transaction() as cursor:
-                set_meta(cursor, **self._described(wanted))
+                values = [(value, key) for key, value in self._described(wanted).items()]
+                cursor.executemany("UPDATE meta SET value = %s WHERE key = %s", values)
                 cursor.execute("DELETE FROM vectors")  # every document is stale now
                 next_generation(cursor)
             self.meta = read_meta(self._connection)
 
     def _described(self, settings: IndexSettings) -> dict[str, str]:
         return {
-            "dim": str(self.encoder.dim),
-            "encoder": self.encoder.name,
-            "encoder_fingerprint": self.encoder.fingerprint,
+            "dim": str(self._encoder.dim),
+            "encoder": self._encoder.name,
+            "encoder_fingerprint": self._encoder.fingerprint,
             "settings": json.dumps(settings.as_dict()),
-            "settings_key": settings.key(self.encoder.fingerprint),
-            "recalls": "{}",
+            "settings_key": settings.key(self._encoder.fingerprint),
         }
 
     @property
@@ -105,7 +101,7 @@ class Writer:
     def file_record(self, location: str) -> FileRecord | None:
         """The entry of a file in the ingest log."""
         columns = "location, source, digest, settings_key, status, reason"
-        found = self._read(f"SELECT {columns} FROM files WHERE doc = %s", rows.doc_of(location))
+        found = self._read(f"SELECT {columns} FROM files WHERE doc = %s", doc_of(location))
         return FileRecord(*found[0]) if found else None
 
     def files_under(self, folder: str) -> list[str]:
@@ -115,17 +111,16 @@ class Writer:
 
     def documents_of(self, file: str) -> dict[str, str]:
         """doc_id by location of the documents that came from a file."""
-        return dict(self._read("SELECT location, doc_id FROM documents WHERE file_key = %s", rows.doc_of(file)))
+        return dict(self._read("SELECT location, doc_id FROM documents WHERE file_key = %s", doc_of(file)))
 
     def is_current(self, location: str, sha256: str) -> bool:
         """Whether this very document is stored with the current settings."""
         query = "SELECT 1 FROM documents WHERE doc = %s AND sha256 = %s AND settings_key = %s"
-        return bool(self._read(query, rows.doc_of(location), sha256, self.settings_key))
+        return bool(self._read(query, doc_of(location), sha256, self.settings_key))
 
     def file_of(self, doc_id: str) -> str | None:
         """Location of the file that a document came from, None where there is no such document."""
-        found = self._read("SELECT file FROM documents WHERE doc_id = %s", doc_id)
-        return str(found[0][0]) if found else None
+        return next((file for (file,) in self._read("SELECT file FROM documents WHERE doc_id = %s", doc_id)), None)
 
     def n_stale(self) -> int:
         """Number of documents not made with the current settings."""
@@ -135,7 +130,7 @@ class Writer:
         """Documents not made with the current settings, as they were before chunking, each with its file."""
         with translated(self._address):
             stale = {"key": self.settings_key}
-            found = rows.whole_documents(self._connection, "settings_key != %(key)s", stale, limit)
+            found = whole_documents(self._connection, "settings_key != %(key)s", stale, limit)
         return [(one.document, one.file) for one in found]
 
     def upsert(self, documents: Sequence[EncodedDocument], files: Sequence[FileRecord] = ()) -> None:
@@ -145,31 +140,36 @@ class Writer:
             StoreFull: The disk is full; nothing of this call is kept, all before it is.
             SettingsMismatch: The index was given other settings since this writer was opened.
         """
-        latest = {rows.doc_of(item.document.location): item for item in documents}  # of two versions, the later one
-        if not latest and not files:
-            return
+        latest = {doc_of(item.document.location): item for item in documents}  # of two versions, the later one
         with translated(self._address), self.transaction() as cursor:
             if latest:
                 self._check_settings_key(cursor)
-                self._n_written += rows.store(cursor, latest, self.settings_key)
-            if files:
-                cursor.executemany(
-                    "INSERT INTO files VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (doc) DO UPDATE SET"
-                    " source = EXCLUDED.source, digest = EXCLUDED.digest, settings_key = EXCLUDED.settings_key,"
-                    " status = EXCLUDED.status, reason = EXCLUDED.reason",
-                    sorted(_file_row(file) for file in files),
-                )
+                self._n_written += store(cursor, latest, self.settings_key)
+            cursor.executemany(
+                "INSERT INTO files VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (doc) DO UPDATE SET"
+                " source = EXCLUDED.source, digest = EXCLUDED.digest, settings_key = EXCLUDED.settings_key,"
+                " status = EXCLUDED.status, reason = EXCLUDED.reason",
+                sorted(
+                    (
+                        doc_of(one.location),
+                        one.location,
+                        one.source,
+                        one.digest,
+                        one.settings_key,
+                        one.status,
+                        one.reason,
+                    )
+                    for one in files
+                ),
+            )
             if latest:
                 next_generation(cursor)
 
     def _check_settings_key(self, cursor: Cursor[Any]) -> None:
         row = cursor.execute("SELECT value FROM meta WHERE key = 'settings_key' FOR SHARE").fetchone()
         if row != (self.settings_key,):
-            raise SettingsMismatch(
-                f"the settings of {self._address.shown} were changed during this ingest",
-                "the settings that this ingest began with",
-                "run the same command again",
-            )
+            found = f"the settings of {self._address.shown} were changed during this ingest"
+            raise SettingsMismatch(found, "the settings that this ingest began with", "run the same command again")
 
     def delete(self, doc_ids: Iterable[str]) -> int:
         """Remove documents for good, in one durable transaction; returns how many there were."""
@@ -185,7 +185,7 @@ class Writer:
 
     def forget_files(self, locations: Iterable[str]) -> int:
         """Remove files from the log, and every document that came from them; returns how many documents."""
-        keys = sorted({rows.doc_of(location) for location in locations})
+        keys = [doc_of(location) for location in locations]
         with translated(self._address), self.transaction() as cursor:
             n_removed = len(self._remove(cursor, "file_key = ANY (%s)", keys))
             cursor.execute("DELETE FROM files WHERE doc = ANY (%s)", (keys,))
@@ -194,28 +194,26 @@ class Writer:
     def _remove(self, cursor: Cursor[Any], condition: str, values: Sequence[Any]) -> list[int]:
         """Remove documents; returns the file of each."""
         locked = f"SELECT doc, file_key FROM documents WHERE {condition} ORDER BY doc FOR UPDATE"
-        found = cursor.execute(locked, (list(values),)).fetchall()
+        found = cursor.execute(locked, (values,)).fetchall()
         if found:
             docs = [doc for doc, _ in found]
             cursor.execute("DELETE FROM documents WHERE doc = ANY (%s)", (docs,))
-            rows.remove_rows(cursor, docs)
+            remove_rows(cursor, docs)
             next_generation(cursor)
         return [file for _, file in found]
 
     def refresh_vectors(self, force: bool = False) -> bool:
         """Create an HNSW index for each language that needs one, or all again; returns whether any was created."""
         with translated(self._address):
-            recalls = hnsw.refresh(self._connection, int(self.meta["dim"]), force)
-            if recalls:
+            created = refresh(self._connection, int(self.meta["dim"]), force)
+            if created:
                 with self.transaction() as cursor:
-                    known = json.loads(read_meta(self._connection)["recalls"])
-                    set_meta(cursor, recalls=json.dumps(known | recalls))
                     next_generation(cursor)
-            if recalls or self._n_written >= _MANY_PASSAGES:
+            if created or self._n_written >= _MANY_PASSAGES:
+                self._n_written = 0
                 with suppress(errors.InsufficientPrivilege):
                     self._connection.execute(f"VACUUM (ANALYZE, SKIP_LOCKED) documents, {', '.join(OF_DOCUMENTS)}")
-                self._n_written = 0
-        return bool(recalls)
+        return created
 
     def _read(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         with translated(self._address):
@@ -228,19 +226,9 @@ class Writer:
             yield cursor
 
 
-def _file_row(file: FileRecord) -> tuple[Any, ...]:
-    key = rows.doc_of(file.location)
-    return key, file.location, file.source, file.digest, file.settings_key, file.status, file.reason
-
-
 def read_meta(connection: Connection) -> dict[str, str]:
     """The index's description of itself."""
     return dict(connection.execute("SELECT key, value FROM meta").fetchall())
-
-
-def set_meta(cursor: Cursor[Any], **values: str) -> None:
-    """Change the index's description of itself."""
-    cursor.executemany("UPDATE meta SET value = %s WHERE key = %s", [(value, key) for key, value in values.items()])
 
 
 def next_generation(cursor: Cursor[Any]) -> None:
