@@ -21,6 +21,7 @@ OWNERS = {
     "langchain_core": ("rag", "index/encoders/others.py", PEER),
     "langchain_community": (PEER,),  # its FAISS wrapper returns wrong texts after a delete
     "psycopg": ("index/store/postgres",),
+    "pgvector": ("index/store/postgres",),
     "ray": ("index/ray.py",),
     "gradio": ("ui",),
     "fastapi": ("ui",),

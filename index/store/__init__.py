@@ -57,7 +57,7 @@ def _postgres() -> ModuleType:
     try:
         from index.store import postgres
     except ModuleNotFoundError as error:
-        if error.name != "psycopg":
+        if error.name not in ("psycopg", "pgvector"):
             raise
         raise StoreError(
             "the client of PostgreSQL is not installed", "the extra `postgres`", "pip install 'dragoman[postgres]'"

@@ -138,7 +138,6 @@ class Stats:
     languages: dict[str, int]  # documents a language
     encoder: str
     vector_index: str
-    recall: float  # of the vector index against exact search, at 10
     bytes_on_disk: int
     generation: int
     extra: dict[str, str] = field(default_factory=dict)

@@ -24,6 +24,7 @@ from index.names.mined import Alias
 from index.settings import IndexSettings
 from index.store import examine, open_backend, open_writer
 from index.store.base import EncodedDocument, FileRecord, IndexPlace
+from index.text.terms import indexed_terms
 from rag.testing import HashEncoder
 from tests.conftest import ROOT, SAMPLES
 
@@ -172,8 +173,8 @@ def odd_documents(dim: int) -> Iterator[EncodedDocument]:
             passages=(passage,),
             vectors=(generator.standard_normal((n_parts, dim)).astype(np.float16),),
             words=(bytes(range(i)),),
-            terms=("one two 🚀 one",),
-            title_terms="a title",
+            terms=(" ".join(indexed_terms(text)),),
+            title_terms=" ".join(indexed_terms(meta.title)),
             sounds="n:ann jnf:ive",
             aliases=aliases,
             file="/file",

@@ -171,7 +171,6 @@ def test_a_language_with_many_vectors_gets_an_index_that_finds_what_comparing_al
         writer.upsert(later)
     backend = open_backend(postgres)
     assert backend.stats().vector_index == "hnsw in 1 languages, exact in others"
-    assert 0.9 < backend.stats().recall <= 1.0
     corpus = [*many[100:], *later]
     tagged = [item for item in corpus if item.document.metadata.tags]
     n_hits = 0
@@ -423,7 +422,9 @@ def test_nothing_shows_a_password(caplog: pytest.LogCaptureFixture) -> None:
         "postgresql://me@127.0.0.1:1/db?password=s3cret&sslpassword=s3cret",
         "postgresql://me:s3%63ret@/db?host=/nowhere&passfile=/s3cret",
     ):
-        with pytest.raises(StoreError, match=r"cannot be reached.*expected: a PostgreSQL server") as caught:
+        with pytest.raises(
+            StoreError, match=r"cannot be reached.*expected: a PostgreSQL server that answers"
+        ) as caught:
             open_backend(address)
         texts = [str(caught.value), repr(caught.value), str(caught.value.__cause__), shown_place(address), caplog.text]
         assert not any("s3cret" in text for text in texts)
@@ -458,10 +459,12 @@ def test_a_wrong_password_and_missing_rights_are_clear_errors(new_server: Callab
     (server.folder / "pg_hba.conf").write_text(f"local all reader,stranger scram-sha-256\n{rules}")
     server.reload()
     host = f"?host={server.folder}"
-    with pytest.raises(StoreError, match=r"refuses the user.*expected: a user and a password") as caught:
+    with pytest.raises(
+        StoreError, match=r"password authentication failed.*expected: .* a user and a password"
+    ) as caught:
         until(lambda: not open_without_index(f"postgresql://reader:wrong@/postgres{host}"))
     assert "wrong" not in str(caught.value).replace("wrong password", "")
-    with pytest.raises(StoreError, match=r"\"?gone\"? does not exist.*expected: a database that exists"):
+    with pytest.raises(StoreError, match=r"\"?gone\"? does not exist.*expected: .* a database that exists"):
         open_backend(f"postgresql://postgres@/gone{host}")
     # Only a superuser can create pgvector.
     plain = f"postgresql://reader:right@/plain{host}"
@@ -547,7 +550,7 @@ def test_a_replica_answers_and_takes_over_with_all_that_there_was(new_server: Ca
         assert snapshot.languages() == {"en": 10}
         assert len(snapshot.lexical(["b1"], 10)) == len(snapshot.nearest(ENCODER.encode_queries(["b1"])[0], 5)) == 5
     assert examine(replica.address) == []
-    refused = pytest.raises(StoreError, match="it is a replica; expected: the primary")
+    refused = pytest.raises(StoreError, match=r"it is a replica .*expected: the primary")
     with refused, open_writer(replica.address, ENCODER):
         pass
     primary.kill()

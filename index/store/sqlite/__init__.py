@@ -141,7 +141,6 @@ class EmbeddedBackend(Described):
                 ),
                 encoder=meta["encoder"],
                 vector_index=vectors.kind if vectors else "none (searching from the store)",
-                recall=vectors.recall if vectors else 1.0,
                 bytes_on_disk=sum(_size(path) for path in self.folder.rglob("*")),
                 generation=int(meta["generation"]),
                 extra=facts(self.folder, self._connection, vectors),
