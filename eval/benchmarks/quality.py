@@ -94,7 +94,7 @@ def _recall_by_language(rows: Sequence[Row]) -> dict[str, float]:
 
 
 def _refusals(rows: Sequence[Row]) -> dict[str, float]:
-    """How well the questions without an answer are told from the others: by the refusals, and by the relevance."""
+    """How well refusals, and the relevance, separate questions without an answer from the others."""
     answerable = [row.item.answerable for row in rows]
     found = {f"abstention.{name}": value for name, value in abstention([r.abstained for r in rows], answerable).items()}
     found["wrongly answered"] = 1 - found["abstention.recall"]
