@@ -7,7 +7,6 @@ from enum import StrEnum
 from typing import Any
 
 from index.search import ScoredPassage
-from rag.verify import Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +25,18 @@ class Citation:
     date: str = ""
 
 
+class Verdict(StrEnum):
+    """How far the cited passages support a sentence; the best first."""
+
+    SUPPORTED = "supported"  # near it, with all its figures and names, and both negate or neither
+    PARTLY = "partly"  # near it, but some of that is missing
+    UNSUPPORTED = "unsupported"  # not near it, or none of its figures is there
+    NO_SOURCE = "no_source"  # the sentence cites nothing, and no passage supports it
+
+
 @dataclass(frozen=True, slots=True)
 class AnswerSentence:
-    """A sentence of the answer, without markers, its citations, and how far they bear it out."""
+    """A sentence of the answer, without markers, its citations, and how far they support it."""
 
     text: str
     verdict: Verdict
@@ -44,13 +52,13 @@ class Abstention(StrEnum):
 
     NONE = ""
     EMPTY = "empty"  # nothing has been indexed, or the filter leaves nothing
-    NOT_FOUND = "not_found"  # no passage bears on the question
-    NOT_IN_PASSAGES = "not_in_passages"  # the model holds that the passages do not answer
+    NOT_FOUND = "not_found"  # no passage is relevant to the question
+    NOT_IN_PASSAGES = "not_in_passages"  # the model says that the passages do not answer
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens that models read and wrote for an answer, as far as they tell, and how often they were asked."""
+    """Tokens that models read and wrote for an answer, as far as they report them, and the number of their calls."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -66,10 +74,10 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The whole of what came of a question.
+    """The answer to a question, with everything that it rests on.
 
     `text` has `[n]` markers, numbered from 1 in order of appearance; every one of them is
-    the `n` of a citation, and every citation is marked in the text.
+    the `n` of a citation, and every citation has a marker in the text.
     """
 
     question: str

@@ -1,8 +1,7 @@
-"""The way of a question, from text to a cited answer: one page, one event stream."""
+"""From a question to a cited answer: one page, one event stream."""
 
 from __future__ import annotations
 
-import copy
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -19,11 +18,10 @@ from index.settings import SearchSettings
 from index.store.base import EVERYTHING, Backend, Filter
 from index.text.language import question_language
 from rag.answer import Abstention, Answer
-from rag.answerers.base import Answerer, Draft, Task, Turn, finish, say
+from rag.answerers.base import Answerer, Task, Turn, abstain
 from rag.answerers.extractive import ExtractiveAnswerer
 from rag.events import Done, Event, Failed, PassagesFound, QuestionRead, Warned
 from rag.followups import Rewriter, carried_over
-from rag.phrases import phrase, phrase_language
 
 if TYPE_CHECKING:
     from rag.runnable import ChainRunnable
@@ -60,47 +58,36 @@ class Chain:
 
         Args:
             backend: The index.
-            encoder: The one that it was made with.
+            encoder: The encoder of the index.
             answerer: Writes the answers; the extractive one by default.
             settings: How a question is answered.
             rewriter: Makes a follow-up stand alone for the search.
-            reranker: Has a second look at the first passages; none by default.
-            names: Names that the user knows to be one.
+            reranker: Orders the first passages once more; none by default.
+            names: User-defined aliases.
         """
         self.backend, self.encoder = backend, encoder
         self._rewriter, self._reranker, self._names = rewriter, reranker, names
-        # A database or a model is waited for, beside other questions.
+        # While a database or a model works, others may search.
         is_local = backend.is_local and isinstance(encoder, StaticEncoder) and reranker is None
         self._lock: AbstractContextManager[Any] = _one_at_a_time if is_local else nullcontext()
         self._answerer = answerer or ExtractiveAnswerer()
-        self._settings = settings or ChainSettings()
-
-    def with_settings(self, settings: ChainSettings) -> Chain:
-        """This chain, over the same index, with other settings."""
-        other = copy.copy(self)
-        other._settings = settings
-        return other
+        self.settings = settings or ChainSettings()
 
     def close(self) -> None:
         """Close the index."""
         self.backend.close()
 
-    @property
-    def settings(self) -> ChainSettings:
-        """How questions are answered."""
-        return self._settings
-
     def stream(self, question: str, history: Sequence[Turn] = (), where: Filter = EVERYTHING) -> Iterator[Event]:
         """Events from the question to `Done`, or to `Failed`; only passages that `where` takes are used.
 
         Raises:
-            ValueError: The question is empty or too long. Nothing else is raised: it is the last event.
+            ValueError: The question is empty or too long. Every other failure is the last event.
         """
         started = time.perf_counter()
         question = check_question(question)
         try:
             yield from self._events(started, question, history, where)
-        except Exception as error:  # noqa: BLE001 - a stream that has begun ends with an event, whatever went wrong
+        except Exception as error:  # noqa: BLE001 - a stream that has begun ends with an event
             yield Failed(error)
 
     def _events(self, started: float, question: str, history: Sequence[Turn], where: Filter) -> Iterator[Event]:
@@ -108,15 +95,14 @@ class Chain:
         language = question_language(question, conversation=spoken)
         query = self._rewriter(question, history) if history else question
         yield QuestionRead(question, language, query)
-        found = self._search(query, language, self._settings.k, where)
+        found = self._search(query, language, self.settings.k, where)
         language = found.language  # of a question too short to show it, that of most of the corpus
         retrieved = time.perf_counter()
         yield PassagesFound(found.passages, found.relevance)
         for message in found.warnings:
             yield Warned(message)
         task = Task(question, language, found, self.encoder, history, self._names, self._lock)
-        bears = bool(found.passages) and found.relevance >= self._settings.min_relevance
-        for event in self._answerer.answer(task) if bears else _abstain(task):
+        for event in self._answered(task):
             if isinstance(event, Done):
                 timings = {
                     "retrieval": round((retrieved - started) * 1000, 2),
@@ -127,12 +113,21 @@ class Chain:
             else:
                 yield event
 
+    def _answered(self, task: Task) -> Iterator[Event]:
+        """The answerer's events, or those of an abstention."""
+        found = task.found
+        if not (found.passages or found.n_searched):
+            return abstain(task, Abstention.EMPTY)
+        if not found.passages or found.relevance < self.settings.min_relevance:
+            return abstain(task, Abstention.NOT_FOUND)
+        return self._answerer.answer(task)
+
     def invoke(self, question: str, history: Sequence[Turn] = (), where: Filter = EVERYTHING) -> Answer:
         """The answer as a whole.
 
         Raises:
             ValueError: The question is empty or too long.
-            Exception: What `Failed` told.
+            Exception: The error of `Failed`.
         """
         for event in self.stream(question, history, where):
             if isinstance(event, Done):
@@ -145,14 +140,14 @@ class Chain:
         self, question: str, history: Sequence[Turn] = (), where: Filter = EVERYTHING
     ) -> AsyncIterator[Event]:
         """`stream` for async code; the work is done in a thread."""
-        import asyncio
+        import asyncio  # a tenth of the start-up of a command
 
         events = self.stream(question, history, where)
         try:
             while (event := await asyncio.to_thread(next, events, None)) is not None:
                 yield event
         finally:
-            # Whoever stopped listening has no more use for the model's answer either.
+            # Nobody reads on: stop the model too.
             asyncio.get_running_loop().run_in_executor(None, _close, events)
 
     async def ainvoke(self, question: str, history: Sequence[Turn] = (), where: Filter = EVERYTHING) -> Answer:
@@ -163,7 +158,7 @@ class Chain:
 
     def retrieve(self, question: str, k: int | None = None, where: Filter = EVERYTHING) -> SearchResult:
         """The passages alone."""
-        return self._search(question, "", k or self._settings.k, where)
+        return self._search(question, "", k or self.settings.k, where)
 
     def _search(self, query: str, language: str, k: int, where: Filter) -> SearchResult:
         """The passages for `query`; `language` is that of the question, detected in `query` where it is empty."""
@@ -173,7 +168,7 @@ class Chain:
                 self.encoder,
                 query,
                 k,
-                self._settings.search,
+                self.settings.search,
                 where,
                 language=language,
                 yours=self._names,
@@ -195,15 +190,5 @@ def _close(events: Iterator[Event]) -> None:
         try:
             events.close()  # type: ignore[attr-defined]
             return
-        except ValueError:  # it is running: its next event is near, or its model's time limit
+        except ValueError:  # it is running, until its next event or its model's time limit
             time.sleep(0.02)
-
-
-def _abstain(task: Task) -> Iterator[Event]:
-    """The events of an answer that says that there is none."""
-    draft = Draft()
-    language = phrase_language(task.language)
-    is_empty = not (task.found.passages or task.found.n_searched)
-    yield say(draft, phrase("empty" if is_empty else "abstain", language))
-    reason = Abstention.EMPTY if is_empty else Abstention.NOT_FOUND
-    yield from finish(task, draft, abstained=True, reason=reason, answer_language=language)

@@ -1,12 +1,16 @@
-"""The chain as a LangChain Runnable, for other people's chains."""
+"""The chain as a LangChain Runnable, and its search as a LangChain retriever, for other people's chains."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any
 
+from langchain_core.callbacks import CallbackManagerForRetrieverRun
+from langchain_core.documents import Document
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langchain_core.retrievers import BaseRetriever
 from langchain_core.runnables import Runnable, RunnableConfig
+from pydantic import ConfigDict
 
 from index.store.base import EVERYTHING, Filter
 from rag.answer import Answer
@@ -16,6 +20,7 @@ from rag.citations import without_markers
 from rag.events import Event
 
 Asked = str | Mapping[str, Any]
+_METADATA = ("doc_id", "source", "title", "url", "date", "language", "start", "end")
 
 
 class ChainRunnable(Runnable[Asked, Any]):
@@ -23,7 +28,7 @@ class ChainRunnable(Runnable[Asked, Any]):
 
     The input is the question, or a mapping with `question`, `history` (of `Turn`s or of LangChain's messages,
     oldest first) and `where` (a `Filter`), of which only the first is needed. Within a sequence
-    (`chain.as_runnable() | next_step`) the next step is given the `Answer`, streamed or not.
+    (`chain.as_runnable() | next_step`) the next step gets the `Answer`, streamed or not.
     """
 
     def __init__(self, chain: Chain) -> None:
@@ -69,7 +74,7 @@ class ChainRunnable(Runnable[Asked, Any]):
     def transform(
         self, input: Iterator[Asked], config: RunnableConfig | None = None, **kwargs: Any
     ) -> Iterator[Answer]:
-        """What a sequence calls when it is streamed: the answer, for the next step."""
+        """The answer, for the next step of a sequence that is streamed."""
         *_, asked = input
         yield self.invoke(asked, config)
 
@@ -81,11 +86,30 @@ class ChainRunnable(Runnable[Asked, Any]):
         yield await self.ainvoke(asked, config)
 
 
+class DragomanRetriever(BaseRetriever):
+    """Passages as LangChain documents; the metadata has the span of each."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    chain: Chain
+    k: int = 10
+    where: Filter = EVERYTHING
+
+    def _get_relevant_documents(self, query: str, *, run_manager: CallbackManagerForRetrieverRun) -> list[Document]:
+        return [
+            Document(
+                page_content=item.passage.text,
+                metadata={name: getattr(item.passage, name) for name in _METADATA} | {"score": item.score},
+            )
+            for item in self.chain.retrieve(query, self.k, self.where).passages
+        ]
+
+
 def _read(asked: Asked) -> tuple[str, list[Turn], Filter]:
     """Question, history and filter of an input.
 
     Raises:
-        ValueError: It has no question, or what it has is of another kind.
+        ValueError: It has no question, or one that is not text.
     """
     if isinstance(asked, str):
         return asked, [], EVERYTHING
@@ -95,7 +119,7 @@ def _read(asked: Asked) -> tuple[str, list[Turn], Filter]:
 
 
 def _turns(history: Sequence[Turn | BaseMessage]) -> list[Turn]:
-    """The conversation as questions with their answers, markers left out."""
+    """The conversation as questions with their answers, without markers."""
     found: list[Turn] = []
     for item in history:
         if isinstance(item, Turn):

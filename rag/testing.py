@@ -1,4 +1,4 @@
-"""Fakes for tests of what is built on this package: a chat model that says what it is told, a tiny encoder.
+"""Fakes for tests of programs built on this package: a chat model with a script, and a tiny encoder.
 
 Both stand at the seams (LangChain's `BaseChatModel`, this project's `Encoder`), so that a test
 needs no network, no model file and no patching.
@@ -30,7 +30,7 @@ _KEY_LINE = regex.compile(r"^\[([a-z]+)\] \(.*\)$", regex.MULTILINE)
 
 
 class ScriptedChatModel(BaseChatModel):
-    """A chat model that streams the pieces of `script` and keeps the messages that it was sent.
+    """A chat model that streams the pieces of `script` and keeps the messages that it got.
 
     `script` is a list of pieces, the same for every call, or a function from the passage keys
     of the prompt (best passage first) to such a list. A piece that is an exception is raised
@@ -86,27 +86,8 @@ class HashEncoder:
     def __init__(
         self, dim: int = 256, languages: frozenset[str] = frozenset(), max_tokens: int | None = None, n: int = 3
     ) -> None:
-        self._dim, self._languages, self._max_tokens, self._n = dim, languages, max_tokens, n
-
-    @property
-    def name(self) -> str:
-        return "hash"
-
-    @property
-    def dim(self) -> int:
-        return self._dim
-
-    @property
-    def fingerprint(self) -> str:
-        return f"hash-{hashlib.sha256(f'{self._dim}:{self._n}'.encode()).hexdigest()[:16]}"
-
-    @property
-    def languages(self) -> frozenset[str]:
-        return self._languages
-
-    @property
-    def max_tokens(self) -> int | None:
-        return self._max_tokens
+        self.name, self.dim, self.languages, self.max_tokens, self._n = "hash", dim, languages, max_tokens, n
+        self.fingerprint = f"hash-{hashlib.sha256(f'{dim}:{n}'.encode()).hexdigest()[:16]}"
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return [sum(not char.isspace() for char in text) for text in texts]
@@ -115,10 +96,10 @@ class HashEncoder:
         return self.encode_passages(texts)
 
     def encode_passages(self, texts: Sequence[str]) -> FloatArray:
-        counts = np.zeros((len(texts), self._dim), dtype=np.float32)
+        counts = np.zeros((len(texts), self.dim), dtype=np.float32)
         for row, text in zip(counts, texts, strict=True):
             for gram in self._grams(text):
-                row[zlib.crc32(gram.encode("utf-8", "surrogatepass")) % self._dim] += 1
+                row[zlib.crc32(gram.encode("utf-8", "surrogatepass")) % self.dim] += 1
         return unit_rows(counts)
 
     def encode_parts(self, passages: Sequence[Sequence[str]], parts: Parts) -> list[FloatArray]:

@@ -5,55 +5,80 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import Any, NamedTuple, get_type_hints
+from typing import TYPE_CHECKING, Any, NamedTuple, get_type_hints
 
-from index.encoders import DEFAULT_ENCODER
 from index.store import as_place, own_folder, shown_place
 from index.store.base import IndexPlace
 from ui.server.settings import ServerSettings, Site
 
+if TYPE_CHECKING:
+    from index.settings import IndexSettings
+
 CONFIG_FILE = "dragoman.toml"
 ALIASES_FILE = "aliases.toml"
-_GREATEST = {"k": 1_000, "port": 65_535, "max_file_mb": 2**20}  # of the settings that are numbers
-_TABLES = ("server", "sites")  # of dragoman.toml
+# The range of each setting that is a number; those of the server check themselves.
+_RANGES = {"k": (1, 1_000), "port": (1, 65_535), "max_file_mb": (1, 2**20), "passage_tokens": (16, 4_096)}
+_EXPECTED = {int: "a whole number", bool: "true or false", str: "a text that is not empty"}
+_WORDS = {"true": True, "1": True, "false": False, "0": False}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """What the commands use; `encoder` is None where the index decides."""
+    """The settings of the commands, each a key of dragoman.toml and a variable DRAGOMAN_NAME."""
 
     index: IndexPlace = Path(".dragoman")
-    encoder: str | None = None
+    encoder: str | None = None  # None: the index's own
     model: str | None = None
-    fallback_model: str | None = None
-    judge: str | None = None
-    reranker: str | None = None
-    aliases: Path | None = None  # names that are one; aliases.toml here, where there is one
+    fallback_model: str | None = None  # asked where `model` fails
+    reranker: str | None = None  # a sentence-transformers cross-encoder that orders the first passages once more
+    aliases: Path | None = None  # user-defined aliases; aliases.toml here, where there is one
     k: int = 10
+    passage_tokens: int | None = None  # of a new index, or with --refresh; docs/decisions/0006
+    parts: str | None = None  # likewise: vectors besides the whole passage: sentences, pairs or whole (none)
+    max_file_mb: int = 64
     host: str = "127.0.0.1"
     port: int = 7860
-    max_file_mb: int = 64
     server: ServerSettings = field(default_factory=ServerSettings)
 
     @property
     def folder(self) -> Path:
-        """Where what belongs to the index and is no part of it lies."""
+        """The folder of what belongs to the index and is no part of it: keys, runs, feedback."""
         return own_folder(self.index)
 
     @property
-    def new_encoder(self) -> str:
-        """Name of the encoder for a new index."""
-        return self.encoder or DEFAULT_ENCODER
+    def max_file_bytes(self) -> int:
+        """The size of the largest file that is read."""
+        return self.max_file_mb * 2**20
+
+    @property
+    def index_settings(self) -> IndexSettings | None:
+        """How documents are cut and encoded; None where nothing was set.
+
+        Raises:
+            ValueError: `parts` is unknown.
+        """
+        from index.settings import IndexSettings, Parts
+
+        if self.parts is None and self.passage_tokens is None:
+            return None
+        if self.parts is not None and self.parts not in list(Parts):
+            raise ValueError(f"parts is {self.parts!r}; expected: {', '.join(Parts)}")
+        default = IndexSettings()
+        target = self.passage_tokens or default.target_tokens
+        longest = max(default.max_tokens, target + target // 2)
+        return IndexSettings(
+            target_tokens=target, max_tokens=longest, parts=Parts(self.parts) if self.parts else default.parts
+        )
 
 
 class Setting(NamedTuple):
-    """A setting as it holds, and who said so."""
+    """A setting, its value, and its source: a flag, a variable of the environment, dragoman.toml, or "default"."""
 
     name: str
     value: Any
-    source: str  # a flag, a variable of the environment, dragoman.toml, or "default"
+    source: str
 
 
 def load_config(**flags: Any) -> Config:
@@ -66,52 +91,41 @@ def load_config(**flags: Any) -> Config:
 
 
 def explained_config(**flags: Any) -> list[Setting]:
-    """Every setting of the session, its value, and where that comes from.
+    """Every setting of the session, its value, and its source.
 
     Raises:
         ValueError: As `load_config` does.
     """
     config, sources = _read(flags)
-    values = {one.name: getattr(config, one.name) for one in fields(Config)}
-    if isinstance(config.index, str):
-        values["index"] = shown_place(config.index)  # without its password
-    shown = [
-        Setting(one.name, values[one.name], sources.get(one.name, "default"))
-        for one in fields(Config)
-        if one.name != "server"
-    ]
-    for one in fields(ServerSettings):
-        if one.name != "sites":
-            name = f"server.{one.name}"
-            shown.append(Setting(name, getattr(config.server, one.name), sources.get(name, "default")))
+    place = shown_place(config.index) if isinstance(config.index, str) else config.index  # without its password
+    values: dict[str, Any] = {name: getattr(config, name) for name in _names(Config)} | {"index": place}
+    values |= {f"server.{name}": getattr(config.server, name) for name in _names(ServerSettings)}
     for key, site in config.server.sites.items():
-        shown += [
-            Setting(f"sites.{key}.{one.name}", getattr(site, one.name), CONFIG_FILE)
-            for one in fields(Site)
-            if one.name != "key"
-        ]
-    return shown
+        own = {f"sites.{key}.{name}": getattr(site, name) for name in _names(Site)}
+        values, sources = values | own, sources | dict.fromkeys(own, CONFIG_FILE)
+    return [Setting(name, value, sources.get(name, "default")) for name, value in values.items()]
+
+
+def _names(kind: type) -> list[str]:
+    """The settings that are no tables and no keys of tables."""
+    return [one.name for one in fields(kind) if one.name not in ("server", "sites", "key")]
 
 
 def _read(flags: Mapping[str, Any]) -> tuple[Config, dict[str, str]]:
     """The settings, and the source of each that is not the default."""
     content = _content()
-    known = [one.name for one in fields(Config) if one.name != "server"]
-    values: dict[str, Any] = {}
     sources: dict[str, str] = {}
-    for name in known:
-        if name in content:
-            values[name], sources[name] = _convert(name, content[name], CONFIG_FILE), CONFIG_FILE
-        variable = f"DRAGOMAN_{name.upper()}"
-        if os.environ.get(variable):
-            values[name], sources[name] = _convert(name, os.environ[variable], variable), variable
-        if flags.get(name) is not None:
-            values[name] = as_place(flags[name]) if name == "index" else flags[name]
+    values = _values(Config, content, CONFIG_FILE, sources, variables="DRAGOMAN_")
+    for name, given in flags.items():
+        if given is not None:
+            values[name] = as_place(given) if name == "index" else given
             sources[name] = f"--{name.replace('_', '-')}"
     if "aliases" not in values and Path(ALIASES_FILE).is_file():
         values["aliases"], sources["aliases"] = Path(ALIASES_FILE), f"{ALIASES_FILE} is here"
-    values["server"] = _server(content, sources)
-    return Config(**values), sources
+    where = f"{CONFIG_FILE}, [server]"
+    own = _values(ServerSettings, content.get("server", {}), where, sources, variables="DRAGOMAN_SERVER_", at="server.")
+    sites = {key: _site(key, table) for key, table in content.get("sites", {}).items()}
+    return Config(**values, server=ServerSettings(**own, sites=sites)), sources
 
 
 def _content() -> dict[str, Any]:
@@ -121,82 +135,66 @@ def _content() -> dict[str, Any]:
     try:
         content = tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not valid TOML ({error}); to mend: correct or remove it") from error
-    known = {one.name for one in fields(Config)} | set(_TABLES)
-    _check_known(content, known, CONFIG_FILE)
-    for table in _TABLES:
+        raise ValueError(f"{path} is not valid TOML ({error}); fix: correct or remove it") from error
+    for table in ("server", "sites"):
         if not isinstance(content.get(table, {}), dict):
             raise ValueError(f"{path}: {table} is {content[table]!r}; expected: a table, as [{table}]")
     return content
-
-
-def _server(content: Mapping[str, Any], sources: dict[str, str]) -> ServerSettings:
-    """The table [server], its variables DRAGOMAN_SERVER_..., and the tables [sites.KEY]."""
-    table = content.get("server", {})
-    hints = get_type_hints(ServerSettings)
-    own = [one for one in fields(ServerSettings) if one.name != "sites"]
-    _check_known(table, {one.name for one in own}, f"{CONFIG_FILE}, [server]")
-    values: dict[str, Any] = {}
-    for one in own:
-        name, variable = f"server.{one.name}", f"DRAGOMAN_SERVER_{one.name.upper()}"
-        if one.name in table:
-            values[one.name] = _of_kind(one, hints, table[one.name], f"{CONFIG_FILE}, [server]")
-            sources[name] = CONFIG_FILE
-        if os.environ.get(variable):
-            values[one.name] = _of_kind(one, hints, _split(os.environ[variable], hints[one.name]), variable)
-            sources[name] = variable
-    sites = {key: _site(key, table) for key, table in content.get("sites", {}).items()}
-    return ServerSettings(**values, sites=sites)
 
 
 def _site(key: str, table: Any) -> Site:
     where = f"{CONFIG_FILE}, [sites.{key}]"
     if not isinstance(table, dict):
         raise ValueError(f"{where} is {table!r}; expected: a table")
-    own = [one for one in fields(Site) if one.name != "key"]
-    _check_known(table, {one.name for one in own}, where)
-    missing = [one.name for one in own if one.default is MISSING and one.name not in table]
+    values = _values(Site, table, where, {})
+    missing = [one.name for one in fields(Site) if one.name not in (*values, "key") and one.default is MISSING]
     if missing:
         raise ValueError(f"{where} lacks {', '.join(missing)}")
-    hints = get_type_hints(Site)
-    return Site(key=key, **{one.name: _of_kind(one, hints, table[one.name], where) for one in own if one.name in table})
+    return Site(key=key, **values)
 
 
-def _check_known(table: Mapping[str, Any], known: set[str], where: str) -> None:
-    unknown = sorted(key for key in table if key not in known)
+def _values(
+    kind: type, table: Mapping[str, Any], where: str, sources: dict[str, str], *, variables: str = "", at: str = ""
+) -> dict[str, Any]:
+    """The fields of the dataclass `kind` that a table or a variable of the environment sets; `sources` is filled in."""
+    names, hints = _names(kind), get_type_hints(kind)
+    unknown = sorted(set(table) - {*names, *(("server", "sites") if kind is Config else ())})
     if unknown:
-        raise ValueError(f"{where} has unknown keys {', '.join(unknown)}; expected: {', '.join(sorted(known))}")
+        raise ValueError(f"{where} has unknown keys {', '.join(unknown)}; expected: {', '.join(sorted(names))}")
+    values: dict[str, Any] = {}
+    for name in names:
+        if name in table:
+            values[name], sources[at + name] = _converted(name, hints[name], table[name], where), CONFIG_FILE
+        variable = f"{variables}{name.upper()}"
+        if variables and (text := os.environ.get(variable)):
+            values[name] = _converted(name, hints[name], _parsed(text, hints[name]), variable)
+            sources[at + name] = variable
+    return values
 
 
-def _split(text: str, kind: Any) -> Any:
-    """A variable's text as TOML would have it."""
+def _parsed(text: str, kind: Any) -> Any:
+    """The text of a variable as TOML would have it; as it is where it cannot be read."""
     if kind is bool:
-        return {"true": True, "1": True, "false": False, "0": False}.get(text.strip().lower(), text)
-    if kind is int:
+        return _WORDS.get(text.strip().lower(), text)
+    if kind in (int, int | None):
         return int(text) if text.strip().isdecimal() else text
     return [part.strip() for part in text.split(",") if part.strip()] if kind == tuple[str, ...] else text
 
 
-def _of_kind(one: Field[Any], hints: Mapping[str, Any], value: Any, where: str) -> Any:
-    """`value` where it is of the field's kind."""
-    kind = hints[one.name]
+def _converted(name: str, kind: Any, value: Any, where: str) -> Any:
+    """`value` as the field's type.
+
+    Raises:
+        ValueError: It is of another type, or out of range.
+    """
     if kind == tuple[str, ...]:
         if isinstance(value, list) and all(isinstance(part, str) for part in value):
             return tuple(value)
-        raise ValueError(f"{where}: {one.name} is {value!r}; expected: a list of texts")
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        expected = {int: "a whole number", bool: "true or false", str: "a text"}[kind]
-        raise ValueError(f"{where}: {one.name} is {value!r}; expected: {expected}")
-    return value
-
-
-def _convert(name: str, value: Any, where: str) -> Any:
-    greatest = _GREATEST.get(name)
-    if greatest is None:
-        if not isinstance(value, str) or not value:
-            raise ValueError(f"{where}: {name} is {value!r}; expected: a text that is not empty")
-        return as_place(value) if name == "index" else Path(value) if name == "aliases" else value
-    number = int(value) if isinstance(value, str) and value.strip().isdecimal() else value
-    if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= greatest:
-        raise ValueError(f"{where}: {name} is {value!r}; expected: a whole number from 1 to {greatest}")
-    return number
+        raise ValueError(f"{where}: {name} is {value!r}; expected: a list of texts")
+    wanted = bool if kind is bool else int if kind in (int, int | None) else str
+    in_range = name not in _RANGES or (isinstance(value, int) and _RANGES[name][0] <= value <= _RANGES[name][1])
+    is_empty = value == "" and (kind is not str or name == "host")
+    if type(value) is not wanted or not in_range or is_empty:
+        span = " from {} to {}".format(*_RANGES[name]) if name in _RANGES else ""
+        raise ValueError(f"{where}: {name} is {value!r}; expected: {_EXPECTED[wanted]}{span}")
+    return as_place(str(value)) if name == "index" else Path(str(value)) if kind == Path | None else value

@@ -1,11 +1,13 @@
-"""The flags that several commands share."""
+"""The flags that several commands share. What is set once for a project belongs in dragoman.toml (ui/config.py)."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from index.store.base import Filter
 
 IndexOption = Annotated[
     str | None,
@@ -13,12 +15,6 @@ IndexOption = Annotated[
         "--index",
         metavar="PLACE",
         help="The index folder, or postgresql://... ; ./.dragoman or $DRAGOMAN_INDEX by default.",
-    ),
-]
-EncoderOption = Annotated[
-    str | None,
-    typer.Option(
-        "--encoder", metavar="NAME", help="embedded, a sentence-transformers model, or langchain:PROVIDER:MODEL."
     ),
 ]
 ModelOption = Annotated[
@@ -29,30 +25,8 @@ ModelOption = Annotated[
         help="A LangChain chat model, as in openai:gpt-5-mini or ollama:llama3.2; none by default.",
     ),
 ]
-FallbackOption = Annotated[
-    str | None,
-    typer.Option("--fallback-model", metavar="PROVIDER:NAME", help="Asked where --model fails; none by default."),
-]
-JudgeOption = Annotated[
-    str | None,
-    typer.Option(
-        "--judge",
-        metavar="NAME",
-        help="Also looks whether each sentence of --model follows from what it cites: a cross-encoder of natural"
-        " language inference, or a chat model as PROVIDER:NAME; none by default.",
-    ),
-]
-RerankerOption = Annotated[
-    str | None,
-    typer.Option(
-        "--reranker", metavar="NAME", help="A sentence-transformers cross-encoder for a second look; none by default."
-    ),
-]
-AliasesOption = Annotated[
-    Path | None,
-    typer.Option("--aliases", metavar="FILE", help="Names that are one; aliases.toml, where there is one."),
-]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else there.")]
+KOption = Annotated[int | None, typer.Option("-k", min=1, max=1000, help="Passages to find; 10 by default.")]
 LanguageOption = Annotated[
     list[str] | None, typer.Option("--language", metavar="TAG", help="Only passages in this language; may be repeated.")
 ]
@@ -69,4 +43,18 @@ SourceOption = Annotated[
 TagOption = Annotated[
     list[str] | None, typer.Option("--tag", metavar="TAG", help="Only articles with this tag; may be repeated.")
 ]
-KOption = Annotated[int | None, typer.Option("-k", min=1, max=1000, help="Passages to find; 10 by default.")]
+
+
+def filter_of(
+    languages: list[str] | None, since: str | None, until: str | None, sources: list[str] | None, tags: list[str] | None
+) -> Filter:
+    """The filter of the flags."""
+    from index.store.base import Filter
+
+    return Filter(
+        languages=tuple(languages or ()),
+        since=since or "",
+        until=until or "",
+        sources=tuple(sources or ()),
+        tags=tuple(tags or ()),
+    )

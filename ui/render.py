@@ -18,7 +18,7 @@ from rag.phrases import phrase
 __all__ = [
     "Card", "answer_json", "as_written", "citation_card", "citation_json", "citation_lines", "explanation_lines",
     "inert", "is_web_address", "nearest_lines", "passage_card", "passage_json", "passage_lines", "search_json",
-    "sentence_json", "shown_source", "sources_markdown", "without_controls",
+    "sentence_json", "shown_source", "sources_markdown",
 ]  # fmt: skip
 
 _WIDTH = 100  # columns of a terminal
@@ -116,11 +116,6 @@ def nearest_lines(answer: Answer) -> Iterator[str]:
     if answer.abstained and answer.retrieved:
         yield phrase("closest", answer.language)
         yield from passage_lines(1, answer.retrieved[0])
-
-
-def without_controls(text: str) -> str:
-    """`text` without terminal control characters: a document must not drive the terminal."""
-    return "".join(char for char in text if char in "\n\t" or (char.isprintable() or char == "\u200d"))
 
 
 def _titled(title: str, language: str, date: str) -> str:

@@ -1,4 +1,4 @@
-"""How the commands talk: data on stdout, talk and progress on stderr, nothing that drives the terminal."""
+"""Output of the commands: data on stdout, messages and progress on stderr, nothing that drives the terminal."""
 
 from __future__ import annotations
 
@@ -13,33 +13,41 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from index.report import Progress
 
+# JSON escapes the C0 controls by itself; U+009B begins a command on a terminal just as ESC [ does.
+_C1 = re.compile(r"[\x7f-\x9f]")
+_EVERY_S = 5.0  # between two lines of progress where there is no terminal
+
 
 def out(payload: Any, as_json: bool, text: str) -> None:
-    """Data to stdout: JSON with `--json`, else text."""
-    from ui.render import without_controls
+    """Write data to stdout: JSON with `--json`, else text."""
+    if as_json:
+        escaped = _C1.sub(
+            lambda match: f"\\u{ord(match.group()):04x}", json.dumps(payload, ensure_ascii=False, indent=2)
+        )
+        sys.stdout.write(escaped + "\n")
+        sys.stdout.flush()
+    else:
+        write(f"{text}\n")
 
-    shown = _C1.sub(_escaped, json.dumps(payload, ensure_ascii=False, indent=2)) if as_json else without_controls(text)
-    sys.stdout.write(shown + "\n")
+
+def write(text: str) -> None:
+    """Write text to stdout at once."""
+    sys.stdout.write(without_controls(text))
     sys.stdout.flush()
 
 
-# JSON escapes the C0 controls by itself; U+009B begins a command on a terminal just as ESC [ does.
-_C1 = re.compile(r"[\x7f-\x9f]")
-
-
-def _escaped(match: re.Match[str]) -> str:
-    return f"\\u{ord(match.group()):04x}"
-
-
 def say(text: str) -> None:
-    """Talk to stderr."""
-    from ui.render import without_controls
-
+    """Write a message to stderr."""
     sys.stderr.write(without_controls(text) + "\n")
 
 
+def without_controls(text: str) -> str:
+    """`text` without terminal control characters: a document must not drive the terminal."""
+    return "".join(char for char in text if char in "\n\t" or (char.isprintable() or char == "\u200d"))
+
+
 def use_utf8() -> None:
-    """Answers are in every script: never fail for the terminal's encoding."""
+    """Answers are in every script: never fail because of the terminal's encoding."""
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
@@ -47,32 +55,10 @@ def use_utf8() -> None:
 
 
 @contextmanager
-def progress_bar() -> Iterator[Callable[[Progress], None] | None]:
-    """A bar on a terminal, a line now and then elsewhere; both on stderr."""
-    if not sys.stderr.isatty():
-        last = time.monotonic()
-
-        def line(progress: Progress) -> None:
-            nonlocal last
-            if time.monotonic() - last >= 5:
-                last = time.monotonic()
-                say(_progress_text(progress))
-
-        yield line
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, TextColumn
-    from rich.progress import Progress as Bar
-
-    with Bar(BarColumn(), TextColumn("{task.description}"), console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("reading", total=None)
-
-        def update(progress: Progress) -> None:
-            bar.update(
-                task, total=progress.n_files, completed=progress.n_files_done, description=_progress_text(progress)
-            )
-
-        yield update
+def progress_bar() -> Iterator[Callable[[Progress], None]]:
+    """Shows the progress of an ingest, on stderr."""
+    with _bar("reading") as update:
+        yield lambda progress: update(progress.n_files_done, progress.n_files, _progress_text(progress))
 
 
 def _progress_text(progress: Progress) -> str:
@@ -85,24 +71,37 @@ def _progress_text(progress: Progress) -> str:
 
 @contextmanager
 def counter(total: int, noun: str) -> Iterator[Callable[[], None]]:
-    """Counts to `total`: a bar on a terminal, a line now and then elsewhere; both on stderr."""
-    if not sys.stderr.isatty():
-        started = last = time.monotonic()
-        done = 0
+    """Counts to `total`, on stderr."""
+    started, done = time.monotonic(), 0
+    with _bar(noun) as update:
 
         def count() -> None:
-            nonlocal last, done
+            nonlocal done
             done += 1
-            now = time.monotonic()
-            if now - last >= 5 and done < total:
-                last = now
-                say(f"{done}/{total} {noun}, {(total - done) * (now - started) / done:.0f} s left")
+            left_s = (total - done) * (time.monotonic() - started) / done
+            update(done, total, f"{done}/{total} {noun}, {left_s:.0f} s left")
 
         yield count
+
+
+@contextmanager
+def _bar(title: str) -> Iterator[Callable[[int, int | None, str], None]]:
+    """Shows (done, total, text): a bar on a terminal, a line now and then elsewhere."""
+    if not sys.stderr.isatty():
+        last = time.monotonic()
+
+        def line(done: int, total: int | None, text: str) -> None:
+            nonlocal last
+            if time.monotonic() - last >= _EVERY_S and done != total:
+                last = time.monotonic()
+                say(text)
+
+        yield line
         return
     from rich.console import Console
+    from rich.progress import BarColumn, TextColumn
     from rich.progress import Progress as Bar
 
-    with Bar(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(noun, total=total)
-        yield lambda: bar.advance(task)
+    with Bar(BarColumn(), TextColumn("{task.description}"), console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total, text: bar.update(task, completed=done, total=total, description=text)

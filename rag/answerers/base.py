@@ -1,4 +1,4 @@
-"""What an answerer is: found passages in, a draft out, piece by piece."""
+"""The contract of an answerer (found passages in, events out), and the draft that every answerer fills."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from index.search import SearchResult
 from index.store.base import StoredPassage
 from rag.answer import Abstention, Answer, AnswerSentence, Citation, Usage
 from rag.events import CitationsResolved, Delta, Done, Event, SentenceDone, Warned
+from rag.phrases import phrase, phrase_language
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """An earlier question of the conversation and its answer, markers stripped."""
+    """An earlier question of the conversation and its answer, without markers."""
 
     question: str
     answer: str
@@ -25,9 +26,9 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """All that an answerer is given. `found` is never empty and bears on the question.
+    """The input of an answerer. `found` is never empty and is relevant to the question.
 
-    `found.question` is what was searched for: of a follow-up, with what it points back to.
+    `found.question` is the query of the search: for a follow-up, with the words that it points back to.
     """
 
     question: str
@@ -39,9 +40,17 @@ class Task:
     lock: AbstractContextManager[Any] = field(default_factory=nullcontext)  # held while this process computes
 
 
+class Answerer(Protocol):
+    """Turns found passages into an answer with citations."""
+
+    def answer(self, task: Task) -> Iterator[Event]:
+        """Events from the first piece of text to `Done`."""
+        ...
+
+
 @dataclass(slots=True)
 class Draft:
-    """An answer as it grows."""
+    """An answer as it grows; what is added comes back as the event that reports it."""
 
     pieces: list[str] = field(default_factory=list)
     sentences: list[AnswerSentence] = field(default_factory=list)
@@ -49,22 +58,36 @@ class Draft:
     warnings: list[str] = field(default_factory=list)
     usage: Usage = field(default_factory=Usage)
 
+    def say(self, text: str) -> Delta:
+        """Add text."""
+        self.pieces.append(text)
+        return Delta(text)
+
+    def close(self, sentence: AnswerSentence) -> SentenceDone:
+        """Add a finished sentence."""
+        self.sentences.append(sentence)
+        return SentenceDone(sentence)
+
+    def warn(self, message: str) -> Warned:
+        """Add a warning."""
+        self.warnings.append(message)
+        return Warned(message)
+
     def count(self, usage: Usage) -> None:
-        """Add what a model was used for this answer."""
+        """Add the usage of a model."""
         self.usage += usage
 
     def clear(self) -> None:
-        """Forget the text, its sentences and its citations; warnings and usage stay."""
+        """Remove the text, its sentences and its citations; warnings and usage stay."""
         self.pieces.clear()
         self.sentences.clear()
         self.citations.clear()
 
     def cite(self, passage: StoredPassage, start: int, end: int) -> int:
-        """Number of the citation of this span, a new one where it is not cited yet."""
+        """The number of the citation of this span, a new one where it is not cited yet."""
         for known in self.citations:
             if (known.doc_id, known.start, known.end) == (passage.doc_id, start, end):
                 return known.n
-        quote = passage.text[start - passage.start : end - passage.start]
         self.citations.append(
             Citation(
                 n=len(self.citations) + 1,
@@ -74,7 +97,7 @@ class Draft:
                 language=passage.language,
                 start=start,
                 end=end,
-                quote=quote,
+                quote=passage.text[start - passage.start : end - passage.start],
                 url=passage.url,
                 date=passage.date,
             )
@@ -82,24 +105,14 @@ class Draft:
         return len(self.citations)
 
 
-class Answerer(Protocol):
-    """Turns found passages into an answer with citations."""
-
-    def answer(self, task: Task) -> Iterator[Event]:
-        """Events from the first piece of text to `Done`."""
-        ...
-
-
-def finish(
-    task: Task, draft: Draft, *, answer_language: str, abstained: bool = False, reason: Abstention = Abstention.NONE
-) -> Iterator[Event]:
-    """The closing events of every answerer."""
+def finish(task: Task, draft: Draft, *, answer_language: str, reason: Abstention = Abstention.NONE) -> Iterator[Event]:
+    """The last events of every answer; it abstains where there is a `reason`."""
     yield CitationsResolved(tuple(draft.citations))
     yield Done(
         Answer(
             question=task.question,
             language=task.language,
-            abstained=abstained,
+            abstained=reason is not Abstention.NONE,
             text="".join(draft.pieces),
             answer_language=answer_language,
             sentences=tuple(draft.sentences),
@@ -113,19 +126,9 @@ def finish(
     )
 
 
-def say(draft: Draft, text: str) -> Delta:
-    """Add text to the draft and give the event that says so."""
-    draft.pieces.append(text)
-    return Delta(text)
-
-
-def close_sentence(draft: Draft, sentence: AnswerSentence) -> SentenceDone:
-    """Add a finished sentence to the draft and give the event that says so."""
-    draft.sentences.append(sentence)
-    return SentenceDone(sentence)
-
-
-def warn(draft: Draft, message: str) -> Warned:
-    """Add a warning to the draft and give the event that says so."""
-    draft.warnings.append(message)
-    return Warned(message)
+def abstain(task: Task, reason: Abstention, draft: Draft | None = None) -> Iterator[Event]:
+    """The events of an answer that says that there is none, in the question's language."""
+    draft = draft or Draft()
+    language = phrase_language(task.language)
+    yield draft.say(phrase("empty" if reason is Abstention.EMPTY else "abstain", language))
+    yield from finish(task, draft, answer_language=language, reason=reason)

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from index.text.language import detect_with_probability, same_language
+from index.text.language import detect_language, detect_with_probability, same_language
 from rag.answer import Abstention
-from rag.answerers.base import Draft, Task, finish, say, warn
+from rag.answerers.base import Draft, Task, abstain, finish
 from rag.answerers.extractive import ExtractiveAnswerer
 from rag.answerers.guard import Instructions
 from rag.answerers.models import ModelLimits, load_chat_model, stream_text
@@ -16,20 +16,20 @@ from rag.answerers.writer import SentenceWriter
 from rag.citations import MarkerStream, make_keys, without_markers
 from rag.errors import ModelFailed
 from rag.events import Delta, Done, Event
-from rag.phrases import phrase, phrase_language
 from rag.prompts import REFUSAL, insistence, new_fence, system_prompt, user_prompt
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
     from index.search import ScoredPassage
-    from rag.verify.judges import Judge
 
 __all__ = ["GenerativeAnswerer", "ModelLimits", "load_chat_model"]
 
 _MAX_PASSAGES = 6
+_TOKENS_OF_A_TITLE = 40
+_CHARS_A_TOKEN = 3  # in alphabets; on the safe side for most models
 _MAX_HISTORY = 4
-_MIN_SURE = 0.8  # probability at which a text is held to be in another language
+_MIN_PROBABILITY = 0.8  # of a language, for a text to count as written in it
 
 
 class _WrongLanguageError(Exception):
@@ -45,18 +45,16 @@ class GenerativeAnswerer:
         *,
         fallback: BaseChatModel | None = None,
         limits: ModelLimits | None = None,
-        judge: Judge | None = None,
     ) -> None:
         """An answerer by `model`.
 
         Args:
             model: Asked first.
-            fallback: Asked where it fails; then the articles' own sentences answer.
+            fallback: Asked where it fails; after that the articles' own sentences answer.
             limits: How long each may take, and how often it is asked.
-            judge: Also looks whether each sentence follows from what it cites.
         """
         self._models = [model, *([fallback] if fallback is not None else [])]
-        self._limits, self._judge = limits or ModelLimits(), judge
+        self._limits = limits or ModelLimits()
 
     def answer(self, task: Task) -> Iterator[Event]:
         draft = Draft()
@@ -66,13 +64,13 @@ class GenerativeAnswerer:
                 return
             except ModelFailed as error:
                 if place < len(self._models):
-                    yield warn(draft, f"{error}; asked another model instead")
+                    yield draft.warn(f"{error}; asked another model instead")
                     yield from _begin_again(draft)
                 else:
-                    yield from _fall_back(task, draft, str(error))
+                    yield from _quotations(task, draft, str(error))
 
     def _in_its_language(self, task: Task, draft: Draft, model: BaseChatModel) -> Iterator[Event]:
-        """The answer; asked for once more where it begins in another language than the question's."""
+        """The answer; a second request where the first begins in another language than the question."""
         try:
             yield from self._answer(task, draft, model, insist=False)
         except _WrongLanguageError:
@@ -83,13 +81,13 @@ class GenerativeAnswerer:
         fence = new_fence()
         messages = _messages(task, keys, fence, insist=insist)
         stream = MarkerStream(frozenset(keys))
-        writer = SentenceWriter(task, draft, keys, Instructions(str(messages[0].content), fence), self._judge)
-        head: str | None = ""  # a refusal is one word: nothing is shown until it is clear that this is none
+        writer = SentenceWriter(task, draft, keys, Instructions(str(messages[0].content), fence))
+        head: str | None = ""  # a refusal is one word: nothing is shown before it is ruled out
         for text in stream_text(model, messages, self._limits, draft.count):
             if head is not None:
                 head += text
-                if _refuses(head):
-                    yield from abstain(task, draft)
+                if _bare(head) == REFUSAL:
+                    yield from abstain(task, Abstention.NOT_IN_PASSAGES, draft)
                     return
                 if REFUSAL.startswith(_bare(head)):
                     continue
@@ -102,14 +100,14 @@ class GenerativeAnswerer:
         if not draft.sentences:
             raise ModelFailed("the model returned no text", "an answer or a refusal", "try again or another model")
         yield from _remarks(task, draft, stream, writer)
-        yield from finish(task, draft, abstained=False, answer_language=writer.language())
+        yield from finish(task, draft, answer_language=detect_language(_text(draft)))
 
 
 def _checked(events: Iterator[Event], task: Task, draft: Draft, insist: bool) -> Iterator[Event]:
-    """`events`, but for a first sentence in another language, of which nothing is left in the draft.
+    """`events`, unless the first sentence is in another language: then the draft is cleared.
 
     Raises:
-        _WrongLanguageError: There is such a sentence, and the model has not been asked twice.
+        _WrongLanguageError: It is, and the model has not been asked twice.
     """
     for event in events:
         first = isinstance(event, Delta) and len(draft.pieces) == 1 and not draft.sentences
@@ -122,7 +120,7 @@ def _checked(events: Iterator[Event], task: Task, draft: Draft, insist: bool) ->
 def _other_language(text: str, wanted: str) -> bool:
     """Whether `text` is surely in another language than `wanted`, or in the other script of Chinese."""
     written, probability = detect_with_probability(text)
-    if not (written and wanted) or probability < _MIN_SURE:
+    if not (written and wanted) or probability < _MIN_PROBABILITY:
         return False
     return not same_language(written, wanted) or {written, wanted} == {"zh-Hant", "zh-Hans"}
 
@@ -132,39 +130,28 @@ def _bare(head: str) -> str:
     return head.lstrip(" \n\t\"'`*")[: len(REFUSAL)]
 
 
-def _refuses(head: str) -> bool:
-    return _bare(head) == REFUSAL
-
-
-def abstain(task: Task, draft: Draft | None = None) -> Iterator[Event]:
-    """The events of an answer that says that there is none."""
-    draft = draft or Draft()
-    language = phrase_language(task.language)
-    yield say(draft, phrase("abstain", language))
-    yield from finish(task, draft, abstained=True, reason=Abstention.NOT_IN_PASSAGES, answer_language=language)
-
-
 def _remarks(task: Task, draft: Draft, stream: MarkerStream, writer: SentenceWriter) -> Iterator[Event]:
     if stream.n_unknown:
-        yield warn(draft, f"{stream.n_unknown} citations of passages that were not given were removed")
+        yield draft.warn(f"{stream.n_unknown} citations of passages that were not given were removed")
     if writer.n_links:
-        yield warn(draft, f"{writer.n_links} links, images or tags that the model wrote were removed")
+        yield draft.warn(f"{writer.n_links} links, images or tags that the model wrote were removed")
     if writer.n_repeated:
-        yield warn(draft, f"{writer.n_repeated} sentences that repeat the model's instructions were removed")
-    if writer.n_unjudged:
-        yield warn(draft, f"the judge gave no opinion on {writer.n_unjudged} of the citations")
+        yield draft.warn(f"{writer.n_repeated} sentences that repeat the model's instructions were removed")
     n_unsupported = sum(not sentence.supported for sentence in draft.sentences)
     if n_unsupported:
-        yield warn(draft, f"{n_unsupported} of {len(draft.sentences)} sentences are not supported by what they cite")
-    text = " ".join(sentence.text for sentence in draft.sentences)
-    if _other_language(text, task.language):
-        written = detect_with_probability(text)[0]
-        yield warn(draft, f"the answer is in {written}, not in the question's language ({task.language})")
+        yield draft.warn(f"{n_unsupported} of {len(draft.sentences)} sentences are not supported by what they cite")
+    if _other_language(_text(draft), task.language):
+        written = detect_with_probability(_text(draft))[0]
+        yield draft.warn(f"the answer is in {written}, not in the question's language ({task.language})")
 
 
-def _fall_back(task: Task, draft: Draft, reason: str) -> Iterator[Event]:
-    """The extractive answer, with a warning, after a model has failed; what it said before is replaced."""
-    yield warn(draft, f"{reason}; answered from the articles' own sentences instead")
+def _text(draft: Draft) -> str:
+    return " ".join(sentence.text for sentence in draft.sentences)
+
+
+def _quotations(task: Task, draft: Draft, reason: str) -> Iterator[Event]:
+    """The extractive answer, with a warning, after a model has failed; it replaces the model's text."""
+    yield draft.warn(f"{reason}; answered from the articles' own sentences instead")
     for event in ExtractiveAnswerer().answer(task):
         if isinstance(event, Done):
             warnings = (*draft.warnings, *event.answer.warnings)
@@ -176,7 +163,7 @@ def _fall_back(task: Task, draft: Draft, reason: str) -> Iterator[Event]:
 
 
 def _begin_again(draft: Draft) -> Iterator[Event]:
-    """Forget what has been said, with a gap behind it where somebody has seen it."""
+    """Clear the draft; with a gap in the stream where a reader has seen some of it."""
     if draft.pieces:
         yield Delta("\n\n")
     draft.clear()
@@ -194,12 +181,8 @@ def _fitting(task: Task, max_tokens: int) -> list[ScoredPassage]:
     return fitting
 
 
-_TOKENS_OF_A_TITLE = 40
-_CHARS_A_TOKEN = 3  # of alphabets; on the safe side for most models
-
-
 def _tokens(text: str) -> int:
-    """About how many tokens a model makes of `text`: one a character in scripts that say a syllable or more with it."""
+    """Roughly how many tokens `text` has: one a character in scripts where a character is a syllable or more."""
     wide = sum(char > "\u0dff" for char in text)
     return wide + -(-(len(text) - wide) // _CHARS_A_TOKEN)
 

@@ -1,4 +1,4 @@
-"""What must not come through a model's answer, whatever a document has told it: links, images, tags, instructions."""
+"""Removes from a model's answer what a document may have put into it: links, images, tags, instructions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ADDRESS = regex.compile(
 _INVISIBLE = regex.compile(r"[\p{Cf}\p{Co}\p{Cn}--[\u200c\u200d]]", regex.VERSION1)  # joiners are part of some scripts
 _MAX_ROUNDS = 5
 _UNMARKED = str.maketrans("<>[]", "‹›⟨⟩")
-_RUN = 40  # characters in a row that nobody repeats by chance
+_RUN = 40  # characters that nobody repeats by chance
 
 
 def without_links(text: str) -> tuple[str, int]:
@@ -45,7 +45,7 @@ def without_links(text: str) -> tuple[str, int]:
 
 
 class Instructions:
-    """Tells text that repeats the instructions of a request from text that does not."""
+    """Recognises text that repeats the instructions of a request."""
 
     def __init__(self, system: str, fence: str) -> None:
         """`system` is the system prompt, `fence` the line around the passages."""

@@ -1,4 +1,4 @@
-"""A model's text as sentences: each with its citations, its verdict, and its mark where it is not borne out."""
+"""A model's text as sentences: each with its citations, its verdict, and a mark where it is not supported."""
 
 from __future__ import annotations
 
@@ -7,16 +7,14 @@ from collections.abc import Iterator
 import regex
 
 from index.search import ScoredPassage
-from index.text.language import detect_language
 from index.text.sentences import split_sentences
-from rag.answer import AnswerSentence
-from rag.answerers.base import Draft, Task, close_sentence, say
+from rag.answer import AnswerSentence, Verdict
+from rag.answerers.base import Draft, Task
 from rag.answerers.guard import Instructions, without_links
 from rag.citations import without_markers
 from rag.events import Event
 from rag.phrases import phrase
-from rag.verify import Support, Verdict, support
-from rag.verify.judges import Judge, Judgement, judged
+from rag.verify import Support, support
 
 _BEGINS = regex.compile(r"[\p{L}\p{N}]")
 _STOP = regex.compile(r"\s*(?:[.。!！?？…]+[”’»」』)）\"']*)?")
@@ -26,23 +24,15 @@ _GOES_ON = ",;:，、；：)）"
 class SentenceWriter:
     """Collects text and markers into sentences, and gives each its citations and verdict."""
 
-    def __init__(
-        self,
-        task: Task,
-        draft: Draft,
-        keys: dict[str, ScoredPassage],
-        instructions: Instructions,
-        judge: Judge | None = None,
-    ) -> None:
-        self._task, self._draft, self._keys = task, draft, keys
-        self._instructions, self._judge = instructions, judge
-        self.n_links = self.n_repeated = 0  # what was removed
-        self.n_unjudged = 0  # verdicts on which the judge had no opinion
-        self._text = ""  # since the last closed sentence, markers left out
-        self._cited: list[tuple[int, str]] = []  # where in that text a key stood
-        self._behind: str | None = None  # what came behind the last marker, while it is not clear what it is
+    def __init__(self, task: Task, draft: Draft, keys: dict[str, ScoredPassage], instructions: Instructions) -> None:
+        self._task, self._draft, self._keys, self._instructions = task, draft, keys, instructions
+        self.n_links = self.n_repeated = 0  # removed
+        self._text = ""  # since the last closed sentence, without markers
+        self._cited: list[tuple[int, str]] = []  # position in that text, key
+        self._behind: str | None = None  # text behind the last marker, until it is clear whose it is
 
     def take(self, piece: str | tuple[str, ...]) -> Iterator[Event]:
+        """The events of a piece: text, or the keys of a marker."""
         if isinstance(piece, tuple):
             if self._behind is not None and self._behind.strip(" ,;、，；"):
                 self._text += self._behind
@@ -56,11 +46,12 @@ class SentenceWriter:
                 yield from self._after_marker(self._behind)
 
     def close(self) -> Iterator[Event]:
+        """The events of the text that is left."""
         self._text = self._text.rstrip() + (self._behind or "").strip(" ")
         yield from self._close_sentences()
 
     def _after_marker(self, behind: str) -> Iterator[Event]:
-        """Go on behind a marker: after the stop of its sentence, with the rest of it, or with the next one."""
+        """Go on behind a marker: the stop of its sentence, the rest of its sentence, or the next sentence."""
         self._behind = None
         stop = _STOP.match(behind)
         end = stop.end() if stop else 0
@@ -76,15 +67,12 @@ class SentenceWriter:
         yield from self._close_sentences()
         self._text = rest
 
-    def language(self) -> str:
-        return detect_language(" ".join(sentence.text for sentence in self._draft.sentences))
-
     def _close_sentences(self) -> Iterator[Event]:
         text, cited = self._text, self._cited
         self._text, self._cited = "", []
         spans = split_sentences(text, self._task.language)
         for i, (start, end) in enumerate(spans):
-            # A marker stands in its sentence or behind it; one before all text belongs to the first.
+            # A marker belongs to the sentence that it is in or behind; one before all text to the first.
             last = spans[i + 1].start if i + 1 < len(spans) else len(text)
             keys = [key for at, key in cited if (start < at or i == 0) and at <= last]
             shown, n_links = without_links(without_markers(text[start:end]).strip())
@@ -95,37 +83,25 @@ class SentenceWriter:
                 yield from self._emit(shown, list(dict.fromkeys(keys)))
 
     def _emit(self, sentence: str, keys: list[str]) -> Iterator[Event]:
-        cited = [(key, self._judged(sentence, key, self._support(sentence, key))) for key in keys]
-        cited = cited or self._attributed(sentence)
+        cited = [(key, self._support(sentence, key)) for key in keys] or self._attributed(sentence)
         numbers = [self._draft.cite(self._keys[key].passage, found.start, found.end) for key, found in cited]
         numbers = list(dict.fromkeys(numbers))
         verdict = min((found.verdict for _, found in cited), key=_ORDER.index, default=Verdict.NO_SOURCE)
-        space = "" if not self._draft.pieces else _space_before(self._draft.pieces[-1], sentence)
+        space = _space_before(self._draft.pieces[-1], sentence) if self._draft.pieces else ""
         marked = sentence + (" " if numbers else "") + "".join(f"[{n}]" for n in numbers)
         if verdict is not Verdict.SUPPORTED:
             marked += f" ({phrase(str(verdict), self._task.language)})"
-        yield say(self._draft, space + marked)
-        yield close_sentence(self._draft, AnswerSentence(sentence, verdict, tuple(numbers)))
+        yield self._draft.say(space + marked)
+        yield self._draft.close(AnswerSentence(sentence, verdict, tuple(numbers)))
 
     def _support(self, sentence: str, key: str) -> Support:
         return support(sentence, self._keys[key].passage, self._task.encoder, self._task.names)
 
-    def _judged(self, sentence: str, key: str, found: Support) -> Support:
-        if self._judge is None:
-            return found
-        found, said = judged(found, sentence, self._keys[key].passage, self._judge)
-        self.n_unjudged += said is Judgement.NONE
-        return found
-
     def _attributed(self, sentence: str) -> list[tuple[str, Support]]:
-        """The passage that bears out best a sentence that cites none; none where none does."""
+        """The passage that best supports a sentence without citations; empty where none does."""
         found = [(key, self._support(sentence, key)) for key in self._keys]
-        holding = [one for one in found if one[1].holds]
-        if not holding:
-            return []
-        key, best = max(holding, key=lambda one: one[1].cosine)
-        best = self._judged(sentence, key, best)
-        return [(key, best)] if best.holds else []
+        holding = [one for one in found if one[1].verdict is Verdict.SUPPORTED]
+        return [max(holding, key=lambda one: one[1].cosine)] if holding else []
 
 
 _ORDER = list(Verdict)  # the best first

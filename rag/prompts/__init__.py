@@ -43,25 +43,8 @@ def condense_prompt(question: str, turns: Sequence[tuple[str, str]]) -> str:
     )
 
 
-def judge_prompts(statement: str, premise: str) -> tuple[str, str]:
-    """The instruction to a judge, and what it is to judge."""
-    fence = new_fence()
-    quoted = f"{fence}\n{premise.replace(fence, ' ')}\n{fence}"
-    return _template("judge.txt").format(fence=fence), f"{quoted}\n\nStatement: {_one_line(statement, 2_000)}"
-
-
-def grade_prompts(question: str, expected: Sequence[str], answer: str) -> tuple[str, str]:
-    """The instruction to grade an answer, and what is to be graded."""
-    fence = new_fence()
-    lines = [f"Question: {_one_line(question, 2_000)}"]
-    lines += [f"Expected answer: {_one_line(text, 2_000)}" for text in expected]
-    lines.append(f"Answer: {_one_line(answer, 8_000)}")
-    graded = "\n".join(lines).replace(fence, " ")
-    return _template("grade.txt").format(fence=fence), f"{fence}\n{graded}\n{fence}"
-
-
 def insistence(language: str) -> str:
-    """What is said to a model that has answered in another language."""
+    """The instruction to a model that has answered in another language."""
     name = language_name(language)
     return f"Answer in {name} and in no other language: your last answer was not in {name}."
 

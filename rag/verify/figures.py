@@ -1,4 +1,4 @@
-"""The numbers, dates and code names of a sentence, and whether a text has them, in whatever notation."""
+"""The numbers, dates and code names of a sentence, and whether a text has them in any notation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a text negates, as far as its words tell."""
+"""Whether a text has a word of negation."""
 
 from __future__ import annotations
 

@@ -1,14 +1,14 @@
-"""Which span of a cited passage bears a sentence out, and how far."""
+"""Which span of a cited passage supports a sentence, and how far."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 from index.encoders.base import Encoder
 from index.names.known import NO_NAMES, KnownNames
 from index.store.base import StoredPassage
 from index.text.language import detect_language
+from rag.answer import Verdict
 from rag.verify.figures import figures, lacking_figures
 from rag.verify.names import lacking_names
 from rag.verify.polarity import opposed
@@ -17,18 +17,9 @@ from rag.verify.polarity import opposed
 _MIN_COSINE = 0.30
 
 
-class Verdict(StrEnum):
-    """How far a passage bears a sentence out."""
-
-    SUPPORTED = "supported"  # near it, with all its figures and names, and it denies what the sentence denies
-    PARTLY = "partly"  # near it, but something of that is lacking
-    UNSUPPORTED = "unsupported"  # not near it, or none of its figures is there
-    NO_SOURCE = "no_source"  # of a sentence that cites nothing, and that no passage bears out
-
-
 @dataclass(frozen=True, slots=True)
 class Support:
-    """The span of a document that bears a sentence out best, and how far it does."""
+    """The span of a document that supports a sentence best, and how far it does."""
 
     start: int
     end: int
@@ -44,23 +35,23 @@ class Support:
 
 
 def support(sentence: str, passage: StoredPassage, encoder: Encoder, yours: KnownNames = NO_NAMES) -> Support:
-    """How far `passage` bears `sentence` out, with the span that decides; `yours` are names that the user knows."""
+    """How far `passage` supports `sentence`, with the span that decides; `yours` are user-defined aliases."""
     language = detect_language(sentence)
     spans = passage.sentences or ((passage.start, passage.end),)
     texts = [passage.text[start - passage.start : end - passage.start] for start, end in spans]
     cosines = encoder.encode_passages(texts) @ encoder.encode_passages([sentence])[0]
     needed = figures(sentence, language)
     of_spans = [figures(text, passage.language) for text in texts]
-    # The sentence that holds the figures decides before the one that is merely similar.
+    # A sentence with the figures goes before one that is only similar.
     scores = [float(cosine) + 0.2 * len(needed & own) for cosine, own in zip(cosines, of_spans, strict=True)]
     best = max(range(len(spans)), key=lambda i: (scores[i], -i))
     cosine = float(cosines[best])
     missing = lacking_figures(sentence, language, passage.text, passage.language, passage.date)
     whole = f"{passage.title}\n{passage.text}"
     names = tuple(lacking_names(sentence, language, whole, passage.language, encoder, yours))
-    denies = opposed(sentence, language, texts[best], passage.language)
-    verdict = _verdict(cosine, len(needed), len(missing), bool(names) or denies)
-    return Support(*spans[best], cosine, tuple(sorted(missing)), names, denies, verdict)
+    is_opposed = opposed(sentence, language, texts[best], passage.language)
+    verdict = _verdict(cosine, len(needed), len(missing), bool(names) or is_opposed)
+    return Support(*spans[best], cosine, tuple(sorted(missing)), names, is_opposed, verdict)
 
 
 def _verdict(cosine: float, n_needed: int, n_missing: int, doubted: bool) -> Verdict:

@@ -19,12 +19,12 @@ from index.search import MAX_QUESTION_CHARS
 from index.store.base import Filter
 from index.store.sqlite import EmbeddedBackend
 from rag.answer import Answer
-from rag.answerers.base import Draft, Task, Turn, finish, say, warn
+from rag.answerers.base import Draft, Task, Turn, finish
 from rag.answerers.generative import GenerativeAnswerer
 from rag.chain import Chain, ChainSettings
 from rag.events import CitationsResolved, Delta, Done, Event, Failed, PassagesFound, QuestionRead, SentenceDone, Warned
 from rag.phrases import phrase
-from rag.testing import HashEncoder, ScriptedChatModel
+from rag.testing import ScriptedChatModel
 
 QUESTION = "예전 오픈AI 이사회 구성원 가운데 새 이사회에 그대로 남은 유일한 사람은 누구인가?"
 ALWAYS = ChainSettings(min_relevance=0.0)
@@ -68,12 +68,6 @@ def test_the_last_event_holds_what_the_events_before_it_told(chain: Chain) -> No
         (answer.retrieved, answer.relevance)
     ]
     assert (answer.question, answer.language, answer.answer_language) == (QUESTION, "ko", "ko")
-
-
-def test_invoke_gives_the_answer_of_the_last_event(chain: Chain) -> None:
-    *_, done = chain.stream(QUESTION)
-    assert isinstance(done, Done)
-    assert untimed(chain.invoke(QUESTION)) == untimed(done.answer)
 
 
 def test_the_async_forms_give_what_the_plain_ones_give(chain: Chain) -> None:
@@ -152,13 +146,6 @@ def test_an_empty_or_too_long_question_is_refused_in_every_form(chain: Chain, qu
         chain.as_runnable().invoke(question)
 
 
-def test_k_is_the_number_of_passages(sample_backend: EmbeddedBackend, encoder: Encoder) -> None:
-    chain = Chain(sample_backend, encoder, settings=ChainSettings(k=3))
-    assert len(chain.invoke(QUESTION).retrieved) == 3
-    assert len(chain.retrieve(QUESTION, 7).passages) == 7
-    assert chain.retrieve(QUESTION, 7).passages[:3] == chain.invoke(QUESTION).retrieved
-
-
 def test_a_question_is_answered_from_the_threshold_of_relevance_on_and_not_below(
     sample_backend: EmbeddedBackend, encoder: Encoder
 ) -> None:
@@ -186,9 +173,9 @@ class Recorder:
     def answer(self, task: Task) -> Iterator[Event]:
         self.tasks.append(task)
         draft = Draft()
-        yield say(draft, "So it is.")
-        yield warn(draft, "from the answerer")
-        yield from finish(task, draft, abstained=False, answer_language="en")
+        yield draft.say("So it is.")
+        yield draft.warn("from the answerer")
+        yield from finish(task, draft, answer_language="en")
 
 
 def test_the_answerer_gets_question_language_passages_encoder_and_history(
@@ -229,19 +216,6 @@ def test_a_model_answers_through_the_chain_with_citations_of_the_index(
     assert citation.doc_id == answer.retrieved[0].passage.doc_id
 
 
-def test_the_chain_works_with_any_encoder(tmp_path_factory: pytest.TempPathFactory) -> None:
-    from index.ingest import ingest
-
-    folder = tmp_path_factory.mktemp("hash")
-    (folder / "a.txt").write_text("The harbour was built in 1898. It has seven cranes.", "utf-8")
-    ingest(folder / "index", [str(folder / "a.txt")], HashEncoder(), n_workers=1)
-    backend = EmbeddedBackend(folder / "index")
-    answer = Chain(backend, HashEncoder(), settings=ALWAYS).invoke("How many cranes has the harbour?")
-    assert "It has seven cranes." in [citation.quote for citation in answer.citations]
-    assert answer.warnings == ()
-    backend.close()
-
-
 class Endless:
     """Says more and more, and tells when it has been closed."""
 
@@ -253,7 +227,7 @@ class Endless:
         try:
             while True:
                 time.sleep(0.01)
-                yield say(draft, "more ")
+                yield draft.say("more ")
         finally:
             self.closed.set()
 
@@ -276,14 +250,14 @@ def test_whoever_stops_listening_stops_the_answer(sample_backend: EmbeddedBacken
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
-        await asyncio.to_thread(endless.closed.wait, 5.0)
+        await asyncio.to_thread(endless.closed.wait, 60.0)
 
     async def listen_forever() -> None:
         async for _ in chain.astream(QUESTION):
             pass
 
     assert asyncio.run(listen_for_a_while()) == 3
-    assert endless.closed.wait(5.0)
+    assert endless.closed.wait(60.0)
     endless.closed.clear()
     asyncio.run(disconnect())
     assert endless.closed.is_set()

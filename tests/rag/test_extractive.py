@@ -19,7 +19,7 @@ from rag.answer import Answer
 from rag.answerers.base import Task
 from rag.answerers.extractive import ExtractiveAnswerer
 from rag.chain import Chain, ChainSettings
-from rag.events import CitationsResolved, Delta, Done, SentenceDone
+from rag.events import Done
 from rag.phrases import phrase
 from rag.testing import HashEncoder
 
@@ -101,34 +101,6 @@ def test_one_sentence_in_two_passages_is_quoted_once(make_passage: MakePassage, 
     assert found.citations[0].quote == "Water is cold."
 
 
-def test_the_sentence_that_bears_most_on_the_question_comes_first(
-    make_passage: MakePassage, found_result: MakeResult
-) -> None:
-    passage = make_passage("The town has a harbour. The telescope has a golden mirror. Rain fell on Monday.")
-    question = "What mirror has the telescope?"
-    found = answer(Task(question, "en", found_result(question, "en", passage), HashEncoder()))
-    assert found.citations[0].quote == "The telescope has a golden mirror."
-
-
-def test_a_question_or_heading_in_the_text_gives_way_to_a_sentence_that_answers(
-    make_passage: MakePassage, found_result: MakeResult
-) -> None:
-    passage = make_passage("Who built the harbour tower? The Romans built the harbour tower.")
-    question = "Who built the harbour tower?"
-    found = answer(Task(question, "en", found_result(question, "en", passage), HashEncoder(dim=2048)))
-    assert "The Romans built the harbour tower." in [c.quote for c in found.citations]
-
-
-def test_a_heading_that_repeats_the_question_gives_way_to_the_sentence_below_it(
-    make_passage: MakePassage, found_result: MakeResult
-) -> None:
-    made = make_passage("The cranes of the harbour\n\nSeven big cranes stand on the quay.")
-    passage = replace(made, passage=replace(made.passage, section="The cranes of the harbour"))
-    question = "the cranes of the harbour quay"
-    found = answer(Task(question, "en", found_result(question, "en", passage), HashEncoder(dim=2048)))
-    assert found.citations[0].quote == "Seven big cranes stand on the quay."
-
-
 @pytest.mark.parametrize("colon", [":", "："])
 def test_what_a_sentence_with_a_colon_introduces_is_quoted_with_it(
     make_passage: MakePassage, found_result: MakeResult, encoder: Encoder, colon: str
@@ -141,12 +113,6 @@ def test_what_a_sentence_with_a_colon_introduces_is_quoted_with_it(
     # At the end of a passage there is nothing that it introduces.
     found = answer(Task(question, "en", found_result(question, "en", make_passage(opening)), encoder))
     assert found.citations[0].quote == opening
-
-
-def test_list_marks_and_page_numbers_are_not_quoted(make_passage: MakePassage, found_result: MakeResult) -> None:
-    passage = make_passage("17.\n\nThe harbour has 17 cranes.\n\n17\n\n— 17 —")
-    found = answer(Task("17?", "en", found_result("17?", "en", passage), HashEncoder()))
-    assert [c.quote for c in found.citations] == ["The harbour has 17 cranes."]
 
 
 def test_a_sentence_over_several_lines_is_shown_on_one_and_cited_as_it_stands(
@@ -173,16 +139,6 @@ def test_markers_of_the_source_do_not_become_citations_of_the_answer(
     assert marked == [c.n for c in found.citations]
     assert not regex.search(r"\d\]", "".join(sentence.text for sentence in found.sentences))
     assert "[1][23]" in "".join(c.quote for c in found.citations)  # the quotation itself stays verbatim
-
-
-def test_the_events_are_the_text_in_pieces_then_each_sentence_then_all_citations(
-    make_passage: MakePassage, found_result: MakeResult
-) -> None:
-    passage = make_passage("The harbour has cranes.")
-    task = Task("harbour cranes", "en", found_result("harbour cranes", "en", passage), HashEncoder())
-    events = list(ExtractiveAnswerer().answer(task))
-    assert [type(event) for event in events] == [Delta, Delta, SentenceDone, CitationsResolved, Done]
-    assert events[-1].answer.text == "This is what the articles say:\nThe harbour has cranes. [1]"  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(

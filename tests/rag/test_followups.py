@@ -12,7 +12,7 @@ from index.encoders.base import Encoder
 from index.search import MAX_QUESTION_CHARS
 from index.store.sqlite import EmbeddedBackend
 from index.text.language import function_words
-from rag.answerers.base import Draft, Task, Turn, finish, say
+from rag.answerers.base import Draft, Task, Turn, finish
 from rag.chain import Chain, ChainSettings
 from rag.events import Done, Event, QuestionRead
 from rag.followups import ModelRewriter, carried_over
@@ -110,8 +110,8 @@ class Recorder:
     def answer(self, task: Task) -> Iterator[Event]:
         self.tasks.append(task)
         draft = Draft()
-        yield say(draft, "so")
-        yield from finish(task, draft, abstained=False, answer_language="en")
+        yield draft.say("so")
+        yield from finish(task, draft, answer_language="en")
 
 
 def test_the_search_gets_the_query_and_the_answer_the_question(

@@ -13,18 +13,17 @@ import pytest
 import regex
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage, HumanMessage
 
 from index.encoders.base import Encoder
 from index.search import ScoredPassage, SearchResult
-from rag.answer import Answer
+from rag.answer import Answer, Verdict
 from rag.answerers.base import Task, Turn
 from rag.answerers.generative import GenerativeAnswerer, ModelLimits, load_chat_model
 from rag.errors import ModelUnavailable
 from rag.events import CitationsResolved, Delta, Done, Event, SentenceDone, Warned
 from rag.phrases import phrase
-from rag.testing import Piece, ScriptedChatModel, prompt_keys
-from rag.verify import Verdict
+from rag.testing import Piece, ScriptedChatModel
 
 MakePassage = Callable[..., ScoredPassage]
 MakeResult = Callable[..., SearchResult]
@@ -56,7 +55,7 @@ def said(events: list[Event]) -> str:
 
 
 def unmarked(text: str) -> str:
-    """`text` without the marks behind sentences that are not borne out, in English."""
+    """`text` without the marks behind sentences that are not supported, in English."""
     return regex.sub(r" \((?:not supported by the cited passage|only partly[^)]*|no source)\)", "", text)
 
 
@@ -83,29 +82,7 @@ def test_an_answer_cites_the_sentence_of_each_passage_that_bears_it_out(task: Ta
     assert [type(event) for event in events] == [Delta, SentenceDone, Delta, SentenceDone, CitationsResolved, Done]
 
 
-def test_citations_are_numbered_in_the_order_in_which_they_appear(task: Task) -> None:
-    _, answer = run(
-        task,
-        lambda keys: [f"{STAYED} [{keys[1]}]. {VALUED} [{keys[0]}]. {STAYED}, as was said [{keys[1]}, {keys[0]}]."],
-    )
-    assert [citation.language for citation in answer.citations] == [
-        "ja",
-        "ko",
-        *[c.language for c in answer.citations[2:]],
-    ]
-    marked = [int(n) for n in regex.findall(r"\[(\d+)\]", answer.text)]
-    assert marked[:2] == [1, 2]
-    assert set(marked) == {citation.n for citation in answer.citations}
-    assert list(dict.fromkeys(marked)) == sorted(set(marked))
-
-
-def test_the_pieces_joined_are_the_text_of_the_answer(task: Task) -> None:
-    events, answer = run(task, lambda keys: list(f"{VALUED} [{keys[0]}]. {STAYED} [{keys[1]}].\n\nThat is all."))
-    assert said(events) == answer.text
-    assert answer.text == f"{VALUED}. [1] {STAYED}. [2] That is all. (no source)"
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.integers(0, 300), max_size=12))
 def test_an_answer_does_not_depend_on_the_pieces_that_it_comes_in(task: Task, cuts: list[int]) -> None:
     def script(keys: list[str]) -> list[Piece]:
@@ -125,7 +102,7 @@ def test_an_answer_does_not_depend_on_the_pieces_that_it_comes_in(task: Task, cu
     assert regex.sub(r"\[(\d+)\]", lambda m: f"[{passage_of[int(m[1])]}]", unmarked(answer.text)) == expected
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
         st.sampled_from(
@@ -193,15 +170,6 @@ def test_a_marker_belongs_to_the_sentence_that_it_stands_in_or_behind(task: Task
     assert regex.sub(r"\[(\d+)\]", lambda m: f"[{letters[int(m[1])]}]", unmarked(answer.text)) == expected
 
 
-def test_a_sentence_with_a_number_that_its_passage_lacks_is_not_supported_and_said(task: Task) -> None:
-    events, answer = run(
-        task, lambda keys: [f"The company was valued at 900억 dollars [{keys[0]}]. {STAYED} [{keys[1]}]."]
-    )
-    assert [sentence.supported for sentence in answer.sentences] == [False, True]
-    assert answer.warnings == ("1 of 2 sentences are not supported by what they cite",)
-    assert Warned(answer.warnings[0]) in events
-
-
 def test_a_sentence_that_cites_nothing_is_not_supported(task: Task) -> None:
     _, answer = run(task, lambda keys: [f"{VALUED} [{keys[0]}]. The moon is made of cheese."])
     assert [(s.supported, s.citations) for s in answer.sentences] == [(True, (1,)), (False, ())]
@@ -237,11 +205,6 @@ def test_how_far_a_sentence_is_borne_out_stands_behind_it(
     assert answer.text.endswith(")" if mark else "[1]")
 
 
-def test_a_sentence_that_its_passage_does_not_speak_of_is_not_supported(task: Task) -> None:
-    _, answer = run(task, lambda keys: [f"Penguins breed on the southern ice in winter [{keys[1]}]."])
-    assert [sentence.supported for sentence in answer.sentences] == [False]
-
-
 def test_citations_of_passages_that_were_not_given_are_removed_and_said(task: Task) -> None:
     _, answer = run(task, lambda keys: [f"{VALUED} [{keys[0]}][zzzzz]. {STAYED} [7][{keys[1]}]."])
     assert answer.text == f"{VALUED}. [1] {STAYED}. [2]"
@@ -252,13 +215,6 @@ def test_an_answer_in_another_language_than_the_question_is_said(task: Task) -> 
     _, answer = run(task, lambda keys: [f"회사 가치는 약 860억 달러로 평가됐다 [{keys[0]}]."])
     assert answer.answer_language == "ko"
     assert answer.warnings == ("the answer is in ko, not in the question's language (en)",)
-
-
-def test_an_answer_in_simplified_to_a_question_in_traditional_chinese_is_in_another_language(task: Task) -> None:
-    chinese = replace(task, question="這家公司價值多少？", language="zh-Hant")
-    _, answer = run(chinese, lambda keys: [f"这家公司的估值约为860亿美元 [{keys[0]}]。"])
-    assert answer.answer_language == "zh-Hans"
-    assert answer.warnings == ("the answer is in zh-Hans, not in the question's language (zh-Hant)",)
 
 
 class Turns(ScriptedChatModel):
@@ -313,15 +269,6 @@ def test_a_second_model_is_asked_where_the_first_fails(task: Task) -> None:
     assert said(events) == f"{STAYED}. [1]\n\n{VALUED}. [1]"
 
 
-def test_where_both_models_fail_the_articles_answer(task: Task) -> None:
-    broken = [ScriptedChatModel(script=[RuntimeError(word)]) for word in ("one", "two")]
-    *_, done = GenerativeAnswerer(broken[0], fallback=broken[1], limits=QUICK).answer(task)
-    assert isinstance(done, Done)
-    assert [len(model.calls) for model in broken] == [3, 3]
-    assert done.answer.text.startswith("This is what the articles say")
-    assert ["one" in done.answer.warnings[0], "two" in done.answer.warnings[1]] == [True, True]
-
-
 def test_passages_that_do_not_fit_are_left_out_from_the_end(task: Task) -> None:
     model = ScriptedChatModel(script=lambda keys: [f"{VALUED} [{keys[0]}]."])
     list(GenerativeAnswerer(model, limits=ModelLimits(max_prompt_tokens=150)).answer(task))
@@ -341,31 +288,6 @@ def test_markers_of_earlier_answers_are_not_sent(task: Task) -> None:
 # --- what the model is sent ---------------------------------------------------------------------------------
 
 
-def test_the_model_is_sent_the_rules_the_fenced_passages_and_the_question(task: Task) -> None:
-    model = ScriptedChatModel(script=["NO_ANSWER"])
-    list(GenerativeAnswerer(model).answer(task))
-    ((system, human),) = model.calls
-    assert isinstance(system, SystemMessage)
-    assert isinstance(human, HumanMessage)
-    one, two = prompt_keys([human])
-    fence = human.text.split("\n")[0]
-    assert human.text == (
-        f"{fence}\n[{one}] (오픈AI, 2023-11-23, ko)\n{KOREAN}\n\n[{two}] (ja)\n{JAPANESE}\n\n{fence}\n\n"
-        f"Question: {QUESTION}"
-    )
-    assert fence in system.text
-    assert "Answer in English" in system.text
-
-
-def test_keys_and_fence_are_new_for_every_request(task: Task) -> None:
-    model = ScriptedChatModel(script=["NO_ANSWER"])
-    for _ in range(2):
-        list(GenerativeAnswerer(model).answer(task))
-    one, two = model.calls
-    assert prompt_keys(one) != prompt_keys(two)
-    assert one[-1].text.split("\n")[0] != two[-1].text.split("\n")[0]
-
-
 def test_the_last_turns_of_the_conversation_come_before_the_question(task: Task) -> None:
     model = ScriptedChatModel(script=["NO_ANSWER"])
     turns = [Turn(f"question {i}", f"answer {i}") for i in range(6)]
@@ -375,15 +297,6 @@ def test_the_last_turns_of_the_conversation_come_before_the_question(task: Task)
         f"{kind} {i}" for i in range(2, 6) for kind in ("question", "answer")
     ]
     assert [type(message) for message in middle[:2]] == [HumanMessage, AIMessage]
-
-
-def test_at_most_six_passages_are_sent(make_passage: MakePassage, found_result: MakeResult, encoder: Encoder) -> None:
-    passages = [make_passage(f"Passage number {i}.", i) for i in range(1, 11)]
-    model = ScriptedChatModel(script=["NO_ANSWER"])
-    list(GenerativeAnswerer(model).answer(Task("?", "en", found_result("?", "en", *passages), encoder)))
-    assert len(prompt_keys(model.calls[0])) == 6
-    assert "Passage number 6." in model.calls[0][-1].text
-    assert "Passage number 7." not in model.calls[0][-1].text
 
 
 # --- refusal ------------------------------------------------------------------------------------------------
@@ -446,12 +359,6 @@ def test_a_reply_without_text_gives_way_too(task: Task, pieces: list[Piece]) -> 
     _, answer = run(task, pieces)
     assert answer.text.startswith("This is what the articles say")
     assert answer.warnings[0].startswith("the model returned no text")
-
-
-def test_a_reply_without_a_single_piece_gives_way_too(task: Task) -> None:
-    _, answer = run(task, [])
-    assert answer.text.startswith("This is what the articles say")
-    assert answer.warnings[0].startswith("the model failed (ValueError: ")
 
 
 # --- a real client over HTTP --------------------------------------------------------------------------------
@@ -521,7 +428,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 def test_an_openai_shaped_server_is_asked_over_http(task: Task, environment: Callable[[str], None]) -> None:
     with stub() as (url, requests):
         environment(url)
-        answerer = GenerativeAnswerer(load_chat_model("openai:stub-model", timeout_s=10, max_retries=0))
+        answerer = GenerativeAnswerer(load_chat_model("openai:stub-model", timeout_s=10))
         events = list(answerer.answer(task))
     done = events[-1]
     assert isinstance(done, Done)
@@ -549,22 +456,10 @@ def test_a_server_that_answers_500_gives_way_with_a_warning_and_is_not_asked_mor
     assert "sk-stub" not in str(done)
 
 
-def test_a_server_that_refuses_the_connection_gives_way_with_a_warning(
-    task: Task, environment: Callable[[str], None]
-) -> None:
-    with stub() as (url, _):
-        pass  # its port is free again, and nobody listens there
-    environment(url)
-    *_, done = GenerativeAnswerer(load_chat_model("openai:stub-model", timeout_s=5, max_retries=0)).answer(task)
-    assert isinstance(done, Done)
-    assert done.answer.text.startswith("This is what the articles say")
-    assert regex.match(r"the model failed \(\w*ConnectionError: ", done.answer.warnings[0])
-
-
 # --- models that cannot be had ------------------------------------------------------------------------------
 
 
-OTHERS = "use one of openai, anthropic, google_genai, mistralai, ollama, transformers, or install LangChain's package"
+OTHERS = "use one of openai, anthropic, google_genai, mistralai, ollama, or install LangChain's package"
 
 
 @pytest.mark.parametrize(
@@ -584,12 +479,6 @@ def test_a_provider_that_is_not_installed_or_unknown_is_an_error_that_names_the_
     assert caught.value.remedy.removesuffix(" for your provider") == remedy
     assert f"the model {spec!r} cannot be set up" in caught.value.found
     assert "openai:gpt-5-mini" in caught.value.expected
-
-
-def test_a_provider_without_its_key_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    with pytest.raises(ModelUnavailable, match="and set its key in the environment"):
-        load_chat_model("openai:gpt-5-mini")
 
 
 # --- the public fake ----------------------------------------------------------------------------------------

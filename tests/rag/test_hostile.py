@@ -14,13 +14,12 @@ import regex
 
 from index.encoders.base import Encoder
 from index.search import ScoredPassage, SearchResult
-from rag.answer import Answer
+from rag.answer import Answer, Verdict
 from rag.answerers.base import Task
 from rag.answerers.generative import GenerativeAnswerer
 from rag.answerers.guard import Instructions, without_links
 from rag.events import Delta, Done
 from rag.testing import ScriptedChatModel
-from rag.verify import Verdict
 
 QUESTION = "When was the lighthouse opened?"
 FACT = "The lighthouse was opened in 1861"
@@ -170,11 +169,6 @@ def test_a_document_that_gives_orders_gets_nowhere(
         if "1999" in sentence.text and sentence.supported:
             quotes = [citation.quote for citation in seen.answer.citations if citation.n in sentence.citations]
             assert any("1999" in quote for quote in quotes)
-
-
-def test_there_are_enough_of_them() -> None:
-    assert len(DOCUMENTS) >= 40
-    assert len(ORDERS) == 8
 
 
 @pytest.mark.parametrize(

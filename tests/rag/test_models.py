@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessageChunk, HumanMessage
 
-from rag.answerers.models import ModelLimits, stream_text, text_of
+from rag.answerers.models import ModelLimits, stream_text
 from rag.errors import ModelFailed
 from rag.testing import ScriptedChatModel
 
@@ -43,7 +43,7 @@ def test_the_pieces_come_in_order() -> None:
 
 
 def test_a_model_that_says_nothing_for_too_long_is_left() -> None:
-    limits = ModelLimits(piece_timeout_s=0.1, total_timeout_s=5.0)
+    limits = ModelLimits(piece_timeout_s=0.1, total_timeout_s=600.0)
     pieces = stream_text(slow(0.0, 30.0), MESSAGES, limits)
     assert next(pieces) == "0 "
     with pytest.raises(ModelFailed, match=r"said nothing for 0\.1 s"):
@@ -52,7 +52,7 @@ def test_a_model_that_says_nothing_for_too_long_is_left() -> None:
 
 def test_a_model_that_goes_on_for_too_long_is_left_and_not_asked_again() -> None:
     model = slow(*[0.05] * 1_000)
-    limits = ModelLimits(piece_timeout_s=5.0, total_timeout_s=0.3)
+    limits = ModelLimits(piece_timeout_s=600.0, total_timeout_s=0.3)
     with pytest.raises(ModelFailed, match=r"not done after 0\.3 s"):
         list(stream_text(model, MESSAGES, limits))
     assert len(model.calls) == 1
@@ -64,16 +64,7 @@ def test_closing_the_stream_frees_the_model_call() -> None:
     next(pieces)
     assert not model.closed.is_set()
     pieces.close()  # type: ignore[attr-defined]
-    assert model.closed.wait(5.0)
-
-
-def test_pauses_between_retries_double() -> None:
-    model = ScriptedChatModel(script=[RuntimeError("busy")])
-    started = time.monotonic()
-    with pytest.raises(ModelFailed, match="busy"):
-        list(stream_text(model, MESSAGES, ModelLimits(n_retries=2, backoff_s=0.1)))
-    assert time.monotonic() - started >= 0.3  # 0.1 and 0.2
-    assert len(model.calls) == 3
+    assert model.closed.wait(60.0)
 
 
 def test_no_retry_is_begun_that_could_not_end_in_time() -> None:
@@ -92,9 +83,12 @@ def test_limits_that_are_none_are_refused(wrong: dict[str, Any]) -> None:
         ModelLimits(**wrong)
 
 
-def test_the_text_of_a_chunk_is_a_string_or_parts() -> None:
-    assert text_of("so") == "so"
-    assert text_of([{"type": "text", "text": "so "}, "it", {"type": "thinking"}]) == "so it"
+def test_the_text_of_a_chunk_may_come_in_parts() -> None:
+    class Parts(ScriptedChatModel):
+        def stream(self, input: Any, config: Any = None, **kwargs: Any) -> Iterator[AIMessageChunk]:
+            yield AIMessageChunk([{"type": "text", "text": "so "}, "it", {"type": "thinking"}])
+
+    assert list(stream_text(Parts(script=[]), MESSAGES, ModelLimits())) == ["so it"]
 
 
 class Hasty(ScriptedChatModel):
@@ -106,8 +100,6 @@ class Hasty(ScriptedChatModel):
 
 
 def test_a_model_that_is_ahead_of_its_reader_is_cut_off_in_time_too() -> None:
-    started = time.monotonic()
     with pytest.raises(ModelFailed, match=r"not done after 0\.3 s"):
         for _ in stream_text(Hasty(script=[]), MESSAGES, ModelLimits(total_timeout_s=0.3)):
             time.sleep(0.005)
-    assert time.monotonic() - started < 3.0

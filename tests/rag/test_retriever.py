@@ -9,7 +9,7 @@ from langchain_core.runnables import RunnableLambda
 from index.encoders.base import Encoder
 from index.store.sqlite import EmbeddedBackend
 from rag.chain import Chain
-from rag.retriever import DragomanRetriever
+from rag.runnable import DragomanRetriever
 
 QUESTION = "How much did the Webb telescope cost?"
 

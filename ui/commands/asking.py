@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,31 +11,28 @@ import typer
 from ui.config import load_config
 from ui.opening import open_chain
 from ui.options import (
-    AliasesOption,
-    EncoderOption,
-    FallbackOption,
     IndexOption,
     JsonOption,
-    JudgeOption,
     KOption,
     LanguageOption,
     ModelOption,
-    RerankerOption,
     SinceOption,
     SourceOption,
     TagOption,
     UntilOption,
+    filter_of,
 )
-from ui.terminal import out, say
+from ui.terminal import out, say, write
 
 if TYPE_CHECKING:
     from index.store.base import Filter
-    from rag.answer import Answer
     from rag.chain import Chain
+
+QuestionArgument = Annotated[str, typer.Argument(help="The question, in any language.")]
 
 
 def search(
-    question: Annotated[str, typer.Argument(help="The question, in any language.")],
+    question: QuestionArgument,
     k: KOption = None,
     language: LanguageOption = None,
     since: SinceOption = None,
@@ -43,20 +40,18 @@ def search(
     source: SourceOption = None,
     tag: TagOption = None,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Also tell what brought each passage to its place.")
+        bool, typer.Option("--explain", help="Also show what brought each passage to its place.")
     ] = False,
-    reranker: RerankerOption = None,
-    aliases: AliasesOption = None,
     index: IndexOption = None,
-    encoder: EncoderOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Find passages, best first."""
     from ui.render import explanation_lines, passage_lines, search_json
 
-    config = load_config(index=index, encoder=encoder, reranker=reranker, aliases=aliases, k=k)
+    config = load_config(index=index, k=k)
     where = filter_of(language, since, until, source, tag)
-    found = open_chain(config).retrieve(question, config.k, where)
+    with closing(open_chain(config)) as chain:
+        found = chain.retrieve(question, config.k, where)
     for warning in found.warnings if not as_json else ():
         say(f"warning: {warning}")
     blocks = [
@@ -67,57 +62,27 @@ def search(
     out(search_json(found, explain=explain), as_json, text or "no passages")
 
 
-def filter_of(
-    languages: list[str] | None, since: str | None, until: str | None, sources: list[str] | None, tags: list[str] | None
-) -> Filter:
-    """The filter that the flags make."""
-    from index.store.base import Filter
-
-    return Filter(
-        languages=tuple(languages or ()),
-        since=since or "",
-        until=until or "",
-        sources=tuple(sources or ()),
-        tags=tuple(tags or ()),
-    )
-
-
 def ask(
-    question: Annotated[str, typer.Argument(help="The question, in any language.")],
+    question: QuestionArgument,
     model: ModelOption = None,
-    fallback_model: FallbackOption = None,
-    judge: JudgeOption = None,
     k: KOption = None,
     language: LanguageOption = None,
     since: SinceOption = None,
     until: UntilOption = None,
     source: SourceOption = None,
     tag: TagOption = None,
-    reranker: RerankerOption = None,
-    aliases: AliasesOption = None,
     index: IndexOption = None,
-    encoder: EncoderOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Answer a question from the articles, with citations."""
-    from ui.render import answer_json
+    from rag.answer import answer_json
 
-    config = load_config(
-        index=index,
-        encoder=encoder,
-        model=model,
-        fallback_model=fallback_model,
-        judge=judge,
-        reranker=reranker,
-        aliases=aliases,
-        k=k,
-    )
     where = filter_of(language, since, until, source, tag)
-    chain = open_chain(config)
-    if as_json:
-        out(answer_json(chain.invoke(question, where=where)), True, "")
-        return
-    show_answer(chain, question, where)
+    with closing(open_chain(load_config(index=index, model=model, k=k))) as chain:
+        if as_json:
+            out(answer_json(chain.invoke(question, where=where)), True, "")
+        else:
+            show_answer(chain, question, where)
 
 
 def serve(
@@ -128,28 +93,12 @@ def serve(
     ] = 1,
     no_ui: Annotated[bool, typer.Option("--no-ui", help="The HTTP API without the chat page.")] = False,
     model: ModelOption = None,
-    fallback_model: FallbackOption = None,
-    judge: JudgeOption = None,
-    reranker: RerankerOption = None,
-    aliases: AliasesOption = None,
     index: IndexOption = None,
-    encoder: EncoderOption = None,
 ) -> None:
     """Serve the chat page and the HTTP API."""
     from ui.server.run import run
 
-    config = load_config(
-        index=index,
-        encoder=encoder,
-        model=model,
-        fallback_model=fallback_model,
-        judge=judge,
-        reranker=reranker,
-        aliases=aliases,
-        host=host,
-        port=port,
-    )
-    run(config, with_page=not no_ui, workers=workers)
+    run(load_config(index=index, model=model, host=host, port=port), with_page=not no_ui, workers=workers)
 
 
 def demo(
@@ -165,23 +114,20 @@ def demo(
     run_demo(keep, load_config(model=model))
 
 
-def show_answer(chain: Chain, question: str, where: Filter | None = None) -> Answer:
+def show_answer(chain: Chain, question: str, where: Filter | None = None) -> None:
     """Print an answer as it comes, then its citations; warnings go to stderr."""
     from index.store.base import EVERYTHING
     from rag.events import Delta, Done, Failed, Warned
-    from ui.render import citation_lines, nearest_lines, without_controls
+    from ui.render import citation_lines, nearest_lines
 
     for event in chain.stream(question, where=where or EVERYTHING):
         if isinstance(event, Delta):
-            sys.stdout.write(without_controls(event.text))
-            sys.stdout.flush()
+            write(event.text)
         elif isinstance(event, Warned):
             say(f"warning: {event.message}")
         elif isinstance(event, Failed):
             raise event.error
         elif isinstance(event, Done):
-            sys.stdout.write("\n")
+            write("\n")
             for line in (*citation_lines(event.answer), *nearest_lines(event.answer)):
-                sys.stdout.write(without_controls(line) + "\n")
-            return event.answer
-    raise AssertionError("a stream ends with Done or Failed")  # pragma: no cover
+                write(f"{line}\n")

@@ -10,7 +10,7 @@ import typer
 
 from ui.config import Config, load_config
 from ui.opening import open_chain
-from ui.options import IndexOption, JsonOption, JudgeOption, KOption, ModelOption, RerankerOption
+from ui.options import IndexOption, JsonOption, KOption, ModelOption
 from ui.terminal import counter, out, say
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ def run(
     gold: GoldArgument,
     index: IndexOption = None,
     model: ModelOption = None,
-    judge: JudgeOption = None,
-    reranker: RerankerOption = None,
     k: KOption = None,
     retrieval_only: Annotated[
         bool, typer.Option("--retrieval-only", help="Measure the passages, not the answers.")
@@ -63,10 +61,10 @@ def run(
     thresholds = [parse_threshold(text) for text in fail_under or ()]
     if fail_if_worse and not compare:
         raise typer.BadParameter("it needs the run to compare with: --compare RUN", param_hint="--fail-if-worse")
-    config = load_config(index=index, model=model, judge=judge, reranker=reranker, k=k)
+    config = load_config(index=index, model=model, k=k)
     items, runs = read_gold(gold), config.folder / RUNS
     before = read_run(named_run(runs, compare)) if compare else None  # before the work, not after it
-    chain = open_chain(config, runs / "answers.sqlite" if config.model else None)
+    chain = open_chain(config)
     shape = shape_of(chain, gold, items, _session(config, retrieval_only=retrieval_only))
     folder = to or new_folder(runs, gold, shape)
     with counter(len(items), "questions") as tick:
@@ -135,7 +133,7 @@ def runs(index: IndexOption = None, as_json: JsonOption = False) -> None:
 
 def _session(config: Config, *, retrieval_only: bool) -> dict[str, Any]:
     """The settings of the session that shape a run, besides the index and the questions."""
-    names = ("model", "fallback_model", "judge", "reranker")
+    names = ("model", "fallback_model", "reranker")
     session: dict[str, Any] = {name: getattr(config, name) for name in names if getattr(config, name)}
     if config.aliases:
         session["aliases"] = config.aliases.read_text("utf-8")

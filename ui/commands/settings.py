@@ -1,4 +1,4 @@
-"""The command `config`: what holds, and who said so."""
+"""The command `config`: every setting and its source."""
 
 from __future__ import annotations
 

@@ -175,7 +175,7 @@ class Handlers:
         messages, sections = restored(saved, own_id or "")
         return messages, panel_markdown(sections, language_of(request)), sections, own_id or ""
 
-    def begin_anew(self, request: gr.Request) -> Outputs:
+    def begin_again(self, request: gr.Request) -> Outputs:
         """(messages, panel, sections, id, list) of an empty conversation; what is kept stays."""
         return [], panel_markdown([], language_of(request)), [], "", gr.Radio(value=None)
 

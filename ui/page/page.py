@@ -6,8 +6,8 @@ import os
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # before the import: no call leaves this machine
 
-from dataclasses import dataclass
 from importlib.resources import files
+from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
@@ -28,6 +28,8 @@ from ui.server.settings import ServerSettings
 _HISTORY = "dragoman_conversations_1"  # of the browser's storage; another name forgets all conversations
 # Not for secrecy, the page carries it: without one of its own gradio makes another at each start, and all is lost.
 _HISTORY_KEY = "dragoman-conversations"
+_PRIVATE = {"api_visibility": "private", "show_progress": "hidden"}  # of every event: no client calls it by name
+_AT_ONCE = {**_PRIVATE, "queue": False}
 
 
 def mount(
@@ -69,27 +71,6 @@ def mount(
     return mounted
 
 
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """What on the page is read or changed by events."""
-
-    saved: Any
-    own_id: Any
-    sections: Any
-    chatbot: Any
-    textbox: Any
-    panel: Any
-    languages: Any
-    since: Any
-    until: Any
-    conversations: Any
-    new: Any
-    delete_all: Any
-    overview: Any
-    files: Any
-    uploaded: Any
-
-
 def build(handlers: Handlers, settings: ServerSettings) -> Any:
     """The page as gradio blocks."""
     with gr.Blocks(title="Dragoman", analytics_enabled=False, delete_cache=(3600, 86400), fill_width=True) as page:
@@ -99,38 +80,39 @@ def build(handlers: Handlers, settings: ServerSettings) -> Any:
     return page
 
 
-def _layout(*, can_upload: bool) -> _Parts:
-    saved = gr.BrowserState([], storage_key=_HISTORY, secret=_HISTORY_KEY)
-    own_id, sections = gr.State(""), gr.State([])
+def _layout(*, can_upload: bool) -> SimpleNamespace:
+    """The parts of the page that events read or change."""
+    parts = SimpleNamespace()
+    parts.saved = gr.BrowserState([], storage_key=_HISTORY, secret=_HISTORY_KEY)
+    parts.own_id, parts.sections = gr.State(""), gr.State([])
     with gr.Column(elem_id="head"):
         gr.Markdown("# Dragoman")
         gr.Markdown(_word("subtitle"))
-        gr.Markdown(" ".join(f"[{own_name(lang)}](?lang={lang})" for lang in languages(Part.PAGE)), elem_id="langs")
+        links = (f"[{own_name(lang)}](?lang={lang})" for lang in languages(Part.PAGE))
+        gr.Markdown(" ".join(links), elem_id="langs")
     with gr.Row():
         with gr.Column(scale=3, min_width=320):
-            chatbot, textbox = _chat()
+            parts.chatbot, parts.textbox = _chat()
             with gr.Accordion(_word("filters"), open=False):
-                # Custom values: a page that was open before a restart has choices that this process has not told it.
-                chosen = gr.Dropdown([], multiselect=True, allow_custom_value=True, label=_word("languages"))
+                # Custom values: a page that was open before a restart has choices that this process does not know.
+                parts.languages = gr.Dropdown([], multiselect=True, allow_custom_value=True, label=_word("languages"))
                 with gr.Row():
-                    since, until = (
-                        gr.Textbox(label=_word(name), placeholder=_word("date_hint"), max_length=10, min_width=180)
-                        for name in ("since", "until")
-                    )
+                    parts.since, parts.until = _date("since"), _date("until")
         with gr.Column(scale=2, min_width=320):
-            panel = _markdown(elem_id="panel")
+            parts.panel = _markdown("panel")
             with gr.Accordion(_word("history"), open=False):
-                conversations = gr.Radio([], show_label=False, label=_word("history"), container=False)
+                parts.conversations = gr.Radio([], show_label=False, label=_word("history"), container=False)
                 with gr.Row():
-                    new = gr.Button(_word("new"), size="sm", variant="primary", min_width=120)
-                    delete_all = gr.Button(_word("delete_all"), size="sm", variant="stop", min_width=120)
+                    parts.new = gr.Button(_word("new"), size="sm", variant="primary", min_width=120)
+                    parts.delete_all = gr.Button(_word("delete_all"), size="sm", variant="stop", min_width=120)
             with gr.Accordion(_word("overview"), open=False):
-                about = _markdown(elem_id="overview")
-            files_, uploaded = _upload() if can_upload else (None, None)
-    return _Parts(
-        saved, own_id, sections, chatbot, textbox, panel, chosen, since, until, conversations, new, delete_all, about,
-        files_, uploaded,
-    )  # fmt: skip
+                parts.overview = _markdown("overview")
+            parts.files = None
+            if can_upload:
+                with gr.Accordion(_word("add"), open=False):
+                    parts.files = _file_field()
+                    parts.uploaded = _markdown("uploaded")
+    return parts
 
 
 def _chat() -> tuple[Any, Any]:
@@ -161,12 +143,13 @@ def _chat() -> tuple[Any, Any]:
     return chatbot, textbox
 
 
-def _upload() -> tuple[Any, Any]:
-    with gr.Accordion(_word("add"), open=False):
-        files_ = gr.File(
-            label=_word("add_files"), file_count="multiple", file_types=sorted(SUFFIXES), height=170, elem_id="files"
-        )
-        return files_, _markdown(elem_id="uploaded")
+def _date(name: str) -> Any:
+    return gr.Textbox(label=_word(name), placeholder=_word("date_hint"), max_length=10, min_width=180)
+
+
+def _file_field() -> Any:
+    types = sorted(SUFFIXES)
+    return gr.File(label=_word("add_files"), file_count="multiple", file_types=types, height=170, elem_id="files")
 
 
 def _markdown(elem_id: str) -> Any:
@@ -174,21 +157,15 @@ def _markdown(elem_id: str) -> Any:
     return gr.Markdown(sanitize_html=True, latex_delimiters=[], elem_id=elem_id)
 
 
-def _wire(page: Any, parts: _Parts, handlers: Handlers, max_concurrent: int) -> None:
+def _wire(page: Any, parts: SimpleNamespace, handlers: Handlers, max_concurrent: int) -> None:
+    """Bind every event to its handler."""
     where = [parts.sections, parts.languages, parts.since, parts.until]
     shown = [parts.chatbot, parts.panel, parts.sections, parts.textbox]
     keeping = [parts.saved, parts.own_id, parts.chatbot, parts.sections]
+    kept = [parts.saved, parts.own_id, parts.conversations]
+    limit = {"concurrency_limit": max_concurrent, "concurrency_id": "ask", "trigger_mode": "once"}
     asking = [
-        on(
-            function,
-            inputs,
-            shown,
-            api_visibility="private",
-            concurrency_limit=max_concurrent,
-            concurrency_id="ask",
-            show_progress="hidden",
-            trigger_mode="once",
-        )
+        on(function, inputs, shown, **_PRIVATE, **limit)
         for on, function, inputs in (
             (parts.textbox.submit, handlers.ask, [parts.textbox, parts.chatbot, *where]),
             (parts.chatbot.example_select, handlers.ask_example, where),
@@ -197,56 +174,27 @@ def _wire(page: Any, parts: _Parts, handlers: Handlers, max_concurrent: int) -> 
         )
     ]
     for asked in asking:
-        asked.then(handlers.ready, None, parts.textbox, api_visibility="private", queue=False).then(
-            handlers.keep,
-            keeping,
-            [parts.saved, parts.own_id, parts.conversations],
-            api_visibility="private",
-            queue=False,
-            show_progress="hidden",
-        )
+        asked.then(handlers.ready, None, parts.textbox, **_AT_ONCE).then(handlers.keep, keeping, kept, **_AT_ONCE)
     parts.textbox.stop(None, None, None, cancels=asking, api_visibility="private")
-    parts.chatbot.undo(
-        handlers.undo, [parts.chatbot, parts.sections], shown, api_visibility="private", queue=False
-    ).then(
-        handlers.keep, keeping, [parts.saved, parts.own_id, parts.conversations], api_visibility="private", queue=False
-    )
-    parts.chatbot.like(handlers.like, [parts.chatbot], None, api_visibility="private", show_progress="hidden")
-    _wire_conversations(parts, handlers)
-    page.load(
-        handlers.greet,
-        [parts.saved],
-        [parts.chatbot, parts.panel, parts.languages, parts.conversations, parts.overview],
-        api_visibility="private",
-        show_progress="hidden",
-    )
+    undone = parts.chatbot.undo(handlers.undo, [parts.chatbot, parts.sections], shown, **_AT_ONCE)
+    undone.then(handlers.keep, keeping, kept, **_AT_ONCE)
+    parts.chatbot.like(handlers.like, [parts.chatbot], None, **_PRIVATE)
+    greeted = [parts.chatbot, parts.panel, parts.languages, parts.conversations, parts.overview]
+    page.load(handlers.greet, [parts.saved], greeted, **_PRIVATE)
     if parts.files is not None:
-        parts.files.upload(
-            handlers.upload,
-            [parts.files],
-            [parts.uploaded, parts.overview, parts.files],
-            api_visibility="private",
-            concurrency_limit=1,
-            show_progress="minimal",
-        )
+        outputs = [parts.uploaded, parts.overview, parts.files]
+        progress = {**_PRIVATE, "show_progress": "minimal"}
+        parts.files.upload(handlers.upload, [parts.files], outputs, concurrency_limit=1, **progress)
+    _wire_conversations(parts, handlers)
 
 
-def _wire_conversations(parts: _Parts, handlers: Handlers) -> None:
+def _wire_conversations(parts: SimpleNamespace, handlers: Handlers) -> None:
     one = [parts.chatbot, parts.panel, parts.sections, parts.own_id]
-    parts.conversations.input(
-        handlers.open, [parts.conversations, parts.saved], one, api_visibility="private", queue=False
-    )
-    parts.new.click(handlers.begin_anew, None, [*one, parts.conversations], api_visibility="private", queue=False)
-    parts.chatbot.clear(
-        handlers.drop,
-        [parts.saved, parts.own_id],
-        [parts.saved, parts.panel, parts.sections, parts.own_id, parts.conversations],
-        api_visibility="private",
-        queue=False,
-    )
-    parts.delete_all.click(
-        handlers.drop_all, None, [parts.saved, *one, parts.conversations], api_visibility="private", queue=False
-    )
+    dropped = [parts.saved, parts.panel, parts.sections, parts.own_id, parts.conversations]
+    parts.conversations.input(handlers.open, [parts.conversations, parts.saved], one, **_AT_ONCE)
+    parts.new.click(handlers.begin_again, None, [*one, parts.conversations], **_AT_ONCE)
+    parts.chatbot.clear(handlers.drop, [parts.saved, parts.own_id], dropped, **_AT_ONCE)
+    parts.delete_all.click(handlers.drop_all, None, [parts.saved, *one, parts.conversations], **_AT_ONCE)
 
 
 def _word(name: str) -> Any:
