@@ -95,7 +95,7 @@ def serve(
     model: ModelOption = None,
     index: IndexOption = None,
 ) -> None:
-    """Serve the chat page and the HTTP API."""
+    """Serve the chat page and the HTTP API; dragoman.toml has the other settings."""
     from ui.server.run import run
 
     run(load_config(index=index, model=model, host=host, port=port), with_page=not no_ui, workers=workers)

@@ -12,6 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
+from index.store import open_backend
 from ui.config import Config, load_config
 from ui.opening import open_chain
 from ui.server.app import make_app
@@ -26,11 +27,13 @@ def run(config: Config, *, with_page: bool, workers: int = 1) -> None:
 
     Raises:
         ValueError: The port is taken, or nobody may ask.
+        IndexProblem: There is no index, or it cannot be opened.
     """
     if os.environ.get("GRADIO_VIBE_MODE"):
         raise ValueError("GRADIO_VIBE_MODE is set, which lets visitors run code here; fix: unset it")
     check_open_to_somebody(config.server, config.host, KeyFile(config.folder))
     _check_port(config.host, config.port)
+    open_backend(config.index).close()  # a missing index is reported before workers start
     # Workers read the settings of this process as variables of the environment.
     values = {one.name: getattr(config, one.name) for one in fields(Config) if one.name != "server"}
     os.environ |= {f"DRAGOMAN_{name.upper()}": str(value) for name, value in values.items() if value is not None}
