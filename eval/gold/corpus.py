@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
-from typing import Protocol
 
 from eval.gold.items import Evidence, find_evidence
-from index.store.base import StoredDocument
-
-
-class Documents(Protocol):
-    """Lists documents and has their texts: an index."""
-
-    def documents(self) -> Iterator[StoredDocument]: ...
-
-    def text(self, doc_id: str) -> str | None: ...
+from index.store.base import Backend, StoredDocument
 
 
 class Corpus:
     """The documents of an index by the ends of their sources; each text is read once."""
 
-    def __init__(self, index: Documents) -> None:
+    def __init__(self, index: Backend) -> None:
         self._index = index
         self._by_name: dict[str, list[StoredDocument]] = defaultdict(list)
         for document in index.documents():

@@ -119,11 +119,11 @@ def _question(
 
 def _place(text: str, context: str, answer: Mapping[str, Any]) -> tuple[int, int, int] | None:
     """(distance, start, end) of the answer in `text`, the context as stored, nearest to where the file says."""
+    start = answer.get("answer_start")
+    start = max(0, start) if isinstance(start, int) else 0
+    start += len(answer["text"]) - len(answer["text"].lstrip())
     # The letter keeps white space at the end of the beginning, as the text behind it does.
-    told = answer.get("answer_start")
-    told = max(0, told) if isinstance(told, int) else 0
-    told += len(answer["text"]) - len(answer["text"].lstrip())
-    expected = len(normalise(context[:told].replace(_HEADING, "\n\n", 1) + "x")) - 1
+    expected = len(normalise(context[:start].replace(_HEADING, "\n\n", 1) + "x")) - 1
     spans = find_evidence(text, normalise(answer["text"]))
     return min(((abs(start - expected), start, end) for start, end in spans), default=None)
 

@@ -13,18 +13,6 @@ from eval.runs.rows import Outcome, Row
 from eval.runs.summary import LOWER_IS_BETTER, flat
 from rag.prompts import language_name
 
-HEADLINE = (
-    "recall@1",
-    "recall@5",
-    "recall@10",
-    "ndcg@10",
-    "answer.contains",
-    "citation.precision",
-    "citation.recall",
-    "support.unsupported",
-    "language.right",
-    "abstention.f1",
-)
 _MIN_SURE = 5  # questions, below which an interval is uninformative
 
 
@@ -36,12 +24,14 @@ class Word:
     meaning: str
     sign: str = ""
     kind: str = ""  # good, bad, or neither
+    headline: bool = False
 
 
 WORDS = {
     group: {key: Word(**values) for key, values in own.items()}
     for group, own in tomllib.loads(files("eval.report").joinpath("words.toml").read_text("utf-8")).items()
 }
+HEADLINE = [measure for measure, one in WORDS["measures"].items() if one.headline]
 
 
 def word(group: str, key: str) -> Word:

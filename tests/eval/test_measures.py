@@ -76,7 +76,7 @@ LETTERS = {
 
 
 def mlqa_tokens(text: str, language: str) -> list[str]:
-    """Tokens as in the official MLQA script, written anew from what it does."""
+    """Tokens as in the official MLQA script, written from what it does."""
     kept = [c for c in text.lower() if unicodedata.category(c)[0] != "P" and c not in string.punctuation]
     bare = "".join(kept)
     if language == "ar":

@@ -157,8 +157,8 @@ ROWS = [
 
 def finished(rows: Sequence[Row] = ROWS, name: str = "2026-11-25-tower", **about: Any) -> FinishedRun:
     shape = {"gold": "tower.jsonl", "gold_sha256": "0" * 64, "encoder": "embedded", "k": 10, "search": {"dense": 0.7}}
-    told = {"shape": shape, "versions": {"python": "3.11.2"}, "started": "2026-11-25T21:26:50+00:00", **about}
-    return FinishedRun(Path("/runs") / name, told, rows, summarise(rows))
+    own = {"shape": shape, "versions": {"python": "3.11.2"}, "started": "2026-11-25T21:26:50+00:00", **about}
+    return FinishedRun(Path("/runs") / name, own, rows, summarise(rows))
 
 
 def compared(**values: Any) -> Comparison:

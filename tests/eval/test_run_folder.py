@@ -131,11 +131,11 @@ def test_a_run_that_was_stopped_asks_only_what_is_missing(tmp_path: Path) -> Non
     class StoppedError(Exception):
         pass
 
-    told: list[str] = []
+    seen: list[str] = []
 
     def stop(one: Row) -> None:
-        told.append(one.item.id)
-        if len(told) == 2:
+        seen.append(one.item.id)
+        if len(seen) == 2:
             raise StoppedError
 
     with pytest.raises(StoppedError):
@@ -152,7 +152,7 @@ def test_a_run_that_was_stopped_asks_only_what_is_missing(tmp_path: Path) -> Non
     assert len(asked) == 3
     assert [one.item for one in done.rows] == items
     assert done.summary["n"] == 5
-    assert told[2:] == ["0", "1", "2", "3", "4"]  # those that were there are told of too
+    assert seen[2:] == ["0", "1", "2", "3", "4"]  # those that were there included
 
 
 # --- comparisons ----------------------------------------------------------------------------------------------
@@ -245,13 +245,13 @@ def test_thresholds_that_are_not_reached_are_told(tmp_path: Path) -> None:
     rows = [row("1", 1.0, 1.0), row("2", 0.0, 0.0, "ko", ("food",)), row("3", 1.0, 0.0, "ko")]
     summary = summarise(rows)
 
-    def told(*texts: str) -> list[str]:
+    def complaints(*texts: str) -> list[str]:
         return missed(summary, [parse_threshold(text) for text in texts])
 
-    assert told("recall@5=0.6", "ko:recall@5=0.5", "food:recall@5=0", "ko->ko:recall@5=0.5") == []
-    assert told("recall@5=0.7") == ["recall@5 is 0.6667; expected: at least 0.7"]
-    assert told("ko:answer.contains=0.5") == ["ko:answer.contains is 0.0000; expected: at least 0.5"]
-    assert told("support.unsupported=0.5") == ["support.unsupported is 0.6667; expected: at most 0.5"]
-    assert told("support.unsupported=0.7") == []
-    assert told("fr:recall@5=0.1") == ["fr:recall@5 was not measured; expected: 0.1"]
-    assert told("ndcg@10=0.1") == ["ndcg@10 was not measured; expected: 0.1"]
+    assert complaints("recall@5=0.6", "ko:recall@5=0.5", "food:recall@5=0", "ko->ko:recall@5=0.5") == []
+    assert complaints("recall@5=0.7") == ["recall@5 is 0.6667; expected: at least 0.7"]
+    assert complaints("ko:answer.contains=0.5") == ["ko:answer.contains is 0.0000; expected: at least 0.5"]
+    assert complaints("support.unsupported=0.5") == ["support.unsupported is 0.6667; expected: at most 0.5"]
+    assert complaints("support.unsupported=0.7") == []
+    assert complaints("fr:recall@5=0.1") == ["fr:recall@5 was not measured; expected: 0.1"]
+    assert complaints("ndcg@10=0.1") == ["ndcg@10 was not measured; expected: 0.1"]

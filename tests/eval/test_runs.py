@@ -134,8 +134,8 @@ def test_every_number_of_a_run_is_the_one_by_hand(chain: Chain) -> None:
     # cranes cites its evidence; bell another document; station's evidence is nowhere; long failed.
     assert result["citation"] == {"precision": 0.25, "recall": 0.25, "f1": 0.25}
     # Unanswerable: cup, abstained on, and arrived, answered.
-    told = {name: result["abstention"][name] for name in ("precision", "recall", "f1", "right")}
-    assert told == {"precision": 1.0, "recall": 0.5, "f1": 0.6667, "right": 0.8}  # of five that did not fail
+    found = {name: result["abstention"][name] for name in ("precision", "recall", "f1", "right")}
+    assert found == {"precision": 1.0, "recall": 0.5, "f1": 0.6667, "right": 0.8}  # of five that did not fail
     assert result["failures"] == [
         {
             "id": "station",
