@@ -7,7 +7,6 @@ import re
 import statistics
 import string
 import unicodedata
-from collections import Counter
 from fractions import Fraction
 
 import pytest
@@ -125,32 +124,6 @@ def test_exact_match_and_f1_in_a_language_are_those_of_the_mlqa_script(language:
     assert n_partly > 30
 
 
-def squad_f1(prediction: str, truth: str) -> float:
-    """F1 as in the official SQuAD script, for text of plain words."""
-
-    def normalised(text: str) -> list[str]:
-        text = "".join(char for char in text.lower() if char not in set(string.punctuation))
-        return re.sub(r"\b(a|an|the)\b", " ", text).split()
-
-    one, other = normalised(prediction), normalised(truth)
-    n_same = sum((Counter(one) & Counter(other)).values())
-    if n_same == 0:
-        return 0.0
-    precision, share = n_same / len(one), n_same / len(other)
-    return 2 * precision * share / (precision + share)
-
-
-@settings(deadline=None)
-@given(*[st.text("aaabTHEthen   ,.'-$_", max_size=20)] * 2)
-def test_english_is_compared_as_by_the_squad_script(answer: str, expected: str) -> None:
-    def normalised(text: str) -> str:
-        bare = text.lower().translate(str.maketrans("", "", string.punctuation))
-        return " ".join(re.sub(r"\b(a|an|the)\b", " ", bare).split())
-
-    assert exact_match(answer, [expected], "en") == (normalised(answer) == normalised(expected))
-    assert f1(answer, [expected], "en") == pytest.approx(squad_f1(answer, expected))
-
-
 @pytest.mark.parametrize(
     ("answer", "expected", "language", "exact", "held"),
     [
@@ -180,10 +153,6 @@ def test_an_answer_matches_or_contains_in_a_language(
 ) -> None:
     assert exact_match(answer, [expected], language) == exact
     assert contains(answer, ["zzz", expected], language) == held
-
-
-def test_no_expected_answer_in_a_language_gives_0() -> None:
-    assert (exact_match("x", [], "en"), f1("x", [], "en"), contains("x", [], "en")) == (0.0, 0.0, 0.0)
 
 
 @settings(deadline=None)
@@ -285,14 +254,6 @@ def test_citations_are_measured_by_overlap_with_evidence() -> None:
     assert citation(cited, evidence) == pytest.approx((1 / 3, 1 / 2, 2 / 5))  # 2 * 1/3 * 1/2 / (5/6)
     assert citation([], evidence) == (0.0, 0.0, 0.0)
     assert citation(cited, []) == (0.0, 0.0, 0.0)
-
-
-def test_a_span_that_stands_in_several_places_is_covered_by_a_citation_of_one() -> None:
-    assert citation([("d", 0, 10)], [[("d", 5, 8), ("d", 95, 98), ("e", 5, 8)]]) == (1.0, 1.0, 1.0)
-
-
-def test_a_span_that_stands_nowhere_counts_as_not_covered() -> None:
-    assert citation([("d", 0, 10)], [[("d", 5, 8)], []]) == pytest.approx((1.0, 1 / 2, 2 / 3))
 
 
 spans = st.tuples(st.sampled_from("de"), st.integers(0, 12), st.integers(1, 4)).map(lambda s: (s[0], s[1], s[1] + s[2]))

@@ -331,14 +331,6 @@ def test_the_worst_questions_come_first(parsed: Any) -> None:
     ]  # fmt: skip
 
 
-def test_within_an_outcome_the_lower_measures_come_first() -> None:
-    rows = [
-        replace(ROWS[0], item=gold("a"), values={"answer.f1": 0.5, "support.unsupported": 0.0}),
-        replace(ROWS[0], item=gold("b"), values={"answer.f1": 0.5, "support.unsupported": 1.0}),
-    ]
-    assert [one.item.id for one in worst_first(rows)] == ["b", "a"]  # less is better of unsupported
-
-
 def test_exactly_the_gold_span_is_highlighted(parsed: Any) -> None:
     marks = {article.find(".//code").text: article.findall(".//mark") for article in parsed.xpath("//article")}
     assert [mark.text_content() for mark in marks["right"]] == [GOLD]
@@ -363,11 +355,6 @@ def test_evidence_over_the_edge_of_a_passage_is_marked_as_far_as_it_goes(
     parsed = tree(as_html(finished([one])))
     assert [mark.text_content() for mark in parsed.iter("mark")] == marked
     assert f"characters {start}–{end}, score 0.500, relevance 0.88" in text_of(parsed.find_class("about")[0])
-
-
-def test_of_a_long_passage_without_evidence_the_beginning_is_shown() -> None:
-    one = replace(ROWS[0], passages=(passage(holds=[], text="x" * 900),))
-    assert text_of(tree(as_html(finished([one]))).find_class("text")[0]) == "x" * 600 + "…"
 
 
 def test_an_answer_has_its_markers_as_links_and_its_verdicts_in_words(parsed: Any) -> None:
