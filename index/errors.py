@@ -4,11 +4,11 @@ from __future__ import annotations
 
 
 class IndexProblem(Exception):
-    """Base of this package's errors: what was found, what was expected, what mends it."""
+    """Base of this package's errors: what was found, what was expected, how to fix it."""
 
     def __init__(self, found: str, expected: str = "", remedy: str = "") -> None:
         self.found, self.expected, self.remedy = found, expected, remedy
-        parts = [found, f"expected: {expected}" if expected else "", f"to mend: {remedy}" if remedy else ""]
+        parts = [found, f"expected: {expected}" if expected else "", f"fix: {remedy}" if remedy else ""]
         super().__init__("; ".join(part for part in parts if part))
 
     def __reduce__(self) -> tuple[type[IndexProblem], tuple[str, str, str]]:

@@ -20,9 +20,9 @@ from index.read.clean import clean
 from index.read.docx import read_docx
 from index.read.html import read_html
 from index.read.jsonl import read_jsonl
-from index.read.kinds import check_kind
 from index.read.pdf import read_pdf
 from index.read.sandbox import Documents, Sandbox
+from index.read.signatures import check_type
 from index.read.text import read_markdown, read_text
 from index.read.url import Page, fetch
 from index.settings import Limits
@@ -46,6 +46,7 @@ _TEXT = frozenset({".txt", ".text"})
 _MARKDOWN = frozenset({".md", ".markdown"})
 _HTML = frozenset({".html", ".htm", ".xhtml"})
 _JSONL = frozenset({".jsonl", ".ndjson"})
+_PAGE_TYPES = ("", "text/html", "application/xhtml+xml", "text/plain", "text/markdown", "application/pdf")
 _PDF_MARK = b"%PDF-"
 SUFFIXES = _TEXT | _MARKDOWN | _HTML | _JSONL | {".pdf", ".docx"}
 
@@ -167,7 +168,7 @@ def read_url(url: str, sandbox: Sandbox, limits: Limits) -> Cleaned:
         ReadError: It could not be fetched or read; `UnsafeUrl` where the guard refused it.
     """
     page = fetch(url, limits)
-    if page.content_type not in _PAGES:
+    if page.content_type not in _PAGE_TYPES:
         raise ReadError(f"{url} is {page.content_type}", "HTML, plain text or PDF", "save and convert it")
     (one,) = sandbox.read("page", _page, page, url)
     if isinstance(one, ReadError):
@@ -211,12 +212,18 @@ def _all_documents(found: Found, limits: Limits) -> Documents:
 
 
 def _checked_documents(found: Found, limits: Limits) -> Documents:
-    check_kind(found.path)
+    check_type(found.path)
     return _all_documents(found, limits)
 
 
 def _page(page: Page, url: str, limits: Limits) -> Documents:
-    return [_limited(_cleaned(_PAGES[page.content_type](page, limits), url, url), limits)]
+    if page.content_type == "application/pdf":
+        article = read_pdf(page.data, limits)
+    elif page.content_type in ("text/plain", "text/markdown"):
+        article = read_text(page.data, page.charset)
+    else:
+        article = read_html(page.data, page.charset, page.url)
+    return [_limited(_cleaned(article, url, url), limits)]
 
 
 def _cleaned(article: Article, file: str, source: str) -> Cleaned:
@@ -254,24 +261,6 @@ def read_path(path: Path, limits: Limits) -> Iterator[Article | ReadError]:
         yield read_markdown(data)
     else:
         yield read_text(data)
-
-
-def _html(page: Page, limits: Limits) -> Article:
-    return read_html(page.data, page.charset, page.url)
-
-
-def _text(page: Page, limits: Limits) -> Article:
-    return read_text(page.data, page.charset)
-
-
-def _pdf(page: Page, limits: Limits) -> Article:
-    return read_pdf(page.data, limits)
-
-
-_PAGES = {
-    "": _html, "text/html": _html, "application/xhtml+xml": _html, "text/plain": _text, "text/markdown": _text,
-    "application/pdf": _pdf,
-}  # fmt: skip
 
 
 def _load(path: Path, limits: Limits) -> bytes:

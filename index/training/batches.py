@@ -15,6 +15,7 @@ from index.training.pairs import SOURCES, Kind
 KIND_SHARES = {Kind.SENTENCES: 0.5, Kind.NAMES: 0.2, Kind.DICTIONARY: 0.22, Kind.INTERFACE: 0.08}
 _LANGUAGE_POWER = 0.4  # a language's share grows with its number of pairs to this power
 _PIVOT_SHARE = 0.5  # of the pairs whose English has several translations: two of those, and no English
+_SENTENCE_SHARE = 0.6  # of the passages with a title and no question
 _DROP_TOKENS = 0.1  # of a sentence's tokens, so that none is relied on
 _KEEP_ALL = 4  # tokens; shorter texts lose none
 
@@ -63,24 +64,13 @@ class PairSampler:
 
 
 class TopicSampler:
-    """Draws questions, titles, sentences and linked names, each with the passage it belongs to.
-
-    Names come in any language that a translation pair gives them in. A passage brings another of its article into
-    the batch, where there is one: these are the hard ones to tell apart.
-    """
+    """Draws questions, titles and sentences, each with the passage it belongs to."""
 
     def __init__(self, corpus: Corpus, tokens: Ragged) -> None:
         self._corpus, self._tokens = corpus, tokens
         n_questions = np.diff(corpus.questions.offsets) // 2
         # A passage counts as often as it has questions, so that those of question sets are not drowned.
         self._cumulative = np.cumsum(np.sqrt(n_questions) + (n_questions > 1))
-        self._by_article = np.argsort(corpus.topic_article, kind="stable")
-        self._articles_sorted = corpus.topic_article[self._by_article]
-        names = np.array([SOURCES[name].kind is Kind.NAMES for name in SOURCE_NAMES])
-        usable = np.flatnonzero(names[corpus.source])
-        keys = self._name_key(corpus.english[usable].astype(np.int64), corpus.language[usable])
-        order = np.argsort(keys, kind="stable")
-        self._name_keys, self._name_texts = keys[order], corpus.other[usable][order]
 
     def draw(self, n_pairs: int, rng: np.random.Generator) -> Batch:
         """A batch of `n_pairs`."""
@@ -88,7 +78,7 @@ class TopicSampler:
         left: list[Sequence[int]] = []
         right: list[Sequence[int]] = []
         keys: list[int] = []
-        for topic in self._with_neighbours(drawn, rng)[:n_pairs]:
+        for topic in drawn:
             query, passage = self._pair(int(topic), rng)
             if len(query) and len(passage):
                 left.append(query)
@@ -102,26 +92,13 @@ class TopicSampler:
         ends = np.cumsum([0, *map(len, rows)])
         return Ragged(parts.values, parts.offsets[ends])
 
-    def _with_neighbours(self, topics: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-        """Each topic, followed by another of its article where it has several."""
-        articles = self._corpus.topic_article[topics]
-        first = np.searchsorted(self._articles_sorted, articles, side="left")
-        n_own = np.searchsorted(self._articles_sorted, articles, side="right") - first
-        others = self._by_article[first + (rng.random(len(topics)) * n_own).astype(np.int64)]
-        both = np.stack([topics, others], axis=1).reshape(-1)
-        kept: NDArray[np.int64] = both[np.stack([np.ones(len(topics), bool), others != topics], axis=1).reshape(-1)]
-        return kept
-
     def _pair(self, topic: int, rng: np.random.Generator) -> tuple[list[int], list[int]]:
         """What asks and what answers, as texts; empty where the topic has no question."""
         corpus = self._corpus
         sentences = corpus.sentences[topic].tolist()
-        questions, names = corpus.questions[topic], corpus.names[topic]
-        chance = rng.random()
-        if len(names) >= 3 and chance < 0.45:
-            n_names = int(rng.integers(2, min(8, len(names)) + 1))
-            return self._translated(rng.permutation(names)[:n_names], rng), self._window(sentences, -1, rng)
-        if len(questions) == 2 and chance < 0.75 and len(sentences) > 1:  # a title only: a sentence asks for the rest
+        questions = corpus.questions[topic]
+        # A title only: mostly a sentence asks for the rest.
+        if len(questions) == 2 and len(sentences) > 1 and rng.random() < _SENTENCE_SHARE:
             i = int(rng.integers(len(sentences)))
             return [sentences[i]], self._window(sentences[:i] + sentences[i + 1 :], -1, rng)
         if not len(questions):
@@ -140,18 +117,6 @@ class TopicSampler:
         else:
             start = int(rng.integers(max(0, must_hold - size + 1), min(must_hold, n - size) + 1))
         return sentences[start : start + size]
-
-    def _translated(self, names: Ints, rng: np.random.Generator) -> list[int]:
-        """`names` in a language that has at least half of them, or in English."""
-        keys = self._name_key(names.astype(np.int64), int(rng.integers(len(self._corpus.languages))))
-        place = np.minimum(np.searchsorted(self._name_keys, keys), max(0, len(self._name_keys) - 1))
-        known = self._name_texts[place[self._name_keys[place] == keys]] if len(self._name_keys) else names[:0]
-        chosen: Ints = known if len(known) * 2 >= len(names) and len(known) >= 2 else names
-        return [int(row) for row in chosen]
-
-    def _name_key(self, english: NDArray[np.int64], language: NDArray[np.uint8] | int) -> NDArray[np.int64]:
-        key: NDArray[np.int64] = english * len(self._corpus.languages) + language
-        return key
 
 
 def _weights(corpus: Corpus) -> NDArray[np.float64]:

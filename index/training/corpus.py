@@ -60,10 +60,8 @@ class Corpus:
     language: NDArray[np.uint8]
     source: NDArray[np.uint8]
     topic_language: NDArray[np.uint8]
-    topic_article: Ints
     sentences: Ragged
     questions: Ragged
-    names: Ragged
 
 
 def gather(table: Ragged, rows: NDArray[np.integer]) -> Ragged:
@@ -131,8 +129,8 @@ def build(data: Path, folder: Path, workers: int, keep_out: Path | None = None) 
 def load(folder: Path) -> Corpus:
     """The corpus that `build` wrote into `folder`."""
     with np.load(folder / "corpus.npz") as data:
-        plain = ("english", "other", "language", "source", "topic_language", "topic_article")
-        ragged = (Ragged(data[name], data[f"{name}_offsets"]) for name in ("sentences", "questions", "names"))
+        plain = ("english", "other", "language", "source", "topic_language")
+        ragged = (Ragged(data[name], data[f"{name}_offsets"]) for name in ("sentences", "questions"))
         return Corpus([str(name) for name in data["languages"]], *(data[name] for name in plain), *ragged)
 
 
@@ -173,8 +171,6 @@ def _sound_topics(topics: list[Topic], runs: Hashes) -> tuple[list[Topic], Count
 
 
 def _topic_arrays(topics: list[Topic], rows: dict[str, int], languages: list[str]) -> dict[str, Any]:
-    articles: dict[str, int] = {}
-
     def row(text: str) -> int:
         return rows.setdefault(text, len(rows))
 
@@ -184,11 +180,9 @@ def _topic_arrays(topics: list[Topic], rows: dict[str, int], languages: list[str
             [value for question in topic.questions for value in (row(question.text), question.sentence)]
             for topic in topics
         ),
-        "names": Ragged.of([row(name) for name in topic.names] for topic in topics),
     }
     arrays: dict[str, Any] = {
         "topic_language": np.array([languages.index(topic.language) for topic in topics], np.uint8),
-        "topic_article": np.array([articles.setdefault(topic.article, len(articles)) for topic in topics], np.int32),
     }
     for name, value in ragged.items():
         arrays[name], arrays[f"{name}_offsets"] = value.values, value.offsets

@@ -1,4 +1,4 @@
-"""Passages with what they answer: questions, titles, and the English names of what they mention.
+"""Passages with what they answer: questions and titles.
 
 Translation pairs teach which words mean the same; these teach which words of a question
 matter. All are read into `Topic`s, whose passages are kept as sentences, because a passage's
@@ -41,13 +41,11 @@ class Question(NamedTuple):
 
 @dataclass(slots=True)
 class Topic:
-    """A passage, its questions or title, and the English names that its text was annotated with."""
+    """A passage, and its questions or title."""
 
-    article: str
     language: str
     sentences: list[str]
     questions: list[Question] = field(default_factory=list)
-    names: list[str] = field(default_factory=list)
 
 
 def read_topics(folder: Path) -> Iterator[Topic]:
@@ -64,7 +62,7 @@ def read_topics(folder: Path) -> Iterator[Topic]:
     for name, language in _QUESTION_SETS.items():
         for path in sorted((folder / name).glob("*.json*")):
             rows = _thai_rows(path) if path.suffix == ".jsonl" else _squad_rows(path)
-            yield from _answered(rows, f"{name}/", language)
+            yield from _answered(rows, language)
     for path in sorted((folder / _OPENINGS).glob("*.json.gz")):
         language = path.name.removesuffix(".json.gz").rpartition("_")[2]
         with gzip.open(path, "rt", encoding="utf-8") as file:
@@ -75,7 +73,6 @@ def read_topics(folder: Path) -> Iterator[Topic]:
 
 
 class _Row(NamedTuple):
-    article: str
     context: str
     question: str
     answer_start: int
@@ -83,7 +80,7 @@ class _Row(NamedTuple):
 
 def _squad_rows(path: Path) -> Iterator[_Row]:
     data: Any = json.loads(path.read_text("utf-8"))
-    for number, article in enumerate(data["data"] if isinstance(data, dict) else data):
+    for article in data["data"] if isinstance(data, dict) else data:
         for paragraph in article["paragraphs"]:
             for item in paragraph["qas"]:
                 answers = item.get("answers") or []
@@ -92,23 +89,23 @@ def _squad_rows(path: Path) -> Iterator[_Row]:
                     if _HEADING in context[:200]:
                         cut = context.index(_HEADING) + len(_HEADING)
                         context, start = context[cut:], start - cut
-                    yield _Row(f"{path.stem}-{number}", context, item["question"], start)
+                    yield _Row(context, item["question"], start)
 
 
 def _thai_rows(path: Path) -> Iterator[_Row]:
     for line in path.read_text("utf-8").splitlines():
         item = json.loads(line)
         starts = item["answers"].get("answer_begin_position") or item["answers"].get("answer_start") or [-1]
-        yield _Row(item["article_id"], item["context"], item["question"], int(starts[0]))
+        yield _Row(item["context"], item["question"], int(starts[0]))
 
 
-def _answered(rows: Iterator[_Row], prefix: str, language: str) -> Iterator[Topic]:
+def _answered(rows: Iterator[_Row], language: str) -> Iterator[Topic]:
     topics: dict[str, tuple[Topic, list[tuple[int, int]]]] = {}
     for row in rows:
         if row.context not in topics:
             spans = [(a, b) for a, b in split_sentences(row.context, language)]
             sentences = [normal(row.context[a:b]) for a, b in spans]
-            topics[row.context] = (Topic(prefix + row.article, language, sentences), spans)
+            topics[row.context] = (Topic(language, sentences), spans)
         topic, spans = topics[row.context]
         holder = next((i for i, (a, b) in enumerate(spans) if a <= row.answer_start < b), -1)
         topic.questions.append(Question(normal(row.question), holder))
@@ -117,10 +114,8 @@ def _answered(rows: Iterator[_Row], prefix: str, language: str) -> Iterator[Topi
 
 
 def _opening(title: str, text: str, language: str) -> Topic | None:
-    names = [normal(name) for name in _ENGLISH_NAME.findall(text)]
     plain = _ENGLISH_NAME.sub("", text)[:_MAX_CHARS]
     sentences = [normal(plain[a:b]) for a, b in split_sentences(plain, language)]
     if sum(map(len, sentences)) < _MIN_CHARS:
         return None
-    distinct = list(dict.fromkeys(name for name in names if name and not name.isdecimal()))
-    return Topic(f"{language}/{title}", language, sentences, [Question(normal(title), -1)], distinct)
+    return Topic(language, sentences, [Question(normal(title), -1)])

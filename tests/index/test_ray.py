@@ -121,5 +121,5 @@ def test_web_addresses_are_not_for_a_cluster(articles: Path) -> None:
 def test_without_ray_nothing_is_begun(articles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     # Nothing listens there: whoever looked for the database first would say so.
-    with pytest.raises(EngineMissing, match=r"Ray is not installed; to mend: pip install 'dragoman\[ray\]'"):
+    with pytest.raises(EngineMissing, match=r"Ray is not installed; fix: pip install 'dragoman\[ray\]'"):
         ingest_on_ray("postgresql://localhost:1/x", [str(articles)], "embedded")

@@ -175,22 +175,6 @@ def test_a_killed_worker_costs_a_repeat_and_no_document(
     assert everything(folder) == everything(alone)
 
 
-def test_workers_that_are_killed_again_and_again_cost_no_document(
-    corpus: Path, alone: Path, tmp_path: Path, encoder: Encoder
-) -> None:
-    folder = tmp_path / "index"
-    killed: set[int] = set()
-
-    def kill_all(_: Progress) -> None:
-        for pid in children(os.getpid()):
-            os.kill(pid, signal.SIGKILL)
-            killed.add(pid)
-
-    ingest(folder, [str(corpus)], encoder, n_workers=2, batch_documents=20, on_progress=kill_all)
-    assert len(killed) >= 2
-    assert everything(folder) == everything(alone)
-
-
 @pytest.mark.parametrize("seed", range(3))
 def test_workers_killed_at_any_moment_cost_no_document(
     corpus: Path, alone: Path, tmp_path: Path, encoder: Encoder, seed: int

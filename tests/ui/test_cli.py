@@ -437,7 +437,7 @@ def test_a_gold_file_that_cannot_be_used_is_named_with_its_line(
 def test_paths_that_cannot_be_read_fail_by_name(dragoman: Dragoman, here: Path) -> None:
     ran = dragoman("index", "nowhere.txt")
     assert ran.code == 1
-    assert ran.err == "failed: nowhere.txt does not exist; expected: a file, folder or URL; to mend: check the path\n"
+    assert ran.err == "failed: nowhere.txt does not exist; expected: a file, folder or URL; fix: check the path\n"
     (here / "a.txt").write_text("This one can be read.", "utf-8")
     ran = dragoman("index", "nowhere.txt", "a.txt", "https://example.org/x")
     assert ran.code == 0  # something was done

@@ -29,9 +29,8 @@ from index.encoders.words import is_sound
 from index.errors import EncoderUnavailable
 from index.ingest import ingest
 from index.search import search
-from index.settings import IndexSettings, Parts, SearchSettings
+from index.settings import Parts
 from index.store.sqlite import EmbeddedBackend
-from rag.testing import HashEncoder
 
 ROOT = Path(__file__).parents[3]
 TEXTS = [
@@ -61,19 +60,10 @@ def reference() -> StaticModel:
     return StaticModel.from_pretrained(EMBEDDED)
 
 
-_COPIES_TOO = SearchSettings(copy_share=2.0)  # passages that hold nearly the same words are all wanted
-
-
 def test_its_vectors_are_those_of_model2vec(encoder: Encoder, reference: StaticModel) -> None:
     expected = reference.encode(TEXTS, max_length=None)
     assert np.abs(encoder.encode_passages(TEXTS) - expected).max() < 1e-6
     assert np.abs(encoder.encode_queries(TEXTS) - expected).max() < 1e-6
-
-
-def test_its_vectors_of_whole_articles_are_those_of_model2vec(encoder: Encoder, reference: StaticModel) -> None:
-    articles = [path.read_text("utf-8") for path in sorted((ROOT / "ui/samples/articles").glob("*.md"))]
-    expected = reference.encode(articles, max_length=None)
-    assert np.abs(encoder.encode_passages(articles) - expected).max() < 1e-6
 
 
 def test_every_row_has_unit_length(encoder: Encoder) -> None:
@@ -115,16 +105,6 @@ def test_more_text_than_is_summed_at_once_gives_the_same_rows(encoder: Encoder) 
     assert np.array_equal(vectors[1:-1], np.tile(few[1:], (40, 1)))
 
 
-def test_counting_before_encoding_changes_nothing(encoder: Encoder) -> None:
-    fresh = StaticEncoder(EMBEDDED, "embedded")
-    counts = fresh.count_tokens(TEXTS)
-    assert np.array_equal(fresh.encode_passages([*TEXTS, *TEXTS]), encoder.encode_passages([*TEXTS, *TEXTS]))
-    library = Tokenizer.from_file(str(EMBEDDED / "tokenizer.json"))
-    library.no_truncation()
-    library.no_padding()
-    assert counts == [len(library.encode(text, add_special_tokens=False).ids) for text in TEXTS]
-
-
 def test_the_whole_of_a_passage_is_the_vector_of_its_joined_sentences(encoder: Encoder) -> None:
     passages = [
         ["The launch went well.", "Nothing broke!", "Engineers cheered."],
@@ -136,16 +116,6 @@ def test_the_whole_of_a_passage_is_the_vector_of_its_joined_sentences(encoder: E
     for sentences, rows in zip(passages, parts, strict=True):
         texts = [" ".join(sentences[first:last]) for first, last in part_ranges(len(sentences), Parts.PAIRS)]
         assert np.abs(rows - encoder.encode_passages(texts)).max() < 1e-6
-
-
-def test_a_sentence_that_begins_with_a_quote_differs_from_the_joined_text_by_a_lone_space(encoder: Encoder) -> None:
-    sentences = ["He left the house.", "“Why?” she asked."]
-    library = Tokenizer.from_file(str(EMBEDDED / "tokenizer.json"))
-    n_joined = len(library.encode(" ".join(sentences), add_special_tokens=False).ids)
-    n_apart = sum(len(library.encode(text, add_special_tokens=False).ids) for text in sentences)
-    assert n_joined == n_apart + 1  # the space before the quote is a token of its own
-    whole = encoder.encode_parts([sentences], Parts.WHOLE)[0][0]
-    assert float(whole @ encoder.encode_passages([" ".join(sentences)])[0]) > 0.99
 
 
 @pytest.mark.parametrize(
@@ -306,13 +276,6 @@ def test_a_word_of_very_many_tokens_is_compared_by_the_first(encoder: Encoder) -
     assert encoder.max_sim_packed(data, packed)[0] == pytest.approx(1, abs=1e-5)
 
 
-def test_max_sim_is_not_diluted_by_what_else_a_passage_says(tmp_path: Path) -> None:
-    encoder = hand_made(tmp_path / "m")
-    long = "red " + "blue " * 200
-    assert encoder.max_sim(["red"], [long])[0, 0] == pytest.approx(1)
-    assert (encoder.encode_queries(["red"]) @ encoder.encode_passages([long]).T)[0, 0] < 0.01
-
-
 def test_what_has_no_known_token_is_met_by_nothing(tmp_path: Path) -> None:
     encoder = hand_made(tmp_path / "m")
     assert encoder.max_sim(["red", "", "xyz"], ["", "red", "xyz"]).tolist() == [[0, 1, 0], [0, 0, 0], [0, 0, 0]]
@@ -333,13 +296,6 @@ def test_what_is_no_more_than_space_and_punctuation_is_met_by_nothing(encoder: E
     assert 0.9 < whole @ bare < 1
 
 
-def test_tokens_that_share_a_row_are_the_same_to_max_sim(tmp_path: Path) -> None:
-    encoder = load_encoder(str(small_static(tmp_path / "m")))
-    assert isinstance(encoder, LateInteraction)
-    # Rows repeat after five tokens: ▁tea is the third, ▁water the eighth.
-    assert encoder.max_sim(["▁tea"], ["▁water"])[0, 0] == pytest.approx(1)
-
-
 def test_the_fingerprint_of_a_static_model_follows_its_weights(tmp_path: Path) -> None:
     one, same, other = small_static(tmp_path / "1"), small_static(tmp_path / "2"), small_static(tmp_path / "3", seed=1)
     assert load_encoder(str(one)).fingerprint == load_encoder(str(same)).fingerprint
@@ -355,25 +311,6 @@ def test_a_damaged_static_directory_is_an_error_that_names_it(tmp_path: Path, fi
         load_encoder(str(folder))
     assert str(folder) in caught.value.remedy
     assert "model.safetensors" in caught.value.expected
-
-
-def test_a_static_directory_without_embeddings_is_an_error_that_names_it(tmp_path: Path) -> None:
-    from safetensors.numpy import save_file
-
-    folder = small_static(tmp_path / "m")
-    save_file({"something": np.zeros(3, np.float32)}, folder / "model.safetensors")
-    with pytest.raises(EncoderUnavailable, match=r"cannot be loaded \(KeyError: 'embeddings'\)"):
-        load_encoder(str(folder))
-
-
-@pytest.mark.parametrize("config", ["{", "[]", '"model2vec"'])
-def test_a_directory_whose_config_is_broken_is_an_error_that_names_it(tmp_path: Path, config: str) -> None:
-    folder = small_static(tmp_path / "m")
-    (folder / "modules.json").unlink()  # without it, sentence-transformers cannot read it either
-    (folder / "config.json").write_text(config, "utf-8")
-    with pytest.raises(EncoderUnavailable) as caught:
-        load_encoder(str(folder))
-    assert caught.value.remedy == f"check the model in {folder}"
 
 
 # --- sentence-transformers ----------------------------------------------------------------------------------
@@ -462,21 +399,6 @@ def test_a_transformers_limit_leaves_room_for_special_tokens_and_prompt(bert: Pa
 def test_a_transformer_counts_its_own_tokens_without_the_special_ones(bert: Path) -> None:
     # t ##e ##a; h ##o ##t ?; query and passage are words of its vocabulary.
     assert load_encoder(str(bert)).count_tokens(["tea", "hot?", "query passage", ""]) == [3, 4, 2, 0]
-
-
-def test_a_transformers_parts_are_the_vectors_of_their_texts(bert: Path) -> None:
-    encoder = load_encoder(str(bert))
-    rows, single = encoder.encode_parts([["tea is hot.", "so is soup.", "yes."], ["one."]], Parts.PAIRS)
-    texts = [
-        "tea is hot. so is soup. yes.",
-        "tea is hot.",
-        "so is soup.",
-        "yes.",
-        "tea is hot. so is soup.",
-        "so is soup. yes.",
-    ]
-    assert np.abs(rows - plain(bert, texts, "passage: ")).max() < 1e-5
-    assert np.abs(single - plain(bert, ["one."], "passage: ")).max() < 1e-5
 
 
 def test_the_fingerprint_of_a_transformer_is_the_same_on_each_load_and_follows_weights_prompts_and_pooling(
@@ -598,22 +520,6 @@ def test_the_fingerprint_of_langchain_embeddings_follows_name_and_dim() -> None:
     assert one.fingerprint != LangChainEncoder(DeterministicFakeEmbedding(size=8), "other").fingerprint
 
 
-def test_an_index_made_with_langchain_embeddings_finds_the_very_sentence(tmp_path: Path) -> None:
-    sentences = ["Tea came by ship.", "Wasser fließt bergab.", "차는 배로 왔다.", "水は流れる。"]
-    for i, sentence in enumerate(sentences):
-        (tmp_path / f"{i}.txt").write_text(sentence, "utf-8")
-    encoder = LangChainEncoder(DeterministicFakeEmbedding(size=32), "fake")
-    ingest(tmp_path / "index", [str(tmp_path / f"{i}.txt") for i in range(4)], encoder, n_workers=1)
-    backend = EmbeddedBackend(tmp_path / "index")
-    with backend.snapshot() as snapshot:
-        for sentence in sentences:
-            # Such vectors are random but for the same text, where the cosine is 1.
-            best = search(snapshot, encoder, sentence).passages[0]
-            assert best.passage.text == sentence
-            assert best.dense == pytest.approx(1.0, abs=1e-3)
-    backend.close()
-
-
 @pytest.mark.parametrize("name", ["langchain:cohere:embed-v4.0", "langchain:nobody:model", "langchain:", "langchain:x"])
 def test_a_langchain_provider_that_is_not_installed_is_an_error_that_says_what_to_install(name: str) -> None:
     with pytest.raises(EncoderUnavailable) as caught:
@@ -629,28 +535,3 @@ def test_a_langchain_provider_without_its_key_is_an_error(monkeypatch: pytest.Mo
 
 
 # --- the public fake ----------------------------------------------------------------------------------------
-
-
-def test_the_hash_encoder_is_an_encoder_whose_vectors_follow_shared_letters() -> None:
-    encoder = HashEncoder(dim=512)
-    assert isinstance(encoder, Encoder)
-    # <te, tea, ea> against <te, tea, eap, apo, pot, ot>: 2 in common of 3 and 6, 2 / sqrt(3 * 6)
-    cosine = encoder.encode_queries(["tea"])[0] @ encoder.encode_passages(["teapot"])[0]
-    assert cosine == pytest.approx(2 / math.sqrt(18), abs=1e-6)
-    assert not encoder.encode_passages([" "]).any()
-    assert encoder.count_tokens(["a b\nc", "가나"]) == [3, 2]
-    assert encoder.encode_parts([["a b", "c d"]], Parts.SENTENCES)[0][0] == pytest.approx(
-        encoder.encode_passages(["a b c d"])[0]
-    )
-
-
-def test_the_hash_encoder_makes_an_index_that_respects_its_limit(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text(" ".join(f"One two three four five six {i}." for i in range(30)), "utf-8")
-    encoder = HashEncoder(max_tokens=50)
-    ingest(tmp_path / "index", [str(tmp_path / "a.txt")], encoder, IndexSettings(), n_workers=1)
-    backend = EmbeddedBackend(tmp_path / "index")
-    with backend.snapshot() as snapshot:
-        found = search(snapshot, encoder, "three four", k=50, settings=_COPIES_TOO)
-    assert len(found.passages) > 5
-    assert max(encoder.count_tokens([item.passage.text for item in found.passages])) <= 50
-    backend.close()

@@ -15,7 +15,7 @@ from index.documents import Article, Block, BlockKind, Metadata
 from index.errors import ReadError, TooLarge
 from index.read import clean, discover, read_path
 from index.read.html import read_html
-from index.read.text import iso_date, metadata_from, read_markdown, read_text, web_url
+from index.read.text import iso_date, metadata_from, read_markdown, web_url
 from index.settings import Limits
 
 HEADING, PARAGRAPH, ITEM = BlockKind.HEADING, BlockKind.PARAGRAPH, BlockKind.ITEM
@@ -42,11 +42,6 @@ def test_a_file_without_text_is_an_error_that_says_so(tmp_path: Path, name: str,
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ReadError, match="an empty file"):
         read(tmp_path / name)
-
-
-def test_a_jsonl_file_without_text_has_no_articles(tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl").write_bytes(b"\n \n\t\n")
-    assert read(tmp_path / "a.jsonl") == []
 
 
 @pytest.mark.parametrize("text", ["\ufeff", "\u3000\n\u3000", "\ufeff \n"], ids=["mark", "wide-space", "mark-blank"])
@@ -91,17 +86,6 @@ def test_nul_bytes_in_a_text_do_not_reach_the_document(tmp_path: Path) -> None:
 
 
 # --- plain text -------------------------------------------------------------------------------------------
-
-
-def test_blank_lines_part_paragraphs_and_other_lines_stay() -> None:
-    article = read_text("하나\n둘\n\n셋\n \t\u3000\n\n\n  넷".encode())
-    assert article == Article((Block("하나\n둘"), Block("셋"), Block("넷")))
-
-
-@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
-def test_every_kind_of_line_end_reads_the_same(line_end: str) -> None:
-    text = line_end.join(["Erste Zeile", "zweite Zeile", "", "Neuer Absatz"])
-    assert texts(read_text(text.encode())) == ["Erste Zeile\nzweite Zeile", "Neuer Absatz"]
 
 
 def test_a_line_of_fifty_megabytes_is_read_in_bounded_time_and_memory(tmp_path: Path) -> None:
@@ -280,12 +264,6 @@ def test_metadata_goes_by_its_usual_names() -> None:
     assert found == Metadata("큰 제목", "https://e.org", "김하나, 이둘", "2024-03-05", "ko-KR")
 
 
-def test_metadata_that_is_not_there_is_empty() -> None:
-    assert metadata_from({"title": None, "author": [], "date": "", "url": {"a": 1}, "lang": ["x", ["y"]]}) == Metadata(
-        language="x"
-    )
-
-
 # --- HTML -------------------------------------------------------------------------------------------------
 
 FIRST = (
@@ -342,13 +320,6 @@ def test_a_page_gives_its_metadata() -> None:
     )
 
 
-def test_a_page_without_metadata_gives_none_of_its_own_making() -> None:
-    # The dates of the text are not the page's.
-    page = f"<html><body><article><p>{FIRST}</p><p>{SECOND} It reopened on 2019-04-01.</p></article></body></html>"
-    metadata = read_html(page.encode()).metadata
-    assert (metadata.author, metadata.date, metadata.url, metadata.language) == ("", "", "", "")
-
-
 def test_a_canonical_address_that_is_a_script_is_no_link() -> None:
     page = PAGE.replace("https://example.org/news/harbour", "javascript:alert(1)")
     assert not read_html(page.encode()).metadata.url.startswith("javascript")
@@ -403,11 +374,6 @@ def test_a_japanese_page_is_read_in_its_real_encoding(codec: str, head: str, dec
     article = read_html(page.encode(codec))
     assert texts(article)[-2:] == [JAPANESE_FIRST, JAPANESE_SECOND]
     assert (article.metadata.title, article.metadata.language) == ("図書館の話", "ja")
-
-
-def test_entities_and_nuls_in_a_page_are_text() -> None:
-    page = f"<html><body><article><p>{FIRST}\x00 5 &lt; 6 &amp;&#8239;7 &eacute;&#x1F33E;</p><p>{SECOND}</p></article>"
-    assert texts(read_html(page.encode()))[0] == FIRST + " 5 < 6 & 7 é🌾"
 
 
 # --- JSON lines -------------------------------------------------------------------------------------------
@@ -484,22 +450,6 @@ def test_a_lone_surrogate_becomes_the_replacement_character(tmp_path: Path) -> N
     assert document.text.encode()
 
 
-def test_a_byte_order_mark_and_blank_lines_are_passed_over(tmp_path: Path) -> None:
-    path = jsonl(tmp_path / "a.ndjson", b'\xef\xbb\xbf{"text": "one"}', b"", b"   ", b'{"text": "four"}\r')
-    assert read(path) == [Article((Block("one"),), part="1"), Article((Block("four"),), part="4")]
-
-
-def test_a_line_of_fifty_megabytes_of_json_is_one_article(tmp_path: Path) -> None:
-    path = jsonl(tmp_path / "a.jsonl", {"text": "word " * (10 * 2**20)}, {"text": "next"})
-    start = time.monotonic()
-    long, after = read(path)
-    assert time.monotonic() - start < 20
-    assert isinstance(long, Article)
-    assert sum(len(block.text) for block in long.blocks) == 50 * 2**20
-    assert isinstance(after, Article)
-    assert texts(after) == ["next"]
-
-
 # --- finding files ----------------------------------------------------------------------------------------
 
 
@@ -532,11 +482,6 @@ def test_hidden_files_and_folders_are_passed_over(tmp_path: Path) -> None:
     assert found(tmp_path) == [str(tmp_path / "seen.txt")]
 
 
-def test_a_hidden_file_named_directly_is_taken(tmp_path: Path) -> None:
-    (tmp_path / ".hidden.log").write_text("x")
-    assert found(tmp_path / ".hidden.log") == [str(tmp_path / ".hidden.log")]
-
-
 def test_a_loop_of_links_ends(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "a.txt").write_text("x")
@@ -544,13 +489,6 @@ def test_a_loop_of_links_ends(tmp_path: Path) -> None:
     (tmp_path / "self.txt").symlink_to(tmp_path / "self.txt")
     (tmp_path / "gone.txt").symlink_to(tmp_path / "nothing")
     assert found(tmp_path) == [str(tmp_path / "sub" / "a.txt")]
-
-
-def test_a_link_to_a_file_is_the_same_source_as_the_file(tmp_path: Path) -> None:
-    (tmp_path / "real.txt").write_text("x")
-    (tmp_path / "link.txt").symlink_to("real.txt")
-    locations = {item.location for item in discover(str(tmp_path))}
-    assert locations == {str((tmp_path / "real.txt").resolve())}
 
 
 def test_what_is_not_there_comes_with_its_error(tmp_path: Path) -> None:
@@ -602,11 +540,3 @@ def test_front_matter_of_merges_of_merges_is_none(tmp_path: Path) -> None:
     (article,) = read_path(path, Limits())
     assert not isinstance(article, ReadError)
     assert article.metadata.author == ""
-
-
-def test_front_matter_may_name_a_value_twice(tmp_path: Path) -> None:
-    path = tmp_path / "alias.md"
-    path.write_text("---\ntitle: &name Kimchi\nauthor: *name\n---\nA sentence.", "utf-8")
-    (article,) = read_path(path, Limits())
-    assert not isinstance(article, ReadError)
-    assert (article.metadata.title, article.metadata.author) == ("Kimchi", "Kimchi")

@@ -152,28 +152,10 @@ def test_a_word_parted_at_the_end_of_a_line_is_whole_again() -> None:
     ]
 
 
-def test_wrapped_chinese_and_japanese_lines_are_joined_without_a_space() -> None:
-    line = "市政府昨天在記者會上宣布位於河濱的舊倉庫將在明年春天之前全部改建成為一座對市民開放的公共圖書館並且"
-    page = f"{line}\n保留原有的紅磚牆。"
-    assert texts(read_pdf(pdf(page), LIMITS)) == [f"{line}保留原有的紅磚牆。"]
-
-
 def test_the_information_dictionary_gives_the_metadata() -> None:
     information = {"/Title": "항구  이야기", "/Author": "Kari Nordmann", "/CreationDate": "D:20240305080000+09'00'"}
     article = read_pdf(rewritten(pdf("Some text."), information), LIMITS)
     assert article.metadata == Metadata("항구 이야기", "", "Kari Nordmann", "2024-03-05")
-
-
-@pytest.mark.parametrize("date", ["yesterday", "D:20241345", "D:20240230", "", "D:2024", "\x00"])
-def test_a_wrong_date_costs_the_date_only(date: str) -> None:
-    article = read_pdf(rewritten(pdf("Some text."), {"/Title": "T", "/CreationDate": date}), LIMITS)
-    assert texts(article) == ["Some text."]
-    assert article.metadata == Metadata(title="T")
-
-
-@pytest.mark.parametrize("date", ["D:20240305", "20240305120000Z", "D:20240305235959-11'00'", "2024-03-05T12:00:00Z"])
-def test_a_date_is_read_in_every_form_that_programs_write(date: str) -> None:
-    assert read_pdf(rewritten(pdf("Some text."), {"/CreationDate": date}), LIMITS).metadata.date == "2024-03-05"
 
 
 @pytest.mark.parametrize(
@@ -316,41 +298,6 @@ def test_a_word_document_gives_its_properties_as_metadata() -> None:
     document.core_properties.language = "ko_KR"
     document.core_properties.created = dt.datetime(2024, 3, 5, 23, 0)
     assert read_docx(saved(document), LIMITS).metadata == Metadata("회의록 5월", "", "김하나", "2024-03-05", "ko-KR")
-
-
-def test_a_wrong_date_in_the_properties_costs_the_date_only() -> None:
-    document = sample()
-    document.core_properties.author = "김하나"
-    with zipfile.ZipFile(io.BytesIO(saved(document))) as archive:
-        core = archive.read("docProps/core.xml")
-    wrong = core.replace(b"2013-12-23T23:15:00Z", b"2013-13-45T99:99:99Z")
-    assert wrong != core
-    article = read_docx(repacked({"docProps/core.xml": wrong}), LIMITS)
-    assert article.metadata == Metadata(author="김하나")
-    assert texts(article)[0] == "회의록"
-
-
-def test_the_template_of_the_library_is_nobody() -> None:
-    assert read_docx(saved(sample()), LIMITS).metadata == Metadata()
-
-
-def test_cells_of_a_table_with_the_same_text_are_all_kept() -> None:
-    document = docx.Document()
-    for cell, text in zip(document.add_table(rows=1, cols=3).rows[0].cells, ["3", "0", "3"], strict=True):
-        cell.text = text
-    assert texts(read_docx(saved(document), LIMITS)) == ["3 | 0 | 3"]
-
-
-def test_a_merged_cell_is_written_once() -> None:
-    document = docx.Document()
-    table = document.add_table(rows=1, cols=3)
-    table.cell(0, 0).merge(table.cell(0, 1)).text = "wide"
-    table.cell(0, 2).text = "narrow"
-    assert texts(read_docx(saved(document), LIMITS)) == ["wide | narrow"]
-
-
-def test_a_word_document_without_text_has_no_blocks() -> None:
-    assert read_docx(saved(docx.Document()), LIMITS).blocks == ()
 
 
 @pytest.mark.parametrize(

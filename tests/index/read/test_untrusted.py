@@ -19,8 +19,8 @@ import pytest
 from index.documents import Cleaned
 from index.errors import ReadError, TooLarge
 from index.read import Found, read_documents, read_untrusted
-from index.read.kinds import check_kind
 from index.read.sandbox import Sandbox
+from index.read.signatures import check_type
 from index.settings import Limits
 from tests.index.read.test_pdf_docx import pdf
 
@@ -138,7 +138,7 @@ def test_what_only_looks_a_little_like_another_kind_is_left_to_its_reader(
     tmp_path: Path, name: str, data: bytes
 ) -> None:
     (tmp_path / name).write_bytes(data)
-    check_kind(tmp_path / name)
+    check_type(tmp_path / name)
 
 
 # --- what is made to harm -------------------------------------------------------------------------------------
@@ -198,7 +198,7 @@ def test_a_document_longer_than_may_be_stored_does_not_leave_the_process(tmp_pat
         short, long = read_untrusted(Found(tmp_path / "a.jsonl", "a.jsonl"), process)
     assert isinstance(short, Cleaned)
     assert isinstance(long, TooLarge)
-    assert str(long) == "#5 2,499 characters in one document; expected: at most 1,000; to mend: split it"
+    assert str(long) == "#5 2,499 characters in one document; expected: at most 1,000; fix: split it"
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no such timer")

@@ -17,7 +17,6 @@ from index.read.clean import clean
 from index.read.text import read_markdown
 from index.settings import IndexSettings
 from index.text.passages import chunk
-from index.text.sentences import split_sentences
 
 
 def words(texts: Sequence[str]) -> list[int]:
@@ -154,25 +153,10 @@ def test_a_passage_never_crosses_a_heading_and_knows_its_section() -> None:
     check(doc, passages, 15, words)
 
 
-def test_headings_in_a_row_share_a_passage() -> None:
-    doc = document("Part\n\nChapter\n\nOne. Two.\n\nNext\n\nThree.", "Part", "Chapter", "Next")
-    passages = chunk(doc, words, SMALL)
-    assert [(passage.section, passage.text) for passage in passages] == [
-        ("Part", "Part\n\nChapter\n\nOne. Two."),
-        ("Next", "Next\n\nThree."),
-    ]
-
-
 def test_a_heading_is_one_sentence_whatever_its_punctuation() -> None:
     doc = document("Who? Where? Why!\n\nOne. Two.", "Who? Where? Why!")
     (passage,) = chunk(doc, words, SMALL)
     assert [doc.text[a:b] for a, b in passage.sentences] == ["Who? Where? Why!", "One.", "Two."]
-
-
-def test_nothing_is_repeated_across_a_heading() -> None:
-    parts = [" ".join(sentence(4, f"{part}{i}") for i in range(3)) for part in "AB"]
-    doc = document(f"{parts[0]}\n\nTitle\n\n{parts[1]}", "Title")
-    assert names(chunk(doc, words, SMALL)) == [["A0", "A1"], ["A1", "A2"], ["Title", "B0", "B1"], ["B1", "B2"]]
 
 
 def test_a_heading_over_the_maximum_is_split_and_its_section_goes_on() -> None:
@@ -257,18 +241,6 @@ def test_flags_are_not_parted_wherever_they_begin(n_before: int) -> None:
     assert all(piece.removeprefix("x" * n_before).count("🇰") == piece.count("🇷") for piece in found)
 
 
-def test_a_cluster_longer_than_a_passage_is_cut_all_the_same() -> None:
-    assert "".join(pieces("a" + "\u0301" * 500, 20)) == "a" + "\u0301" * 500
-    assert "".join(pieces(CLUSTERS["family"] * 3, 4)) == CLUSTERS["family"] * 3
-
-
-def test_a_split_does_not_part_a_space_from_the_accent_on_it() -> None:
-    text = "aaaaaaaaaaaaaaaaa \u0301bbbbbbbbbbbbbbbbbbbbb"
-    assert "".join(pieces(text, 24)) == text.replace(" ", "") or all(
-        not piece.startswith("\u0301") for piece in pieces(text, 24)
-    )
-
-
 # --- any document -----------------------------------------------------------------------------------------
 
 CHARS = list('.。!？…;,、 \n"“”「」•—aZ가漢ก\u0301\u200d\u3000🙂🇰🇷\u00ad')
@@ -299,15 +271,6 @@ def test_no_passage_has_more_of_the_encoders_tokens_than_allowed(
     check(doc, chunk(doc, encoder.count_tokens, sizes), most, encoder.count_tokens)
 
 
-@settings(max_examples=200, deadline=None)
-@given(BLOCKS)
-def test_without_long_sentences_the_sentences_are_the_segmenters(blocks: list[Block]) -> None:
-    doc = clean(Article(tuple(Block(block.text) for block in blocks)), "/a", "a")
-    passages = chunk(doc, chars, IndexSettings(target_tokens=10_000, max_tokens=10_000))
-    found = [span for passage in passages for span in passage.sentences]
-    assert found == split_sentences(doc.text, doc.metadata.language)
-
-
 KOREAN = "서울시는 지난해 여름 하천 주변의 산책로를 다시 설계했다. 시민의 의견을 듣고 가로등의 위치를 바꾸었다. "
 TAIWANESE = "市政府昨天宣布，位於河濱的舊倉庫將改建為公共圖書館。設計團隊表示會保留原有的紅磚牆。"
 ENGLISH = (
@@ -316,18 +279,6 @@ ENGLISH = (
 FRENCH = (
     "Le port est resté fermé pendant onze jours après la tempête. Les pêcheurs ont réparé leurs filets dans la halle. "
 )
-
-
-@pytest.mark.parametrize("text", [KOREAN, TAIWANESE, ENGLISH, FRENCH], ids=["ko", "zh-Hant", "en", "fr"])
-def test_passages_of_the_default_size_are_full_but_not_over(encoder: Encoder, text: str) -> None:
-    doc = document((text * 60).strip())
-    sizes = IndexSettings()
-    passages = chunk(doc, encoder.count_tokens, sizes)
-    check(doc, passages, sizes.max_tokens, encoder.count_tokens)
-    counts = encoder.count_tokens([passage.text for passage in passages])
-    assert all(sizes.target_tokens * 0.7 <= n <= sizes.target_tokens for n in counts[:-1])
-    for one, other in pairwise(passages):
-        assert other.sentences[0] == one.sentences[-1]
 
 
 # --- language ---------------------------------------------------------------------------------------------
@@ -353,15 +304,6 @@ def test_a_passage_of_a_document_without_a_language_gets_the_one_it_reads_as() -
 
 def test_a_short_passage_or_one_of_numbers_has_the_language_of_its_document() -> None:
     assert languages("Gift.\n\n12 345, 67.\n\nOpenAI GPT-4.", "de") == ["de", "de", "de"]
-
-
-def test_a_line_of_kanji_in_a_japanese_document_is_japanese() -> None:
-    text = "図書館は古い橋のそばにあります。来年の春に開きます。\n\n日本国憲法第九条。\n\n" + TAIWANESE * 4
-    assert languages(text, "ja") == ["ja", "ja", "zh-Hant"]
-
-
-def test_names_in_latin_letters_do_not_make_a_korean_passage_english() -> None:
-    assert languages("OpenAI의 Sam Altman은 Microsoft의 Satya Nadella와 만났다.", "ko") == ["ko"]
 
 
 # --- time -------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index.text.script import SCRIPTS, code_points, count_scripts
+from index.text.script import code_points, count_scripts
 
 
 @pytest.mark.parametrize(
@@ -76,12 +76,6 @@ def test_every_letter_in_use_has_the_script_that_unicode_gives_it(script: str) -
         letter for letter in letters if bool(of_this_script.match(letter)) != (count_scripts(letter) == {script: 1})
     ]
     assert wrong == []
-
-
-def test_the_table_knows_each_script_once() -> None:
-    assert SCRIPTS[0] == "Common"
-    assert len(set(SCRIPTS)) == len(SCRIPTS)
-    assert set(BLOCKS) <= set(SCRIPTS)
 
 
 @settings(max_examples=150, deadline=None)

@@ -63,21 +63,6 @@ def test_the_terms_are(text: str, expected: str) -> None:
     assert " ".join(terms(text)) == unicodedata.normalize("NFKC", expected)
 
 
-def test_repeats_are_kept_in_order() -> None:
-    assert terms("to be or not to be") == ["to", "be", "or", "not", "to", "be"]
-
-
-def test_a_run_of_letters_longer_than_any_word_is_cut_to_64() -> None:
-    assert terms("x" * 1000 + " y") == ["x" * 64, "y"]
-    assert terms("x" * 1000 + "가") == ["x" * 64, "가"]
-
-
-def test_composed_and_decomposed_articles_have_the_same_terms() -> None:
-    for path in SAMPLES.glob("*.md"):
-        text = path.read_text("utf-8")
-        assert terms(unicodedata.normalize("NFD", text)) == terms(unicodedata.normalize("NFC", text)), path.name
-
-
 def stored_vocabulary(rows: list[str]) -> set[str]:
     """What the store's full-text index makes of terms joined by spaces."""
     connection = sqlite3.connect(":memory:", isolation_level=None)

@@ -33,7 +33,7 @@ _TAG = regex.compile(
 )
 
 
-def check_kind(path: Path) -> None:
+def check_type(path: Path) -> None:
     """See that the content of a file agrees with its suffix.
 
     Raises:
