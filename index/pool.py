@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, Future, ProcessPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import active_children, connection, get_context, parent_process
 from multiprocessing.resource_tracker import ensure_running
 from pathlib import Path
 from typing import Any
@@ -48,11 +48,19 @@ class Pool(AbstractContextManager["Pool"]):
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Path]:
         """Start a call; function, arguments and result are pickled. `result` takes what this returns."""
+        if self._has_died():  # killed while it had nothing to do, which is not this call's fault
+            self.close()
         try:
             return self._submit(function, arguments)
-        except BrokenExecutor:  # a process was killed while it had nothing to do
+        except BrokenExecutor:
             self.close()
             return self._submit(function, arguments)
+
+    def _has_died(self) -> bool:
+        if self._executor is None:
+            return False
+        running = {child.pid for child in active_children()}
+        return any(int(path.suffix[1:]) not in running for path in self._folder.glob("pid.*"))
 
     def _submit(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Future[Path]:
         if self._executor is None:
@@ -87,9 +95,9 @@ class Pool(AbstractContextManager["Pool"]):
         """End all processes."""
         if self._executor is None:
             return
-        for path in self._folder.glob("pid-*"):
+        for path in self._folder.glob("pid.*"):
             with suppress(ProcessLookupError):
-                os.kill(int(path.name.removeprefix("pid-")), signal.SIGTERM)
+                os.kill(int(path.suffix[1:]), signal.SIGTERM)
         self._executor.shutdown(wait=True, cancel_futures=True)
         shutil.rmtree(self._folder, ignore_errors=True)
         self._executor = None
@@ -120,7 +128,7 @@ def _begin(folder: Path, limit_bytes: int, set_up: Callable[[], None] | None) ->
     if set_up is not None:
         set_up()
     _limit_memory(limit_bytes)
-    (folder / f"pid-{os.getpid()}").touch()
+    (folder / f"pid.{os.getpid()}").touch()
 
 
 def _end_with_parent() -> None:
