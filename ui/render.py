@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from index.names.question import OtherForm, written
+from index.names.question import written
 from index.search import ScoredPassage, SearchResult
 from index.text.terms import BEGINNING, indexed_terms
 from rag.answer import Answer, Citation, answer_json, citation_json, passage_json, sentence_json
@@ -44,33 +44,21 @@ def search_json(found: SearchResult, *, explain: bool = False) -> dict[str, Any]
 
 
 def _explanation(found: SearchResult, item: ScoredPassage) -> dict[str, Any]:
+    held = f" {' '.join(indexed_terms(f'{item.passage.text} {item.passage.title}'))} "
+    terms = [term for term in dict.fromkeys(found.query_terms) if f" {term} " in held and term[0] != BEGINNING]
+    forms = [
+        {"name": form.name, "form": written(form.form, item.passage.text) or form.form, "by": str(form.origin)}
+        | {"confidence": round(form.confidence, 3)}
+        for form in item.forms
+    ]
     return {
         "dense": {"rank": item.dense_rank, "score": round(item.dense, 4)},
-        "lexical": {"rank": item.lexical_rank, "score": round(item.words, 4), "terms": _terms_held(found, item)},
-        "names": {"score": round(item.names, 4), "forms": [_form_json(form, item) for form in item.forms]},
+        "lexical": {"rank": item.lexical_rank, "score": round(item.words, 4), "terms": terms},
+        "names": {"score": round(item.names, 4), "forms": forms},
         "quoted": item.quoted,
         "reranked": item.reranked,
         "level": round(item.level, 4),
     }
-
-
-def _form_json(form: OtherForm, item: ScoredPassage) -> dict[str, Any]:
-    """A name of the question, and its form in the passage, as the passage writes it."""
-    return {
-        "name": form.name,
-        "form": written(form.form, item.passage.text) or form.form,
-        "confidence": round(form.confidence, 3),
-        "by": str(form.origin),
-    }
-
-
-def _terms_held(found: SearchResult, item: ScoredPassage) -> list[str]:
-    """The lexical terms of the question that the passage has; `star-` for a word that begins like one of them."""
-    held = f" {' '.join(indexed_terms(item.passage.text))} {' '.join(indexed_terms(item.passage.title))} "
-    met = [term for term in dict.fromkeys(found.query_terms) if f" {term} " in held]
-    whole = [term for term in met if not term.startswith(BEGINNING)]
-    parts = [term.removeprefix(BEGINNING) for term in met if term.startswith(BEGINNING)]
-    return [*whole, *(f"{part}-" for part in parts if not any(word.startswith(part) for word in whole))]
 
 
 # --- a terminal -------------------------------------------------------------------------------------------------------

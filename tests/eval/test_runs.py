@@ -16,8 +16,8 @@ from eval.runs.summary import flat, summarise
 from index.encoders.base import Encoder
 from index.ingest import ingest
 from index.store.sqlite import EmbeddedBackend
-from rag.answer import AnswerSentence
-from rag.answerers.base import Draft, Task, close_sentence, finish, say
+from rag.answer import Abstention, AnswerSentence
+from rag.answerers.base import Draft, Task, finish
 from rag.chain import Chain, ChainSettings
 from rag.events import Event
 from rag.testing import HashEncoder
@@ -53,16 +53,16 @@ class Scripted:
     def answer(self, task: Task) -> Iterator[Event]:
         draft, line = Draft(), SCRIPT[task.question]
         if line is None:
-            yield say(draft, "No.")
-            yield from finish(task, draft, abstained=True, answer_language="en")
+            yield draft.say("No.")
+            yield from finish(task, draft, answer_language="en", reason=Abstention.NOT_FOUND)
             return
         said, quote = line
         passage = next(item.passage for item in task.found.passages if quote in item.passage.text)
         start = passage.start + passage.text.index(quote)
         number = draft.cite(passage, start, start + len(quote))
-        yield say(draft, f"{said} [{number}]")
-        yield close_sentence(draft, AnswerSentence(said, Verdict.SUPPORTED, (number,)))
-        yield from finish(task, draft, abstained=False, answer_language=task.language)
+        yield draft.say(f"{said} [{number}]")
+        yield draft.close(AnswerSentence(said, Verdict.SUPPORTED, (number,)))
+        yield from finish(task, draft, answer_language=task.language)
 
 
 @pytest.fixture(scope="module")

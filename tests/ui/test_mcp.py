@@ -22,7 +22,7 @@ from index.encoders.base import Encoder
 from index.ingest import ingest
 from index.search import MAX_QUESTION_CHARS
 from index.store.sqlite import EmbeddedBackend
-from rag.answerers.base import Draft, Task, say
+from rag.answerers.base import Draft, Task
 from rag.chain import Chain, ChainSettings
 from rag.errors import ModelFailed
 from rag.events import Event
@@ -316,7 +316,7 @@ class Endless:
         draft = Draft()
         try:
             while True:
-                yield say(draft, "word ")
+                yield draft.say("word ")
                 self.begun.set()
                 time.sleep(0.02)
         finally:

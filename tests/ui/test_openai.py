@@ -22,7 +22,7 @@ from index.ingest import ingest
 from index.search import MAX_QUESTION_CHARS
 from index.store.sqlite import EmbeddedBackend
 from rag.answer import Usage
-from rag.answerers.base import Draft, Task, finish, say
+from rag.answerers.base import Draft, Task, finish
 from rag.chain import Chain, ChainSettings
 from rag.errors import ModelFailed
 from rag.events import Event
@@ -243,7 +243,7 @@ class EachOnce:
         draft = Draft()
         for item in sorted(task.found.passages, key=lambda item: item.passage.url):
             number = draft.cite(item.passage, item.passage.start, item.passage.end)
-            yield say(draft, f"𝒜 [{number}] ")
+            yield draft.say(f"𝒜 [{number}] ")
         yield from finish(task, draft, answer_language="en")
 
 
@@ -273,7 +273,7 @@ def test_an_address_that_is_not_of_the_web_is_neither_annotated_nor_named(web_ch
             draft = Draft()
             for url in ("javascript:alert(1)", "file:///etc/passwd", "https://a.example/](x)", "HTTPS://ok.example/"):
                 passage = replace(task.found.passages[0].passage, doc_id=url, url=url, title="T\n![i](https://evil)")
-                yield say(draft, f"A[{draft.cite(passage, passage.start, passage.start + 3)}] ")
+                yield draft.say(f"A[{draft.cite(passage, passage.start, passage.start + 3)}] ")
             yield from finish(task, draft, answer_language="en")
 
     chain = Chain(web_chain.backend, HashEncoder(), Hostile(), ANYTHING)
@@ -318,7 +318,7 @@ class Saying:
         number = draft.cite(replace(passage, title=self._title or passage.title), passage.start, passage.start + 3)
         for piece in (*self._pieces, f" [{number}]"):
             time.sleep(self._pause_s)
-            yield say(draft, piece)
+            yield draft.say(piece)
         yield from finish(task, draft, answer_language="en")
 
 
@@ -405,10 +405,10 @@ class Model:
         draft = Draft()
         passage = task.found.passages[0].passage
         if self._begins_again:
-            yield say(draft, f"No, [{draft.cite(passage, passage.start, passage.start + 3)}]")
-            yield say(draft, "\n\n")
+            yield draft.say(f"No, [{draft.cite(passage, passage.start, passage.start + 3)}]")
+            yield draft.say("\n\n")
             draft.clear()
-        yield say(draft, f"Seven [{draft.cite(passage, passage.start, passage.start + 5)}].")
+        yield draft.say(f"Seven [{draft.cite(passage, passage.start, passage.start + 5)}].")
         if self._fails:
             raise self._fails
         draft.count(Usage(120, 7, 1))

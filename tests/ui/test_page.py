@@ -27,7 +27,7 @@ from index.store import open_writer
 from index.store.base import EVERYTHING, Filter, StoredPassage
 from index.store.sqlite import EmbeddedBackend
 from rag.answer import Answer, AnswerSentence, Citation
-from rag.answerers.base import Answerer, Draft, Task, Turn, close_sentence, finish, say
+from rag.answerers.base import Answerer, Draft, Task, Turn, finish
 from rag.chain import Chain, ChainSettings
 from rag.errors import ModelFailed
 from rag.events import Event
@@ -382,7 +382,7 @@ def test_storage_that_is_not_ours_is_passed_over(stored: Any) -> None:
 
 
 def test_the_fields_of_the_filter_become_one() -> None:
-    assert filter_of([], "", None) is EVERYTHING
+    assert filter_of([], "", None) == EVERYTHING
     assert filter_of(["ko"], " 2024 ", "2024-05") == Filter(languages=("ko",), since="2024", until="2024-05")
     with pytest.raises(ValueError, match="since is"):
         filter_of([], "yesterday", "")
@@ -404,9 +404,9 @@ class Saying:
         for sentence in self._sentences:
             self.n_said += 1
             n = draft.cite(passage, *(passage.sentences[0] if passage.sentences else (passage.start, passage.end)))
-            yield say(draft, f"{sentence} [{n}] ")
+            yield draft.say(f"{sentence} [{n}] ")
             time.sleep(self._pause_s)
-            yield close_sentence(draft, AnswerSentence(sentence, self._verdict, (n,)))
+            yield draft.close(AnswerSentence(sentence, self._verdict, (n,)))
         if self._error:
             raise self._error
         yield from finish(task, draft, answer_language="en")

@@ -18,7 +18,7 @@ from index.encoders.base import Encoder
 from index.ingest import ingest
 from index.store.sqlite import EmbeddedBackend
 from rag.answer import AnswerSentence, Citation
-from rag.answerers.base import Answerer, Draft, Task, close_sentence, finish, say
+from rag.answerers.base import Answerer, Draft, Task, finish
 from rag.chain import Chain, ChainSettings
 from rag.events import Delta, Event, Failed, Warned
 from rag.testing import HashEncoder
@@ -604,8 +604,8 @@ class Hostile:
             "**<b onclick=alert(1)>bold</b>** \u202egnp.exe [1][2][99] &lt;script&gt;"
         )
         draft = Draft()
-        yield say(draft, evil)
-        yield say(draft, "\n" + evil)
+        yield draft.say(evil)
+        yield draft.say("\n" + evil)
         passage = task.found.passages[0].passage
         for n, url in ((1, "javascript:alert(document.domain)"), (2, f"{self.beacon}/linked?%3Cscript%3E")):
             end = passage.start + 40
@@ -623,7 +623,7 @@ class Hostile:
                     date="<img src=x onerror=alert(1)>",
                 )
             )
-        yield close_sentence(draft, AnswerSentence(evil, Verdict.UNSUPPORTED, (1, 2)))
+        yield draft.close(AnswerSentence(evil, Verdict.UNSUPPORTED, (1, 2)))
         yield from finish(task, draft, answer_language="en")
 
 
@@ -736,10 +736,10 @@ class Slow:
     def answer(self, task: Task) -> Iterator[Event]:
         self.histories.append(list(task.history))
         draft = Draft()
-        yield say(draft, "First sentence. (not supported by the cited passage)")
-        yield close_sentence(draft, AnswerSentence("First sentence.", Verdict.UNSUPPORTED, ()))
+        yield draft.say("First sentence. (not supported by the cited passage)")
+        yield draft.close(AnswerSentence("First sentence.", Verdict.UNSUPPORTED, ()))
         self.go_on.wait(10)
-        yield say(draft, " Second sentence.")
+        yield draft.say(" Second sentence.")
         yield from finish(task, draft, answer_language="en")
 
 

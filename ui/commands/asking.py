@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ui.config import load_config
-from ui.opening import open_chain
-from ui.options import (
+from ui.commands.opening import open_chain
+from ui.commands.options import (
     IndexOption,
     JsonOption,
     KOption,
@@ -22,6 +21,7 @@ from ui.options import (
     UntilOption,
     filter_of,
 )
+from ui.config import load_config
 from ui.terminal import out, say, write
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def demo(
     ] = None,
 ) -> None:
     """Index the sample articles and ask a few questions in other languages."""
-    from ui.demo import run_demo
+    from ui.commands.demo import run_demo
 
     run_demo(keep, load_config(model=model))
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from index.store import as_place, shown_place
+from ui.commands.opening import encoder_for
+from ui.commands.options import IndexOption, JsonOption
 from ui.config import Config, load_config
-from ui.opening import encoder_for
-from ui.options import IndexOption, JsonOption
 from ui.terminal import out, progress_bar, say
 
 if TYPE_CHECKING:

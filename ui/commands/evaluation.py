@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ui.commands.opening import open_chain
+from ui.commands.options import IndexOption, JsonOption, KOption, ModelOption
 from ui.config import Config, load_config
-from ui.opening import open_chain
-from ui.options import IndexOption, JsonOption, KOption, ModelOption
 from ui.terminal import counter, out, say
 
 if TYPE_CHECKING:

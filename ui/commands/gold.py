@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from ui.commands.evaluation import GoldArgument
+from ui.commands.options import IndexOption, JsonOption
 from ui.config import load_config
-from ui.options import IndexOption, JsonOption
 from ui.terminal import out, say
 
 

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from ui.commands.options import IndexOption, JsonOption
 from ui.config import load_config
-from ui.options import IndexOption, JsonOption
 from ui.server.keys import KeyFile, Scope
 from ui.terminal import out, say
 

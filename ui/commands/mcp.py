@@ -6,9 +6,9 @@ import sys
 from contextlib import closing, redirect_stdout
 from importlib.util import find_spec
 
+from ui.commands.opening import open_chain
+from ui.commands.options import IndexOption, ModelOption
 from ui.config import load_config
-from ui.opening import open_chain
-from ui.options import IndexOption, ModelOption
 
 
 def serve_mcp(model: ModelOption = None, index: IndexOption = None) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ui.commands.options import IndexOption, JsonOption
 from ui.config import explained_config
-from ui.options import IndexOption, JsonOption
 from ui.terminal import out
 
 

@@ -13,12 +13,12 @@ from typing import Any
 
 from index.errors import IndexProblem
 from index.search import MAX_QUESTION_CHARS
-from index.store.base import EVERYTHING, Filter
+from index.store.base import Filter
 from rag.answer import Answer, AnswerSentence
 from rag.answerers.base import Turn
 from rag.chain import Chain
 from rag.errors import AnswerProblem
-from rag.events import Delta, Done, Event, Failed, SentenceDone, Warned
+from rag.events import Delta, Done, Failed, SentenceDone, Warned
 from rag.phrases import Part, phrase
 from ui.page.markup import answer_markdown, inert, panel_section, plain_answer
 
@@ -41,42 +41,42 @@ class Shown:
 
 @dataclass(slots=True)
 class Remembered:
-    """The last answers by id, for the feedback on them; the oldest are forgotten."""
+    """The last `most` answers by id, for the feedback on them, and the last opinions."""
 
     most: int = 500
     _answers: OrderedDict[str, Answer] = field(default_factory=OrderedDict)
-    _told: OrderedDict[tuple[str, ...], None] = field(default_factory=OrderedDict)
+    _opinions: OrderedDict[tuple[str, ...], bool] = field(default_factory=OrderedDict)
     _lock: Lock = field(default_factory=Lock)
 
     def add(self, answer_id: str, answer: Answer) -> None:
-        with self._lock:
-            self._answers[answer_id] = answer
-            while len(self._answers) > self.most:
-                self._answers.popitem(last=False)
+        self._keep(self._answers, answer_id, answer)
 
     def get(self, answer_id: str) -> Answer | None:
         with self._lock:
             return self._answers.get(answer_id)
 
     def is_new(self, *opinion: str) -> bool:
-        """Whether this opinion is told for the first time: gradio tells of those under the flag twice."""
+        """Whether this opinion comes for the first time: gradio reports those under the flag twice."""
+        return self._keep(self._opinions, opinion, True)
+
+    def _keep(self, kept: OrderedDict[Any, Any], key: Any, value: Any) -> bool:
         with self._lock:
-            if opinion in self._told:
-                return False
-            self._told[opinion] = None
-            if len(self._told) > self.most:
-                self._told.popitem(last=False)
-            return True
+            if is_new := key not in kept:
+                kept[key] = value
+            while len(kept) > self.most:
+                kept.popitem(last=False)
+            return is_new
 
 
 def reply(
     chain: Chain, question: str, history: Sequence[Turn], where: Filter, lang: str, remembered: Remembered
 ) -> Iterator[Shown]:
-    """The states of an answer, the first as soon as there is any text; a failure is told in the page's language."""
+    """The states of an answer, the first as soon as there is any text; a failure is in the page's language."""
     answer_id = secrets.token_hex(4)
     said, warnings, sentences, last = "", "", list[AnswerSentence](), 0.0
+    events = chain.stream(question, history[-_MAX_TURNS:], where)
     try:
-        for event in _events(chain, question, history, where):
+        for event in events:
             if isinstance(event, Delta):
                 said += event.text
                 if time.monotonic() - last >= _MIN_PAUSE_S:
@@ -93,21 +93,14 @@ def reply(
                 yield Shown(whole + warnings, panel_section(answer, answer_id, lang))
             elif isinstance(event, Failed):
                 raise event.error
-    except Exception as error:  # noqa: BLE001 - the asker is told in words, the log has the rest
+    except Exception as error:  # noqa: BLE001 - the page shows words, the log has the rest
         yield Shown(f"⚠ {inert(problem(error, question, lang))}")
-
-
-def _events(chain: Chain, question: str, history: Sequence[Turn], where: Filter) -> Iterator[Event]:
-    """The chain's stream, closed with this one: whoever stops listening stops the model too."""
-    events = chain.stream(question, history[-_MAX_TURNS:], where)
-    try:
-        yield from events
     finally:
-        events.close()  # type: ignore[attr-defined]
+        events.close()  # type: ignore[attr-defined]  # nobody reads on: stop the model too
 
 
 def problem(error: Exception, question: str, lang: str) -> str:
-    """What went wrong, for the asker; only our own messages say more than that."""
+    """What went wrong, in the page's language; only our own messages say more."""
     n_chars = len(question.strip())
     if n_chars > MAX_QUESTION_CHARS:
         return (
@@ -127,18 +120,13 @@ def problem(error: Exception, question: str, lang: str) -> str:
 
 
 def filter_of(languages: Sequence[str] | None, since: str | None, until: str | None) -> Filter:
-    """The filter that the page's fields say.
+    """The filter of the page's fields.
 
     Raises:
-        ValueError: A date is none.
+        ValueError: A date cannot be read.
     """
-    if not (languages or since or until):
-        return EVERYTHING
-    return Filter(
-        languages=tuple(str(name)[:35] for name in (languages or [])[:50]),
-        since=(since or "").strip(),
-        until=(until or "").strip(),
-    )
+    tags = tuple(str(name)[:35] for name in (languages or [])[:50])
+    return Filter(languages=tags, since=(since or "").strip(), until=(until or "").strip())
 
 
 def message_text(message: Message) -> str:
@@ -212,7 +200,7 @@ def _n_chars(conversations: Sequence[dict[str, Any]]) -> int:
 
 
 def _valid(saved: Any) -> list[dict[str, Any]]:
-    """What of the browser's storage has our shape: whoever sits before it can write there."""
+    """The conversations in the browser's storage that have our shape: anybody at the browser can write there."""
     shape = {"id": str, "title": str, "messages": list, "sections": list}
     return [
         one

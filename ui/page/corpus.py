@@ -1,4 +1,4 @@
-"""What the page tells of the corpus: its size by language and date, and questions to begin with."""
+"""The corpus on the page: its size by language and date, and questions to begin with."""
 
 from __future__ import annotations
 

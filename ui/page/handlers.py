@@ -1,4 +1,4 @@
-"""What the page does when something on it is used: plain functions of the shown values, each bound to a chain."""
+"""The page's event handlers: functions of the shown values, bound to a chain."""
 
 from __future__ import annotations
 

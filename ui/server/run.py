@@ -13,8 +13,8 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from index.store import open_backend
+from ui.commands.opening import open_chain
 from ui.config import Config, load_config
-from ui.opening import open_chain
 from ui.server.app import make_app
 from ui.server.keys import KeyFile
 from ui.server.logs import log_config

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
-import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from importlib.resources import as_file, files
 from pathlib import Path
 
+from ui.commands.asking import show_answer
+from ui.commands.opening import open_chain
 from ui.config import Config
+from ui.terminal import say, write
 
 # Each is answered from an article in another language (named after it).
 QUESTIONS = (
@@ -29,32 +30,20 @@ def run_demo(keep: Path | None, config: Config) -> None:
 
     from index.encoders import load_encoder
     from index.ingest import ingest
-    from ui.commands.asking import show_answer
-    from ui.opening import open_chain
 
     with ExitStack() as stack:
         samples = stack.enter_context(as_file(files("ui").joinpath("samples", "articles")))
         folder = keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dragoman-"))) / "index"
-        encoder = load_encoder("embedded")
-        started = time.perf_counter()
-        report = ingest(folder, [_shown(samples)], encoder)
-        n_documents = report.added + report.replaced + report.unchanged
-        sys.stderr.write(f"{n_documents} sample articles in {time.perf_counter() - started:.1f} s\n")
-        chain = open_chain(replace(config, index=folder, encoder="embedded"))
+        # Citations show the shorter path.
+        source = min(os.path.relpath(samples), str(samples), key=len)
+        report = ingest(folder, [source], load_encoder("embedded"))
+        chain = stack.enter_context(closing(open_chain(replace(config, index=folder, encoder="embedded"))))
         languages = sorted({document.language for document in chain.backend.documents()})
-        sys.stdout.write(f"{n_documents} articles in {len(languages)} languages: {', '.join(languages)}\n")
+        n_documents = report.added + report.replaced + report.unchanged
+        say(f"{n_documents} sample articles in {report.seconds:.1f} s")
+        write(f"{n_documents} articles in {len(languages)} languages: {', '.join(languages)}\n")
         for question in QUESTIONS:
-            sys.stdout.write(f"\n> {question}\n")
+            write(f"\n> {question}\n")
             show_answer(chain, question)
-        chain.backend.close()
     if keep:
-        sys.stdout.write(f'\nThe index is kept. Ask it: dragoman ask --index {keep} "..."\n')
-
-
-def _shown(path: Path) -> str:
-    """The path as a reader would rather see it in citations: relative where that is shorter."""
-    try:
-        relative = os.path.relpath(path)
-    except ValueError:  # another drive
-        return str(path)
-    return min(relative, str(path), key=len)
+        write(f'\nThe index is kept. Ask it: dragoman ask --index {keep} "..."\n')
