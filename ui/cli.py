@@ -51,7 +51,6 @@ key_commands.command()(keys.remove)
 evaluating.command()(evaluation.run)
 evaluating.command()(evaluation.report)
 evaluating.command()(evaluation.runs)
-evaluating.command()(gold.validate)
 evaluating.command("import")(gold.import_set)
 
 _STOPPED = 130  # what typer makes of Ctrl+C

@@ -15,7 +15,7 @@ class Corpus:
         self._index = index
         self._by_name: dict[str, list[StoredDocument]] = defaultdict(list)
         for document in index.documents():
-            for name in {_last(document.source), _last(file_of(document.source))}:
+            for name in {_last(document.source), _last(_file(document.source))}:
                 self._by_name[name].append(document)
         self._texts: dict[str, str] = {}
 
@@ -44,15 +44,15 @@ class Corpus:
         return self._texts[document.doc_id]
 
 
-def file_of(source: str) -> str:
-    """The source without the `#part` that names a document in a file of several."""
-    return source.partition("#")[0]
-
-
 def _is_called(source: str, doc: str) -> bool:
-    return any(name == doc or name.endswith((f"/{doc}", f"#{doc}")) for name in (source, file_of(source)))
+    return any(name == doc or name.endswith((f"/{doc}", f"#{doc}")) for name in (source, _file(source)))
 
 
 def _last(source: str) -> str:
     """What stands behind the last slash and number sign of a source."""
     return source.rpartition("#")[2].rpartition("/")[2]
+
+
+def _file(source: str) -> str:
+    """The source without the `#part` that names a document in a file of several."""
+    return source.partition("#")[0]

@@ -19,9 +19,10 @@ from typing import Any
 import regex
 
 from eval.errors import GoldError
-from eval.gold.items import GoldItem, as_item, as_values
+from eval.gold.items import GoldItem, as_item, as_values, problems_of
 
 _MAX_BYTES = 256 * 2**20
+_MAX_SHOWN = 20  # broken lines
 _TABLES = (".csv", ".tsv")
 _COLUMNS = ("id", "question", "lang", "answerable", "answers", "evidence_doc", "evidence_text", "tags", "need")
 _BAR = regex.compile(r"(?<!\\) ?\| ?")
@@ -40,17 +41,21 @@ def read_gold(path: Path) -> list[GoldItem]:
     """The questions in a gold file; a file that is not `.csv` or `.tsv` is read as JSON lines.
 
     Raises:
-        GoldError: An entry is broken, an id occurs twice, or there is no question at all.
+        GoldError: An entry is broken, an id occurs twice, or there is no question at all; all broken lines are named.
     """
     items: dict[str, GoldItem] = {}
+    broken: list[str] = []
     for entry in read_entries(path):
-        where = f"{path}, line {entry.line}"
-        if entry.problem:
-            raise GoldError(f"{where}: {entry.problem}")
-        item = as_item(entry.values, where)
-        if item.id in items:
-            raise GoldError(f"{where}: the id {item.id!r} occurs twice; expected: ids used once")
-        items[item.id] = item
+        problems = [entry.problem] if entry.problem else list(problems_of(entry.values))
+        if not problems and str(entry.values["id"]) in items:
+            problems = [f"the id {entry.values['id']!r} occurs twice; expected: ids used once"]
+        broken += [f"{path}, line {entry.line}: {problem}" for problem in problems]
+        if not problems:
+            item = as_item(entry.values, "")
+            items[item.id] = item
+    if broken:
+        more = f"\nand {len(broken) - _MAX_SHOWN} more" if len(broken) > _MAX_SHOWN else ""
+        raise GoldError("\n".join(broken[:_MAX_SHOWN]) + more)
     if not items:
         raise GoldError(f"{path} holds no question; expected: JSON lines, or a header and rows")
     return list(items.values())

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 Floats = NDArray[np.float64]
 
 _N_RESAMPLES, _N_PERMUTATIONS, _LEVEL = 1_000, 10_000, 0.95
-_CELLS_AT_ONCE = 2_000_000  # of resamples times questions: 16 MB
+_AT_ONCE = 100  # resamples; with 10,000 questions 8 MB
 _MOST_EXACT = 12  # differences for which all 2 ** n signs are tried
 
 
@@ -77,8 +77,8 @@ def paired_randomisation(a: ArrayLike, b: ArrayLike, seed: int = 0) -> float:
         return float(np.mean(np.abs(signs @ moved) >= least))
     generator = np.random.default_rng(seed)
     n_as_far = 0
-    for n_signs in _portions(_N_PERMUTATIONS, len(moved)):
-        signs = 1 - 2.0 * generator.integers(0, 2, (n_signs, len(moved)))
+    for _ in range(_N_PERMUTATIONS // _AT_ONCE):
+        signs = 1 - 2.0 * generator.integers(0, 2, (_AT_ONCE, len(moved)))
         n_as_far += int((np.abs(signs @ moved) >= least).sum())
     return (n_as_far + 1) / (_N_PERMUTATIONS + 1)
 
@@ -98,18 +98,11 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def _resamples(n: int, seed: int) -> Iterator[Floats]:
-    """How often each of `n` rows is drawn in each resample: (some resamples, n), multinomial."""
+    """How often each of `n` rows is drawn in each of some resamples: (_AT_ONCE, n), multinomial."""
     generator = np.random.default_rng(seed)
-    for some in _portions(_N_RESAMPLES, n) if n else ():
-        places = generator.integers(0, n, (some, n)) + n * np.arange(some)[:, None]
-        yield np.bincount(places.ravel(), minlength=some * n).reshape(some, n).astype(np.float64)
-
-
-def _portions(total: int, n_columns: int) -> Iterator[int]:
-    """Numbers that add up to `total`, each small enough for a matrix of so many rows and `n_columns`."""
-    at_once = max(1, _CELLS_AT_ONCE // max(1, n_columns))
-    for done in range(0, total, at_once):
-        yield min(at_once, total - done)
+    for _ in range(_N_RESAMPLES // _AT_ONCE) if n else ():
+        places = generator.integers(0, n, (_AT_ONCE, n)) + n * np.arange(_AT_ONCE)[:, None]
+        yield np.bincount(places.ravel(), minlength=_AT_ONCE * n).reshape(_AT_ONCE, n).astype(np.float64)
 
 
 def _ratios(above: Floats, below: Floats) -> Floats:

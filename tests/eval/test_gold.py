@@ -91,6 +91,16 @@ def test_a_line_that_cannot_be_used_is_named(tmp_path: Path, line: Any, problem:
     assert problem in str(caught.value)
 
 
+def test_all_broken_lines_are_named_up_to_twenty(tmp_path: Path) -> None:
+    lines = [{**GOOD, "id": str(i), "lang": "" if i else "ko"} for i in range(25)]
+    with pytest.raises(GoldError) as caught:
+        read_gold(written(tmp_path, *lines))
+    said = str(caught.value).splitlines()
+    assert len(said) == 21
+    assert said[0].endswith("line 2: lang is ''; expected: text")
+    assert said[-1] == "and 4 more"
+
+
 def test_a_file_without_questions_or_without_sense_is_an_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(GoldError, match="holds no question"):
         read_gold(written(tmp_path, "", " "))

@@ -1,4 +1,4 @@
-"""Commands about gold files: validate, import."""
+"""The command that makes a gold file of a published set."""
 
 from __future__ import annotations
 
@@ -7,40 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ui.commands.evaluation import GoldArgument
-from ui.commands.options import IndexOption, JsonOption
-from ui.config import load_config
-from ui.terminal import out, say
-
-
-def validate(gold: GoldArgument, index: IndexOption = None, as_json: JsonOption = False) -> None:
-    """Name every line that is wrong, and why; exit 1 if there is one. Evidence is looked for in the index, if any."""
-    from dataclasses import asdict
-
-    from eval.gold import Corpus
-    from eval.gold.validate import Severity
-    from eval.gold.validate import validate as check
-    from index.errors import IndexMissing
-    from index.store import open_backend
-
-    try:
-        corpus = Corpus(open_backend(load_config(index=index).index))
-    except IndexMissing as error:
-        if index is not None:
-            raise
-        say(f"warning: evidence is not checked: {error}")
-        corpus = None
-    problems = check(gold, corpus)
-    lines = [
-        f"{one.severity}: {gold}{f', line {one.line}' if one.line else ''}{f' ({one.id})' if one.id else ''}:"
-        f" {one.what}"
-        for one in problems
-    ]
-    n_errors = sum(one.severity is Severity.ERROR for one in problems)
-    lines.append(f"{n_errors} errors, {len(problems) - n_errors} warnings")
-    out({"errors": n_errors, "problems": [asdict(one) for one in problems]}, as_json, "\n".join(lines))
-    if n_errors:
-        raise typer.Exit(1)
+from ui.terminal import say
 
 
 def import_set(
