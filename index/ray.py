@@ -81,11 +81,11 @@ def _checked(place: IndexPlace, sources: Sequence[str]) -> str:
         raise StoreError(
             f"{place} takes one writer at a time",
             "the address of a database, as postgresql://...",
-            "leave --engine out: this machine's cores are used without it",
+            "leave --ray out: this machine's cores are used without it",
         )
     for source in sources:
         if is_url(source):
-            raise StoreError(f"{source} is a web address", "files and folders", "index it without --engine")
+            raise StoreError(f"{source} is a web address", "files and folders", "index it without --ray")
     return place
 
 
