@@ -24,6 +24,7 @@ from eval.errors import ServerFailed, SetMissing
 from eval.provenance import commit, machine
 from index.encoders import load_encoder
 from index.encoders.base import Encoder
+from index.errors import IndexProblem
 
 Run = Callable[[Suite, Encoder, Path], dict[str, float]]
 
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         chosen = choose(read_suites(given.shared), given.suites)
         encoder = load_encoder(given.encoder)
         before = json.loads(given.against.read_text("utf-8"))["suites"] if given.against else None
-    except (ValueError, OSError) as problem:
+    except (ValueError, OSError, IndexProblem) as problem:
         sys.stderr.write(f"error: {problem}\n")
         return 2
     made = {"commit": commit(), "machine": machine(), "on": time.strftime("%Y-%m-%d", time.gmtime())}
