@@ -32,9 +32,8 @@ from ui.commands import keys as commands
 from ui.config import Config
 from ui.server.app import make_app
 from ui.server.errors import Refusal
-from ui.server.gate import Places, Rate, client_of
+from ui.server.gate import Places, Rate, client_of, rule_for
 from ui.server.keys import KeyFile, Scope
-from ui.server.rules import rule_for
 from ui.server.run import run
 from ui.server.settings import ServerSettings, Site
 

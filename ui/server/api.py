@@ -15,7 +15,7 @@ from ui.server.bodies import NO_FILTER, NO_HISTORY, History, Question, Where, tu
 from ui.server.documents import Documents, Upload
 from ui.server.errors import Refusal
 from ui.server.feedback import Feedback, FeedbackFile, gold_drafts
-from ui.server.service import Service
+from ui.server.gate import Service
 from ui.server.sse import EventStream, answer_of, event_json, framed, public
 
 _MAX_FILES = 20  # of one request

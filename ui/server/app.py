@@ -3,35 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from html import escape
+from importlib.resources import files
 from importlib.util import find_spec
+from typing import Any
 
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.routing import Route
+from starlette.staticfiles import StaticFiles
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from rag.chain import Chain
 from ui.server import api, openai
-from ui.server.docs import add_docs
 from ui.server.edge import Edge
 from ui.server.errors import handle
-from ui.server.gate import Gate
+from ui.server.gate import Gate, Service
 from ui.server.mcp import Endpoint
 from ui.server.metrics import CountedChain, Metrics
-from ui.server.service import Service
 from ui.server.settings import ServerSettings
 from ui.server.widget.routes import add_widget
 
+_DOCS = files("ui").joinpath("server", "static", "docs")
 _SPARE_THREADS = 8  # besides one for each question
 _log = logging.getLogger(__name__)
 
@@ -70,7 +74,7 @@ def make_app(
     )
     _add_middleware(app, service)
     _add_operation(app, service)
-    add_docs(app)
+    _add_docs(app)
     add_widget(app, service)
     app.include_router(api.router(service))
     app.include_router(openai.router(service))
@@ -135,3 +139,33 @@ def _missing(chain: Chain) -> list[str]:
         _log.warning("not ready: %s: %s", part, type(error).__name__)
         return [part]
     return []
+
+
+def _add_docs(app: FastAPI) -> None:
+    """Add the page, with Swagger UI (Apache-2.0, as published), and the responses and examples of openapi.json."""
+
+    @app.get("/docs", include_in_schema=False)
+    def docs(request: Request) -> HTMLResponse:
+        """The API's documentation, to read and to try."""
+        root = escape(request.scope.get("root_path", "").rstrip("/"))
+        return HTMLResponse(_DOCS.joinpath("docs.html").read_text("utf-8").replace("ROOT", root))
+
+    app.mount("/docs/static", StaticFiles(directory=str(_DOCS)))
+    of_the_code = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            _merge(of_the_code(), json.loads(_DOCS.joinpath("openapi.json").read_text("utf-8")))
+        return app.openapi_schema or {}
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _merge(schema: dict[str, Any], more: dict[str, Any]) -> None:
+    for name, value in more.items():
+        if isinstance(value, dict) and isinstance(schema.get(name), dict):
+            _merge(schema[name], value)
+        else:
+            schema[name] = value
+        if name == "responses":
+            schema[name].pop("422", None)  # the framework's own, which no response has: 4XX is described

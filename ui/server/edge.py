@@ -12,10 +12,9 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ui.server.errors import response_to
+from ui.server.errors import is_under, path_of, response_to
 from ui.server.logs import request_fields
 from ui.server.metrics import Metrics
-from ui.server.rules import is_under, path_of
 
 _DATA = ("/api", "/v1", "/mcp", "/healthz", "/readyz", "/metrics", "/openapi.json")
 # No image, frame or form may reach another host: a hostile document cannot send anything out.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import Request
@@ -17,7 +18,6 @@ from starlette.types import Scope
 
 from index.errors import IndexLocked, IndexProblem
 from rag.errors import AnswerProblem
-from ui.server.rules import is_under, path_of
 
 UNKNOWN = "the answer failed here; the server's log says why"
 OPENAI = "/v1"  # paths whose errors have OpenAI's shape
@@ -122,3 +122,14 @@ def _validation(item: dict[str, Any]) -> dict[str, Any]:
     """What is wrong with a field, without its value. The names of unknown fields are the client's text too."""
     loc = [part if isinstance(part, int) or _PLAIN_NAME.fullmatch(part) else "?" for part in item["loc"]]
     return {"type": item["type"], "loc": loc, "msg": item["msg"]}
+
+
+def is_under(path: str, places: Sequence[str]) -> bool:
+    """Whether `path` is one of `places`, or stands below one."""
+    return any(path == place or path.startswith(f"{place}/") for place in places)
+
+
+def path_of(scope: Scope) -> str:
+    """The path of a request below the one that a proxy serves it under."""
+    path, root = str(scope["path"]), str(scope.get("root_path", "")).rstrip("/")
+    return path[len(root) :] if root and is_under(path, (root,)) else path

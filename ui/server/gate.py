@@ -1,4 +1,4 @@
-"""The gate that every request passes: its key, its rate, its place among the questions."""
+"""The gate that every request passes: what it needs, its key, its rate, its place among the questions."""
 
 from __future__ import annotations
 
@@ -9,21 +9,113 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from pathlib import Path
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Send
+from starlette.types import Scope as AsgiScope
 
-from ui.server.errors import Refusal, response_to
-from ui.server.keys import Scope as KeyScope
+from rag.chain import Chain
+from ui.server.errors import Refusal, is_under, path_of, response_to
+from ui.server.keys import KeyFile, Scope
 from ui.server.logs import note
-from ui.server.rules import Rule, path_of, rule_for
-from ui.server.service import Service
+from ui.server.metrics import Metrics
+from ui.server.settings import ServerSettings
 
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _MAX_BODY_S = 30.0  # for a question to arrive
 _MAX_BUCKETS = 20_000  # clients that are remembered
 _FORWARDING = ("x-forwarded-for", "forwarded", "x-real-ip")
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """An open chain, and what the server allows; without a `host`, as in tests, it counts as this machine's own."""
+
+    chain: Chain
+    settings: ServerSettings = field(default_factory=ServerSettings)
+    host: str = ""
+    metrics: Metrics = field(default_factory=Metrics)
+    keys: KeyFile = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Only a test builds a server without an index; it has no keys either.
+        folder = self.chain.backend.folder if self.chain is not None else Path("/nonexistent")
+        object.__setattr__(self, "keys", KeyFile(folder))
+
+    @property
+    def hosts(self) -> list[str]:
+        """The names that the server answers to, as Starlette's TrustedHostMiddleware takes them."""
+        if self.settings.allowed_hosts:
+            return list(self.settings.allowed_hosts)
+        if self.host in ("", "::", "0.0.0.0"):  # noqa: S104 - compared, not bound
+            return ["*"]
+        return [f"[{name}]" if ":" in name else name for name in (self.host, *LOOPBACK)]
+
+    def is_open(self, scope: Scope) -> bool:
+        """Whether this needs no key: asking, where everybody may, or on this machine while no key is for asking."""
+        if scope is not Scope.ASK:
+            return False
+        is_public = _is_public(self.host, self.settings)
+        return self.settings.public_anonymous or not (is_public or self.keys.any_may(Scope.ASK))
+
+
+def check_open_to_somebody(settings: ServerSettings, host: str, keys: KeyFile) -> None:
+    """See that somebody may ask.
+
+    Raises:
+        ValueError: Others can reach the server, and there is no key with the scope ask.
+    """
+    if _is_public(host, settings) and not settings.public_anonymous and not keys.any_may(Scope.ASK):
+        reach = f"{host} is reached from outside" if host not in LOOPBACK else "a proxy lets others in"
+        raise ValueError(
+            f"{reach}, and there is no key with the scope ask; fix: dragoman key add --name web --scope ask,"
+            " or let everyone ask: public_anonymous = true under [server] in dragoman.toml"
+        )
+
+
+def _is_public(host: str, settings: ServerSettings) -> bool:
+    """Whether others than this machine's own users reach the server; a proxy in front is there to let them in."""
+    return host not in ("", *LOOPBACK) or bool(settings.trusted_proxies)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What a request needs: a key with a scope, tokens of its client's rate, a place among the questions."""
+
+    scope: Scope | None = None
+    cost: float = 1.0
+    takes_place: bool = False
+    is_page: bool = False  # a browser may send the key as a password
+
+
+_FREE = Rule(cost=0)
+_ASK, _QUESTION = Rule(Scope.ASK), Rule(Scope.ASK, takes_place=True)
+_ADMIN, _INGEST = Rule(Scope.ADMIN), Rule(Scope.INGEST)
+# Paths; what reading them needs; what everything else needs. The first that fits holds.
+_RULES: tuple[tuple[tuple[str, ...], Rule, Rule], ...] = (
+    (("/healthz", "/readyz", "/docs", "/openapi.json"), _FREE, _FREE),
+    # The key of a site counts here, and the widget's own routes check it.
+    (("/widget", "/widget.js", "/widget.v1.js", "/embed"), _FREE, Rule(takes_place=True)),
+    (("/metrics",), Rule(Scope.ADMIN, cost=0), _ADMIN),
+    (("/api/v1/documents",), _ASK, _INGEST),
+    (("/api/v1/feedback",), _ADMIN, _ASK),
+    (("/gradio_api/upload",), Rule(Scope.INGEST, is_page=True), Rule(Scope.INGEST, is_page=True)),
+    (("/api/v1/ask", "/api/v1/search", "/v1", "/mcp"), _ASK, _QUESTION),
+    (("/api",), _ASK, _ASK),
+)
+
+
+def rule_for(method: str, path: str) -> Rule:
+    """What a request needs; an unknown path needs what the page does."""
+    for places, reading, writing in _RULES:
+        if is_under(path, places):
+            return reading if method in ("GET", "HEAD") else writing
+    # One question on the page is a few of its events.
+    return Rule(Scope.ASK, cost=0.25 if path.endswith("/queue/join") else 0, is_page=True)
 
 
 class Gate:
@@ -35,7 +127,7 @@ class Gate:
         self._rate = Rate(settings.per_minute)
         self._places = Places(settings.max_concurrent, settings.max_waiting, settings.max_wait_s)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":  # no interface uses it, and it would not be checked
             await send({"type": "websocket.close", "code": 1008})
             return
@@ -52,7 +144,7 @@ class Gate:
         except Refusal as refusal:
             await response_to(scope, refusal)(scope, receive, send)
 
-    def _check(self, scope: Scope, rule: Rule) -> None:
+    def _check(self, scope: AsgiScope, rule: Rule) -> None:
         """Raise a `Refusal` unless the request's key and rate allow it."""
         headers = Headers(scope=scope)
         sent = _password(headers, basic=rule.is_page)
@@ -60,11 +152,11 @@ class Gate:
         if key is not None:
             note(key=key.name)
         allowed = rule.scope is None or self._service.is_open(rule.scope) or (key is not None and key.may(rule.scope))
-        if rule.scope is KeyScope.ADMIN and path_of(scope) == "/metrics" and is_this_machine(scope):
+        if rule.scope is Scope.ADMIN and path_of(scope) == "/metrics" and is_this_machine(scope):
             allowed = True
         cost = rule.cost if allowed else 1.0  # else keys could be guessed at any speed
-        wait_s = self._rate.take(f"key {key.name}" if key else f"address {client_of(scope)}", cost) if cost else 0
-        if wait_s:
+        who = f"key {key.name}" if key else f"address {client_of(scope)}"
+        if cost and (wait_s := self._rate.take(who, cost)):
             limit = self._service.settings.per_minute
             raise Refusal(429, f"too many requests; expected: {limit} a minute", retry_after_s=wait_s)
         if not allowed and key is not None:
@@ -76,7 +168,7 @@ class Gate:
         if rule.is_page and key and _is_cross_site(scope["method"], headers):
             raise Refusal(403, "a page of another site sent this; browsers add the password by themselves")
 
-    async def _in_place(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _in_place(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         try:
             # Read before it takes a place: a client that sends slowly must not hold one.
             body = await asyncio.wait_for(Request(scope, receive).body(), _MAX_BODY_S)
@@ -93,7 +185,7 @@ class Gate:
             answering.cancel()
             await asyncio.gather(answering, leaving, return_exceptions=True)
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _answer(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         async with self._places.place():
             await self._app(scope, receive, send)
 
@@ -134,20 +226,20 @@ def _replayed(body: bytes, leaving: asyncio.Future[Message]) -> Receive:
 # --- clients, their rates, and the queue ------------------------------------------------------------------------------
 
 
-def is_this_machine(scope: Scope) -> bool:
+def is_this_machine(scope: AsgiScope) -> bool:
     """Whether the client is on this machine, with no sign of a proxy between."""
     address = _address(scope)
     has_proxy = any(name in Headers(scope=scope) for name in _FORWARDING)
     return address is not None and address.is_loopback and not has_proxy
 
 
-def client_of(scope: Scope) -> str:
+def client_of(scope: AsgiScope) -> str:
     """The client's address, as the rate counts it: of IPv6 its /64, in which one client has every address."""
     address = _address(scope)
     return str(IPv6Network((address, 64), strict=False)) if isinstance(address, IPv6Address) else str(address)
 
 
-def _address(scope: Scope) -> IPv4Address | IPv6Address | None:
+def _address(scope: AsgiScope) -> IPv4Address | IPv6Address | None:
     """None where there is none, as of a Unix socket."""
     try:
         found = ip_address((scope.get("client") or ("",))[0])

@@ -3,16 +3,16 @@
 The protocol's own library takes 1 to 2 s to import: it loads at the first request, not with the server.
 """
 
-# Without `from __future__ import annotations`: the library reads the annotations of the tools, which stand inside a
-# function, and could not resolve names of types that only that function has.
+from __future__ import annotations
+
 import asyncio
 import signal
 import tomllib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from importlib.metadata import version
 from importlib.resources import files
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import Field, StringConstraints
@@ -31,7 +31,6 @@ from ui.server.sse import answer_of, public
 MAX_SPAN_CHARS = 8_000  # that are read at once
 CONTEXT_CHARS = 500  # that are shown before and after the span
 _TEXTS = tomllib.loads(files("ui.server").joinpath("mcp.toml").read_text("utf-8"))
-_F = TypeVar("_F", bound=Callable[..., Any])
 NOTICE: str = _TEXTS["notice"]
 
 
@@ -49,69 +48,76 @@ _Asked = Annotated[str, _about("question", json_schema_extra={"minLength": 1, "m
 
 def make_server(chain: Chain) -> Any:
     """An `MCPServer` whose tools ask `chain`."""
-    from mcp import types
     from mcp.server.mcpserver import MCPServer
+    from mcp.types import ToolAnnotations
 
     instructions = _TEXTS["instructions"].strip().format(notice=NOTICE)
     server: MCPServer[Any] = MCPServer(
         "dragoman", title="Dragoman", instructions=instructions, version=version("dragoman"), subscriptions=False
     )
-    harmless = types.ToolAnnotations(
-        read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
-    )
+    harmless = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
+    tools = _Tools(chain)
+    for tool in (tools.search_articles, tools.ask_articles, tools.read_passage):
+        name = tool.__name__
+        title, text = name.replace("_", " ").capitalize(), _TEXTS["tools"][name].strip().format(n=MAX_SPAN_CHARS)
+        server.add_tool(tool, name=name, title=title, description=text, annotations=harmless)
+    return server
 
-    def tool(name: str, title: str) -> Callable[[_F], _F]:
-        text = _TEXTS["tools"][name].strip().format(n=MAX_SPAN_CHARS)
-        decorate: Callable[[_F], _F] = server.tool(name=name, title=title, description=text, annotations=harmless)
-        return decorate
 
-    def result(text: str, output: dict[str, Any]) -> types.CallToolResult:
-        content: list[types.ContentBlock] = [types.TextContent(type="text", text=text)]
-        return types.CallToolResult(content=content, structured_content={"notice": NOTICE, **output})
+class _Tools:
+    """The tools; each gives text, for a model that reads only that, and the same as data."""
 
-    @tool("search_articles", "Search the articles")
+    def __init__(self, chain: Chain) -> None:
+        self._chain = chain
+
     def search_articles(
+        self,
         query: _Asked,
         k: Annotated[int, _about("k", ge=1, le=50)] = 5,
         languages: _Languages = [],  # noqa: B006 - it is never changed, and its schema needs it
         since: _Since = "",
         until: _Until = "",
-    ) -> types.CallToolResult:
+    ) -> CallToolResult:
         with _failures():
-            found = chain.retrieve(_checked(query), k, filter_of(languages, since, until))
+            found = self._chain.retrieve(_checked(query), k, filter_of(languages, since, until))
         output = public(search_json(found))
         for passage, item in zip(output["results"], found.passages, strict=True):
             passage |= {"url": item.passage.url, "date": item.passage.date}
-        return result(search_text(output), output)
+        return _result(search_text(output), output)
 
-    @tool("ask_articles", "Ask the articles")
     async def ask_articles(
+        self,
         question: _Asked,
         languages: _Languages = [],  # noqa: B006
         since: _Since = "",
         until: _Until = "",
-    ) -> types.CallToolResult:
+    ) -> CallToolResult:
         with _failures():
             where = filter_of(languages, since, until)
-            answer = await answer_of(chain.astream(_checked(question), where=where))
+            answer = await answer_of(self._chain.astream(_checked(question), where=where))
         left_out = ("retrieved", "timings_ms", "usage")
         output = {name: value for name, value in public(answer_json(answer)).items() if name not in left_out}
         for citation, cited in zip(output["citations"], answer.citations, strict=True):
             citation["date"] = cited.date
-        return result(answer_text(output), output)
+        return _result(answer_text(output), output)
 
-    @tool("read_passage", "Read a passage")
     def read_passage(
+        self,
         doc_id: Annotated[_Short, _about("doc_id")],
         start: Annotated[int, _about("start")],
         end: Annotated[int, _about("end")],
-    ) -> types.CallToolResult:
+    ) -> CallToolResult:
         with _failures():
-            output = _read(chain, doc_id, start, end)
+            output = _read(self._chain, doc_id, start, end)
         head = f"Characters {start}-{output['end']} of {output['n_chars']}, between the text before and after them."
-        return result(_fenced(head, inert("{before}⟦{text}⟧{after}".format(**output)), []), output)
+        return _result(_fenced(head, inert("{before}⟦{text}⟧{after}".format(**output)), []), output)
 
-    return server
+
+def _result(text: str, output: dict[str, Any]) -> CallToolResult:
+    from mcp.types import CallToolResult, TextContent
+
+    data = {"notice": NOTICE, **output}
+    return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=data)
 
 
 @contextmanager

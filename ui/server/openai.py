@@ -19,7 +19,7 @@ from ui.render import as_written, citation_json, inert, is_web_address, passage_
 from ui.server.bodies import NO_FILTER, FilterBody, TurnBody, turns_of
 from ui.server.errors import OPENAI, Refusal, openai_error, refusal_of
 from ui.server.feedback import MAX_CHARS
-from ui.server.service import Service
+from ui.server.gate import Service
 from ui.server.sse import EventStream, answer_of, close, framed, public
 
 MODEL = "dragoman"

@@ -16,9 +16,9 @@ from index.store import open_backend
 from ui.commands.opening import open_chain
 from ui.config import Config, load_config
 from ui.server.app import make_app
+from ui.server.gate import check_open_to_somebody
 from ui.server.keys import KeyFile
 from ui.server.logs import log_config
-from ui.server.service import check_open_to_somebody
 from ui.server.settings import ServerSettings
 
 

@@ -21,9 +21,8 @@ from ui.render import citation_card, passage_card
 from ui.server.bodies import NO_HISTORY, History, Question, turns_of
 from ui.server.errors import Refusal, refusal_of
 from ui.server.feedback import Feedback, FeedbackFile
-from ui.server.gate import Rate, is_this_machine
+from ui.server.gate import Rate, Service, is_this_machine
 from ui.server.logs import note
-from ui.server.service import Service
 from ui.server.settings import Site
 from ui.server.sse import EventStream, framed
 from ui.server.widget import pages
