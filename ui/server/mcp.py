@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from importlib.metadata import version
 from importlib.resources import files
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import Field, StringConstraints
@@ -27,6 +27,9 @@ from ui.server.bodies import filter_of
 from ui.server.errors import Refusal, log_unforeseen, refusal_of
 from ui.server.settings import ServerSettings
 from ui.server.sse import answer_of, public
+
+if TYPE_CHECKING:
+    from mcp.types import CallToolResult
 
 MAX_SPAN_CHARS = 8_000  # that are read at once
 CONTEXT_CHARS = 500  # that are shown before and after the span
@@ -77,7 +80,7 @@ class _Tools:
         languages: _Languages = [],  # noqa: B006 - it is never changed, and its schema needs it
         since: _Since = "",
         until: _Until = "",
-    ) -> CallToolResult:
+    ) -> Any:
         with _failures():
             found = self._chain.retrieve(_checked(query), k, filter_of(languages, since, until))
         output = public(search_json(found))
@@ -91,7 +94,7 @@ class _Tools:
         languages: _Languages = [],  # noqa: B006
         since: _Since = "",
         until: _Until = "",
-    ) -> CallToolResult:
+    ) -> Any:
         with _failures():
             where = filter_of(languages, since, until)
             answer = await answer_of(self._chain.astream(_checked(question), where=where))
@@ -106,7 +109,7 @@ class _Tools:
         doc_id: Annotated[_Short, _about("doc_id")],
         start: Annotated[int, _about("start")],
         end: Annotated[int, _about("end")],
-    ) -> CallToolResult:
+    ) -> Any:
         with _failures():
             output = _read(self._chain, doc_id, start, end)
         head = f"Characters {start}-{output['end']} of {output['n_chars']}, between the text before and after them."
