@@ -49,14 +49,14 @@ from ui.page.conversation import (
 )
 from ui.page.corpus import Corpus, Facts, examples, overview, without_isolates
 from ui.page.handlers import feedback_options, opinion_of
-from ui.page.markup import answer_id_of, answer_markdown, inert, panel_markdown, panel_section, plain_answer
+from ui.page.markup import answer_id_of, answer_markdown, panel_markdown, panel_section, plain_answer
 from ui.page.page import mount
 from ui.page.shell import rewritten
 from ui.page.uploads import Row, add_files, rows_html
 from ui.render import is_web_address, shown_source
 from ui.server.app import make_app
 from ui.server.documents import Documents
-from ui.server.feedback import Feedback, FeedbackFile, Opinion, feedback_on
+from ui.server.feedback import Feedback, Opinion, feedback_on
 from ui.server.settings import ServerSettings
 
 # Of gradio's own statistics.
@@ -111,10 +111,6 @@ def test_a_marker_becomes_a_link_to_its_card() -> None:
     assert html == '<p>Seoul is big. <a href="#src-0-1">[1]</a><a href="#src-0-12">[12]</a></p>\n'
 
 
-def test_every_line_of_an_answer_is_a_paragraph() -> None:
-    assert RENDERER.render(answer_markdown("One:\ntwo [1]\nthree")).count("<p>") == 3
-
-
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_text_in_an_answer_is_shown_and_does_nothing(text: str) -> None:
     seen = Tags(RENDERER.render(answer_markdown(text)))
@@ -128,21 +124,12 @@ def test_hostile_text_in_an_answer_is_shown_and_does_nothing(text: str) -> None:
     assert squeezed(seen.text).replace("\\", "") == squeezed(text).replace("\\", "")
 
 
-@pytest.mark.parametrize("text", [text for text in HOSTILE if not text.startswith((" ", "\t"))])
-def test_the_text_shown_is_the_text_written(text: str) -> None:
-    assert squeezed(Tags(RENDERER.render(answer_markdown(text))).text) == squeezed(text)
-
-
 @settings(deadline=None)
 @given(st.text(alphabet="[](){}<>!*_`~#+-.|\\&;:/=\"'$^@1a \nhtp가", max_size=60))
 def test_whatever_an_answer_holds_no_tag_but_our_own_comes_of_it(text: str) -> None:
     for tag, attributes in Tags(RENDERER.render(answer_markdown(text.strip()))).tags:
         assert tag in {"p", "a", "br", "pre", "code"}
         assert all(name == "href" and str(value).startswith("#src-0-") for name, value in attributes.items())
-
-
-def test_inert_text_renders_as_itself() -> None:
-    assert RENDERER.renderInline(inert("*a* [b](c) <d> & `e`")) == "*a* [b](c) &lt;d&gt; &amp; `e`"
 
 
 # --- the panel ----------------------------------------------------------------------------------------------
@@ -286,14 +273,6 @@ def test_every_sentence_has_its_verdict_behind_its_markers() -> None:
     )
 
 
-def test_a_verdict_is_told_in_the_language_of_the_page() -> None:
-    assert "✗ 인용된 대목에서" in answer_markdown("It is blue.", "ab", SENTENCES[2:], "ko").replace("\\", "")
-
-
-def test_a_sentence_that_the_text_lacks_marks_nothing() -> None:
-    assert answer_markdown("Other words.", "ab", SENTENCES) == "Other words\\."
-
-
 def test_what_the_page_shows_is_read_back_without_markers_and_verdicts() -> None:
     assert plain_answer(answer_markdown(SAID, "ab12", SENTENCES)) == "So they say:\nIt is big. It is\nold! It is blue."
 
@@ -303,11 +282,6 @@ def test_what_looks_like_our_verdict_in_an_answer_stays_text() -> None:
     shown = answer_markdown(forged, "ab")
     assert [tag for tag, _ in Tags(RENDERER.render(shown)).tags] == ["p"]
     assert "span class" in plain_answer(shown)
-
-
-def test_the_id_of_an_answer_is_read_from_its_markers() -> None:
-    assert answer_id_of(answer_markdown("It is. [1]", "ab12")) == "ab12"
-    assert answer_id_of("nothing") == ""
 
 
 # --- the conversation ---------------------------------------------------------------------------------------
@@ -322,13 +296,6 @@ def test_the_conversation_of_the_page_is_read_without_its_markers() -> None:
     assert turns(history) == [Turn("When was Altman fired?", "On a Friday. So it was."), Turn("Why?", "")]
     assert turns([]) == []
     assert turns([{"role": "assistant", "content": "Hello."}]) == []
-
-
-def test_what_the_page_has_shown_is_read_back_plain() -> None:
-    said = "Sam Altman (CEO) left. [1] It was 2023. [2]"
-    shown = f"{answer_markdown(said)}\n\n⚠ {inert('1 of 2 sentences are not supported')}"
-    history = [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": shown}]
-    assert turns(history) == [Turn("Who?", "Sam Altman (CEO) left. It was 2023.")]
 
 
 def test_of_what_a_client_sends_as_messages_only_text_is_taken() -> None:
@@ -453,12 +420,6 @@ def test_a_finished_answer_is_remembered_for_feedback_and_the_oldest_forgotten(t
     assert known.sentences[0].text == "Seven."
 
 
-def test_an_opinion_that_is_told_twice_counts_once() -> None:
-    remembered = Remembered(most=1)
-    told = [remembered.is_new("session", opinion) for opinion in ("right", "right", "wrong", "right")]
-    assert told == [True, False, True, True]
-
-
 @pytest.mark.parametrize(
     ("error", "told"),
     [
@@ -513,13 +474,6 @@ def test_the_overview_counts_by_language_and_date_with_a_bar_each() -> None:
     assert row.format("no date", 1, 15) in html
 
 
-def test_many_months_are_counted_by_year() -> None:
-    months = {f"{year}-{month:02}": 1 for year in (2020, 2021, 2022) for month in range(1, 13)}
-    html = overview(Facts({"en": 36}, months), "en")
-    assert "2020-01" not in html
-    assert '<th scope="row">2021</th><td class="n">12</td>' in html
-
-
 # --- feedback -----------------------------------------------------------------------------------------------
 
 
@@ -536,13 +490,6 @@ def test_feedback_tells_what_the_answer_cited() -> None:
         {"n": 1, "doc_id": "d" * 16, "source": "a.txt", "start": 111, "end": 121, "quote": "The quote."},
     )
     assert feedback_on(Opinion.RIGHT, "q", "a" * 30_000, None).answer == "a" * 20_000
-
-
-def test_what_the_page_stores_is_what_the_server_reads(tmp_path: Path) -> None:
-    given = feedback_on(Opinion.WRONG, "ignored", "ignored", answer("It said so. [1]"))
-    FeedbackFile(tmp_path).add(given)
-    (read,) = FeedbackFile(tmp_path).all()
-    assert (read.opinion, read.question, read.spans) == (given.opinion, given.question, given.spans)
 
 
 def test_an_opinion_is_read_in_every_language_of_the_page() -> None:

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ui.page.texts import text
 
 from index.encoders.base import Encoder
 from index.store.sqlite import EmbeddedBackend
 from rag.chain import Chain, ChainSettings
+from rag.phrases import Part, phrase
 from rag.verify import Verdict
 from tests.ui.test_page import Saying, chain_of, page_app, serving
 from ui.server.keys import KeyFile, Scope
@@ -160,9 +160,9 @@ def test_the_page_speaks_the_language_that_was_asked_for(browser: Any, address: 
     with opened(browser, address, f"?lang={lang}") as seen:
         page = seen.page
         assert page.evaluate("document.documentElement.dir") == ("rtl" if lang in ("ar", "he") else "ltr")
-        assert text("subtitle", lang) in page.inner_text("#head")
-        assert page.get_attribute("#question textarea", "placeholder") == text("placeholder", lang)
-        assert text("panel_empty", lang) in page.inner_text("#panel")
+        assert phrase("subtitle", lang, Part.PAGE) in page.inner_text("#head")
+        assert page.get_attribute("#question textarea", "placeholder") == phrase("placeholder", lang, Part.PAGE)
+        assert phrase("panel_empty", lang, Part.PAGE) in page.inner_text("#panel")
         seen.fine()
 
 
@@ -177,7 +177,7 @@ def test_in_arabic_the_columns_and_each_text_run_their_own_way(browser: Any, add
             "at => getComputedStyle(document.querySelector(at)).direction)"
         )
         assert ways == ["rtl", "rtl", "ltr", "rtl"]  # the quotation is Spanish
-        assert text("supported", "ar") in page.inner_text("#panel .said")
+        assert phrase("supported", "ar", Part.PAGE) in page.inner_text("#panel .said")
         seen.fine()
 
 
@@ -209,7 +209,7 @@ def test_a_conversation_survives_a_restart_of_the_server(browser: Any, tmp_path:
             "kept => Object.entries(JSON.parse(kept)).forEach(one => localStorage.setItem(...one))", stored
         )
         visit(seen)
-        seen.page.get_by_text(text("history", "en"), exact=True).first.click()
+        seen.page.get_by_text(phrase("history", "en", Part.PAGE), exact=True).first.click()
         seen.page.get_by_text("How many cranes?").click()
         seen.page.wait_for_selector(CITED, timeout=10_000)
         assert "Seven cranes." in seen.page.inner_text("#chat")
@@ -263,7 +263,7 @@ def test_feedback_is_given_with_two_clicks(browser: Any, address: str) -> None:
         seen.ask(QUESTION)
         FEEDBACK.clear()
         seen.page.locator("#chat .extra-feedback button").first.hover()
-        seen.page.get_by_text(text("not_in_articles", "ko"), exact=True).click()
+        seen.page.get_by_text(phrase("not_in_articles", "ko", Part.PAGE), exact=True).click()
         until(lambda: len(FEEDBACK) == 1)
         assert (FEEDBACK[0].opinion, FEEDBACK[0].question) == ("not_in_articles", QUESTION)
         assert len(FEEDBACK[0].spans) >= 1
@@ -281,7 +281,7 @@ def test_articles_are_added_where_that_is_allowed(browser: Any, tmp_path: Path) 
         opened(browser, address, http_credentials={"username": "me", "password": key}) as seen,
     ):
         page = seen.page
-        page.get_by_text(text("add", "en"), exact=True).click()
+        page.get_by_text(phrase("add", "en", Part.PAGE), exact=True).click()
         page.set_input_files("input[type=file]", str(new))
         until(lambda: "new.md: added" in page.inner_text("#uploaded"))
         seen.ask("How many trams has the city?")
@@ -292,13 +292,13 @@ def test_articles_are_added_where_that_is_allowed(browser: Any, tmp_path: Path) 
 def test_where_it_is_not_allowed_nothing_can_be_added(browser: Any, address: str) -> None:
     with opened(browser, address) as seen:
         assert seen.page.locator("input[type=file]").count() == 0
-        assert seen.page.get_by_text(text("add", "en"), exact=True).count() == 0
+        assert seen.page.get_by_text(phrase("add", "en", Part.PAGE), exact=True).count() == 0
 
 
 def test_the_corpus_is_shown_with_bars(browser: Any, address: str) -> None:
     with opened(browser, address) as seen:
         page = seen.page
-        page.get_by_text(text("overview", "en"), exact=True).click()
+        page.get_by_text(phrase("overview", "en", Part.PAGE), exact=True).click()
         page.wait_for_selector("#overview .bar", timeout=10_000)
         assert "Articles: 30" in page.inner_text("#overview")
         widths = page.evaluate("[...document.querySelectorAll('#overview .bar')].map(bar => bar.clientWidth)")
@@ -355,7 +355,7 @@ def test_everything_is_reached_by_the_tab_key_and_has_a_name_and_a_ring(browser:
         page = seen.page
         seen.ask(QUESTION)
         for title in ("filters", "history", "overview", "add"):
-            box = page.locator("button.label-wrap", has_text=text(title, "ko"))
+            box = page.locator("button.label-wrap", has_text=phrase(title, "ko", Part.PAGE))
             assert box.get_attribute("aria-expanded") == "false"
             box.press("Enter")
             until(lambda box=box: box.get_attribute("aria-expanded") == "true")
@@ -380,7 +380,7 @@ def test_everything_is_reached_by_the_tab_key_and_has_a_name_and_a_ring(browser:
             "new",
             "delete_all",
         )
-        assert {text(name, "ko") for name in (*named, "overview", "add")} <= set(names)
+        assert {phrase(name, "ko", Part.PAGE) for name in (*named, "overview", "add")} <= set(names)
         assert {"English", "한국어", "[1]"} <= set(names)
         assert any(tag == "SUMMARY" for tag, _, _ in stops)
         # A text field shows by its frame that it has the focus, and its caret.
@@ -427,7 +427,7 @@ def test_axe_finds_nothing_serious(
         page.click(CITED)
         assert_sound("answered, with its passages open")
         for name in ("filters", "history", "overview", "add"):
-            page.locator("button.label-wrap", has_text=text(name, lang)).click()
+            page.locator("button.label-wrap", has_text=phrase(name, lang, Part.PAGE)).click()
             page.wait_for_timeout(400)
             assert_sound(f"{name} open")
         (tmp_path / "a.md").write_text("# Trams", "utf-8")
