@@ -74,7 +74,7 @@ def discover(source: str) -> Iterator[Found]:
     """The files that `source`, a file or folder, names, in a stable order.
 
     A folder gives its files of known formats, at any depth; hidden ones and symbolic links
-    to folders are passed over (a loop of links therefore ends). A file named directly is
+    to folders are skipped (a loop of links therefore ends). A file named directly is
     tried whatever its suffix. What cannot be listed comes with its error.
     """
     path = Path(source)

@@ -125,7 +125,7 @@ def normalise(text: str) -> str:
 def _clean_line(
     line: str, near_start: bool, near_end: bool, seen: Counter[str], metadata: Metadata, removed: list[Removed]
 ) -> tuple[str, Metadata]:
-    """The line as kept (empty if it goes) and the metadata with what the line told."""
+    """The line as kept (empty if it goes) and the metadata with what the line says."""
     stripped = line.strip()
     if not stripped:
         return "", metadata
@@ -268,6 +268,10 @@ def _join(blocks: list[Block]) -> tuple[str, tuple[Span, ...]]:
 _LANGUAGE_TAG = regex.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z]{4})?(?:-(?:[A-Za-z]{2}|\d{3}))?")
 
 
+# Regions and scripts that a tag may name.
+_CHINESE = dict.fromkeys(("tw", "hk", "mo", "hant"), "zh-Hant") | dict.fromkeys(("cn", "sg", "hans"), "zh-Hans")
+
+
 def _language(text: str, metadata: Metadata) -> str:
     """What the text reads as; the declared tag only where it names the same language, or decides between zh."""
     declared = metadata.language if _LANGUAGE_TAG.fullmatch(metadata.language) else ""
@@ -278,16 +282,7 @@ def _language(text: str, metadata: Metadata) -> str:
         return declared
     primary = declared.split("-")[0].lower()
     if primary == "zh":
-        regional = {
-            "tw": "zh-Hant",
-            "hk": "zh-Hant",
-            "mo": "zh-Hant",
-            "hant": "zh-Hant",
-            "cn": "zh-Hans",
-            "sg": "zh-Hans",
-            "hans": "zh-Hans",
-        }
-        declared = next((regional[part] for part in declared.lower().split("-") if part in regional), declared)
+        declared = next((_CHINESE[part] for part in declared.lower().split("-") if part in _CHINESE), declared)
         return declared if found == "zh" else found
     close = {"no": "nb", "nn": "nb"}
     return declared if close.get(primary, primary) == found else found

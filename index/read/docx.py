@@ -37,7 +37,7 @@ def read_docx(data: bytes, limits: Limits) -> Article:
         )
     except (OpcError, LxmlError, KeyError, ValueError, AttributeError, zipfile.BadZipFile) as error:
         raise ReadError(
-            f"a damaged DOCX ({type(error).__name__})", "a readable DOCX", "open and save it anew"
+            f"a damaged DOCX ({type(error).__name__})", "a readable DOCX", "open and save it again"
         ) from error
     if metadata.author == "python-docx":
         metadata = replace(metadata, author="", date="")  # the library's template, not a person
@@ -52,7 +52,7 @@ def _check_archive(data: bytes, limits: Limits) -> None:
             unpacked = sum(info.file_size for info in archive.infolist())
             n_files = len(archive.infolist())
     except (zipfile.BadZipFile, OSError) as error:
-        raise ReadError("a damaged DOCX (no zip archive)", "a readable DOCX", "open and save it anew") from error
+        raise ReadError("a damaged DOCX (no zip archive)", "a readable DOCX", "open and save it again") from error
     if unpacked > limits.max_unpacked_bytes or n_files > 10_000:
         raise ReadError(
             f"a DOCX that unpacks to {unpacked // 2**20} MiB in {n_files} files",

@@ -14,6 +14,7 @@ import regex
 
 from index.errors import ReadError
 from index.read.plausibility import plausibility
+from index.read.signatures import BINARY
 from index.text.language import detect_with_probability
 
 _BOMS = (
@@ -39,7 +40,7 @@ _MIN_SCORE = 0.35  # below, no candidate reads like text: the bytes are called b
 
 
 class Decoded(NamedTuple):
-    """A text, the codec that its bytes were in, and what the reader should be told of that."""
+    """A text, the codec that its bytes were in, and notes on it for the user."""
 
     text: str
     codec: str
@@ -66,22 +67,18 @@ def decode(data: bytes, declared: str = "") -> Decoded:
     data = data.removeprefix(codecs.BOM_UTF8)
     if _ISO_2022.search(data) and data.isascii() and (mail := _decoded(data, "iso2022_jp_2")) is not None:
         return Decoded(mail, "iso2022_jp_2", ("decoded as iso2022_jp_2",))
-    text, damaged = _utf8(data)
+    text = _decoded(data, "utf-8")
     # The bytes of UTF-16 can be valid UTF-8, but then every other one is a control.
-    if _share_of_controls(data[:8192]) > (0.0 if damaged else 0.2) and (utf16 := _utf16_without_mark(data)) is not None:
+    if (
+        _share_of_controls(data[:8192]) > (0.0 if text is None else 0.2)
+        and (utf16 := _utf16_without_mark(data)) is not None
+    ):
         return utf16
     if _looks_binary(data):
         raise ReadError("binary data, not text", "text in Unicode or a legacy codec", "remove it or convert it to text")
-    if damaged is None:
+    if text is not None:
         return Decoded(text, "utf-8")
-    return _damaged_utf8(data) or _best_legacy(data, declared, damaged)
-
-
-def _utf8(data: bytes) -> tuple[str, UnicodeDecodeError | None]:
-    try:
-        return data.decode("utf-8"), None
-    except UnicodeDecodeError as error:
-        return "", error
+    return _damaged_utf8(data) or _best_legacy(data, declared)
 
 
 def _strict(data: bytes, codec: str) -> str:
@@ -95,15 +92,11 @@ def _strict(data: bytes, codec: str) -> str:
         ) from error
 
 
-# First bytes of pictures, archives and programs, which a short file may not otherwise betray.
-_MAGIC = (b"\x89PNG", b"GIF8", b"\xff\xd8\xff", b"PK\x03\x04", b"\x7fELF", b"\x1f\x8b", b"RIFF", b"SQLite format 3")
-
-
 def _looks_binary(data: bytes) -> bool:
     head = data[:8192]
     if not head:
         return False
-    if data.startswith(_MAGIC):
+    if data.startswith(BINARY):
         return True
     n_nul = head.count(0)
     # A stray NUL in text is dropped by cleaning; many of them are no text.
@@ -150,7 +143,7 @@ def _decoded(data: bytes, codec: str) -> str | None:
         return None
 
 
-def _best_legacy(data: bytes, declared: str, damaged: UnicodeDecodeError) -> Decoded:
+def _best_legacy(data: bytes, declared: str) -> Decoded:
     sample = data[:_SAMPLE_BYTES]
     scores: list[tuple[float, int, str]] = []
     named = _canonical(declared)
@@ -165,7 +158,7 @@ def _best_legacy(data: bytes, declared: str, damaged: UnicodeDecodeError) -> Dec
         if (whole := _decoded(data, codec)) is not None:
             return Decoded(whole, codec, () if codec.startswith("utf") else (f"decoded as {codec}",))
     raise ReadError(
-        f"byte {damaged.start} is not valid UTF-8, and no legacy codec yields readable text",
+        "the bytes are not valid UTF-8, and no legacy codec yields readable text",
         "text in one codec",
         "save the file as UTF-8",
     )

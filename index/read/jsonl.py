@@ -59,12 +59,14 @@ def _article(line: bytes, number: int) -> Article | ReadError:
     except UnicodeDecodeError as error:
         return ReadError(f"line {number}: byte {error.start} is not UTF-8", "JSON lines in UTF-8", "convert the file")
     except (ValueError, RecursionError) as error:
-        return ReadError(f"line {number} is not JSON ({error})", "one JSON object a line", "mend the line")
+        return ReadError(f"line {number} is not JSON ({error})", "one JSON object a line", "correct the line")
     if not isinstance(values, dict):
-        return ReadError(f"line {number} is not an object", 'an object like {"text": ...}', "mend the line")
+        return ReadError(f"line {number} is not an object", 'an object like {"text": ...}', "correct the line")
     text = next((values[name] for name in _TEXT_FIELDS if isinstance(values.get(name), str)), None)
     if text is None:
-        return ReadError(f"line {number} has no text", f"one of the fields {', '.join(_TEXT_FIELDS)}", "mend the line")
+        return ReadError(
+            f"line {number} has no text", f"one of the fields {', '.join(_TEXT_FIELDS)}", "correct the line"
+        )
     part = next(
         (str(values[name]) for name in ("id", "_id", "doc_id") if values.get(name) not in (None, "")), str(number)
     )

@@ -40,7 +40,9 @@ def read_pdf(data: bytes, limits: Limits) -> Article:
         raise
     except (PyPdfError, ValueError, KeyError, TypeError, AttributeError, IndexError, OSError, RecursionError) as error:
         # pypdf raises all of these on damaged files.
-        raise ReadError(f"a damaged PDF ({type(error).__name__})", "a readable PDF", "open and save it anew") from error
+        raise ReadError(
+            f"a damaged PDF ({type(error).__name__})", "a readable PDF", "open and save it again"
+        ) from error
     blocks = tuple(Block(text) for page in pages for text in _paragraphs(page))
     if not any(block.text.strip() for block in blocks):
         raise ReadError("a PDF without text (scanned pages?)", "a PDF with a text layer", "run OCR on it first")

@@ -49,7 +49,7 @@ def _weight(char: str) -> float:
         return -1.0
     code = ord(char)
     if 0x4E00 <= code <= 0x9FFF:
-        return _han_weight(char)
+        return 1.0 if char in _common_han() else 0.0
     if 0xAC00 <= code <= 0xD7A3:
         return 1.0 if char in _common_hangul() else -0.6
     if 0x3041 <= code <= 0x30FE:
@@ -69,11 +69,6 @@ def _weight(char: str) -> float:
 def _common_hangul() -> frozenset[str]:
     """The 2,350 syllables of KS X 1001, which cover written Korean; the other 8,822 are rare."""
     return frozenset(bytes((lead, trail)).decode("euc_kr") for lead in range(0xB0, 0xC9) for trail in range(0xA1, 0xFF))
-
-
-def _han_weight(char: str) -> float:
-    common = _common_han()
-    return 1.0 if char in common else 0.0
 
 
 @functools.cache
@@ -115,7 +110,9 @@ def _mixture_penalty(joined: str, counts: Counter[str]) -> float:
     dominant = max(shares, key=lambda name: shares[name])
     if dominant in ("han", "kana"):
         # Japanese took over some simplified forms and kept others: both together are no sign there.
-        clash = 0.0 if shares["kana"] >= 0.15 else _simplified_traditional_clash(counts) + _stray_kana(shares)
+        clash = 0.0 if shares["kana"] >= 0.15 else _simplified_traditional_clash(counts)
+        # Japanese has at least a fifth of kana and Chinese none: a little is the sign of a wrong codec.
+        clash += 0.3 if 0.03 < shares["kana"] < 0.15 else 0.0
         return 1.0 - cjk + clash + _missing_daily("kana" if shares["kana"] else "han", counts)
     if dominant == "hangul":
         # Modern Korean text has few Han characters and no kana.
@@ -144,11 +141,6 @@ def _missing_daily(script: str, counts: Counter[str]) -> float:
     n = sum(k for char, k in counts.items() if pattern.match(char))
     n_daily = sum(k for char, k in counts.items() if char.lower() in daily)
     return 0.4 * max(0.0, 1.0 - n_daily / n / least) * min(1.0, n / _ENOUGH)
-
-
-def _stray_kana(shares: dict[str, float]) -> float:
-    # Japanese has at least a fifth of kana and Chinese none: a little is the sign of a wrong codec.
-    return 0.3 if 0.03 < shares["kana"] < 0.15 else 0.0
 
 
 def _simplified_traditional_clash(counts: Counter[str]) -> float:

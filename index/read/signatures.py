@@ -10,21 +10,14 @@ import regex
 from index.errors import ReadError
 
 _HEAD_BYTES = 65_536
-_SIGNATURES = (
-    (b"%PDF-", "a PDF"),
-    (b"PK\x03\x04", "a ZIP archive or an Office file"),
-    (b"PK\x05\x06", "an empty ZIP archive"),
-    (b"\xd0\xcf\x11\xe0", "an old or an encrypted Office file"),
-    (b"{\\rtf", "an RTF file"),
-    (b"\x89PNG", "a picture"),
-    (b"GIF8", "a picture"),
-    (b"\xff\xd8\xff", "a picture"),
-    (b"\x1f\x8b", "a gzip archive"),
-    (b"7z\xbc\xaf", "a 7-Zip archive"),
-    (b"Rar!\x1a", "a RAR archive"),
-    (b"\x7fELF", "a program"),
-    (b"MZ\x90\x00", "a program"),
-)
+_SIGNATURES = {
+    b"%PDF-": "a PDF", b"{\\rtf": "an RTF file", b"\xd0\xcf\x11\xe0": "an old or an encrypted Office file",
+    b"PK\x03\x04": "a ZIP archive or an Office file", b"PK\x05\x06": "an empty ZIP archive",
+    b"\x1f\x8b": "a gzip archive", b"7z\xbc\xaf": "a 7-Zip archive", b"Rar!\x1a": "a RAR archive",
+    b"\x89PNG": "a picture", b"GIF8": "a picture", b"\xff\xd8\xff": "a picture", b"RIFF": "a picture or a sound",
+    b"\x7fELF": "a program", b"MZ\x90\x00": "a program", b"SQLite format 3": "a database",
+}  # fmt: skip
+BINARY = tuple(mark for mark in _SIGNATURES if mark not in (b"%PDF-", b"{\\rtf"))  # which no text begins with
 _LEADING = regex.compile(rb"^(?:\xef\xbb\xbf)?\s*")
 # As the bytes of any encoding but UTF-16 and UTF-32, of which the NULs are taken out before.
 _PAGE = regex.compile(rb"(?i)^(?:<\?xml[^>]*+>\s*+|(?><!--.*?-->)\s*+)*+<(?:!doctype\s+html|html)\b", regex.DOTALL)
@@ -42,7 +35,7 @@ def check_type(path: Path) -> None:
     suffix = path.suffix.lower()
     with path.open("rb") as file:
         head = _LEADING.sub(b"", file.read(_HEAD_BYTES))
-    found = next((what for signature, what in _SIGNATURES if head.startswith(signature)), "")
+    found = next((name for mark, name in _SIGNATURES.items() if head.startswith(mark)), "")
     if suffix == ".pdf":
         if not head.startswith(b"%PDF-"):
             raise _other(found or "a file that does not begin as a PDF does", suffix)
@@ -78,5 +71,5 @@ def _is_word(path: Path, head: bytes) -> bool:
 
 def _other(found: str, suffix: str) -> ReadError:
     return ReadError(
-        f"{found}, under a name that ends in {suffix}", "a file that its name fits", "name or save it anew"
+        f"{found}, under a name that ends in {suffix}", "a file that its name fits", "rename or save it again"
     )

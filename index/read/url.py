@@ -118,7 +118,7 @@ def _body(response: Any, url: str, limits: Limits, deadline: float) -> bytes:
 def _hung_up(deadline: float) -> Iterator[Callable[[str, dict[str, Any]], None]]:
     """A listener to httpx that closes the connection at `deadline`.
 
-    Its own timeouts begin anew with each byte, so a server can dribble for ever.
+    Its own timeouts begin again with each byte, so a server can dribble for ever.
     """
     sockets: list[socket.socket] = []
 
@@ -150,7 +150,7 @@ def _checked_address(url: str, resolve: Resolve, allow: Callable[[str, int], boo
         port = parts.port if parts.port is not None else (443 if parts.scheme == "https" else 80)
         host = _ascii_host(parts.hostname or "")
     except ValueError as error:
-        raise UnsafeUrl(f"{url} is no valid address ({error})", "http://... or https://...", "mend it") from error
+        raise UnsafeUrl(f"{url} is no valid address ({error})", "http://... or https://...", "correct it") from error
     if parts.scheme not in ("http", "https") or not host:
         raise UnsafeUrl(f"{url} is not an http(s) address", "http://... or https://...", "name a web page")
     if "@" in parts.netloc:

@@ -12,7 +12,7 @@ from index.documents import Document, Passage, Span
 from index.settings import IndexSettings
 from index.text.language import detect_language, dominant_script, reads_as, same_language, script_of
 from index.text.script import count_scripts
-from index.text.sentences import split_sentences
+from index.text.sentences import split_sentences, trimmed
 
 CountTokens = Callable[[Sequence[str]], list[int]]
 
@@ -216,7 +216,7 @@ def _even_cuts(text: str, span: Span, n_shares: int) -> list[Span]:
         if cuts[-1] < ideal:
             cuts.append(min(span.end, _best_boundary(text, cuts[-1], ideal - int(share / 4), ideal)))
     edges = [*cuts, span.end]
-    spans = [_trim(text, Span(a, b)) for a, b in itertools.pairwise(edges) if a < b]
+    spans = [trimmed(text, a, b) for a, b in itertools.pairwise(edges) if a < b]
     return [s for s in spans if s.start < s.end]
 
 
@@ -246,12 +246,3 @@ def _cluster_boundary(text: str, previous: int, ideal: int) -> int:
         return ends[-2]
     first = _CLUSTER.match(text[previous : previous + _MAX_CLUSTER]) if start == previous else None
     return previous + first.end() if first else ideal
-
-
-def _trim(text: str, span: Span) -> Span:
-    start, end = span
-    while start < end and text[start].isspace():
-        start += 1
-    while end > start and text[end - 1].isspace():
-        end -= 1
-    return Span(start, end)

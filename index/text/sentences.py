@@ -318,9 +318,15 @@ _THAI_TARGET = 80  # characters, about a sentence of Thai news text
 
 
 def _append(spans: list[Span], text: str, start: int, end: int) -> None:
+    span = trimmed(text, start, end)
+    if span.start < span.end:
+        spans.append(span)
+
+
+def trimmed(text: str, start: int, end: int) -> Span:
+    """The stretch from `start` to `end` without the white space at its edges."""
     while start < end and text[start].isspace():
         start += 1
     while end > start and text[end - 1].isspace():
         end -= 1
-    if start < end:
-        spans.append(Span(start, end))
+    return Span(start, end)

@@ -62,8 +62,7 @@ _INFLECTED = regex.compile(
 
 def with_relatives(found: Sequence[str]) -> list[str]:
     """`found`, terms of a text in order, and after them the beginnings of its words, marked as such."""
-    beginnings = (f"{BEGINNING}{term[:_N_BEGINNING]}" for term in found if _inflects(term))
-    return [*found, *beginnings]
+    return [*found, *filter(None, map(_beginning, found))]
 
 
 def number_terms(text: str, language: str = "") -> list[str]:
@@ -76,10 +75,8 @@ def indexed_terms(text: str) -> list[str]:
     return [*with_relatives(terms(text)), *number_terms(text)]
 
 
-def _inflects(term: str) -> bool:
-    return len(term) >= _N_BEGINNING and _in_inflected_script(term[0])
-
-
-@functools.lru_cache(maxsize=1 << 13)
-def _in_inflected_script(char: str) -> bool:
-    return _INFLECTED.match(char) is not None
+@functools.lru_cache(maxsize=1 << 16)
+def _beginning(term: str) -> str:
+    """The beginning of a word of a script that inflects, marked as such; empty for others."""
+    is_inflected = len(term) >= _N_BEGINNING and _INFLECTED.match(term)
+    return f"{BEGINNING}{term[:_N_BEGINNING]}" if is_inflected else ""

@@ -22,7 +22,7 @@ _KEEP_ALL = 4  # tokens; shorter texts lose none
 
 @dataclass(slots=True)
 class Batch:
-    """2n texts, as token ids; text i and text n + i should be similar. Texts with one `key` are never told apart."""
+    """2n texts, as token ids; text i and text n + i should be similar. Texts with one `key` are never distinguished."""
 
     texts: Ragged
     keys: Ints

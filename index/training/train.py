@@ -85,9 +85,9 @@ class Table:
 def contrastive(vectors: Tensor, keys: Tensor, scale: float) -> Tensor:
     """The loss of `vectors` (2n, dim), of which row i and row n + i should be similar.
 
-    InfoNCE over cosines in which a text is told apart from every other text of the batch (NT-Xent, Chen et al. 2020):
+    InfoNCE over cosines, in which every other text of the batch counts against a text (NT-Xent, Chen et al. 2020):
     that a Korean text is nearer to its translation than to other Korean texts keeps the vectors free of their language.
-    Texts with the same value in `keys` (2n,) are not told apart. `scale` is the inverse temperature.
+    Texts with the same value in `keys` (2n,) are not distinguished. `scale` is the inverse temperature.
     """
     import torch
 
@@ -100,7 +100,7 @@ def contrastive(vectors: Tensor, keys: Tensor, scale: float) -> Tensor:
 
 
 def contrastive_across(vectors: Tensor, keys: Tensor, scale: float) -> Tensor:
-    """As `contrastive`, but a text is told apart from those of the other half only (CLIP, Radford et al. 2021)."""
+    """As `contrastive`, but a text is distinguished from those of the other half only (CLIP, Radford et al. 2021)."""
     import torch
 
     unit = torch.nn.functional.normalize(vectors, dim=1)
