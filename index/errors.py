@@ -36,7 +36,7 @@ class EncoderUnavailable(IndexProblem):
 
 
 class CrossEncoderUnavailable(IndexProblem):
-    """A reranker, or a model of entailment, by this name cannot be had here."""
+    """The reranker of this name is missing here, or cannot be used."""
 
 
 class EncoderMismatch(IndexProblem):

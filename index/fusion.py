@@ -1,33 +1,68 @@
-"""From what the legs found to one ranking that is fair to every language.
+"""The evidence of each passage for a question, and from it one ranking that is fair to every language.
 
-Passages in the question's own language score higher whatever they say: they share words with it.
-Ranked by raw score they bury the passage that holds the answer in another language. So a
-score is compared with what other passages of the same language score for the same question
-(local scaling, as CSLS does for words: Conneau et al. 2018), legs are fused by rank, and other
-languages keep a share of the places.
+Passages in the question's own language score higher whatever they contain: they share words with it. Ranked by raw
+score they bury the passage that holds the answer in another language. So the score of a passage is compared with the
+baseline of its language: the score that passages of this language reach for this question without answering it
+(local scaling, as CSLS does for words: Conneau et al. 2018). docs/decisions/0010
 """
 
 from __future__ import annotations
 
 import functools
+import math
 from collections import defaultdict
-from collections.abc import Hashable, Mapping, Sequence, Set
-from typing import TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import regex
 
+from index.names import OtherForm
+from index.settings import SearchSettings
 from index.store.base import StoredPassage
 from index.text.terms import terms
 
-Key = TypeVar("Key", bound=Hashable)
-
-# The level of a language is the mean of these ranks of its scores (counted from 0): below what may be
-# the answer and its neighbours, above what is far away. docs/decisions/0010
-_LEVEL_FIRST, _LEVEL_LAST = 3, 10
-_FEW = 10  # passages of a language: at so many its own level counts half, and that of all the other half
+# The baseline of a language is the mean of these ranks of its scores (counted from 0): below what may be the answer
+# and its neighbours, above what is far away. docs/decisions/0010
+_BASELINE_FIRST, _BASELINE_LAST = 3, 10
+# A mean over so many passages counts half, and what is known beforehand the other half: for a language beside all
+# others, and for a corpus beside an average one. docs/decisions/0010
+_FEW_OF_LANGUAGE, _FEW_OF_CORPUS = 10, 100
 _SHINGLE = 3  # terms
-_DIGIT = regex.compile(r"\p{Nd}")
 _MIN_SHINGLES = 5  # shorter passages are copies only if they are equal
+_DIGIT = regex.compile(r"\p{Nd}")
+_JUST_BELOW = 1e-6
+
+
+@dataclass(slots=True)
+class Evidence:
+    """All that is known of one passage for one question; each signal of a search adds to it.
+
+    Ranks count from 1; they are 0 where the signal did not find the passage.
+    """
+
+    pid: int
+    language: str
+    dense: float = 0.0  # similarity by the encoder, in [-1, 1]
+    dense_rank: int = 0
+    words: float = 0.0  # share of the question's information that the words of the passage hold, in [0, 1]
+    lexical_rank: int = 0
+    names: float = 0.0  # the same share, for names of the question that the passage has in another form
+    phonetic: float = 0.0  # the same share, for forms that only sound like a name of the question
+    forms: tuple[OtherForm, ...] = ()  # those of `names`, the surest first
+    has_name: bool = False  # it has a name of the question that other passages may have in another form
+    quoted: bool = False  # it has a phrase that the question quotes
+    baseline: float = 0.0
+    score: float = 0.0  # the weighted signals, less the baseline
+
+    @property
+    def group(self) -> str:
+        """The language that it is compared within."""
+        return language_group(self.language)
+
+    def signals(self, settings: SearchSettings) -> float:
+        """The weighted sum of the signals that a baseline is taken of."""
+        by_name = settings.names_weight * (self.names + self.phonetic)
+        return self.dense + settings.lexical_weight * self.words + by_name
 
 
 def language_group(language: str) -> str:
@@ -35,50 +70,92 @@ def language_group(language: str) -> str:
     return language.split("-")[0]
 
 
-def levels(scores: Mapping[Key, float], group: Mapping[Key, str], sizes: Mapping[str, int]) -> dict[str, float]:
-    """What a passage of each language scores that does not answer the question.
+def shrunk(mean: float, known: float, n: int, few: int) -> float:
+    """`mean`, taken over `n` passages, drawn towards what is `known` beforehand; halfway where `n` is `few`."""
+    return (n * mean + few * known) / (n + few)
 
-    `sizes` are the passages of each language in all, of which `scores` holds the best.
+
+def ranked(found: Iterable[Evidence], sizes: Mapping[str, int], settings: SearchSettings) -> list[Evidence]:
+    """The evidence with its baselines and scores, best first.
+
+    Args:
+        found: The evidence of the candidates; it is changed.
+        sizes: Number of passages of each language group, found or not.
+        settings: The weights of the signals.
+    """
+    found = list(found)
+    signals = [(item.group, item.signals(settings)) for item in found]
+    # A question without any word that the encoder has is found by words alone, and passages mostly share none.
+    informative = any(item.dense for item in found)
+    by_group = baselines(signals, sizes) if informative else {}
+    for item, (group, own) in zip(found, signals, strict=True):
+        item.baseline = by_group.get(group, 0.0)
+        item.score = own - item.baseline + settings.quoted_weight * item.quoted
+    _lower_phonetic(found, settings.names_weight)
+    return sorted(found, key=lambda item: (-item.score, -item.dense, item.pid))
+
+
+def _lower_phonetic(found: Sequence[Evidence], weight: float) -> None:
+    """Take phonetic matches back where they lift a passage over one that has the name as the question writes it."""
+    with_name = sorted(item.score for item in found if item.has_name and not item.phonetic)
+    for item in found:
+        if item.phonetic:
+            without = item.score - weight * item.phonetic
+            above = next((score for score in with_name if score > without), math.inf)
+            item.score = min(item.score, above - _JUST_BELOW)
+
+
+def baselines(scores: Iterable[tuple[str, float]], sizes: Mapping[str, int]) -> dict[str, float]:
+    """The score of passages of each language group that do not answer the question.
+
+    Args:
+        scores: Group and score of the best passages.
+        sizes: Number of passages of each group in all.
     """
     own: dict[str, list[float]] = defaultdict(list)
-    for key, score in scores.items():
-        own[group[key]].append(score)
-    common = _level(list(scores.values()), sum(sizes.values()))
-    found = {}
-    for name, values in own.items():
-        weight = sizes[name] / (sizes[name] + _FEW)
-        found[name] = weight * _level(values, sizes[name]) + (1 - weight) * common
-    return found
+    for group, score in scores:
+        own[group].append(score)
+    common = _baseline([score for values in own.values() for score in values], sum(sizes.values()))
+    return {
+        group: shrunk(_baseline(values, sizes[group]), common, sizes[group], _FEW_OF_LANGUAGE)
+        for group, values in own.items()
+    }
 
 
-def _level(values: Sequence[float], n_passages: int) -> float:
-    """Mean of the ranks that say what is usual; of fewer passages, of ranks nearer the top."""
+def _baseline(values: Sequence[float], n_passages: int) -> float:
+    """Mean of the scores at the ranks of a baseline; of fewer passages, of ranks nearer the top."""
     if not values:
         return 0.0
     ordered = sorted(values, reverse=True)
-    first = min(_LEVEL_FIRST, -(-n_passages // 6))
-    last = max(first + 1, min(_LEVEL_LAST, -(-n_passages // 2)))
-    usual = ordered[first:last] or ordered[-1:]
-    return sum(usual) / len(usual)
+    first = min(_BASELINE_FIRST, -(-n_passages // 6))
+    last = max(first + 1, min(_BASELINE_LAST, -(-n_passages // 2)))
+    at_ranks = ordered[first:last] or ordered[-1:]
+    return sum(at_ranks) / len(at_ranks)
 
 
-def with_places_for_others(order: Sequence[Key], others: Set[Key], k: int, share: float) -> list[Key]:
-    """The first `k` of `order`, the last places given to `others` while they have less than their `share`.
+# That a passage answers the question: the logistic function of how far its signals are above their baseline, and of
+# whether it is in the question's language, where strangers are nearer too. docs/decisions/0008
+_ABOVE, _SAME, _BIAS = 17.96, -1.0, -1.1
+_STRANGERS = {True: 0.39, False: 0.31}  # the baseline in an average corpus, in the question's language and in others
 
-    Order among the chosen is kept; where there are not enough others, nothing changes.
+
+def relevance(item: Evidence, same: float, n_passages: int, settings: SearchSettings) -> float:
+    """The probability that a passage answers the question, in [0, 1].
+
+    Args:
+        item: The evidence of the passage.
+        same: The probability that it is in the question's language.
+        n_passages: Passages in all: the passages of a small corpus are all about its subject, and their baseline
+            shows little of strangers.
+        settings: The weights of the signals.
     """
-    chosen = list(order[:k])
-    wanted = int(k * share)
-    waiting = [key for key in order[k:] if key in others]
-    lacking = min(wanted - sum(key in others for key in chosen), len(waiting))
-    if lacking <= 0:
-        return chosen
-    leaving = [key for key in reversed(chosen) if key not in others][:lacking]
-    return [key for key in chosen if key not in leaving] + waiting[: len(leaving)]
+    strangers = same * _STRANGERS[True] + (1 - same) * _STRANGERS[False]
+    above = item.signals(settings) - shrunk(item.baseline, strangers, n_passages, _FEW_OF_CORPUS)
+    return 1 / (1 + math.exp(-max(-500.0, min(500.0, _ABOVE * above + _SAME * same + _BIAS))))
 
 
 class Copies:
-    """Tells passages that say what one before them said, in the same language, from new ones.
+    """Finds passages that repeat one before them in the same language.
 
     A translation is no copy, nor is the next passage of a document, which repeats a sentence of it.
     """
@@ -90,7 +167,7 @@ class Copies:
 
     def original(self, passage: StoredPassage) -> int:
         """The pid of the passage that this one repeats, or its own, which is remembered."""
-        shingles, figures = _told(passage.text)
+        shingles, figures = _shingles(passage.text)
         seen = self._seen[language_group(passage.language)]
         for pid, other, others_figures in seen:
             shorter = min(len(shingles), len(other))
@@ -103,7 +180,7 @@ class Copies:
 
 
 @functools.lru_cache(maxsize=2048)
-def _told(text: str) -> tuple[frozenset[tuple[str, ...]], frozenset[str]]:
+def _shingles(text: str) -> tuple[frozenset[tuple[str, ...]], frozenset[str]]:
     """The shingles of a text, and its words with digits; kept for the next question, which finds the same passages."""
     words = terms(text)
     shingles = frozenset(tuple(words[i : i + _SHINGLE]) for i in range(max(1, len(words) - _SHINGLE + 1)))

@@ -1,66 +1,37 @@
-"""From a question to ranked passages: the one place that knows how legs are fused."""
+"""From a question to ranked passages: the signals of a search add to the evidence of each passage, which is ranked."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+import heapq
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from index.encoders.base import Encoder
-from index.fusion import Copies, language_group, levels, with_places_for_others
-from index.legs import (
-    UNSEEN,
-    WITHOUT_NAMES,
-    WITHOUT_WORDS,
-    Dense,
-    Lexical,
-    Named,
-    bm25_bound,
-    dense_leg,
-    language_sizes,
-    lexical_leg,
-    names_leg,
-    query_terms,
-    quoted,
-)
-from index.names.known import NO_NAMES, KnownNames
-from index.names.question import OtherForm, mentions, other_forms
-from index.relevance import PASSAGE, RESULT, Weights, above_usual, lacking, probability
-from index.rerank import Reranker
+import regex
+
+from index.encoders.base import Encoder, LateInteraction
+from index.fusion import Copies, Evidence, language_group, ranked, relevance
+from index.names import NO_NAMES, KnownNames, Origin, OtherForm, name_key, other_forms
 from index.settings import SearchSettings
-from index.store.base import EVERYTHING, Filter, Snapshot, StoredPassage
-from index.text.language import dominant_script, question_language, same_language
+from index.store import bm25
+from index.store.base import EVERYTHING, Filter, Hit, PassageVectors, Snapshot, StoredPassage
+from index.text.language import dominant_script, function_words, question_language, same_language
+from index.text.names import is_acronym, written
+from index.text.terms import number_terms, terms, with_relatives
 
 MAX_QUESTION_CHARS = 2_000
+_MIN_EACH = 24  # passages of a language that are looked at, however many languages there are
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredPassage:
-    """A passage and why it was found.
-
-    `score` is `dense`, more for the words and names it shares and for what the question quotes, less `level`;
-    comparable within one result only. `dense` is what the encoder makes of it, in [-1, 1]: the mean
-    of the cosines of the whole and of its best part, mixed with how well the question's words are met
-    in it where the encoder can tell; `best_part` is the row of that part. `words` is the share of the
-    question's information that its words hold, in [0, 1]; `names` that of its names which the passage has in
-    another form, `forms` (empty where it has none). `level` is what passages of its language
-    that do not answer reach for this question. Ranks count from 1 and are 0 where the leg did not find it.
-    """
+    """A passage and why it was found; `score` is comparable within one result only."""
 
     passage: StoredPassage
     score: float
-    dense: float
-    best_part: int
-    dense_rank: int
-    words: float
-    lexical_rank: int
-    level: float
-    quoted: bool
-    names: float = 0.0
-    forms: tuple[OtherForm, ...] = ()
-    above: float = 0.0  # how far dense, words and names are above what is usual; what the relevance rests on
-    lacking: float = 0.0  # share of the names and numbers of the question that it does not hold, in [0, 1]
-    relevance: float = 0.0  # in [0, 1]: how probable it is that this passage bears on the question
-    reranked: float | None = None  # what the reranker says of it; None where none has looked at it
+    relevance: float  # the probability that the passage answers the question, in [0, 1]
+    evidence: Evidence
+    reranked: float | None = None  # the score of a reranker; None where none has read it
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +41,9 @@ class SearchResult:
     question: str
     language: str
     passages: tuple[ScoredPassage, ...]
-    relevance: float  # in [0, 1]: how probable it is that a passage here bears on the question
+    relevance: float  # the probability that the first passage answers the question, in [0, 1]
     warnings: tuple[str, ...]
-    query_terms: tuple[str, ...] = ()  # what the lexical leg looked for; a quoted phrase has spaces
+    query_terms: tuple[str, ...] = ()  # the terms that were looked up; a quoted phrase has spaces
     n_searched: int = 0  # passages that could be found
 
 
@@ -84,10 +55,10 @@ def check_question(question: str) -> str:
     """
     stripped = question.strip()
     if not stripped:
-        raise ValueError("the question is empty; expected: some words; to mend: ask something")
+        raise ValueError("the question is empty; expected: some words; fix: ask something")
     if len(stripped) > MAX_QUESTION_CHARS:
         raise ValueError(
-            f"the question has {len(stripped)} characters; expected: at most {MAX_QUESTION_CHARS}; to mend: shorten it"
+            f"the question has {len(stripped)} characters; expected: at most {MAX_QUESTION_CHARS}; fix: shorten it"
         )
     return stripped.encode("utf-8", "replace").decode("utf-8")
 
@@ -101,21 +72,19 @@ def search(
     where: Filter = EVERYTHING,
     *,
     language: str = "",
-    yours: KnownNames = NO_NAMES,
-    reranker: Reranker | None = None,
+    names: KnownNames = NO_NAMES,
 ) -> SearchResult:
-    """The `k` passages of `where` that bear most on `question`, best first.
+    """The `k` passages of `where` that answer `question` most probably, best first.
 
     Args:
         snapshot: Where to search.
-        encoder: The one that the index was made with.
+        encoder: The one that made the index.
         question: In any language.
         k: Passages wanted.
         settings: How they are ranked.
-        where: Which may be found.
-        language: The asker's, where it is known better than from `question` and from what most passages are in.
-        yours: Names that the user knows to be one.
-        reranker: Has the last word on the order of the first `settings.n_reranked`.
+        where: Which passages may be found.
+        language: The asker's, where it is known better than from `question` and from the corpus.
+        names: The user's own aliases.
 
     Raises:
         ValueError: The question is empty or too long, or `k` is not positive.
@@ -124,176 +93,209 @@ def search(
     if k < 1:
         raise ValueError(f"k is {k}; expected: 1 or more")
     settings = settings or SearchSettings()
-    sizes = language_sizes(snapshot, where)
     shown = language or question_language(question)
-    language = shown or question_language(question, corpus=majority_language(snapshot.languages()))
-    if not shown and not dominant_script(question):
-        shown = "und"  # letters of no script that is known, which is that of no passage's language
-    n = max(settings.n_candidates, 2 * k)
+    language = shown or question_language(question, corpus=_majority(snapshot.languages()))
     wanted, phrases = query_terms(question, language), quoted(question)
-    most = bm25_bound(snapshot, wanted)
-    lexical = lexical_leg(snapshot, wanted, most, n, where)
-    forms = other_forms(snapshot, question, language, yours) if settings.names_weight > 0 else []
-    named = names_leg(snapshot, forms, language, most, n, where)
-    quoting = {hit.pid: hit.language for hit in snapshot.lexical(phrases, n, where)}
-    by_name = sorted(named, key=lambda pid: (-named[pid].names, pid))[:n]
-    others = (
-        {pid: own.language for pid, own in lexical.items()} | {pid: named[pid].language for pid in by_name} | quoting
+    candidates = _Candidates(snapshot, where, max(settings.n_candidates, 2 * k), wanted)
+    candidates.add_words(wanted)
+    candidates.add_names(other_forms(snapshot, question, language, names))
+    candidates.add_quoted(phrases)
+    candidates.add_vectors(encoder, question, settings.max_sim_weight)
+    order = ranked(candidates.found.values(), candidates.sizes, settings)
+    n_searched = sum(candidates.sizes.values())
+    passages = tuple(
+        ScoredPassage(stored, item.score, _relevance(question, shown, item, n_searched, settings), item)
+        for item, stored in _originals(snapshot, order, k, settings.copy_share)
     )
-    dense = dense_leg(snapshot, encoder, question, n, others, sizes, settings, where)
-    named = {pid: named[pid] for pid in named if pid in dense or pid in by_name}
-    n_ranked = max(k, settings.n_reranked) if reranker else k
-    ranked = _fuse(snapshot, language, dense, lexical, named, quoting, sizes, n_ranked, settings)
-    asked = mentions(question, language, forms)
-    ranked = [_judged(item, shown, asked, sum(sizes.values()), settings) for item in ranked]
-    says_something = any(map(str.isalnum, question))
-    if not says_something:  # whatever is near to punctuation is so by chance
-        ranked = [replace(item, relevance=0.0) for item in ranked]
-    relevance = _relevance(RESULT, ranked[0], shown) if ranked and says_something else 0.0
-    warnings = list(_warnings(snapshot, encoder, language))
-    if reranker and ranked:
-        n_scored, ranked = _reranked(reranker, question, language, ranked, k, settings)
-        if n_scored < len(ranked):
-            warnings.append(f"time ran out: {reranker.name} looked at {n_scored} of {len(ranked)} passages")
-    return SearchResult(
-        question,
-        language,
-        tuple(ranked[:k]),
-        relevance,
-        tuple(warnings),
-        (*wanted, *phrases),
-        sum(sizes.values()),
-    )
+    warnings = tuple(_warnings(snapshot, encoder, language))
+    sure = passages[0].relevance if passages else 0.0
+    return SearchResult(question, language, passages, sure, warnings, (*wanted, *phrases), n_searched)
 
 
-def majority_language(sizes: Mapping[str, int]) -> str:
+def _majority(sizes: Mapping[str, int]) -> str:
     """The language of more than half of the passages; empty where none has so many."""
-    largest = max(sizes, key=lambda tag: sizes[tag], default="")
-    return largest if 2 * sizes.get(largest, 0) > sum(sizes.values()) else ""
+    return next((tag for tag, n in sizes.items() if 2 * n > sum(sizes.values())), "")
 
 
-def _fuse(
-    snapshot: Snapshot,
-    language: str,
-    dense: Mapping[int, Dense],
-    lexical: Mapping[int, Lexical],
-    named: Mapping[int, Named],
-    quoting: Mapping[int, str],
-    sizes: Mapping[str, int],
-    k: int,
-    settings: SearchSettings,
-) -> list[ScoredPassage]:
-    """Both legs in one score, each language's level taken off, copies left out, with places for other languages."""
-    found = (dense, lexical, named)
-    languages = {pid: own.language for leg in found for pid, own in leg.items()} | dict(quoting)
-    groups = {tag: language_group(tag) for tag in set(languages.values())}
-    group = {pid: groups[tag] for pid, tag in languages.items()}
-    both = dict.fromkeys(languages, 0.0) | {pid: own.score for pid, own in dense.items() if pid in languages}
-    for pid in lexical.keys() & languages.keys():
-        both[pid] += settings.lexical_weight * lexical[pid].words
-    for pid in named.keys() & languages.keys():
-        both[pid] += settings.names_weight * named[pid].names
-    # A question that says nothing to the encoder is found by words alone, and what is usual is to share none.
-    says_nothing = bool(dense) and not any(own.score for own in dense.values())
-    level = dict.fromkeys(groups.values(), 0.0) if says_nothing else levels(both, group, sizes)
-    off = {name: settings.level_weight * own for name, own in level.items()}
-    scores = {pid: value - off[group[pid]] for pid, value in both.items()}
-    for pid in quoting & languages.keys():
-        scores[pid] += settings.quoted_weight
-    falling = sorted((-score, -dense.get(pid, UNSEEN).score, pid) for pid, score in scores.items())
-    order = [pid for _, _, pid in falling]
-    foreign = {tag for tag in groups if not same_language(language, tag)}
-    others = {pid for pid, tag in languages.items() if tag in foreign}
-    passages = _told_once(snapshot, order, others, k, settings)
-    chosen = with_places_for_others(list(passages), others, k, settings.reserved_share)
-    return [
-        ScoredPassage(
-            passages[pid],
-            scores[pid],
-            *dense.get(pid, UNSEEN)[:3],
-            *lexical.get(pid, WITHOUT_WORDS)[:2],
-            level[group[pid]],
-            pid in quoting,
-            *named.get(pid, WITHOUT_NAMES)[:2],
-        )
-        for pid in chosen
-    ]
+def query_terms(question: str, language: str) -> list[str]:
+    """The terms that the question is looked up by: all but its function words, unless nothing else is left.
 
-
-def _reranked(
-    reranker: Reranker, question: str, language: str, ranked: list[ScoredPassage], k: int, settings: SearchSettings
-) -> tuple[int, list[ScoredPassage]]:
-    """How many passages the reranker scored, and all of them in its order; what it did not score comes behind.
-
-    Other languages keep their places among the first `k`: most rerankers prefer the question's own.
+    With the beginnings of its words and its numbers in plain digits, as in what is indexed.
     """
-    n = max(k, settings.n_reranked)
-    scores = reranker.scores(question, [item.passage.text for item in ranked[:n]])
-    scored = [replace(item, reranked=score) for item, score in zip(ranked, scores, strict=False)]
-    order = sorted(range(len(scored)), key=lambda i: (-scores[i], i))
-    items = {item.passage.pid: item for item in [*(scored[i] for i in order), *ranked[len(scored) :]]}
-    others = {pid for pid, item in items.items() if not same_language(language, item.passage.language)}
-    first = with_places_for_others(list(items), others, k, settings.reserved_share)
-    return len(scored), [items[pid] for pid in dict.fromkeys([*first, *items])]
+    found = terms(question)
+    common = function_words(language)
+    informative = [term for term in found if term not in common and (len(term) > 1 or not term.isascii())] or found
+    return [*with_relatives(informative), *number_terms(question)]
 
 
-def _judged(
-    item: ScoredPassage, language: str, asked: Sequence[Set[str]], n_passages: int, settings: SearchSettings
-) -> ScoredPassage:
-    """`item` with what its relevance rests on, and its relevance; `asked` are the names and numbers of the question."""
-    raw = item.dense + settings.lexical_weight * item.words + settings.names_weight * item.names
-    above = above_usual(raw, item.level, _may_be_same(language, item.passage.language), n_passages)
-    judged = replace(item, above=above, lacking=lacking(asked, item.passage))
-    return replace(judged, relevance=_relevance(PASSAGE, judged, language))
+_QUOTED = regex.compile(
+    r"\"([^\"]+)\"|“([^“”]+)”|„([^„“”]+)[“”]|«([^«»]+)»|「([^「」]+)」|『([^『』]+)』|《([^《》]+)》"
+)
 
 
-def _relevance(weights: Weights, item: ScoredPassage, language: str) -> float:
-    return probability(weights, item.above, _may_be_same(language, item.passage.language), item.lacking)
+def quoted(question: str) -> list[str]:
+    """What stands in quotation marks in `question`, each as a phrase: its terms with spaces between them."""
+    phrases = (" ".join(terms("".join(filter(None, match.groups())))) for match in _QUOTED.finditer(question))
+    return [phrase for phrase in dict.fromkeys(phrases) if " " in phrase]
 
 
-def _may_be_same(language: str, other: str) -> float:
-    """How probable it is that a question of `language` is in the other language; 0.5 where it does not show its own."""
-    return float(same_language(language, other)) if language else 0.5
+@dataclass(slots=True)
+class _Candidates:
+    """The evidence of each passage that a signal found; the next signal adds to it."""
+
+    snapshot: Snapshot
+    where: Filter
+    n: int  # passages of each signal
+    wanted: Sequence[str]  # terms of the question
+    found: dict[int, Evidence] = field(default_factory=dict)
+    sizes: Counter[str] = field(init=False, default_factory=Counter)  # passages of each language group
+    n_passages: int = field(init=False)  # of the whole corpus
+    bound: float = field(init=False)  # more BM25 than a passage can have for this question
+
+    def __post_init__(self) -> None:
+        for tag, n in self.snapshot.languages(self.where).items():
+            self.sizes[language_group(tag)] += n
+        self.n_passages = sum(self.snapshot.languages().values())
+        unique = list(dict.fromkeys(self.wanted))
+        frequency = self.snapshot.frequencies(unique)
+        self.bound = sum(self._bound_of(frequency.get(term, 0)) for term in unique) or 1.0
+
+    def _bound_of(self, n_held: int) -> float:
+        """More BM25 than a passage can have for a term that `n_held` passages hold: (k1 + 1) times its IDF."""
+        return (bm25.K1 + 1) * bm25.idf(self.n_passages, n_held)
+
+    def _evidence(self, pid: int, language: str) -> Evidence:
+        return self.found.setdefault(pid, Evidence(pid, language))
+
+    def add_words(self, wanted: Sequence[str]) -> None:
+        """BM25 of the question's terms, as a share of the bound.
+
+        A passage in another language has few words of the question, and these are a small share of it: words that
+        are shared by chance count for little.
+        """
+        for rank, hit in enumerate(self.snapshot.lexical(wanted, self.n, self.where), 1):
+            item = self._evidence(hit.pid, hit.language)
+            item.words, item.lexical_rank = min(1.0, hit.score / self.bound), rank
+
+    def add_quoted(self, phrases: Sequence[str]) -> None:
+        """The phrases that the question quotes."""
+        for hit in self.snapshot.lexical(phrases, self.n, self.where) if phrases else ():
+            self._evidence(hit.pid, hit.language).quoted = True
+
+    def add_names(self, forms: Sequence[OtherForm]) -> None:
+        """Names of the question that passages have in another form: their BM25, as if they had the question's own.
+
+        A passage that has the question's own form gets nothing more, and a form that only sounds like it gets no
+        more than the question's own form could.
+        """
+        names = dict.fromkeys(form.name for form in forms)
+        own_form = {name: self.snapshot.lexical([name_key(name)], self.n, self.where) for name in names}
+        matches: dict[tuple[int, str], list[tuple[OtherForm, float]]] = defaultdict(list)
+        for form in forms:
+            with_own = {hit.pid for hit in own_form[form.name]}
+            limit = self._bound_of(len(with_own)) if form.origin is Origin.PHONETIC else self.bound
+            for hit in self._hits(form):
+                if hit.pid not in with_own:
+                    share = min(limit, form.confidence * hit.score) / self.bound
+                    matches[hit.pid, hit.language].append((form, share))
+            if form.origin is Origin.PHONETIC:
+                for hit in own_form[form.name]:
+                    self._evidence(hit.pid, hit.language).has_name = True
+        shares = {passage: _shares_of_names(own) for passage, own in matches.items()}
+        for passage in heapq.nlargest(self.n, shares, key=lambda passage: sum(shares[passage])):
+            item = self._evidence(*passage)
+            item.names, item.phonetic = shares[passage]
+            item.forms = tuple(form for form, _ in matches[passage] if form.origin is not Origin.PHONETIC)
+
+    def _hits(self, form: OtherForm) -> list[Hit]:
+        """The passages that have a form; of an acronym in capitals: the terms have no case, and WHO is no "who"."""
+        hits = self.snapshot.lexical([form.phrase], self.n, self.where)
+        if not is_acronym(form.form):
+            return hits
+        passages = self.snapshot.passages([hit.pid for hit in hits])
+        return [hit for hit in hits if written(form.form, passages[hit.pid].text)]
+
+    def add_vectors(self, encoder: Encoder, question: str, word_weight: float) -> None:
+        """Similarity by the encoder, of the nearest passages of each language and of all that were found before.
+
+        The mean of the cosines of the whole and of the best part, mixed by `word_weight` with how well the words of
+        the question are met where the encoder compares words.
+        """
+        query = encoder.encode_queries([question])[0]
+        n_each = max(_MIN_EACH, -(-self.n // max(1, len(self.sizes))))
+        # A question without any word that the encoder has is as near to everything.
+        for hit in self.snapshot.nearest(query, n_each, self.where) if query.any() else ():
+            self._evidence(hit.pid, hit.language)
+        vectors = self.snapshot.vectors(list(self.found))
+        by_word: dict[int, float] = {}
+        if word_weight > 0 and isinstance(encoder, LateInteraction):
+            by_word = _matches_of_words(self.snapshot, encoder, question, vectors)
+        for pid, own in vectors.items():
+            cosines = own.matrix @ query
+            near = float(cosines[0] + cosines[1:].max(initial=cosines[0] if len(cosines) == 1 else -1.0)) / 2
+            self.found[pid].dense = (1 - word_weight) * near + word_weight * by_word[pid] if by_word else near
+        nearest = sorted(vectors, key=lambda pid: (-self.found[pid].dense, pid))
+        for rank, pid in enumerate(nearest, 1):
+            self.found[pid].dense_rank = rank
 
 
-def _told_once(
-    snapshot: Snapshot, order: Sequence[int], others: Set[int], k: int, settings: SearchSettings
-) -> dict[int, StoredPassage]:
-    """The first of `order`, each thing told once in a language: `k`, and as many of `others` as have places."""
-    copies = Copies(settings.copy_share)
-    kept: dict[int, StoredPassage] = {}
+def _shares_of_names(matches: Sequence[tuple[OtherForm, float]]) -> tuple[float, float]:
+    """The shares of a question's information by its names: in forms that are known, and in phonetic matches.
 
-    def keep(pids: Sequence[int], n: int) -> int:
-        """Keep `n` more originals of `pids`; how many of these have been looked at."""
-        n += len(kept)
-        for start in range(0, len(pids), 2 * k):
-            some = pids[start : start + 2 * k]
-            passages = snapshot.passages(some)
-            for place, pid in enumerate(some, start):
-                if len(kept) >= n:
-                    return place
-                if pid in passages and copies.original(passages[pid]) == pid:
-                    kept[pid] = passages[pid]
-        return len(pids)
-
-    n_seen = keep(order, k)
-    lacking = int(k * settings.reserved_share) - len(others & kept.keys())
-    if lacking > 0:
-        keep([pid for pid in order[n_seen:] if pid in others], lacking)
-    return kept
+    Of several forms of a name the best counts.
+    """
+    rising = sorted(matches, key=lambda match: match[1])
+    known = {form.name: share for form, share in rising if form.origin is not Origin.PHONETIC}
+    guessed = {form.name: share for form, share in rising if form.name not in known}
+    return min(1.0, sum(known.values())), min(1.0, sum(guessed.values()))
 
 
-def _warnings(snapshot: Snapshot, encoder: Encoder, language: str) -> list[str]:
-    """What the encoder does not cover: of the question, and of the corpus."""
+def _matches_of_words(
+    snapshot: Snapshot, encoder: LateInteraction, question: str, vectors: Mapping[int, PassageVectors]
+) -> dict[int, float]:
+    """How well the words of the question are met in each passage; by its text where no words are stored."""
+    words = {pid: own.words for pid, own in vectors.items() if own.words}
+    missing = [pid for pid in vectors if pid not in words]
+    if missing:
+        stored = snapshot.passages(missing)
+        sentences = [[own.text[a - own.start : b - own.start] for a, b in own.sentences] for own in stored.values()]
+        words |= zip(stored, encoder.packed_words(sentences), strict=True)
+    return dict(zip(words, encoder.max_sim_packed(question, list(words.values())).tolist(), strict=True))
+
+
+def _originals(
+    snapshot: Snapshot, order: Sequence[Evidence], k: int, copy_share: float
+) -> Iterator[tuple[Evidence, StoredPassage]]:
+    """The first `k` passages that do not repeat one before them."""
+    copies = Copies(copy_share)
+    n = 0
+    for start in range(0, len(order), 2 * k):
+        some = order[start : start + 2 * k]
+        passages = snapshot.passages([item.pid for item in some])
+        for item in some:
+            if n < k and item.pid in passages and copies.original(passages[item.pid]) == item.pid:
+                yield item, passages[item.pid]
+                n += 1
+        if n == k:
+            return
+
+
+def _relevance(question: str, shown: str, item: Evidence, n_passages: int, settings: SearchSettings) -> float:
+    """The relevance of a passage to a question in the language that it shows, which may be none."""
+    if not any(map(str.isalnum, question)):
+        return 0.0  # punctuation is near to something by chance only
+    # Letters of a script that is not known are in no passage's language.
+    may_be_same = 0.5 if not shown and dominant_script(question) else float(same_language(shown, item.language))
+    return relevance(item, may_be_same, n_passages, settings)
+
+
+def _warnings(snapshot: Snapshot, encoder: Encoder, language: str) -> Iterator[str]:
+    """The languages of the question and of the corpus that the encoder does not cover."""
     covered = encoder.languages
     if not covered:
-        return []
-    warnings = []
+        return
     if language and language.split("-")[0] not in covered:
-        warnings.append(
-            f"the encoder {encoder.name} was not trained on the question's language ({language}); results may be poor"
-        )
+        yield f"the encoder {encoder.name} was not trained on the question's language ({language}); results may be poor"
     uncovered = sorted(tag for tag in snapshot.languages() if tag and tag.split("-")[0] not in covered)
     if uncovered:
-        warnings.append(f"the encoder {encoder.name} was not trained on {', '.join(uncovered)}, which the corpus has")
-    return warnings
+        yield f"the encoder {encoder.name} was not trained on {', '.join(uncovered)}, which the corpus has"

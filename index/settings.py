@@ -48,7 +48,7 @@ class IndexSettings:
     def key(self, encoder_fingerprint: str) -> str:
         """Short digest of all that shapes a document's passages and vectors."""
         # Versions of the code that cuts and tokenises: raise one when its output changes.
-        versions = {"segment": 1, "chunk": 2, "terms": 4, "names": 1}
+        versions = {"segment": 1, "chunk": 2, "terms": 4, "names": 2}
         payload = json.dumps([self.as_dict(), encoder_fingerprint, versions], sort_keys=True)
         return hashlib.sha256(payload.encode()).hexdigest()[:16]
 
@@ -73,12 +73,9 @@ class Limits:
 class SearchSettings:
     """How passages are ranked. Defaults are measured in docs/decisions/0010."""
 
-    n_candidates: int = 100  # passages a leg
-    max_sim_weight: float = 0.6  # of the word by word score in the dense one; docs/decisions/0009
-    lexical_weight: float = 0.3  # of the share of the question's information that a passage's words hold; 0010
+    n_candidates: int = 100  # passages of each signal
+    max_sim_weight: float = 0.6  # of the word by word similarity in that of the encoder; docs/decisions/0009
+    lexical_weight: float = 0.3  # of the share of the question's information that a passage's words hold
     names_weight: float = 1.0  # of the same share, for other forms of its names; docs/decisions/0011
-    quoted_weight: float = 0.3  # of holding what the question quotes
-    level_weight: float = 1.0  # of what is usual in a passage's language, which is taken off; 0 takes nothing off
-    n_reranked: int = 30  # first passages that a reranker looks at, where there is one
-    reserved_share: float = 0.2  # of the places, for languages other than the question's
-    copy_share: float = 0.8  # of the shorter passage's shingles that makes it a copy
+    quoted_weight: float = 0.3  # of a phrase that the question quotes
+    copy_share: float = 0.8  # of the shorter passage's shingles that makes it a copy; over 1 keeps copies

@@ -20,8 +20,7 @@ import numpy as np
 from index.documents import Document
 from index.encoders.base import Encoder, LateInteraction
 from index.encoders.static import StaticEncoder
-from index.names.forms import sound_terms
-from index.names.mined import aliases_of
+from index.names import glosses, phonetic_terms
 from index.pool import Pool, ProcessDied
 from index.settings import IndexSettings
 from index.store.base import EncodedDocument, FileRecord
@@ -131,7 +130,7 @@ def encode(documents: Documents, encoder: Encoder, settings: IndexSettings) -> l
     ]
     vectors = iter(encoder.encode_parts(sentences, settings.parts))
     words = iter(encoder.packed_words(sentences) if isinstance(encoder, LateInteraction) else [b""] * len(sentences))
-    aliases = aliases_of([document.text for document, _ in documents])
+    aliases = [glosses(document.text) for document, _ in documents]
     return [
         EncodedDocument(
             document,
@@ -140,7 +139,7 @@ def encode(documents: Documents, encoder: Encoder, settings: IndexSettings) -> l
             tuple(next(words) for _ in passages),
             tuple(" ".join(indexed_terms(passage.text)) for passage in passages),
             " ".join(indexed_terms(document.metadata.title)),
-            " ".join(sound_terms(f"{document.metadata.title}\n{document.text}", document.metadata.language)),
+            " ".join(phonetic_terms(f"{document.metadata.title}\n{document.text}", document.metadata.language)),
             tuple(own),
             file,
         )

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from index.encoders.base import Encoder
 from index.encoders.static import StaticEncoder
-from index.names.known import NO_NAMES, KnownNames
-from index.rerank import Reranker
+from index.names import NO_NAMES, KnownNames
 from index.search import SearchResult, check_question, search
 from index.settings import SearchSettings
 from index.store.base import EVERYTHING, Backend, Filter
@@ -22,6 +21,7 @@ from rag.answerers.base import Answerer, Task, Turn, abstain
 from rag.answerers.extractive import ExtractiveAnswerer
 from rag.events import Done, Event, Failed, PassagesFound, QuestionRead, Warned
 from rag.followups import Rewriter, carried_over
+from rag.reader.cross_encoders import N_RERANKED, Reranker, reranked
 
 if TYPE_CHECKING:
     from rag.runnable import ChainRunnable
@@ -162,18 +162,13 @@ class Chain:
 
     def _search(self, query: str, language: str, k: int, where: Filter) -> SearchResult:
         """The passages for `query`; `language` is that of the question, detected in `query` where it is empty."""
+        n, names = max(k, N_RERANKED if self._reranker else 0), self._names
         with self._lock, self.backend.snapshot() as snapshot:
             found = search(
-                snapshot,
-                self.encoder,
-                query,
-                k,
-                self.settings.search,
-                where,
-                language=language,
-                yours=self._names,
-                reranker=self._reranker,
+                snapshot, self.encoder, query, n, self.settings.search, where, language=language, names=names
             )
+        if self._reranker:
+            found = reranked(self._reranker, found, k)
         note = self.backend.note
         return replace(found, warnings=(*found.warnings, note)) if note else found
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import regex
 
-from index.names.question import shown_names
 from index.search import MAX_QUESTION_CHARS
 from index.text.language import detect_language, function_words, script_of
+from index.text.names import shown_names
 from index.text.terms import terms
 from rag.answerers.base import Turn
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from index.names.question import written
+from index.text.names import written
 from index.search import ScoredPassage, SearchResult
 from index.text.terms import BEGINNING, indexed_terms
 from rag.answer import Answer, Citation, answer_json, citation_json, passage_json, sentence_json
@@ -49,15 +49,15 @@ def _explanation(found: SearchResult, item: ScoredPassage) -> dict[str, Any]:
     forms = [
         {"name": form.name, "form": written(form.form, item.passage.text) or form.form, "by": str(form.origin)}
         | {"confidence": round(form.confidence, 3)}
-        for form in item.forms
+        for form in item.evidence.forms
     ]
     return {
-        "dense": {"rank": item.dense_rank, "score": round(item.dense, 4)},
-        "lexical": {"rank": item.lexical_rank, "score": round(item.words, 4), "terms": terms},
-        "names": {"score": round(item.names, 4), "forms": forms},
-        "quoted": item.quoted,
+        "dense": {"rank": item.evidence.dense_rank, "score": round(item.evidence.dense, 4)},
+        "lexical": {"rank": item.evidence.lexical_rank, "score": round(item.evidence.words, 4), "terms": terms},
+        "names": {"score": round(item.evidence.names + item.evidence.phonetic, 4), "forms": forms},
+        "quoted": item.evidence.quoted,
         "reranked": item.reranked,
-        "level": round(item.level, 4),
+        "level": round(item.evidence.baseline, 4),
     }
 
 
@@ -76,18 +76,18 @@ def passage_lines(rank: int, item: ScoredPassage) -> Iterator[str]:
 def explanation_lines(found: SearchResult, item: ScoredPassage) -> Iterator[str]:
     """The signals that brought a passage to its place."""
     why = _explanation(found, item)
-    yield f"   {item.score:+.3f} above the baseline of its language, {item.level:.3f}"
-    if item.dense_rank:
-        yield f"   vectors: rank {item.dense_rank}, similarity {item.dense:.3f}"
-    if item.lexical_rank:
+    yield f"   {item.score:+.3f} above the baseline of its language, {item.evidence.baseline:.3f}"
+    if item.evidence.dense_rank:
+        yield f"   vectors: rank {item.evidence.dense_rank}, similarity {item.evidence.dense:.3f}"
+    if item.evidence.lexical_rank:
         terms = ", ".join(why["lexical"]["terms"])
-        yield f"   words: rank {item.lexical_rank}, {item.words:.0%} of the question: {terms}"
+        yield f"   words: rank {item.evidence.lexical_rank}, {item.evidence.words:.0%} of the question: {terms}"
     surest = {form["name"]: form for form in reversed(why["names"]["forms"])}
     for form in surest.values():
         yield f"   names: {form['name']} is {form['form']} here, by {form['by']} (confidence {form['confidence']:.2f})"
     if item.reranked is not None:
         yield f"   reranker: {item.reranked:.3f}"
-    if item.quoted:
+    if item.evidence.quoted:
         yield "   has the quoted words"
 
 

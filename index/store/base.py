@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol, Self
 
 from index.documents import Document, Passage
 from index.encoders.base import FloatArray, HalfArray
-from index.names.mined import Alias
+from index.names import Alias
 from index.settings import IndexSettings
 
 IndexPlace = Path | str  # a folder, or the address of a database
@@ -205,7 +205,7 @@ class Snapshot(Protocol):
         ...
 
     def aliases(self, keys: Sequence[str]) -> list[Alias]:
-        """Other forms that documents give of the names with these keys (`index.names.known.name_key`), surest first."""
+        """Other forms that documents give of the names with these keys (`index.names.name_key`), surest first."""
         ...
 
     def phonetic(self, keys: Sequence[str]) -> dict[str, int]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from index.encoders.base import Encoder
-from index.names.known import NO_NAMES, KnownNames
+from index.names import NO_NAMES, KnownNames
 from index.search import SearchResult
 from index.store.base import StoredPassage
 from rag.answer import Abstention, Answer, AnswerSentence, Citation, Usage

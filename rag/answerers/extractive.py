@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from index.names.question import written
 from index.text.language import same_language
+from index.text.names import written
 from rag.answer import AnswerSentence, Verdict
 from rag.answerers.base import Draft, Task, finish
 from rag.answerers.sentences import Candidate, ranked
@@ -40,7 +40,7 @@ class ExtractiveAnswerer:
 
 def _other_forms(task: Task, item: Candidate) -> str:
     """The names of the question that the quotation has in another script, as in " (Altman = 阿爾特曼)"."""
-    forms = next((found.forms for found in task.found.passages if found.passage.pid == item.passage.pid), ())
+    forms = next((found.evidence.forms for found in task.found.passages if found.passage.pid == item.passage.pid), ())
     pairs = {
         form.name: shown
         for form in reversed(forms)

@@ -5,12 +5,9 @@ from __future__ import annotations
 import math
 
 from index.encoders.base import Encoder, LateInteraction
-from index.names.forms import bare_forms, name_forms
-from index.names.known import NO_NAMES, KnownNames, common_names, name_key
-from index.names.mined import mined_aliases
-from index.names.question import shown_names
-from index.names.sounds import likeness
+from index.names import NO_NAMES, KnownNames, bare_forms, common_names, glosses, likeness, name_forms, name_key
 from index.text.language import dominant_script, same_language
+from index.text.names import shown_names
 from index.text.terms import terms
 
 # Log-odds that a text has a name: per unit of the nearest word's similarity by the encoder, and of phonetic similarity
@@ -39,7 +36,7 @@ def probability_of_name(name: str, text: str, language: str, encoder: Encoder, y
     if not key or f" {key} " in held:
         return 1.0
     known = [*yours.aliases([key]), *common_names().aliases([key])]
-    known += [alias for alias in mined_aliases(text) if name_key(alias.name) == key]
+    known += [alias for alias in glosses(text) if name_key(alias.name) == key]
     if any(f" {name_key(alias.other)} " in held for alias in known):
         return 1.0
     same_script = dominant_script(name) == dominant_script(text)
@@ -47,6 +44,6 @@ def probability_of_name(name: str, text: str, language: str, encoder: Encoder, y
     if isinstance(encoder, LateInteraction):
         nearest = float(encoder.max_sim([name], [text])[0, 0])
     forms = [bare for form in name_forms(text, language) for bare in bare_forms(form)] if not same_script else []
-    alike = float(likeness(name, forms).max()) if forms else 0.0
+    alike = float(likeness([(name, form) for form in forms]).max()) if forms else 0.0
     total = _BY_ENCODER * nearest + _BY_SOUND * max(0.0, alike - _BY_CHANCE) + _BIAS
     return 1 / (1 + math.exp(-total))

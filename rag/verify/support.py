@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from index.encoders.base import Encoder
-from index.names.known import NO_NAMES, KnownNames
+from index.names import NO_NAMES, KnownNames
 from index.store.base import StoredPassage
 from index.text.language import detect_language
 from rag.answer import Verdict

@@ -10,20 +10,13 @@ import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index.names.forms import name_forms, sound_terms
-from index.names.mined import aliases_of, mined_aliases
-from index.names.sounds import likeness, likeness_of_pairs
+from index.names import name_forms, phonetic_terms
 from index.text.quantities import dates
 from index.text.script import compatible
 from index.text.terms import indexed_terms, number_terms, terms, with_relatives
 
 CHARACTERS = [chr(i) for i in range(sys.maxunicode + 1) if not 0xD800 <= i < 0xE000]
 UNSPACED = r"\p{Han}々〇\p{Hangul}\p{Katakana}ー\p{Hiragana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
-TEXTS = (
-    "Microsoft (MSFT) und 喬尼·艾維(Jony Ive) trafen 알트만(Altman) in München, am 12. März 2024.",
-    "La «Organización Mundial de la Salud» (OMS) y Альтман (Altman); ألتمان (Altman)。「幻想」（Fantasy）",
-    "東海道新幹線は1964年に開業した。ﾊﾟｿｺﾝ １２３ ㎞ Ⅷ ﬁne e\u0301 ½",
-)
 pieces = st.text(
     st.sampled_from("aZéßİΣω漢汉、。，（）()がパー한국ไ٣ _-.'’1２½Ⅷﬁ\u0301\u0300\u3000\u00a0\n\t "), max_size=30
 )
@@ -58,27 +51,13 @@ def test_white_space_joins_nothing(one: str, other: str) -> None:
     assert terms(both) == terms(one) + terms(other)
     assert indexed_terms(both) == [*with_relatives(terms(both)), *number_terms(both)]
     assert name_forms(both, "") == list(dict.fromkeys(name_forms(one, "") + name_forms(other, "")))
-    assert sound_terms(both, "") == list(dict.fromkeys(sound_terms(one, "") + sound_terms(other, "")))
+    assert phonetic_terms(both, "") == list(dict.fromkeys(phonetic_terms(one, "") + phonetic_terms(other, "")))
 
 
 @settings(max_examples=300, deadline=None)
 @given(pieces)
 def test_wide_signs_are_narrowed_as_nfkc_does(text: str) -> None:
     assert compatible(text) == unicodedata.normalize("NFKC", text)
-
-
-def test_texts_together_have_the_aliases_of_each() -> None:
-    own = [mined_aliases(text) for text in TEXTS]
-    assert [len(aliases) for aliases in own] >= [3, 2, 0]
-    assert aliases_of([*TEXTS, "", *TEXTS]) == [*own, [], *own]
-    assert aliases_of([]) == []
-
-
-def test_pairs_of_names_are_as_alike_as_one_by_one() -> None:
-    names = ["Altman", "알트만", "Q", "!", "阿爾特曼", "Schwarzenegger", "International Business Machines Corporation"]
-    pairs = [(one, other) for one in names for other in names]
-    assert likeness_of_pairs(pairs).tolist() == [float(likeness(one, [other])[0]) for one, other in pairs]
-    assert likeness_of_pairs([]).tolist() == []
 
 
 @pytest.mark.parametrize(

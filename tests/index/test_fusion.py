@@ -1,65 +1,87 @@
-"""Levels of languages, places for others, and copies; sums by hand."""
+"""Baselines of languages, the ranking that rests on them, relevance, and copies; sums by hand."""
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
-from index.fusion import Copies, language_group, levels, with_places_for_others
+from index import fusion
+from index.fusion import Copies, Evidence, baselines, language_group, ranked, relevance, shrunk
+from index.settings import SearchSettings
 from index.store.base import StoredPassage
+
+FEW, FEW_OF_CORPUS = fusion._FEW_OF_LANGUAGE, fusion._FEW_OF_CORPUS
+SETTINGS = SearchSettings(lexical_weight=0.5, names_weight=1.0, quoted_weight=0.3)
 
 
 def test_both_scripts_of_chinese_are_one_group() -> None:
     assert [language_group(tag) for tag in ("zh-Hant", "zh-Hans", "zh", "pt-BR", "")] == ["zh", "zh", "zh", "pt", ""]
 
 
-def test_the_level_of_a_large_language_is_the_mean_of_its_ranks_four_to_ten() -> None:
-    scores = {i: 1.0 - i / 100 for i in range(20)}
-    # Ranks 4 to 10 score 0.97 to 0.91: the mean is 0.94. The common level is the same one: all passages are of it.
-    assert levels(scores, dict.fromkeys(scores, "en"), {"en": 1_000}) == pytest.approx({"en": 0.94})
+def test_the_baseline_of_a_large_language_is_the_mean_of_its_ranks_four_to_ten() -> None:
+    scores = [("en", 1.0 - i / 100) for i in range(20)]
+    # Ranks 4 to 10 score 0.97 to 0.91: the mean is 0.94. The common baseline is the same: all passages are of it.
+    assert baselines(scores, {"en": 1_000}) == pytest.approx({"en": 0.94})
 
 
-def test_the_level_of_a_language_with_few_passages_leans_on_that_of_all() -> None:
-    scores = {**dict.fromkeys(range(90), 0.9), 100: 0.5, 101: 0.3, 102: 0.1}
-    group = {**dict.fromkeys(range(90), "en"), 100: "ko", 101: "ko", 102: "ko"}
-    found = levels(scores, group, {"en": 90, "ko": 3})
-    # Of three passages the second alone says what is usual: ranks ceil(3/6) = 1 to ceil(3/2) = 2 from 0; it has 0.3,
-    # and weighs 3 / (3 + 10). The common level is 0.9.
-    assert found["ko"] == pytest.approx(3 / 13 * 0.3 + 10 / 13 * 0.9)
+def test_the_baseline_of_a_language_with_few_passages_is_drawn_to_that_of_all() -> None:
+    scores = [*[("en", 0.9)] * 90, ("ko", 0.5), ("ko", 0.3), ("ko", 0.1)]
+    found = baselines(scores, {"en": 90, "ko": 3})
+    # Of three passages the second alone is the baseline: ranks ceil(3/6) = 1 to ceil(3/2) = 2 from 0; it has 0.3,
+    # and weighs 3 / (3 + FEW). The common baseline is 0.9.
+    assert found["ko"] == pytest.approx((3 * 0.3 + FEW * 0.9) / (3 + FEW))
     assert found["en"] == pytest.approx(0.9)
 
 
-def test_one_passage_and_none_have_a_level_too() -> None:
-    assert levels({1: 0.4}, {1: "en"}, {"en": 1}) == pytest.approx({"en": 0.4})
-    assert levels({}, {}, {"en": 5}) == {}
+def test_one_passage_and_none_have_a_baseline_too() -> None:
+    assert baselines([("en", 0.4)], {"en": 1}) == pytest.approx({"en": 0.4})
+    assert baselines([], {"en": 5}) == {}
 
 
 def test_a_passage_far_above_its_own_language_passes_one_that_is_merely_in_the_questions() -> None:
-    own = {i: 0.6 - i / 1_000 for i in range(30)}  # all unrelated, all high
-    other = {100: 0.45, **{100 + i: 0.2 for i in range(1, 30)}}
-    scores = {**own, **other}
-    group = {pid: "ko" if pid < 100 else "en" for pid in scores}
-    level = levels(scores, group, {"ko": 30, "en": 30})
-    above = {pid: scores[pid] - level[group[pid]] for pid in scores}
-    assert max(above, key=lambda pid: above[pid]) == 100
+    found = [Evidence(pid, "ko", dense=0.6 - pid / 1_000) for pid in range(30)]  # all unrelated, all high
+    found += [Evidence(100, "en", dense=0.45), *(Evidence(100 + i, "en", dense=0.2) for i in range(1, 30))]
+    first, second, *_ = ranked(found, {"ko": 30, "en": 30}, SETTINGS)
+    assert (first.pid, second.pid) == (100, 0)
+    # Ranks 4 to 10: Korean 0.594, English 0.2, all 0.594; a language of 30 weighs 30 / (30 + FEW).
+    assert first.baseline == pytest.approx((30 * 0.2 + FEW * 0.594) / (30 + FEW))
+    assert first.score == pytest.approx(0.45 - first.baseline)
 
 
-@pytest.mark.parametrize(
-    ("order", "k", "share", "expected"),
-    [
-        # Others are odd. Two of ten places are theirs.
-        ([2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 1, 3, 5], 10, 0.2, [2, 4, 6, 8, 10, 12, 14, 16, 1, 3]),
-        ([2, 4, 1, 8, 10, 12, 14, 16, 18, 20, 3, 5], 10, 0.2, [2, 4, 1, 8, 10, 12, 14, 16, 18, 3]),
-        ([1, 3, 5, 2], 3, 0.2, [1, 3, 5]),
-        ([2, 4, 6, 8, 10, 12], 5, 0.4, [2, 4, 6, 8, 10]),  # there are no others
-        ([2, 4, 6, 8, 10, 1], 5, 0.4, [2, 4, 6, 8, 1]),  # and one only
-        ([2, 4, 1], 2, 0.2, [2, 4]),  # a fifth of two is none
-        ([], 5, 0.2, []),
-    ],
-)
-def test_other_languages_keep_a_share_of_the_places(
-    order: list[int], k: int, share: float, expected: list[int]
-) -> None:
-    assert with_places_for_others(order, {1, 3, 5}, k, share) == expected
+def test_the_signals_are_added_and_a_quotation_is_above_them() -> None:
+    item = Evidence(1, "en", dense=0.4, words=0.5, names=0.1, phonetic=0.05)
+    assert item.signals(SETTINGS) == pytest.approx(0.4 + 0.5 * 0.5 + 0.1 + 0.05)
+    plain, quoting = Evidence(1, "en", dense=0.5), Evidence(2, "en", dense=0.5, quoted=True)
+    assert [found.pid for found in ranked([plain, quoting], {"en": 2}, SETTINGS)] == [2, 1]
+    assert quoting.score - plain.score == pytest.approx(0.3)
+
+
+def test_a_phonetic_match_never_lifts_a_passage_over_one_with_the_questions_own_form() -> None:
+    own, other = Evidence(1, "en", dense=0.5, has_name=True), Evidence(2, "hi", dense=0.45, phonetic=0.4)
+    stranger = Evidence(3, "en", dense=0.47)
+    assert [item.pid for item in ranked([own, other, stranger], {"en": 1, "hi": 1}, SETTINGS)] == [1, 2, 3]
+    # Without the match it would be above: it may stay there.
+    nearer = Evidence(2, "en", dense=0.6, phonetic=0.1)
+    assert [item.pid for item in ranked([own, nearer], {"en": 2}, SETTINGS)] == [2, 1]
+    assert nearer.score == pytest.approx(0.7 - nearer.baseline)
+
+
+def test_a_question_that_is_uninformative_to_the_encoder_has_no_baselines() -> None:
+    found = ranked([Evidence(1, "en", words=0.5), Evidence(2, "en", words=0.2)], {"en": 200}, SETTINGS)
+    assert [(item.pid, item.baseline, item.score) for item in found] == [(1, 0.0, 0.25), (2, 0.0, 0.1)]
+
+
+def test_relevance_is_the_logistic_function_of_what_is_above_the_baseline() -> None:
+    item = Evidence(1, "en", dense=0.6, baseline=0.2)
+    total = (
+        fusion._ABOVE * (0.6 - shrunk(0.2, fusion._STRANGERS[True], 300, FEW_OF_CORPUS)) + fusion._SAME + fusion._BIAS
+    )
+    assert relevance(item, 1.0, 300, SETTINGS) == pytest.approx(1 / (1 + math.exp(-total)))
+    strangers = (fusion._STRANGERS[True] + fusion._STRANGERS[False]) / 2
+    total = fusion._ABOVE * (0.6 - shrunk(0.2, strangers, 300, FEW_OF_CORPUS)) + fusion._SAME / 2 + fusion._BIAS
+    assert relevance(item, 0.5, 300, SETTINGS) == pytest.approx(1 / (1 + math.exp(-total)))
+    assert shrunk(0.2, 0.4, 10, 10) == pytest.approx(0.3)
 
 
 def passage(pid: int, text: str, language: str = "en") -> StoredPassage:
@@ -69,7 +91,7 @@ def passage(pid: int, text: str, language: str = "en") -> StoredPassage:
 LONG = "The mirror of the telescope is made of eighteen golden segments that were unfolded in space over two weeks."
 
 
-def test_the_same_text_from_elsewhere_is_a_copy() -> None:
+def test_the_same_text_in_another_document_is_a_copy() -> None:
     copies = Copies(0.8)
     assert copies.original(passage(1, LONG)) == 1
     assert copies.original(passage(2, LONG.upper().replace(".", " !"))) == 1

@@ -20,7 +20,7 @@ from index.encoders.base import Encoder
 from index.errors import CopyDiffers, EncoderMismatch, SettingsMismatch, StoreError
 from index.ingest import ingest
 from index.move import Contents, contents_of, move
-from index.names.mined import Alias
+from index.names import Alias
 from index.settings import IndexSettings
 from index.store import examine, open_backend, open_writer
 from index.store.base import EncodedDocument, FileRecord, IndexPlace

@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,10 @@ from tokenizers import Tokenizer
 from index.documents import Document
 from index.encoders.base import Encoder, FloatArray
 from index.encoders.static import StaticEncoder
+from index.fusion import relevance
 from index.ingest import ingest
-from index.legs import query_terms, quoted
-from index.names.known import name_key
-from index.names.mined import Alias
-from index.relevance import RESULT, above_usual, probability
-from index.search import MAX_QUESTION_CHARS, check_question, search
+from index.names import Alias, name_key
+from index.search import MAX_QUESTION_CHARS, check_question, query_terms, quoted, search
 from index.settings import SearchSettings
 from index.store.base import EVERYTHING, Filter, Hit, PassageVectors, StoredPassage
 from index.store.sqlite import EmbeddedBackend
@@ -40,8 +38,6 @@ SETTINGS = SearchSettings(
     lexical_weight=0.5,
     names_weight=0.0,
     quoted_weight=0.3,
-    level_weight=0.0,
-    reserved_share=0.0,
 )
 ENGLISH = "What is the name of the big telescope?"
 
@@ -180,11 +176,11 @@ def table(*rows: tuple[int, str, FloatArray], dense: Sequence[int], lexical: Seq
 # --- fusion -------------------------------------------------------------------------------------------------
 
 
-def test_the_legs_are_added() -> None:
+def test_the_signals_are_added() -> None:
     snapshot = table(
         (1, "en", at_cosines(0.9)),
         (2, "en", at_cosines(0.8)),
-        (3, "ko", at_cosines(0.7)),
+        (3, "en", at_cosines(0.7)),
         (4, "en", at_cosines(0.1)),
         dense=[1, 2, 3],
         lexical=[2, 3, 1, 4],
@@ -194,14 +190,19 @@ def test_the_legs_are_added() -> None:
     found = search(snapshot, FixedEncoder(), ENGLISH, settings=SETTINGS)
     assert found.language == "en"
     assert [item.passage.pid for item in found.passages] == [1, 2, 3, 4]
-    assert [item.score for item in found.passages] == pytest.approx(
+    assert [item.score + item.evidence.baseline for item in found.passages] == pytest.approx(
         # BM25 falls from 9 by one a rank in this table.
         [0.9 + 0.5 * 7 / most, 0.8 + 0.5 * 9 / most, 0.7 + 0.5 * 8 / most, 0.1 + 0.5 * 6 / most],
         abs=1e-6,
     )
-    assert [(item.dense_rank, item.lexical_rank) for item in found.passages] == [(1, 3), (2, 1), (3, 2), (4, 4)]
-    assert [item.dense for item in found.passages] == pytest.approx([0.9, 0.8, 0.7, 0.1], abs=1e-6)
-    assert [item.words for item in found.passages] == pytest.approx([n / most for n in (7, 9, 8, 6)])
+    assert [(item.evidence.dense_rank, item.evidence.lexical_rank) for item in found.passages] == [
+        (1, 3),
+        (2, 1),
+        (3, 2),
+        (4, 4),
+    ]
+    assert [item.evidence.dense for item in found.passages] == pytest.approx([0.9, 0.8, 0.7, 0.1], abs=1e-6)
+    assert [item.evidence.words for item in found.passages] == pytest.approx([n / most for n in (7, 9, 8, 6)])
 
 
 def test_words_that_hold_all_that_the_question_says_count_at_most_once() -> None:
@@ -210,32 +211,26 @@ def test_words_that_hold_all_that_the_question_says_count_at_most_once() -> None
         ["name", "big", "telescope", "‿name", "‿tele"], 1
     )  # no information: IDF log(0.5 / 1.5) is under 0
     (item,) = search(snapshot, FixedEncoder(), ENGLISH, settings=SETTINGS).passages
-    assert (item.words, item.score) == pytest.approx((1.0, 0.5 + 0.5), abs=1e-6)
+    assert (item.evidence.words, item.score + item.evidence.baseline) == pytest.approx((1.0, 0.5 + 0.5), abs=1e-6)
 
 
-def test_what_is_usual_in_a_language_is_taken_off() -> None:
-    settings = replace(SETTINGS, level_weight=1.0)
+def test_the_baseline_of_a_language_is_taken_off() -> None:
     rows = [(pid, "en", at_cosines(0.6 - pid / 1000)) for pid in range(1, 31)]
     rows += [(100, "ko", at_cosines(0.5)), *((100 + i, "ko", at_cosines(0.2)) for i in range(1, 30))]
     snapshot = table(*rows, dense=[pid for pid, _, _ in rows])
-    first, second, *_ = search(snapshot, FixedEncoder(), ENGLISH, settings=settings).passages
-    assert (first.passage.pid, first.dense_rank) == (100, 31)
-    # Ranks 4 to 10: of English 0.593, of Korean 0.2, of all 0.593; a language of 30 weighs 30 / 40.
-    assert first.level == pytest.approx(0.75 * 0.2 + 0.25 * 0.593, abs=1e-6)
-    assert first.score == pytest.approx(0.5 - first.level, abs=1e-6)
-    assert (second.passage.pid, second.level) == (1, pytest.approx(0.593, abs=1e-6))
-    unfair = search(snapshot, FixedEncoder(), ENGLISH, settings=SETTINGS).passages
-    assert {item.passage.language for item in unfair} == {"en"}
-    places = search(snapshot, FixedEncoder(), ENGLISH, settings=replace(SETTINGS, reserved_share=0.2)).passages
-    assert [item.passage.language for item in places] == ["en"] * 8 + ["ko"] * 2
+    first, second, *_ = search(snapshot, FixedEncoder(), ENGLISH, settings=SETTINGS).passages
+    assert (first.passage.pid, first.evidence.dense_rank) == (100, 31)
+    assert first.score == pytest.approx(0.5 - first.evidence.baseline, abs=1e-6)
+    assert (second.passage.pid, second.evidence.baseline) == (1, pytest.approx(0.593, abs=1e-6))
 
 
 def test_a_passage_that_holds_what_the_question_quotes_comes_first() -> None:
     snapshot = table((1, "en", at_cosines(0.6)), (2, "en", at_cosines(0.5)), dense=[1, 2], lexical=[2])
     found = search(snapshot, FixedEncoder(), 'What is the "golden mirror" of?', settings=SETTINGS).passages
     assert snapshot.asked == [["golden", "mirror", "‿gold", "‿mirr"], ["golden mirror"]]
-    assert [(item.passage.pid, item.quoted) for item in found] == [(2, True), (1, False)]
-    assert found[0].score == pytest.approx(0.5 + 0.5 * found[0].words + 0.3, abs=1e-6)
+    assert [(item.passage.pid, item.evidence.quoted) for item in found] == [(2, True), (1, False)]
+    found_signals = found[0].score + found[0].evidence.baseline
+    assert found_signals == pytest.approx(0.5 + 0.5 * found[0].evidence.words + 0.3, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -268,9 +263,9 @@ def test_the_dense_score_is_the_mean_of_the_whole_and_its_best_part() -> None:
     # Wholes 0.6 and 0.65; best parts 0.8 (row 2) and 0.7 (row 1): (0.6 + 0.8) / 2 = 0.7 over (0.65 + 0.7) / 2 = 0.675.
     snapshot = table((1, "en", at_cosines(0.65, 0.7, 0.1)), (2, "en", at_cosines(0.6, 0.2, 0.8)), dense=[1, 2])
     first, second = search(snapshot, FixedEncoder(), ENGLISH, settings=SETTINGS).passages
-    assert (first.passage.pid, first.best_part, first.dense_rank) == (2, 2, 1)
-    assert (second.passage.pid, second.best_part, second.dense_rank) == (1, 1, 2)
-    assert (first.dense, second.dense) == pytest.approx((0.7, 0.675), abs=1e-6)
+    assert (first.passage.pid, first.evidence.dense_rank) == (2, 1)
+    assert (second.passage.pid, second.evidence.dense_rank) == (1, 2)
+    assert (first.evidence.dense, second.evidence.dense) == pytest.approx((0.7, 0.675), abs=1e-6)
 
 
 def test_equal_scores_fall_to_the_older_passage_in_whatever_order_the_leg_gives_them() -> None:
@@ -354,9 +349,11 @@ def test_the_ranking_of_a_real_index_is_that_of_a_plain_loop(
     assert len(found.passages) == 10
     for item in found.passages:
         pid = item.passage.pid
-        assert item.score == pytest.approx(near[pid] + 0.5 * bm25.get(pid, 0.0) / most, abs=1e-4)
-        assert item.dense == pytest.approx(near[pid], abs=1e-4)
-        assert item.dense_rank == 1 + sum(value > near[pid] + 1e-7 for value in near.values())
+        assert item.score + item.evidence.baseline == pytest.approx(
+            near[pid] + 0.5 * bm25.get(pid, 0.0) / most, abs=1e-4
+        )
+        assert item.evidence.dense == pytest.approx(near[pid], abs=1e-4)
+        assert item.evidence.dense_rank == 1 + sum(value > near[pid] + 1e-7 for value in near.values())
     assert [item.score for item in found.passages] == sorted((item.score for item in found.passages), reverse=True)
 
 
@@ -392,7 +389,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> EmbeddedBackend:
 def test_the_full_text_syntax_in_a_question_is_just_words(tiny: EmbeddedBackend, question: str) -> None:
     with tiny.snapshot() as snapshot:
         found = search(snapshot, HashEncoder(), question)
-    first = next(item for item in found.passages if item.lexical_rank == 1)
+    first = next(item for item in found.passages if item.evidence.lexical_rank == 1)
     assert first.passage.text.startswith("The telescope has a golden mirror.")
 
 
@@ -407,7 +404,7 @@ def test_a_question_without_any_word_finds_by_vectors_alone(tiny: EmbeddedBacken
     with tiny.snapshot() as snapshot:
         found = search(snapshot, HashEncoder(), "…?!")
     assert found.language == "en"  # that of the corpus
-    assert {item.lexical_rank for item in found.passages} == {0}
+    assert {item.evidence.lexical_rank for item in found.passages} == {0}
     assert found.relevance == 0.0
     assert {item.relevance for item in found.passages} == {0.0}
 
@@ -461,9 +458,9 @@ def test_one_passage_that_a_filter_leaves_is_judged_as_if_it_were_alone(tmp_path
     with backend.snapshot() as snapshot:
         found = search(snapshot, HashEncoder(), "golden mirror of the telescope", where=Filter(tags=("stars",)))
     (item,) = found.passages
-    raw = item.dense + SearchSettings().lexical_weight * item.words
-    assert item.level == pytest.approx(raw)  # itself, which in a pool of one says next to nothing
-    assert found.relevance == pytest.approx(probability(RESULT, above_usual(raw, raw, True, 1), True))
+    settings = SearchSettings()
+    assert item.evidence.baseline == pytest.approx(item.evidence.signals(settings))  # itself, a poor baseline
+    assert found.relevance == item.relevance == pytest.approx(relevance(item.evidence, 1.0, 1, settings))
     backend.close()
 
 

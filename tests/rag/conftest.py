@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from index.fusion import Evidence
 from index.search import ScoredPassage, SearchResult
 from index.store.base import StoredPassage
 from index.text.sentences import split_sentences
@@ -43,7 +44,7 @@ def make_passage() -> PassageMaker:
             text=text,
             sentences=sentences,
         )
-        return ScoredPassage(passage, score, 0.5, 0, 1, 0.5, 1, 0.0, False)
+        return ScoredPassage(passage, score, 0.0, Evidence(passage.pid, passage.language, dense=0.5, words=0.5))
 
     return make
 

@@ -11,8 +11,7 @@ import regex
 
 from index.encoders.base import Encoder
 from index.ingest import ingest
-from index.names.known import name_key
-from index.names.question import Origin, OtherForm
+from index.names import Origin, OtherForm, name_key
 from index.search import ScoredPassage, SearchResult
 from index.store.sqlite import EmbeddedBackend
 from rag.answer import Answer
@@ -175,9 +174,9 @@ def test_an_empty_index_abstains_and_says_that_it_is_empty(tmp_path: Path, encod
     backend.close()
 
 
-def test_names_of_the_question_are_told_in_both_scripts(make_passage: MakePassage) -> None:
+def test_names_of_the_question_are_shown_in_both_scripts(make_passage: MakePassage) -> None:
     def form(name: str, other: str, confidence: float) -> OtherForm:
-        return OtherForm(name, other, name_key(other), confidence, Origin.SOUND)
+        return OtherForm(name, other, name_key(other), confidence, Origin.GLOSS)
 
     text = "阿爾特曼離開了公司。"
     forms = (
@@ -186,7 +185,8 @@ def test_names_of_the_question_are_told_in_both_scripts(make_passage: MakePassag
         form("Sam", "萨姆", 0.9),  # not in the sentence
         form("Left", "离开", 0.5),  # not sure enough
     )
-    passage = replace(make_passage(text, language="zh-Hant"), forms=forms)
+    passage = make_passage(text, language="zh-Hant")
+    passage.evidence.forms = forms
     found = answer(Task("Altman", "en", found_result_of("Altman", passage), HashEncoder()))
     first = found.text.splitlines()[1]
     assert first == "阿爾特曼離開了公司。 [1] (Altman = 阿爾特曼)"

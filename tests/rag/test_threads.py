@@ -12,12 +12,12 @@ import pytest
 from index.encoders.base import Encoder, FloatArray
 from index.encoders.static import EMBEDDED, StaticEncoder
 from index.ingest import ingest
-from index.rerank import Reranker
 from index.store.sqlite import EmbeddedBackend
 from rag.answerers.base import Task
 from rag.answerers.extractive import ExtractiveAnswerer
 from rag.chain import Chain, ChainSettings
 from rag.events import Event
+from rag.reader.cross_encoders import Reranker
 from rag.testing import HashEncoder
 
 WAIT_S = 60.0  # reached by a hang only

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from index.encoders.base import Encoder, FloatArray
-from index.names.known import KnownNames
+from index.names import KnownNames
 from index.search import ScoredPassage
 from rag.testing import HashEncoder
 from rag.verify import Verdict, figures, support

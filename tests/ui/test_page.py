@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from index.encoders.base import Encoder
 from index.errors import IndexMissing
+from index.fusion import Evidence
 from index.ingest import ingest
 from index.search import ScoredPassage
 from index.store import open_writer
@@ -98,7 +99,7 @@ def answer(
         answer_language="en",
         sentences=(AnswerSentence(text, verdict, (1,)),),
         citations=(citation,),
-        retrieved=(ScoredPassage(stored, 1.0, 0.5, 0, 1, 0.5, 1, 0.0, False),),
+        retrieved=(ScoredPassage(stored, 1.0, 0.5, Evidence(stored.pid, stored.language)),),
         relevance=0.9,
     )
 

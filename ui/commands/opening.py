@@ -8,10 +8,10 @@ from ui.config import Config
 
 if TYPE_CHECKING:
     from index.encoders.base import Encoder
-    from index.rerank import Reranker
     from rag.answerers.base import Answerer
     from rag.chain import Chain
     from rag.followups import Rewriter
+    from rag.reader.cross_encoders import Reranker
 
 
 def open_chain(config: Config) -> Chain:
@@ -22,7 +22,7 @@ def open_chain(config: Config) -> Chain:
     """
     from index.encoders import load_encoder
     from index.errors import EncoderMismatch
-    from index.names.known import NO_NAMES, read_aliases
+    from index.names import NO_NAMES, read_aliases
     from index.store import open_backend, shown_place
     from rag.chain import Chain, ChainSettings
     from rag.followups import carried_over
@@ -47,7 +47,7 @@ def open_chain(config: Config) -> Chain:
         fallback = load_chat_model(config.fallback_model) if config.fallback_model else None
         answerer, rewriter = GenerativeAnswerer(model, fallback=fallback), ModelRewriter(model)
     if config.reranker:
-        from index.rerank import CrossEncoderReranker
+        from rag.reader.cross_encoders import CrossEncoderReranker
 
         reranker = CrossEncoderReranker(config.reranker)
     names = read_aliases(config.aliases) if config.aliases else NO_NAMES

@@ -15,8 +15,7 @@ from pgvector import HalfVector
 from psycopg import Cursor
 
 from index.documents import Document, Metadata, Passage, Span
-from index.names.known import name_key
-from index.names.mined import Alias
+from index.names import Alias, name_key
 from index.store.base import EncodedDocument
 from index.store.bm25 import TITLE_WEIGHT
 from index.store.postgres.address import Connection

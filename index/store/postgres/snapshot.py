@@ -12,7 +12,7 @@ from pgvector import HalfVector
 
 from index.documents import Document
 from index.encoders.base import FloatArray
-from index.names.mined import Alias
+from index.names import Alias
 from index.store import bm25
 from index.store.base import EVERYTHING, Filter, Hit, PassageVectors, StoredPassage
 from index.store.postgres.address import Connection

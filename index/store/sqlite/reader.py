@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from index.documents import Document
 from index.encoders.base import FloatArray
-from index.names.mined import Alias
+from index.names import Alias
 from index.store.base import EVERYTHING, Filter, Hit, PassageVectors, StoredPassage
 from index.store.sqlite import vectors as vec
 from index.store.sqlite.loading import Facts, Loader

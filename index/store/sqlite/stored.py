@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from index.documents import Document, Metadata, Passage, Span
-from index.names.mined import Alias
+from index.names import Alias
 from index.store.base import EncodedDocument
 from index.store.sqlite.schema import has_names, has_tags, has_words
 

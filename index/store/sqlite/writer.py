@@ -11,9 +11,7 @@ from typing import Self
 import numpy as np
 
 from index.encoders.base import Encoder, LateInteraction
-from index.names.forms import sound_terms
-from index.names.known import name_key
-from index.names.mined import Alias, mined_aliases
+from index.names import Alias, glosses, name_key, phonetic_terms
 from index.settings import IndexSettings
 from index.store.base import EncodedDocument, FileRecord
 from index.store.sqlite import vectors as vec
@@ -141,7 +139,7 @@ class Writer(Session):
         self._connection.execute("DELETE FROM aliases")
         texts = self._connection.execute("SELECT doc_pk, title, text, language FROM documents ORDER BY doc_pk")
         for doc_pk, title, text, language in texts:
-            self._insert_names(doc_pk, " ".join(sound_terms(f"{title}\n{text}", language)), mined_aliases(text))
+            self._insert_names(doc_pk, " ".join(phonetic_terms(f"{title}\n{text}", language)), glosses(text))
 
     def rebuild_words(self, pids: Sequence[int]) -> None:
         """Store anew the words of these passages, where the encoder compares words; inside a transaction."""
