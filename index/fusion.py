@@ -135,7 +135,7 @@ def _baseline(values: Sequence[float], n_passages: int) -> float:
 
 # That a passage answers the question: the logistic function of how far its signals are above their baseline, and of
 # whether it is in the question's language, where strangers are nearer too. docs/decisions/0008
-_ABOVE, _SAME, _BIAS = 17.96, -1.0, -1.1
+_ABOVE, _SAME, _BIAS = 17.96, -1.5, -0.9
 _STRANGERS = {True: 0.39, False: 0.31}  # the baseline in an average corpus, in the question's language and in others
 
 
@@ -149,7 +149,8 @@ def relevance(item: Evidence, same: float, n_passages: int, settings: SearchSett
             shows little of strangers.
         settings: The weights of the signals.
     """
-    strangers = same * _STRANGERS[True] + (1 - same) * _STRANGERS[False]
+    # Where the encoder has no word of the question, strangers share nothing with it.
+    strangers = same * _STRANGERS[True] + (1 - same) * _STRANGERS[False] if item.dense else 0.0
     above = item.signals(settings) - shrunk(item.baseline, strangers, n_passages, _FEW_OF_CORPUS)
     return 1 / (1 + math.exp(-max(-500.0, min(500.0, _ABOVE * above + _SAME * same + _BIAS))))
 

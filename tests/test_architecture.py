@@ -73,7 +73,11 @@ def test_every_import_runs_from_right_to_left_and_every_third_party_stays_with_i
         ("eval/x.py", "import ui.cli as c", "eval/x.py imports ui, which stands to its right"),
         ("rag/x.py", "import faiss", "rag/x.py imports faiss, which belongs to index and eval/bench/codes.py"),
         ("eval/x.py", "from model2vec import StaticModel", "eval/x.py imports model2vec, which belongs to index"),
-        ("ui/x.py", "import sentence_transformers", "ui/x.py imports sentence_transformers, which belongs to index and rag/reader/cross_encoders.py"),
+        (
+            "ui/x.py",
+            "import sentence_transformers",
+            "ui/x.py imports sentence_transformers, which belongs to index and rag/reader/cross_encoders.py",
+        ),
         ("rag/x.py", "import gradio as gr", "rag/x.py imports gradio, which belongs to ui"),
         ("rag/x.py", "from fastapi import FastAPI", "rag/x.py imports fastapi, which belongs to ui"),
         ("eval/x.py", "if True:\n    import typer", "eval/x.py imports typer, which belongs to ui"),
