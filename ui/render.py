@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from index.text.names import written
 from index.search import ScoredPassage, SearchResult
+from index.text.names import written
 from index.text.terms import BEGINNING, indexed_terms
 from rag.answer import Answer, Citation, answer_json, citation_json, passage_json, sentence_json
 from rag.phrases import phrase
