@@ -22,6 +22,7 @@ from index.encoders.base import Encoder, part_ranges
 from index.ingest import ingest
 from index.report import Progress
 from index.settings import IndexSettings, Parts
+from index.store.sqlite import EmbeddedBackend
 from index.store.sqlite.manifest import read_manifest
 from index.store.sqlite.schema import STORE
 from index.text.terms import indexed_terms
@@ -207,6 +208,19 @@ def test_workers_killed_at_any_moment_cost_no_document(
     assert own["passages"] == theirs["passages"]  # each once, in its place
     assert own["terms"] == theirs["terms"]
     assert [row[1] for row in own["documents"]] == [row[1] for row in theirs["documents"]]
+
+
+def test_a_document_that_takes_too_much_memory_is_reported_and_the_others_are_stored(
+    tmp_path: Path, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("index.workers._LIMIT_BYTES", 100 * 2**20)
+    path = tmp_path / "rows.jsonl"
+    texts = ["One bridge is open.", "A.B.C. " * 300_000, "Two bridges are open."]
+    path.write_text("\n".join(json.dumps({"id": str(i), "text": text}) for i, text in enumerate(texts)), "utf-8")
+    report = ingest(tmp_path / "index", [str(path)], encoder, n_workers=1)
+    assert report.added == 2
+    assert report.failed == [(f"{path}#1", "it took too much memory or time to encode")]
+    assert EmbeddedBackend(tmp_path / "index").stats().n_failed == 1  # the file is tried again
 
 
 def test_no_process_is_started_where_none_is_wanted(

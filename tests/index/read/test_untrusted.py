@@ -158,6 +158,8 @@ HOSTILE = {
     "nested.html": "<html><body>" + "<div>" * (10 * MIB) + "text",
     "tables.html": "<html><body>" + "<table><tr><td>" * 50_000 + "text",
     "nested.jsonl": "[" * (20 * MIB),
+    "attributes.html": f"<p {' '.join(f'a{i}=1' for i in range(200_000))}>",
+    "angles.md": "<div\n" + "<" * 1_500_000,
     "bomb.docx": archive(
         **{"[Content_Types].xml": b"<Types/>", "word/document.xml": b" " * (300 * MIB), "_rels/.rels": b"<r/>"}
     ),
