@@ -59,6 +59,10 @@ class FormatTooNew(StoreError):
     """The index was written by a newer version of this program."""
 
 
+class FormatTooOld(StoreError):
+    """The index was written by an older version of this program, in a format that is not read any more."""
+
+
 class IndexLocked(StoreError):
     """Another process is writing to this index."""
 

@@ -8,6 +8,9 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+TERMS_VERSION = 4  # of `index.text.terms`: raise it when their output changes
+NAMES_VERSION = 2  # of `index.names`
+
 
 class Parts(StrEnum):
     """Which vectors a passage has besides the one of the whole."""
@@ -48,7 +51,7 @@ class IndexSettings:
     def key(self, encoder_fingerprint: str) -> str:
         """Short digest of all that shapes a document's passages and vectors."""
         # Versions of the code that cuts and tokenises: raise one when its output changes.
-        versions = {"segment": 1, "chunk": 2, "terms": 4, "names": 2}
+        versions = {"segment": 1, "chunk": 2, "terms": TERMS_VERSION, "names": NAMES_VERSION, "vectors": 1}
         payload = json.dumps([self.as_dict(), encoder_fingerprint, versions], sort_keys=True)
         return hashlib.sha256(payload.encode()).hexdigest()[:16]
 

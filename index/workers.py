@@ -15,8 +15,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from index.documents import Document
 from index.encoders.base import Encoder, LateInteraction
 from index.encoders.static import StaticEncoder
@@ -24,6 +22,7 @@ from index.names import glosses, phonetic_terms
 from index.pool import Pool, ProcessDied
 from index.settings import IndexSettings
 from index.store.base import EncodedDocument, FileRecord
+from index.store.quantized import rounded
 from index.text.passages import chunk
 from index.text.terms import indexed_terms
 
@@ -135,7 +134,7 @@ def encode(documents: Documents, encoder: Encoder, settings: IndexSettings) -> l
         EncodedDocument(
             document,
             tuple(passages),
-            tuple(next(vectors).astype(np.float16) for _ in passages),
+            tuple(rounded(next(vectors)) for _ in passages),
             tuple(next(words) for _ in passages),
             tuple(" ".join(indexed_terms(passage.text)) for passage in passages),
             " ".join(indexed_terms(document.metadata.title)),

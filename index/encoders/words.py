@@ -18,20 +18,20 @@ from index.encoders.tokenize import Word
 IntArray = NDArray[np.int64]
 
 MAX_WORD = 255  # tokens of a word; what is longer is encoded data
-_HEAD = 4  # bytes
+_HEAD, _SCALE, _TOKEN = 4, 2, 3  # bytes
 
 
 def packed(passages: Sequence[Sequence[Word]], scale_of: Mapping[Word, float]) -> list[bytes]:
     """The distinct words of each passage as bytes, each word of at most `MAX_WORD` tokens.
 
-    Little-endian: their number (uint32), the number of tokens (uint8) and the scale (float32) of each, and all
-    tokens (uint32). The scale is 1 over the length of a word's vector, 0 for a vector of 0.
+    Little-endian: their number (uint32), the number of tokens (uint8) and the scale (float16) of each, and all
+    tokens (24 bits). The scale is 1 over the length of a word's vector, 0 for a vector of 0.
     """
     return [
         len(words).to_bytes(_HEAD, "little")
         + bytes(map(len, words))
-        + np.array([scale_of[word] for word in words], "<f4").tobytes()
-        + np.array(list(chain.from_iterable(words)), "<u4").tobytes()
+        + np.array([scale_of[word] for word in words], "<f2").tobytes()
+        + np.array(list(chain.from_iterable(words)), "<u4").view("u1").reshape(-1, 4)[:, :_TOKEN].tobytes()
         for words in passages
     ]
 
@@ -40,7 +40,7 @@ def is_sound(packed_words: bytes) -> bool:
     """Whether the bytes are as long as they say."""
     n = int.from_bytes(packed_words[:_HEAD], "little")
     n_tokens = packed_words[_HEAD : _HEAD + n]
-    return len(packed_words) >= _HEAD and len(packed_words) == _HEAD + 5 * n + 4 * sum(n_tokens)
+    return len(packed_words) >= _HEAD and len(packed_words) == _HEAD + (1 + _SCALE) * n + _TOKEN * sum(n_tokens)
 
 
 def best_cosines(
@@ -57,10 +57,12 @@ def best_cosines(
         (n_passages, n_queries).
     """
     sizes = [int.from_bytes(own[:_HEAD], "little") for own in passages]
-    after = [(_HEAD + n, _HEAD + 5 * n) for n in sizes]
+    after = [(_HEAD + n, _HEAD + (1 + _SCALE) * n) for n in sizes]
     n_tokens = np.frombuffer(b"".join(own[_HEAD:a] for own, (a, _) in zip(passages, after, strict=True)), "<u1")
-    scales = np.frombuffer(b"".join(own[a:b] for own, (a, b) in zip(passages, after, strict=True)), "<f4")
-    tokens = np.frombuffer(b"".join(own[b:] for own, (_, b) in zip(passages, after, strict=True)), "<u4")
+    scales = np.frombuffer(b"".join(own[a:b] for own, (a, b) in zip(passages, after, strict=True)), "<f2")
+    octets = np.frombuffer(b"".join(own[b:] for own, (_, b) in zip(passages, after, strict=True)), "u1")
+    low, middle, high = octets.reshape(-1, _TOKEN).astype(np.int32).T
+    tokens = low | middle << 8 | high << 16
 
     # The distinct tokens, by a table: faster than sorting them.
     place = np.zeros(n_vocabulary, dtype=np.int32)

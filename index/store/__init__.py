@@ -138,5 +138,5 @@ def repair(place: IndexPlace, encoder: Encoder) -> list[str]:
     from index.store.sqlite import Writer as EmbeddedWriter
     from index.store.sqlite import repair as repair_folder
 
-    with EmbeddedWriter(place, encoder) as writer:
+    with EmbeddedWriter(place, encoder, adopt=True) as writer:
         return repair_folder(writer)

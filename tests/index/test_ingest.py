@@ -49,7 +49,9 @@ def near(folder: Path, text: str) -> set[str]:
     """Names of the sources one of whose vectors is that of `text`."""
     backend = EmbeddedBackend(folder)
     with backend.snapshot() as snapshot:
-        hits = [hit.pid for hit in snapshot.nearest(ENCODER.encode_queries([text])[0], 1_000) if hit.score > 0.999]
+        query = ENCODER.encode_queries([text])[0]
+        found = snapshot.vectors([hit.pid for hit in snapshot.nearest(query, 1_000)])
+        hits = [pid for pid, own in found.items() if (own.matrix @ query).max() > 0.999]
         sources = {Path(passage.source).name for passage in snapshot.passages(hits).values()}
     backend.close()
     return sources

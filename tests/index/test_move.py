@@ -24,6 +24,7 @@ from index.names import Alias
 from index.settings import IndexSettings
 from index.store import examine, open_backend, open_writer
 from index.store.base import EncodedDocument, FileRecord, IndexPlace
+from index.store.quantized import rounded
 from index.text.terms import indexed_terms
 from rag.testing import HashEncoder
 from tests.conftest import ROOT, SAMPLES
@@ -171,7 +172,7 @@ def odd_documents(dim: int) -> Iterator[EncodedDocument]:
         yield EncodedDocument(
             document=Document(location, "source", text, meta, (Span(0, 3),)),
             passages=(passage,),
-            vectors=(generator.standard_normal((n_parts, dim)).astype(np.float16),),
+            vectors=(rounded(generator.standard_normal((n_parts, dim))),),
             words=(bytes(range(i)),),
             terms=(" ".join(indexed_terms(text)),),
             title_terms=" ".join(indexed_terms(meta.title)),

@@ -350,10 +350,12 @@ def test_the_ranking_of_a_real_index_is_that_of_a_plain_loop(
     for item in found.passages:
         pid = item.passage.pid
         assert item.score + item.evidence.baseline == pytest.approx(
-            near[pid] + 0.5 * bm25.get(pid, 0.0) / most, abs=1e-4
+            near[pid] + 0.5 * bm25.get(pid, 0.0) / most, abs=5e-4
         )
-        assert item.evidence.dense == pytest.approx(near[pid], abs=1e-4)
-        assert item.evidence.dense_rank == 1 + sum(value > near[pid] + 1e-7 for value in near.values())
+        assert item.evidence.dense == pytest.approx(near[pid], abs=5e-4)
+        # Scores agree to 5e-4, so that places as near as that may have changed.
+        first, last = (1 + sum(value > near[pid] + by for value in near.values()) for by in (5e-4, -5e-4))
+        assert first <= item.evidence.dense_rank <= last
     assert [item.score for item in found.passages] == sorted((item.score for item in found.passages), reverse=True)
 
 

@@ -62,12 +62,14 @@ def alone(corpus: Path, tmp_path_factory: pytest.TempPathFactory, encoder: Encod
     return folder
 
 
-def everything(folder: Path) -> tuple[dict[str, list[tuple[object, ...]]], str]:
-    """Every row of the store but the times of the log, and the checksum of the vector file."""
+def everything(folder: Path) -> tuple[dict[str, list[tuple[object, ...]]], dict[str, list[str]]]:
+    """Every row of the store but the times of the log, and the checksums of the vector files."""
     tables = {
         "documents": "SELECT * FROM documents ORDER BY doc_pk",
         "passages": "SELECT * FROM passages ORDER BY pid",
-        "terms": "SELECT rowid, body, title FROM terms ORDER BY rowid",
+        "vectors": "SELECT * FROM vectors ORDER BY pid",
+        "terms": "SELECT rowid FROM terms ORDER BY rowid",
+        "forms": "SELECT * FROM forms",
         "files": "SELECT location, source, digest, settings_key, status, reason FROM files ORDER BY location",
         "deleted": "SELECT * FROM deleted",
         "meta": "SELECT * FROM meta ORDER BY key",
@@ -75,9 +77,9 @@ def everything(folder: Path) -> tuple[dict[str, list[tuple[object, ...]]], str]:
     connection = sqlite3.connect(folder / STORE)
     rows = {name: connection.execute(query).fetchall() for name, query in tables.items()}
     connection.close()
-    vectors = read_manifest(folder).vectors
-    assert vectors is not None
-    return rows, vectors.sha256
+    files = read_manifest(folder)[1]
+    assert files is not None
+    return rows, files.files
 
 
 def children(parent: int) -> Iterator[int]:

@@ -159,7 +159,7 @@ def test_doctor_prints_its_findings_and_what_it_mended(dragoman: Dragoman, writa
     ran = dragoman("doctor", "--index", writable, "--json")
     assert (ran.code, ran.err) == (0, "")
     assert ran.json == {"sound": True, "findings": [], "repaired": []}
-    (vectors,) = (writable / "faiss").iterdir()
+    vectors = min((writable / "faiss").glob("*/*"))
     data = bytearray(vectors.read_bytes())
     data[len(data) // 2] ^= 1
     vectors.write_bytes(data)
@@ -178,7 +178,7 @@ def test_doctor_prints_its_findings_and_what_it_mended(dragoman: Dragoman, writa
 
     ran = dragoman("doctor", "--repair", "--index", writable, "--json")
     assert (ran.code, ran.json["sound"], ran.json["findings"]) == (0, True, [])
-    assert ran.json["repaired"] == ["wrote the manifest and the vector file anew"]
+    assert ran.json["repaired"] == ["wrote the manifest and the vector files again"]
     assert dragoman("search", QUESTION, "--index", writable, "--json").json["warnings"] == []
     assert "sound: 30 documents" in dragoman("doctor", "--index", writable).out
 
@@ -508,7 +508,7 @@ def test_an_index_of_a_newer_version_is_refused_by_every_command(
     connection.execute(f"PRAGMA user_version = {FORMAT_VERSION + 1}")
     connection.close()
     ran = dragoman(*command, "--index", writable)
-    assert_one_line_error(ran, f"index format {FORMAT_VERSION + 1}", f"at most {FORMAT_VERSION}", "newer dragoman")
+    assert_one_line_error(ran, f"index format {FORMAT_VERSION + 1}", f"at most {FORMAT_VERSION}", "newer version")
 
 
 @pytest.mark.parametrize("command", EVERY_COMMAND, ids=" ".join)

@@ -1,21 +1,23 @@
-"""Examining an index, and mending what can be derived anew from its store."""
+"""Examining an index, and repairing what is derived from the documents' texts."""
 
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
-from index.encoders.static import is_static
-from index.encoders.words import is_sound
-from index.errors import StoreDamaged
+from index.errors import FormatTooOld, StoreDamaged, StoreError
 from index.store.base import Finding
-from index.store.sqlite.files import load_vector_file, verify
-from index.store.sqlite.manifest import MANIFEST, VECTORS, read_manifest
-from index.store.sqlite.schema import STORE, connect, has_names, has_words
-from index.store.sqlite.writer import Writer
+from index.store.quantized import row_bytes
+from index.store.sqlite.documents import terms_of, whole_documents
+from index.store.sqlite.manifest import MANIFEST, described, read_manifest
+from index.store.sqlite.schema import STORE, check_format, connect, damaged
+from index.store.sqlite.vectors import advanced, foreign, leftovers, load
+from index.store.sqlite.writer import Writer, checksum_of
+
+Meta = dict[str, str]
+_AT_ONCE = 2_000
 
 
 def examine(folder: Path) -> list[Finding]:
@@ -31,14 +33,12 @@ def examine(folder: Path) -> list[Finding]:
     except StoreDamaged as error:
         return [Finding(str(error), False)]
     try:
+        check_format(folder, connection)
         return list(_examine(connection, folder))
+    except FormatTooOld as error:
+        return [Finding(f"{error.found}; expected: {error.expected}", "doctor" in error.remedy)]
     except sqlite3.DatabaseError as error:
-        return [
-            Finding(
-                f"{folder / STORE} is damaged ({error}): restore it from a backup, or delete the folder and index anew",
-                False,
-            )
-        ]
+        return [Finding(str(damaged(folder, error)), False)]
     finally:
         connection.close()
 
@@ -46,144 +46,141 @@ def examine(folder: Path) -> list[Finding]:
 def _examine(connection: sqlite3.Connection, folder: Path) -> Iterator[Finding]:
     verdict = [row[0] for row in connection.execute("PRAGMA quick_check(5)")]
     if verdict != ["ok"]:
-        yield Finding(
-            f"{folder / STORE} is damaged ({'; '.join(verdict)}): restore it from a backup, or delete the folder and index anew",
-            False,
-        )
+        yield Finding(str(damaged(folder, "; ".join(verdict))), False)
         return
     connection.execute("BEGIN")
-    laid_out = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'meta'").fetchone()[0]
-    meta = dict(connection.execute("SELECT key, value FROM meta")) if laid_out else {}
+    tables = connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'meta'").fetchone()[0]
+    meta = dict(connection.execute("SELECT key, value FROM meta")) if tables else {}
     if not meta:
-        yield Finding(f"the index in {folder} has not been laid out: dragoman index PATH... does it", False)
+        yield Finding(f"the index in {folder} has no tables yet: dragoman index PATH... makes them", False)
         return
+    for doc_id, source in _changed_texts(connection):
+        fix = f"dragoman remove {doc_id}, then dragoman index {source}, then dragoman doctor --repair"
+        yield Finding(f"document {doc_id} is not what was stored (SHA-256); fix: {fix}", False)
     for _, what in _unsound(connection, meta):
         yield Finding(what, True)
-    orphans = connection.execute(
-        "SELECT count(*) FROM passages WHERE doc_pk NOT IN (SELECT doc_pk FROM documents)"
-    ).fetchone()[0]
-    if orphans:
-        yield Finding(f"{orphans} passages belong to no document", True)
+    if lost := _orphans(connection):
+        yield Finding(f"{len(lost)} passages belong to no document", True)
     yield from _terms(connection)
-    if unsound := len(without_words(connection, meta)):
-        yield Finding(f"the words of {unsound} passages are not stored as they should be: searches are slower", True)
     yield from _derived_files(connection, folder, meta)
     connection.execute("COMMIT")
 
 
-def _unsound(connection: sqlite3.Connection, meta: dict[str, str]) -> Iterator[tuple[int, str]]:
+def _changed_texts(connection: sqlite3.Connection) -> Iterator[tuple[str, str]]:
+    """(doc_id, source) of documents whose text or metadata differ from what was stored."""
+    last = 0
+    while some := list(whole_documents(connection, "doc_pk > ?", last, _AT_ONCE)):
+        stored = connection.execute(
+            "SELECT doc_pk, doc_id, sha256 FROM documents WHERE doc_pk > ? AND doc_pk <= ?", (last, some[-1][0])
+        )
+        known = {doc_pk: (doc_id, sha256) for doc_pk, doc_id, sha256 in stored}
+        for doc_pk, document, _ in some:
+            if known[doc_pk] != (document.doc_id, document.sha256):
+                yield known[doc_pk][0], document.source
+        last = some[-1][0]
+
+
+def _unsound(connection: sqlite3.Connection, meta: Meta) -> Iterator[tuple[int, str]]:
     """(doc_pk, what is wrong) of documents whose passages or vectors are not what was stored."""
-    for doc_pk, doc_id, n_chars, n_listed, n_stored in connection.execute(
-        "SELECT d.doc_pk, d.doc_id, d.n_chars, d.n_passages, count(p.pid) FROM documents d LEFT JOIN passages p"
-        " USING (doc_pk) GROUP BY d.doc_pk HAVING d.n_passages != count(p.pid) OR max(p.end) > d.n_chars"
+    for doc_pk, doc_id, n_listed, n_stored in connection.execute(
+        "SELECT d.doc_pk, d.doc_id, d.n_passages, count(p.pid) FROM documents d LEFT JOIN passages p USING (doc_pk)"
+        " GROUP BY d.doc_pk HAVING d.n_passages != count(p.pid) OR max(p.end) > d.n_chars"
     ):
-        passages = f"{n_stored} passages, not {n_listed}, or one past its end"
-        yield doc_pk, f"document {doc_id} ({n_chars} characters) has {passages}"
-    # Stale documents may have been made by an encoder of another dim, and are done again anyway.
-    dim = int(meta["dim"])
+        yield doc_pk, f"document {doc_id} has {n_stored} passages, not {n_listed}, or one past its end"
+    # Stale documents may have been made by an encoder of another dim, and are encoded again anyway.
+    size = row_bytes(int(meta["dim"]))
     cursor = connection.execute(
-        "SELECT p.doc_pk, p.pid, p.n_vectors, p.vectors FROM passages p JOIN documents d USING (doc_pk)"
+        'SELECT p.doc_pk, p.pid, p.ordinal, p.start, p."end", p.language, p.section, p.n_vectors, p.sentences,'
+        " v.parts, v.words, v.checksum FROM passages p JOIN documents d USING (doc_pk) LEFT JOIN vectors v USING (pid)"
         " WHERE d.settings_key = ?",
         (meta["settings_key"],),
     )
-    while rows := cursor.fetchmany(2_000):
-        for doc_pk, pid, n_vectors, blob in rows:
-            if len(blob) != n_vectors * dim * 2:
-                yield doc_pk, f"passage {pid} has {len(blob)} bytes of vectors, not {n_vectors * dim * 2}"
-            elif not np.isfinite(np.frombuffer(blob, dtype=np.float16)).all():
-                yield doc_pk, f"passage {pid} has vectors that are not finite"
+    for doc_pk, pid, *row, parts, words, checksum in cursor:
+        if parts is None or len(parts) != row[5] * size:
+            yield doc_pk, f"passage {pid} has {len(parts or b'')} bytes of vectors, not {row[5] * size}"
+        elif checksum_of(tuple(row), parts, words) != checksum:
+            yield doc_pk, f"passage {pid} is not what was stored (checksum)"
+
+
+def _orphans(connection: sqlite3.Connection) -> list[int]:
+    rows = connection.execute("SELECT pid FROM passages WHERE doc_pk NOT IN (SELECT doc_pk FROM documents)")
+    return [pid for (pid,) in rows]
 
 
 def _terms(connection: sqlite3.Connection) -> Iterator[Finding]:
-    n_terms = connection.execute("SELECT count(*) FROM terms_docsize").fetchone()[0]
-    n_passages = connection.execute("SELECT count(*) FROM passages").fetchone()[0]
-    missing = connection.execute(
-        "SELECT count(*) FROM passages WHERE pid NOT IN (SELECT id FROM terms_docsize)"
-    ).fetchone()[0]
-    if n_terms != n_passages or missing:
-        yield Finding(f"the lexical index holds {n_terms} passages of {n_passages} ({missing} missing)", True)
-    # Documents of an older format are stale, and have no names until they are done again.
-    nameless = (
-        connection.execute(
-            "SELECT count(*) FROM documents WHERE settings_key = (SELECT value FROM meta WHERE key = 'settings_key')"
-            " AND doc_pk NOT IN (SELECT id FROM names_content)"
-        ).fetchone()[0]
-        if has_names(connection)
-        else 0
+    """Findings on the lexical index and on the names, each held against what the texts give."""
+    expected: Counter[str] = Counter()
+    cursor = connection.execute(
+        'SELECT substr(d.text, p.start + 1, p."end" - p.start), d.title FROM passages p JOIN documents d USING (doc_pk)'
     )
+    for body, title in cursor:
+        expected.update({*terms_of(body).split(), *terms_of(title).split()})
+    connection.execute("CREATE VIRTUAL TABLE IF NOT EXISTS temp.vocabulary USING fts5vocab (main, terms, row)")
+    found = dict(connection.execute("SELECT term, doc FROM temp.vocabulary"))
+    if found != expected:
+        wrong = {term for term in found.keys() | expected.keys() if found.get(term) != expected.get(term)}
+        yield Finding(f"the lexical index is wrong for {len(wrong)} terms of {len(expected)}", True)
+    (n_passages,), (n_terms,) = (
+        connection.execute(f"SELECT count(*) FROM {table}").fetchone() for table in ("passages", "terms")
+    )
+    if n_terms != n_passages:
+        yield Finding(f"the lexical index holds {n_terms} passages of {n_passages}", True)
+    (nameless,) = connection.execute(
+        "SELECT count(*) FROM documents d JOIN meta m ON m.key = 'settings_key' AND m.value = d.settings_key"
+        " WHERE doc_pk NOT IN (SELECT doc_pk FROM names)"
+    ).fetchone()
     if nameless:
-        yield Finding(f"the index of names lacks {nameless} documents", True)
+        yield Finding(f"the names of {nameless} documents are missing", True)
 
 
-def without_words(connection: sqlite3.Connection, meta: dict[str, str]) -> list[int]:
-    """The current passages whose stored words are missing or not sound."""
-    if not is_static(meta["encoder_fingerprint"]):
-        return []
-    words = "(SELECT words FROM words w WHERE w.pid = p.pid)" if has_words(connection) else "NULL"
-    rows = connection.execute(
-        f"SELECT p.pid, {words} FROM passages p JOIN documents d USING (doc_pk) WHERE d.settings_key = ?",
-        (meta["settings_key"],),
-    )
-    return [pid for pid, words in rows if words is None or not is_sound(words)]
-
-
-def _derived_files(connection: sqlite3.Connection, folder: Path, meta: dict[str, str]) -> Iterator[Finding]:
+def _derived_files(connection: sqlite3.Connection, folder: Path, meta: Meta) -> Iterator[Finding]:
     try:
-        manifest = read_manifest(folder)
+        stated, files = read_manifest(folder)
     except FileNotFoundError:
         yield Finding(f"{folder / MANIFEST} is missing", True)
         return
     except (OSError, ValueError) as error:
         yield Finding(f"{folder / MANIFEST} is damaged ({error})", True)
         return
-    stated = (manifest.encoder, manifest.encoder_fingerprint, manifest.dim, manifest.settings_key)
-    if stated != (meta["encoder"], meta["encoder_fingerprint"], int(meta["dim"]), meta["settings_key"]):
-        yield Finding(f"{folder / MANIFEST} does not say what the store says", True)
-    problem, index = load_vector_file(folder, manifest, meta)
-    if index is not None and manifest.vectors is not None:
-        problem = verify(folder, manifest.vectors)
-    if problem:
+    if stated != described(meta):
+        yield Finding(f"{folder / MANIFEST} differs from the store", True)
+    if problem := foreign(files, meta):
         yield Finding(problem, True)
-    elif index is not None and manifest.vectors is not None:
-        alive = connection.execute(
-            "SELECT coalesce(sum(p.n_vectors), 0) FROM passages p JOIN documents d USING (doc_pk)"
-            " WHERE p.pid <= ? AND d.settings_key = ?",
-            (manifest.vectors.max_pid, meta["settings_key"]),
-        ).fetchone()[0]
-        dead = connection.execute(
-            "SELECT coalesce(sum(n_vectors), 0) FROM deleted WHERE pid <= ?", (manifest.vectors.max_pid,)
-        ).fetchone()[0]
-        if not alive <= index.ntotal <= alive + dead:
-            yield Finding(
-                f"the vector file has {index.ntotal} vectors where the store has {alive} ({dead} deleted since)", True
-            )
-    known = manifest.vectors.file if manifest.vectors else ""
-    strays = [path.name for path in (folder / VECTORS).glob("*") if path.name != known]
-    if strays:
+    elif files is not None:
+        try:
+            index = advanced(load(folder, files), connection, meta)
+        except StoreError as error:
+            yield Finding(str(error), True)
+            return
+        (n_current,) = connection.execute(
+            "SELECT count(*) FROM passages p JOIN documents d USING (doc_pk) WHERE d.settings_key = ? AND n_vectors > 0",
+            (meta["settings_key"],),
+        ).fetchone()
+        if index.n_passages != n_current:
+            yield Finding(f"the vector files have {index.n_passages} passages, the store has {n_current}", True)
+    if strays := [path.name for path in leftovers(folder, files)]:
         yield Finding(f"files left by a stopped writer: {', '.join(sorted(strays))}", True)
 
 
 def repair(writer: Writer) -> list[str]:
-    """Make anew what is derived from the documents' texts; what was done.
+    """Make again what is derived from the documents' texts; returns what was done.
 
-    Documents whose passages or vectors are not sound become stale: `index.ingest.refresh`
-    re-does them.
+    Documents whose passages or vectors are not sound become stale: `index.ingest.refresh` encodes them again.
     """
     done = []
     connection = writer.connection
     with writer.transaction():
         unsound = {doc_pk for doc_pk, _ in _unsound(connection, writer.meta)}
         connection.executemany("UPDATE documents SET settings_key = '' WHERE doc_pk = ?", [(pk,) for pk in unsound])
-        connection.execute("DELETE FROM passages WHERE doc_pk NOT IN (SELECT doc_pk FROM documents)")
-        if any(True for _ in _terms(connection)):
+        lost = _orphans(connection)
+        connection.executemany("DELETE FROM vectors WHERE pid = ?", [(pid,) for pid in lost])
+        connection.executemany("DELETE FROM passages WHERE pid = ?", [(pid,) for pid in lost])
+        if lost or any(True for _ in _terms(connection)):
             writer.rebuild_terms()
             done.append("rebuilt the lexical index")
-        if pids := without_words(connection, writer.meta):
-            writer.rebuild_words(pids)
-            done.append(f"stored the words of {len(pids)} passages")
         writer.next_generation()  # open readers look again at the files
     if unsound:
-        done.append(f"marked {len(unsound)} documents to be done again")
+        done.append(f"marked {len(unsound)} documents to be encoded again")
     writer.refresh_vectors(force=True)
-    done.append("wrote the manifest and the vector file anew")
+    done.append("wrote the manifest and the vector files again")
     return done

@@ -1,6 +1,6 @@
-"""manifest.json: what an index was made with, readable by people, and which vector file is current.
+"""manifest.json: what an index was made with, readable by people, and which vector files are current.
 
-The store holds the same truth; the manifest can be written anew from it at any time.
+The store holds the same facts; the manifest can be written again from it at any time.
 """
 
 from __future__ import annotations
@@ -9,133 +9,81 @@ import contextlib
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from index.store.sqlite.schema import FORMAT_VERSION
 
 MANIFEST = "manifest.json"
 VECTORS = "faiss"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Partition:
-    """The list of a FAISS file that holds the vectors of one language.
+class VectorFiles:
+    """A folder of FAISS files, one a language group, and the state of the store that they mirror."""
 
-    `recall` is the share of the exact ten nearest among what a search for ten fetches, measured when it was built.
-    """
-
-    language: str
-    first: int  # number of the list
-    n_vectors: int
-    recall: float = 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VectorFile:
-    """A FAISS file: which state of the store it mirrors and how it is searched.
-
-    `n_trained` are the vectors that there were when its codes were found; 0 where it is exact.
-    """
-
-    file: str
-    sha256: str
-    kind: str
+    folder: str
     generation: int
     max_pid: int
-    n_vectors: int
+    n_passages: int
     settings_key: str
-    recall: float
-    partitions: tuple[Partition, ...]
-    n_trained: int = 0
+    files: dict[str, list[str]]  # file name and SHA-256, by language group
+
+    def __post_init__(self) -> None:
+        texts, numbers = (self.folder, self.settings_key), (self.generation, self.max_pid, self.n_passages)
+        pairs = list(self.files.values()) if isinstance(self.files, dict) else [None]
+        known = all(isinstance(pair, list) and len(pair) == 2 for pair in pairs)
+        if not (known and all(isinstance(text, str) for text in texts) and all(type(n) is int for n in numbers)):
+            raise ValueError(f"{MANIFEST} describes vector files in another way: {self}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Manifest:
-    """Everything about an index but its content."""
-
-    format_version: int
-    encoder: str
-    encoder_fingerprint: str
-    dim: int
-    settings: dict[str, Any]
-    settings_key: str
-    vectors: VectorFile | None = None
+def described(meta: Mapping[str, str]) -> dict[str, Any]:
+    """What the manifest has of the store that `meta` describes."""
+    own = {name: meta[name] for name in ("encoder", "encoder_fingerprint", "settings_key")}
+    return {"format_version": FORMAT_VERSION, "dim": int(meta["dim"]), "settings": json.loads(meta["settings"]), **own}
 
 
-def read_manifest(folder: Path) -> Manifest:
-    """The manifest in `folder`.
+def read_manifest(folder: Path) -> tuple[dict[str, Any], VectorFiles | None]:
+    """What the manifest in `folder` has of the store, and the vector files that it names.
 
     Raises:
         OSError: There is none.
-        ValueError: It is damaged, or names a vector file of an older kind.
+        ValueError: It is damaged, or of an older format.
     """
     values = json.loads((folder / MANIFEST).read_text("utf-8"))
     try:
-        vectors = values.pop("vectors")
-        if vectors:
-            partitions = tuple(_current(partition) for partition in vectors.pop("partitions"))
-            vectors = VectorFile(**vectors, partitions=partitions)
-        manifest = Manifest(**values, vectors=vectors or None)
+        files = values.pop("vectors")
+        return values, VectorFiles(**files) if files else None
     except (TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"{MANIFEST} lacks or has other fields ({error})") from error
-    _check_types(manifest)
-    if manifest.vectors is not None:
-        _check_types(manifest.vectors)
-        for partition in manifest.vectors.partitions:
-            _check_types(partition)
-    return manifest
 
 
-def _current(partition: dict[str, Any]) -> Partition:
-    """A partition as it is written now.
-
-    Raises:
-        ValueError: It has several lists, as it once could.
-    """
-    if partition.pop("n_lists", 1) != 1:
-        raise ValueError(f"{MANIFEST} names a vector file with clusters, as older versions made them")
-    partition.pop("nprobe", None)
-    return Partition(**partition)
-
-
-_TYPES: dict[str, Any] = {"int": int, "str": str, "float": (float, int), "dict[str, Any]": dict}
-
-
-def _check_types(values: Manifest | VectorFile | Partition) -> None:
-    for field in fields(values):
-        value = getattr(values, field.name)
-        if not isinstance(value, _TYPES.get(str(field.type), object)):
-            raise ValueError(f"{MANIFEST} has {field.name} {value!r}, which is no {field.type}")
-
-
-def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Replace the manifest atomically."""
-    write_atomically(folder / MANIFEST, json.dumps(asdict(manifest), indent=2, ensure_ascii=False).encode() + b"\n")
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write beside, sync, rename over: a reader sees the old file or the new one, whole."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+def write_manifest(folder: Path, meta: Mapping[str, str], vectors: VectorFiles | None) -> None:
+    """Replace the manifest atomically: written beside, synced, renamed over."""
+    values = {**described(meta), "vectors": asdict(vectors) if vectors else None}
+    beside = folder / f".{MANIFEST}.{os.getpid()}.tmp"
     try:
         with beside.open("wb") as file:
-            file.write(data)
+            file.write(json.dumps(values, indent=2, ensure_ascii=False).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
-        rename_synced(beside, path)
+        beside.replace(folder / MANIFEST)
+        sync_folder(folder)
     finally:
         with contextlib.suppress(OSError):
             beside.unlink()
 
 
-def rename_synced(beside: Path, path: Path) -> None:
-    """Rename a synced file over `path` and sync the folder, so that the name survives a power cut."""
-    beside.replace(path)
+def sync_folder(folder: Path) -> None:
+    """Sync a folder, so that the names in it survive a power cut."""
     if os.name == "posix":
-        folder = os.open(path.parent, os.O_RDONLY)
+        opened = os.open(folder, os.O_RDONLY)
         try:
-            os.fsync(folder)
+            os.fsync(opened)
         finally:
-            os.close(folder)
+            os.close(opened)
 
 
 def sha256_of(path: Path) -> str:

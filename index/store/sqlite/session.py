@@ -1,4 +1,4 @@
-"""Opening an embedded index for writing: its lock, its store, its settings and its manifest."""
+"""Opening an embedded index for writing: its lock, its format, its settings; and what ingest reads of it."""
 
 from __future__ import annotations
 
@@ -17,20 +17,16 @@ from filelock import FileLock, Timeout
 from index.documents import Document
 from index.encoders.base import Encoder
 from index.errors import IndexLocked, StoreError
-from index.settings import IndexSettings
+from index.settings import NAMES_VERSION, TERMS_VERSION, IndexSettings
 from index.store.base import FileRecord
 from index.store.described import check_settings
-from index.store.sqlite.manifest import (
-    VECTORS,
-    Manifest,
-    VectorFile,
-    read_manifest,
-    write_manifest,
-)
-from index.store.sqlite.schema import FORMAT_VERSION, bring_up_to_date, connect, create, translated
-from index.store.sqlite.stored import whole_documents
+from index.store.sqlite.documents import whole_documents
+from index.store.sqlite.manifest import VectorFiles, read_manifest, write_manifest
+from index.store.sqlite.schema import FORMAT_VERSION, check_format, connect, create, format_of, translated, upgrade
+from index.store.sqlite.vectors import remove_leftovers
 
 LOCK = "writer.lock"
+RULES = f"{TERMS_VERSION}.{NAMES_VERSION}"  # that terms and names were made by
 
 
 class Session:
@@ -42,17 +38,24 @@ class Session:
     def __init__(
         self, folder: Path, encoder: Encoder, settings: IndexSettings | None = None, *, adopt: bool = False
     ) -> None:
-        """See `Writer`."""
+        """Name what to open.
+
+        Args:
+            folder: Created with its parents if missing.
+            encoder: What new vectors are made with.
+            settings: For a new index; an existing one keeps its own, and other ones are refused.
+            adopt: Make this encoder, these settings and this version's format the index's own instead of refusing.
+        """
         self._folder, self._encoder, self._wanted, self._adopt = folder, encoder, settings, adopt
         self._lock = FileLock(folder / LOCK, timeout=0)
-        self._connection: sqlite3.Connection
+        self.connection: sqlite3.Connection
 
     def __enter__(self) -> Self:
         """Take the lock and open the store.
 
         Raises:
             IndexLocked: Another process is writing.
-            FormatTooNew, StoreDamaged, SettingsMismatch, StoreFull: As they say.
+            FormatTooNew, FormatTooOld, StoreDamaged, SettingsMismatch, StoreFull: See `index.errors`.
         """
         try:
             with translated(self._folder):
@@ -84,7 +87,7 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with contextlib.suppress(sqlite3.Error):
-            self._connection.close()
+            self.connection.close()
         with contextlib.suppress(OSError):
             (self._folder / f"{LOCK}.pid").unlink()
         self._lock.release()
@@ -98,25 +101,39 @@ class Session:
         return ""
 
     def _open(self) -> None:
-        self._connection = connect(self._folder, write=True)
+        self.connection = connect(self._folder, write=True)
         try:
-            if int(self._connection.execute("PRAGMA user_version").fetchone()[0]) == 0:
-                create(self._connection)
-            bring_up_to_date(self._connection)
+            version = format_of(self.connection)
+            if version == 0:
+                create(self.connection)
+            elif self._adopt and version < FORMAT_VERSION:
+                upgrade(self._folder, self.connection)
+            check_format(self._folder, self.connection)
             if not self.meta:
-                self._initialise(self._wanted or IndexSettings())
+                self._take_settings(self._wanted or IndexSettings())
             self._check_settings()
         except BaseException:
-            self._connection.close()
+            self.connection.close()
             raise
-        self._remove_leftovers()
+        remove_leftovers(self._folder, self._described())
 
-    def _initialise(self, settings: IndexSettings) -> None:
+    def _check_settings(self) -> None:
+        meta = self.meta
+        if self._adopt:
+            wanted = self._wanted or self.settings
+            if wanted.key(self._encoder.fingerprint) != meta["settings_key"]:
+                self._take_settings(wanted)
+            return
+        check_settings(str(self._folder), meta, self._encoder, self._wanted)
+
+    def _take_settings(self, settings: IndexSettings) -> None:
+        """Make `settings` and the encoder the index's own: documents made with others become stale."""
         with self.transaction():
+            if self.meta:
+                self.next_generation()
+            else:
+                self._set_meta(generation="0", pruned="0", next_pid="1", terms=RULES)
             self._set_meta(
-                generation="0",
-                pruned="0",
-                next_pid="1",
                 dim=str(self._encoder.dim),
                 encoder=self._encoder.name,
                 encoder_fingerprint=self._encoder.fingerprint,
@@ -124,15 +141,6 @@ class Session:
                 settings_key=settings.key(self._encoder.fingerprint),
             )
         self._write_manifest(None)
-
-    def _check_settings(self) -> None:
-        meta = self.meta
-        if self._adopt:
-            wanted = self._wanted or self.settings
-            if wanted.key(self._encoder.fingerprint) != meta["settings_key"]:
-                self._change_settings(wanted)
-            return
-        check_settings(str(self._folder), meta, self._encoder, self._wanted)
 
     @property
     def settings(self) -> IndexSettings:
@@ -145,8 +153,8 @@ class Session:
         return self.meta["settings_key"]
 
     def file_record(self, location: str) -> FileRecord | None:
-        """What the ingest log holds of a file."""
-        row = self._connection.execute(
+        """The entry of a file in the ingest log."""
+        row = self.connection.execute(
             "SELECT location, source, digest, settings_key, status, reason FROM files WHERE location = ?", (location,)
         ).fetchone()
         return FileRecord(*row) if row else None
@@ -154,18 +162,18 @@ class Session:
     def files_under(self, folder: str) -> list[str]:
         """Locations of the logged files inside a folder, at any depth."""
         prefix = folder.rstrip(os.sep) + os.sep
-        rows = self._connection.execute(
+        rows = self.connection.execute(
             "SELECT location FROM files WHERE substr(location, 1, ?) = ?", (len(prefix), prefix)
         )
         return [location for (location,) in rows]
 
     def documents_of(self, file: str) -> dict[str, str]:
         """doc_id by location of the documents that came from a file."""
-        return dict(self._connection.execute("SELECT location, doc_id FROM documents WHERE file = ?", (file,)))
+        return dict(self.connection.execute("SELECT location, doc_id FROM documents WHERE file = ?", (file,)))
 
     def is_current(self, location: str, sha256: str) -> bool:
         """Whether this very document is stored with the current settings."""
-        row = self._connection.execute(
+        row = self.connection.execute(
             "SELECT 1 FROM documents WHERE location = ? AND sha256 = ? AND settings_key = ?",
             (location, sha256, self.settings_key),
         ).fetchone()
@@ -173,89 +181,48 @@ class Session:
 
     def file_of(self, doc_id: str) -> str | None:
         """Location of the file that a document came from, None where there is no such document."""
-        row = self._connection.execute("SELECT file FROM documents WHERE doc_id = ?", (doc_id,)).fetchone()
+        row = self.connection.execute("SELECT file FROM documents WHERE doc_id = ?", (doc_id,)).fetchone()
         return str(row[0]) if row else None
-
-    def _change_settings(self, settings: IndexSettings) -> None:
-        """Make `settings` and the encoder the index's own: documents made with others become stale."""
-        with self.transaction():
-            self._set_meta(
-                dim=str(self._encoder.dim),
-                encoder=self._encoder.name,
-                encoder_fingerprint=self._encoder.fingerprint,
-                settings=json.dumps(settings.as_dict()),
-                settings_key=settings.key(self._encoder.fingerprint),
-            )
-            self.next_generation()
-        self._write_manifest(None)
 
     def n_stale(self) -> int:
         """Number of documents not made with the current settings."""
-        row = self._connection.execute("SELECT count(*) FROM documents WHERE settings_key != ?", (self.settings_key,))
+        row = self.connection.execute("SELECT count(*) FROM documents WHERE settings_key != ?", (self.settings_key,))
         return int(row.fetchone()[0])
 
     def stale_documents(self, limit: int) -> list[tuple[Document, str]]:
         """Documents not made with the current settings, as they were before they were cut, each with its file."""
-        return list(whole_documents(self._connection, "settings_key != ?", self.settings_key, limit))
-
-    def next_generation(self) -> None:
-        """Make readers look again; inside a transaction."""
-        self._connection.execute("UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'generation'")
-
-    @property
-    def connection(self) -> sqlite3.Connection:
-        """The open store, for reading what no method here gives."""
-        return self._connection
-
-    def _described(self) -> VectorFile | None:
-        try:
-            return read_manifest(self._folder).vectors
-        except (OSError, ValueError):
-            return None
-
-    def _write_manifest(self, vectors: VectorFile | None) -> None:
-        meta = self.meta
-        write_manifest(
-            self._folder,
-            Manifest(
-                format_version=FORMAT_VERSION,
-                encoder=meta["encoder"],
-                encoder_fingerprint=meta["encoder_fingerprint"],
-                dim=int(meta["dim"]),
-                settings=json.loads(meta["settings"]),
-                settings_key=meta["settings_key"],
-                vectors=vectors,
-            ),
-        )
-
-    def _remove_leftovers(self) -> None:
-        """Delete vector files that the manifest does not name and temporary files of killed writers."""
-        described = self._described()
-        for path in [
-            *self._folder.glob(".*.tmp"),
-            *(self._folder / VECTORS).glob("*"),
-            *(self._folder / VECTORS).glob(".*.tmp"),
-        ]:
-            if described is None or path.name != described.file:
-                with contextlib.suppress(OSError):
-                    path.unlink()
+        found = whole_documents(self.connection, "settings_key != ?", self.settings_key, limit)
+        return [(document, file) for _, document, file in found]
 
     @property
     def meta(self) -> dict[str, str]:
         """The store's own description of the index."""
-        return dict(self._connection.execute("SELECT key, value FROM meta"))
+        return dict(self.connection.execute("SELECT key, value FROM meta"))
 
     def _set_meta(self, **values: str) -> None:
-        self._connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", list(values.items()))
+        self.connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", list(values.items()))
+
+    def next_generation(self) -> None:
+        """Count a change, inside a transaction; readers look again at what they have loaded."""
+        self._set_meta(generation=str(int(self.meta["generation"]) + 1))
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing of what is written in the block."""
-        self._connection.execute("BEGIN IMMEDIATE")
+        self.connection.execute("BEGIN IMMEDIATE")
         try:
             yield
-            self._connection.execute("COMMIT")
+            self.connection.execute("COMMIT")
         except BaseException:
             with contextlib.suppress(sqlite3.Error):
-                self._connection.execute("ROLLBACK")
+                self.connection.execute("ROLLBACK")
             raise
+
+    def _described(self) -> VectorFiles | None:
+        """The vector files that the manifest names."""
+        with contextlib.suppress(OSError, ValueError):
+            return read_manifest(self._folder)[1]
+        return None
+
+    def _write_manifest(self, vectors: VectorFiles | None) -> None:
+        write_manifest(self._folder, self.meta, vectors)

@@ -1,195 +1,201 @@
-"""The vectors of an index in FAISS: derived from the store, immutable once made.
+"""The nearest passages by FAISS: one exact index a language group, of the vectors of whole passages.
 
-FAISS searched and changed at once crashes, so nothing here changes: a new state is a new
-object. Ids are `pid * 256 + part`, so that a vector names its passage. The vectors of each
-language lie in an inverted list of their own, so that a search of one language costs that
-language's share, and none is buried under another.
+The indexes are derived from the store and never change once made: FAISS searched and changed at once crashes. A new
+generation is a copy of the last one with what came and without what has gone. Ids are pids.
+
+Parts are compared in the search, by the vectors in the store: they decide the order, not who is a candidate. With all
+parts in the index the same passages are found (docs/decisions/0007), in five times the space.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
-from dataclasses import dataclass
+import shutil
+import sqlite3
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import faiss
 import numpy as np
 from numpy.typing import NDArray
 
 from index.encoders.base import FloatArray
-from index.store.sqlite.manifest import Partition, rename_synced
+from index.errors import StoreError
+from index.store.quantized import row_bytes, unpacked
+from index.store.sqlite.manifest import VECTORS, VectorFiles, sha256_of, sync_folder
 
-MAX_PARTS = 256  # vectors a passage; the chunker makes far fewer
-SPARE = 90  # vectors fetched beyond those wanted where codes are to be ranked anew; docs/decisions/0015
-_CODES_AT_ONCE = 32  # that FastScan looks at
-_LEAST = -1.0  # cosine
-_MAPPED = 512  # faiss.IO_FLAG_MMAP_IFC, which its Python names lack
-_CHANGES = (
-    "add", "add_core", "add_sa_codes", "add_with_ids", "merge_from", "remove_ids", "replace_invlists", "reset", "train",
-    "update_vectors",
-)  # fmt: skip
-
-IntArray = NDArray[np.int64]
+KIND = "exact fp16, one index a language"
+_FACTORY = "IDMap,SQfp16"
+_AT_ONCE = 10_000  # passages read
 
 
 @dataclass(frozen=True, slots=True)
-class Vectors:
-    """A FAISS index, and which of its lists is each language's."""
+class VectorIndex:
+    """What one generation of a store finds by vectors; immutable."""
 
-    index: Any
-    partitions: tuple[Partition, ...]
+    generation: int
+    settings_key: str
+    max_pid: int
+    groups: Mapping[str, Any] = field(default_factory=dict)  # a FAISS index by language group
 
-    @property
-    def kind(self) -> str:
-        """`exact-fp16`, or `pqMx4`: codes of 4 bits for each of M components."""
-        return f"pq{self.index.pq.M}x4" if self.approximate else "exact-fp16"
-
-    @property
-    def approximate(self) -> bool:
-        """Whether scores are of codes, some 0.03 beside the true ones."""
-        return isinstance(self.index, faiss.IndexIVFPQ | faiss.IndexIVFPQFastScan)
+    def is_of(self, meta: Mapping[str, str]) -> bool:
+        """Whether it is of the very state that `meta` describes."""
+        return self.generation == int(meta["generation"]) and self.settings_key == meta["settings_key"]
 
     @property
-    def recall(self) -> float:
-        """Recall@10 against exact search, mean over vectors."""
-        n_vectors = sum(partition.n_vectors for partition in self.partitions)
-        found = sum(partition.n_vectors * partition.recall for partition in self.partitions)
-        return round(found / n_vectors, 4) if n_vectors else 1.0
-
-
-def part_ids(pid: int, n_parts: int) -> IntArray:
-    """Ids of a passage's vectors."""
-    return np.arange(n_parts, dtype=np.int64) + pid * MAX_PARTS
-
-
-def save(index: Any, path: Path) -> None:
-    """Write an index beside `path`, sync it, and rename it there."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    faiss.write_index(index, str(beside))
-    with beside.open("rb+") as file:
-        os.fsync(file.fileno())
-    rename_synced(beside, path)
-
-
-def load(path: Path) -> Any:
-    """The index in a file, to be searched.
-
-    fp16 is mapped: pages are read as they are searched, and shared by all processes that map it. Codes are laid out
-    anew in this process's memory, a quarter as large, for what scans 32 of them at once.
-    What would change it raises TypeError: changing a mapped index ends the process.
-
-    Raises:
-        RuntimeError: FAISS cannot read it.
-    """
-    index = for_search(faiss.read_index(str(path), _MAPPED))
-    for name in _CHANGES:
-        setattr(index, name, _refuse)
-    return index
-
-
-def for_search(index: Any) -> Any:
-    """The index as it is searched: of codes a copy, for FAISS's FastScan; else itself."""
-    if not isinstance(index, faiss.IndexIVFPQ):
-        return index
-    library: Any = faiss
-    faiss.omp_set_num_threads(1)  # beside other work two threads wait for each other: 11 s instead of one
-    scanner = library.IndexIVFPQFastScan(index, _CODES_AT_ONCE)
-    # Nothing of it may be left in the scanner, or the file stays mapped.
-    coarse: Any = faiss.IndexFlatIP(index.d)
-    coarse.add(np.zeros((index.quantizer.ntotal, index.d), np.float32))
-    scanner.quantizer, scanner.own_fields = coarse, True
-    coarse.this.disown()
-    scanner.referenced_objects = []
-    return scanner
-
-
-def load_to_change(path: Path) -> Any:
-    """The index in a file, read into memory.
-
-    Raises:
-        RuntimeError: FAISS cannot read it.
-    """
-    return faiss.read_index(str(path))
-
-
-def _refuse(*_: object, **__: object) -> NoReturn:
-    raise TypeError("a mapped index cannot be changed; expected: one read by load_to_change")
-
-
-@dataclass(frozen=True, slots=True)
-class VectorView:
-    """What one generation can find: a base index, a small delta, and what of the base is dead."""
-
-    base: Vectors | None
-    delta: Vectors | None
-    dead: IntArray  # vector ids, sorted
-
-    @property
-    def spare(self) -> int:
-        """Vectors to fetch beyond those wanted, to be ranked anew by the stored ones; 0 where scores are exact."""
-        return SPARE if self.base is not None and self.base.approximate else 0
-
-    def languages(self) -> set[str]:
-        """The languages that something can be found in, or could before it was deleted."""
-        return {partition.language for part in (self.base, self.delta) if part for partition in part.partitions}
+    def n_passages(self) -> int:
+        return sum(index.ntotal for index in self.groups.values())
 
     def nearest(
-        self,
-        query: FloatArray,
-        n: int,
-        languages: Collection[str] | None = None,
-        allowed: IntArray | None = None,
+        self, group: str, query: FloatArray, n: int, allowed: NDArray[np.uint8] | None = None
     ) -> list[tuple[int, float]]:
-        """(pid, best cosine of its parts) of the passages of the `n` nearest vectors, nearest first.
+        """(pid, cosine) of the `n` nearest passages of a language group, nearest first.
 
-        Only of `languages` and of the vectors with an id in `allowed`, where they are given.
+        `allowed` has a bit for each pid that may be found, the lowest bit of a byte first.
         """
-        hits: list[tuple[float, int]] = []
-        faiss.omp_set_num_threads(1)  # two threads make a single query ten times slower (measured)
-        if allowed is not None and not len(allowed):
+        index = self.groups.get(group)
+        if index is None or not index.ntotal:
             return []
-        chosen = faiss.IDSelectorBatch(allowed) if allowed is not None else None
-        buried = faiss.IDSelectorBatch(self.dead) if len(self.dead) else None
-        alive = faiss.IDSelectorNot(buried) if buried is not None else None
+        faiss.omp_set_num_threads(1)  # beside other work two threads make a single query ten times slower
+        library: Any = faiss
+        params = None if allowed is None else library.SearchParameters(sel=library.IDSelectorBitmap(allowed))
         rows = np.ascontiguousarray(query.reshape(1, -1), dtype=np.float32)
-        for part, selector in ((self.base, chosen or alive), (self.delta, chosen)):
-            for partition in part.partitions if part is not None else ():
-                if part is not None and partition.n_vectors and (languages is None or partition.language in languages):
-                    found = search_partition(part.index, rows, min(n, partition.n_vectors), partition, selector)
-                    hits += zip(found[0][0].tolist(), found[1][0].tolist(), strict=True)
-        hits = sorted((hit for hit in hits if hit[1] >= 0), key=lambda hit: (-hit[0], hit[1]))
-        best: dict[int, float] = {}
-        for score, vector_id in hits[:n]:
-            best.setdefault(vector_id // MAX_PARTS, score)
-        return list(best.items())
+        cosines, pids = index.search(rows, min(n, index.ntotal), params=params)
+        return [(pid, cosine) for pid, cosine in zip(pids[0].tolist(), cosines[0].tolist(), strict=True) if pid >= 0]
 
 
-def search_partition(
-    index: Any, queries: FloatArray, n: int, partition: Partition, selector: Any | None
-) -> tuple[FloatArray, IntArray]:
-    """Scores and ids (n_queries, n) of the nearest vectors in the list of one language; id -1 where there are fewer."""
-    # faiss's own type stubs do not know these keyword arguments.
-    library: Any = faiss
-    own_list = library.IDSelectorRange(partition.first, partition.first + 1)
-    params = library.SearchParametersIVF(
-        nprobe=1,
-        quantizer_params=library.SearchParameters(sel=own_list),
-        **({"sel": selector} if selector else {}),
+def language_group(tag: str) -> str:
+    """The primary subtag of a language."""
+    return tag.split("-")[0]
+
+
+def from_store(connection: sqlite3.Connection, meta: Mapping[str, str]) -> VectorIndex:
+    """The index of the state that the connection's transaction sees, made of the stored vectors."""
+    return advanced(VectorIndex(int(meta["generation"]), meta["settings_key"], 0), connection, meta)
+
+
+def can_advance(last: VectorIndex | VectorFiles, meta: Mapping[str, str]) -> bool:
+    """Whether the store remembers all that changed between `last` and the state that `meta` describes."""
+    between = int(meta["pruned"]) <= last.generation <= int(meta["generation"])
+    return between and last.settings_key == meta["settings_key"]
+
+
+def advanced(last: VectorIndex, connection: sqlite3.Connection, meta: Mapping[str, str]) -> VectorIndex:
+    """`last` brought to the state that the connection's transaction sees; groups that did not change are shared."""
+    dim, key = int(meta["dim"]), meta["settings_key"]
+    groups = dict(last.groups)
+    gone: dict[str, list[int]] = defaultdict(list)
+    for pid, tag in connection.execute(
+        "SELECT pid, language FROM deleted WHERE pid <= ? AND generation > ?", (last.max_pid, last.generation)
+    ):
+        gone[language_group(tag)].append(pid)
+    for group in gone.keys() & groups.keys():
+        groups[group] = faiss.clone_index(groups[group])
+        groups[group].remove_ids(faiss.IDSelectorBatch(np.array(gone[group], np.int64)))
+    copied = set(gone)
+    for group, pids, vectors in _new_vectors(connection, dim, key, last.max_pid):
+        if group not in groups:
+            groups[group] = faiss.index_factory(dim, _FACTORY, faiss.METRIC_INNER_PRODUCT)
+        elif group not in copied:
+            groups[group] = faiss.clone_index(groups[group])
+        copied.add(group)
+        groups[group].add_with_ids(vectors, pids)
+    (max_pid,) = connection.execute("SELECT coalesce(max(pid), 0) FROM passages").fetchone()
+    return VectorIndex(int(meta["generation"]), key, max(max_pid, last.max_pid), groups)
+
+
+def _new_vectors(
+    connection: sqlite3.Connection, dim: int, settings_key: str, after: int
+) -> Iterator[tuple[str, NDArray[np.int64], FloatArray]]:
+    """(language group, pids, vectors of the wholes) of current passages after a pid, some thousand at a time."""
+    cursor = connection.execute(
+        "SELECT p.language, p.pid, substr(v.parts, 1, ?) FROM passages p JOIN vectors v USING (pid)"
+        " JOIN documents d USING (doc_pk) WHERE p.pid > ? AND p.n_vectors > 0 AND d.settings_key = ? ORDER BY p.pid",
+        (row_bytes(dim), after, settings_key),
     )
-    scores, ids = index.search(queries, n, params=params)
-    if n >= partition.n_vectors and isinstance(index, faiss.IndexIVFPQFastScan):
-        _complete(index, scores, ids, partition, selector)
-    return scores, ids
+    while rows := cursor.fetchmany(_AT_ONCE):
+        by_group: dict[str, list[tuple[int, bytes]]] = defaultdict(list)
+        for tag, pid, whole in rows:
+            if len(whole) == row_bytes(dim):  # doctor reports others
+                by_group[language_group(tag)].append((pid, whole))
+        for group, own in by_group.items():
+            yield group, np.array([pid for pid, _ in own], np.int64), unpacked(b"".join(w for _, w in own), dim)
 
 
-def _complete(index: Any, scores: FloatArray, ids: IntArray, partition: Partition, selector: Any | None) -> None:
-    """Put in what FastScan leaves out where all are wanted: vectors with the least sum of products that there can be."""
-    library: Any = faiss
-    own = library.rev_swig_ptr(index.invlists.get_ids(partition.first), index.invlists.list_size(partition.first))
-    taken = own if selector is None else own[[selector.is_member(int(i)) for i in own]]
-    for row, found in enumerate(ids):
-        free, lost = np.flatnonzero(found < 0), np.setdiff1d(taken, found)
-        found[free[: len(lost)]] = lost[: len(free)]
-        scores[row, free[: len(lost)]] = _LEAST
+def save(index: VectorIndex, folder: Path) -> VectorFiles:
+    """Write `index` into a new folder in `folder`, synced; no manifest names it yet.
+
+    Raises:
+        OSError: It cannot be written.
+        RuntimeError: FAISS could not write it.
+    """
+    place = folder / VECTORS / f"{index.generation}-{uuid.uuid4().hex[:8]}"
+    place.mkdir(parents=True)
+    files = {}
+    for number, (group, own) in enumerate(sorted(index.groups.items())):
+        path = place / f"{number}.faiss"
+        faiss.write_index(own, str(path))
+        with path.open("rb+") as file:
+            os.fsync(file.fileno())
+        files[group] = [path.name, sha256_of(path)]
+    for synced in (place, place.parent, folder):
+        sync_folder(synced)
+    return VectorFiles(
+        folder=place.name,
+        generation=index.generation,
+        max_pid=index.max_pid,
+        n_passages=index.n_passages,
+        settings_key=index.settings_key,
+        files=files,
+    )
+
+
+def load(folder: Path, described: VectorFiles) -> VectorIndex:
+    """The index in the files that the manifest describes, each checked by its SHA-256.
+
+    FAISS loads a file with flipped bytes without an error.
+
+    Raises:
+        StoreError: A file is missing or damaged.
+    """
+    groups = {}
+    for group, (name, checksum) in described.files.items():
+        path = folder / VECTORS / described.folder / name
+        try:
+            if sha256_of(path) != checksum:
+                raise _unusable(f"the vector file {path} is damaged (checksum)")
+            groups[group] = faiss.read_index(str(path))
+        except (OSError, RuntimeError) as error:
+            raise _unusable(f"the vector file {path} cannot be read ({type(error).__name__})") from error
+    return VectorIndex(described.generation, described.settings_key, described.max_pid, groups)
+
+
+def foreign(described: VectorFiles | None, meta: Mapping[str, str]) -> str:
+    """Why vector files do not belong to the store's state; empty where they do, or where there are none."""
+    if described is None or can_advance(described, meta):
+        return ""
+    return str(_unusable("the vector files belong to another state of the index"))
+
+
+def _unusable(found: str) -> StoreError:
+    return StoreError(f"{found}; vectors are read from the store", "", "dragoman doctor --repair")
+
+
+def leftovers(folder: Path, described: VectorFiles | None) -> Iterable[Path]:
+    """Temporary files, and vector files that the manifest does not name, as a killed writer leaves them."""
+    known = described.folder if described else ""
+    yield from folder.glob(".*.tmp")
+    yield from (path for path in (folder / VECTORS).glob("*") if path.name != known)
+
+
+def remove_leftovers(folder: Path, described: VectorFiles | None) -> None:
+    """Delete what `leftovers` names."""
+    for path in leftovers(folder, described):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)

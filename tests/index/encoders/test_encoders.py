@@ -207,7 +207,7 @@ def test_max_sim_is_the_mean_of_the_best_cosines_weighted_by_squared_length(tmp_
                 [1.0, 0.6, 0.8],
             ]
         ),
-        abs=2e-5,
+        abs=5e-4,
     )
 
 
@@ -236,7 +236,7 @@ def test_max_sim_is_that_of_a_plain_loop_over_words_whoever_asks_and_how_often(
     with ThreadPoolExecutor(4) as pool:
         some = list(pool.map(lambda i: fresh.max_sim(questions, [*passages[:5], *shuffled[i : i + 20]]), range(40)))
     for found in some:
-        np.testing.assert_allclose(found[:, :5], expected, atol=1e-5)
+        np.testing.assert_allclose(found[:, :5], expected, atol=5e-4)
 
 
 def test_stored_words_are_compared_as_the_sentences_are(encoder: Encoder, tmp_path: Path) -> None:
@@ -254,14 +254,15 @@ def test_stored_words_are_compared_as_the_sentences_are(encoder: Encoder, tmp_pa
     for question in texts:
         found = encoder.max_sim_packed(question, packed)
         assert found == pytest.approx(encoder.max_sim([question], texts)[0], abs=1e-6)
-        assert found[texts.index(question)] == pytest.approx(1, abs=1e-6)
+        assert found[texts.index(question)] == pytest.approx(1, abs=5e-4)
 
 
 def test_words_are_stored_as_their_tokens_with_one_over_the_length_of_their_vector(tmp_path: Path) -> None:
     encoder = hand_made(tmp_path / "m")
     red, of = encoder._words("red")[0], encoder._words("of")[0]
     (packed,) = encoder.packed_words([["red of red"]])
-    assert packed == struct.pack("<IBBffII", 2, 1, 1, 1 / 2, 1 / 0.5, *red, *of)
+    tokens = b"".join(token.to_bytes(3, "little") for token in (*red, *of))
+    assert packed == struct.pack("<IBBee", 2, 1, 1, 1 / 2, 1 / 0.5) + tokens
     assert encoder.packed_words([[]]) == [struct.pack("<I", 0)]
     assert not any(map(is_sound, (b"", packed[:-1], packed + b"x", packed[:5], struct.pack("<I", 3))))
 
@@ -273,7 +274,7 @@ def test_a_word_of_very_many_tokens_is_compared_by_the_first(encoder: Encoder) -
     assert len(word) > 255
     packed = encoder.packed_words([[data]])
     assert is_sound(packed[0])
-    assert encoder.max_sim_packed(data, packed)[0] == pytest.approx(1, abs=1e-5)
+    assert encoder.max_sim_packed(data, packed)[0] == pytest.approx(1, abs=5e-4)
 
 
 def test_what_has_no_known_token_is_met_by_nothing(tmp_path: Path) -> None:
@@ -470,10 +471,10 @@ def test_an_index_made_with_a_transformer_finds_its_passages_and_truncates_none(
     tokenizer: Any = PreTrainedTokenizerFast.from_pretrained(bert)
     for passage in passages:
         assert len(tokenizer("passage: " + passage.text)["input_ids"]) <= _LIMIT
-        # The stored whole is fp16 of the passage by sentence-transformers: 1e-3 relative.
+        # The stored whole is the passage by sentence-transformers in 8 bits.
         sentences = [passage.text[a - passage.start : b - passage.start] for a, b in passage.sentences]
         whole = plain(bert, [" ".join(sentences)], "passage: ")[0]
-        assert np.abs(stored[passage.pid].matrix[0] - whole).max() < 1e-3
+        assert np.abs(stored[passage.pid].matrix[0] - whole).max() < 3e-3
     assert found.passages[0].passage.text.find("Water runs down the hill.") >= 0
     backend.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import lzma
 import math
 import os
 import shutil
@@ -11,9 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +20,26 @@ import numpy as np
 import pytest
 
 from index.documents import Document, Metadata
-from index.errors import FormatTooNew, IndexLocked, IndexMissing, IndexProblem, SettingsMismatch, StoreDamaged
+from index.encoders import load_encoder
+from index.errors import (
+    FormatTooNew,
+    FormatTooOld,
+    IndexLocked,
+    IndexMissing,
+    IndexProblem,
+    SettingsMismatch,
+    StoreDamaged,
+)
 from index.ingest import ingest, refresh
 from index.search import search
 from index.settings import IndexSettings, Parts
-from index.store.base import EncodedDocument, Filter
+from index.store import repair as repair_at
+from index.store.base import EncodedDocument
+from index.store.quantized import packed, unpacked
 from index.store.sqlite import EmbeddedBackend, Writer, examine, repair
-from index.store.sqlite.files import VERIFIED, is_verified
-from index.store.sqlite.loading import Loaded, Loader
 from index.store.sqlite.manifest import MANIFEST, VECTORS, read_manifest
-from index.store.sqlite.reader import EmbeddedSnapshot
 from index.store.sqlite.schema import FORMAT_VERSION, STORE, connect, create
+from index.store.sqlite.snapshot import EmbeddedSnapshot
 from index.text.terms import terms
 from index.workers import encode
 from rag.testing import HashEncoder
@@ -72,36 +80,28 @@ def markers(snapshot: EmbeddedSnapshot, numbers: Iterable[int], version: int = 1
     return found
 
 
-def assert_dense_is_exact(backend: EmbeddedBackend) -> None:
-    """Dense search gives what numpy gives over the vectors as they lie in SQLite, in order and score."""
-    with sqlite3.connect(f"file:{backend.folder / STORE}?mode=ro", uri=True) as connection:
-        rows = connection.execute(
-            "SELECT p.pid, p.vectors FROM passages p JOIN documents d USING (doc_pk)"
-            " WHERE d.settings_key = (SELECT value FROM meta WHERE key = 'settings_key') ORDER BY p.pid"
-        ).fetchall()
-        dim = int(connection.execute("SELECT value FROM meta WHERE key = 'dim'").fetchone()[0])
-    connection.close()
-    blocks = {pid: np.frombuffer(blob, np.float16).reshape(-1, dim).astype(np.float32) for pid, blob in rows}
+def assert_nearest_is_exact(backend: EmbeddedBackend) -> None:
+    """`nearest` gives what numpy gives over the stored vectors of the wholes, in order and score."""
+    encoder = HashEncoder(dim=32)
+    wholes = [
+        (matrix[0].astype(np.float32), passage.language.split("-")[0])
+        for item in backend.encoded()
+        for matrix, passage in zip(item.vectors, item.passages, strict=True)
+    ]
     with backend.snapshot() as snapshot:
-        groups = {pid: passage.language.split("-")[0] for pid, passage in snapshot.passages(list(blocks)).items()}
         for question in QUESTIONS:
-            query = HashEncoder(dim=dim).encode_queries([question])[0]
-            best = {pid: float((matrix @ query).max()) for pid, matrix in blocks.items()}
-            for n in (3, 40, len(best) + 10):
+            query = encoder.encode_queries([question])[0]
+            for n in (3, len(wholes) + 10):
                 found = snapshot.nearest(query, n)
-                assert [hit.score for hit in found] == sorted((hit.score for hit in found), reverse=True)
-                assert {hit.pid: hit.score for hit in found} == pytest.approx(
-                    {hit.pid: best[hit.pid] for hit in found}, abs=FP16
-                )
-                for group in set(groups.values()):
-                    own = sorted((score for pid, score in best.items() if groups[pid] == group), reverse=True)[:n]
-                    got = [hit.score for hit in found if groups[hit.pid] == group]
-                    assert got == pytest.approx(own, abs=FP16)
+                for group in {group for _, group in wholes}:
+                    own = sorted((float(whole @ query) for whole, tag in wholes if tag == group), reverse=True)
+                    got = [hit.score for hit in found if hit.language.split("-")[0] == group]
+                    assert got == pytest.approx(own[:n], abs=FP16)
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """An index of documents 0 to 39, with a vector file of all of them."""
+    """An index of documents 0 to 39, with vector files of all of them."""
     path = tmp_path / "index"
     with Writer(path, ENCODER) as writer:
         writer.upsert(documents(range(40)))
@@ -111,48 +111,30 @@ def folder(tmp_path: Path) -> Path:
 
 
 def vector_file(folder: Path) -> Path:
-    (path,) = (folder / VECTORS).iterdir()
-    return path
+    """The file of the first language."""
+    return min((folder / VECTORS).glob("*/*"))
 
 
-# --- base, delta and the dead -----------------------------------------------------------------------------------
+# --- vector files, and what changed since -----------------------------------------------------------------------
 
 
-def test_dense_search_is_exact_over_base_delta_and_the_dead(folder: Path) -> None:
+def test_nearest_is_exact_over_the_files_and_all_that_came_and_went_since(folder: Path) -> None:
     old = EmbeddedBackend(folder)
-    assert_dense_is_exact(old)  # the base is loaded now
+    assert_nearest_is_exact(old)  # the files are loaded now
     with Writer(folder, ENCODER) as writer:
-        writer.upsert(documents(range(40, 60)))  # a delta
-        writer.delete([item.document.doc_id for item in documents(range(0, 40, 4))])  # dead in the base
-        writer.upsert(documents(range(1, 40, 4), version=2))  # dead there, alive in the delta
-        writer.delete([item.document.doc_id for item in documents([41, 45])])  # gone from the delta
-    manifest = read_manifest(folder).vectors
-    assert manifest is not None and manifest.n_vectors == sum(len(m) for d in documents(range(40)) for m in d.vectors)
+        writer.upsert(documents(range(40, 60)))
+        writer.delete([item.document.doc_id for item in documents(range(0, 40, 4))])
+        writer.upsert(documents(range(1, 40, 4), version=2))
+        writer.delete([item.document.doc_id for item in documents([41, 45])])
+        writer.refresh_vectors()  # too few to write files
+    files = read_manifest(folder)[1]
+    assert files is not None and files.n_passages == 40
     for backend in (old, EmbeddedBackend(folder)):
-        assert_dense_is_exact(backend)
+        assert_nearest_is_exact(backend)
         assert backend.note == ""
         with backend.snapshot() as snapshot:
             assert markers(snapshot, range(60)) == {i for i in range(60) if i >= 40 or i % 4 in (2, 3)} - {41, 45}
             assert markers(snapshot, range(60), version=2) == set(range(1, 40, 4))
-
-
-def test_a_reader_of_an_older_base_finds_nothing_whose_deletion_the_store_has_forgotten(folder: Path) -> None:
-    old = EmbeddedBackend(folder)
-    assert_dense_is_exact(old)  # holds the first base
-    base = vector_file(folder)
-    with Writer(folder, ENCODER) as writer:
-        writer.delete([item.document.doc_id for item in documents(range(10))])
-        assert writer.refresh_vectors(force=True)  # a new base; the list of the deleted is emptied
-        writer.upsert(documents(range(40, 42)))  # and a change, so that readers look again
-    assert not base.exists()
-    with sqlite3.connect(folder / STORE) as connection:
-        assert connection.execute("SELECT count(*) FROM deleted").fetchone() == (0,)
-    connection.close()
-    for backend in (old, EmbeddedBackend(folder)):
-        assert_dense_is_exact(backend)
-        assert backend.note == ""
-        with backend.snapshot() as snapshot:
-            assert markers(snapshot, range(42)) == set(range(10, 42))
 
 
 def test_a_snapshot_held_across_deletion_rewrite_and_pruning_still_answers_from_its_own_state(folder: Path) -> None:
@@ -168,10 +150,10 @@ def test_a_snapshot_held_across_deletion_rewrite_and_pruning_still_answers_from_
             writer.refresh_vectors(force=True)
         with backend.snapshot() as fresh:
             assert markers(fresh, range(40)) == set(range(30, 40))
-        assert_dense_is_exact(backend)
+        assert_nearest_is_exact(backend)
         assert (held.nearest(query, 1_000), held.lexical(terms("telescope"), 1_000)) == before
         assert markers(held, range(40)) == set(range(40))
-    assert_dense_is_exact(backend)
+    assert_nearest_is_exact(backend)
 
 
 def test_a_reader_opened_while_files_are_switched_uses_the_new_one(folder: Path) -> None:
@@ -180,104 +162,40 @@ def test_a_reader_opened_while_files_are_switched_uses_the_new_one(folder: Path)
         for round_ in range(3):
             writer.upsert(documents(range(5), version=round_ + 2))
             writer.refresh_vectors(force=True)
-            assert_dense_is_exact(readers[round_])
+            assert_nearest_is_exact(readers[round_])
             assert readers[round_].note == ""
     assert len(list((folder / VECTORS).iterdir())) == 1
 
 
-def test_a_few_changes_write_no_vector_file_and_many_do(folder: Path) -> None:
-    before = vector_file(folder).name
+def test_a_few_changes_write_no_vector_files_and_many_do(folder: Path) -> None:
+    before = vector_file(folder)
     with Writer(folder, ENCODER) as writer:
         writer.upsert(documents(range(40, 45)))
         assert not writer.refresh_vectors()
-        assert vector_file(folder).name == before
-        writer.upsert(documents(range(45, 900)))
+        assert vector_file(folder) == before
+        writer.upsert(documents(range(45, 1_100)))
         assert writer.refresh_vectors()
-    assert vector_file(folder).name != before
-    assert_dense_is_exact(EmbeddedBackend(folder))
+    assert vector_file(folder) != before
+    assert_nearest_is_exact(EmbeddedBackend(folder))
 
 
 def test_an_open_reader_follows_commit_after_commit(folder: Path) -> None:
     backend = EmbeddedBackend(folder)
-    assert_dense_is_exact(backend)
+    assert_nearest_is_exact(backend)
     with Writer(folder, ENCODER) as writer:
         for round_ in range(4):
             writer.upsert(documents(range(40 + 5 * round_, 45 + 5 * round_)))
-            assert_dense_is_exact(backend)
-            # Dead in the base, and dead in what the reader holds of the commits before.
+            assert_nearest_is_exact(backend)
             writer.delete([item.document.doc_id for item in documents([round_, 40 + 5 * round_])])
-            assert_dense_is_exact(backend)
+            assert_nearest_is_exact(backend)
             writer.upsert(documents([41], version=round_ + 2))
-            assert_dense_is_exact(backend)
+            assert_nearest_is_exact(backend)
     assert backend.note == ""
-
-
-def test_a_long_ingest_has_vector_files_made_beside_it(folder: Path) -> None:
-    backend = EmbeddedBackend(folder)
-    first = read_manifest(folder).vectors
-    assert first is not None
-    with Writer(folder, ENCODER, beside_min=60) as writer:
-        for round_ in range(30):
-            writer.upsert(documents(range(40 + 10 * round_, 50 + 10 * round_)))
-            writer.delete([item.document.doc_id for item in documents([round_, 45 + 10 * round_])])
-            if round_ % 5 == 0:
-                assert_dense_is_exact(backend)
-        now = read_manifest(folder).vectors
-        assert now is not None and now.generation > first.generation and now.n_vectors > first.n_vectors
-        assert_dense_is_exact(backend)
-    assert_dense_is_exact(EmbeddedBackend(folder))
-    assert examine(folder) == [] or all("stopped writer" in finding.what for finding in examine(folder))
-    with Writer(folder, ENCODER) as writer:
-        writer.refresh_vectors()
-    assert examine(folder) == []
-
-
-def looked_at(folder: Path, loader: Loader) -> Loaded:
-    """What a loader gives a snapshot that is opened now."""
-    connection = connect(folder)
-    connection.execute("BEGIN")
-    found = loader.of(connection, dict(connection.execute("SELECT key, value FROM meta")))
-    connection.close()
-    return found
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def test_a_large_file_is_used_at_once_and_given_up_when_it_is_found_damaged(folder: Path) -> None:
-    flip(vector_file(folder), 0.6)
-    loader = Loader(folder, at_once=0)
-    assert looked_at(folder, loader).note == ""  # not read through yet
-    until(lambda: "checksum" in looked_at(folder, loader).note)
-    base = looked_at(folder, loader).view.base
-    assert base is not None and base.index.ntotal == EmbeddedBackend(folder).stats().n_vectors
-    assert_dense_is_exact(EmbeddedBackend(folder))
-    assert any("checksum" in finding.what for finding in examine(folder))
-
-
-def test_a_large_file_is_read_through_once(folder: Path) -> None:
-    described = read_manifest(folder).vectors
-    assert described is not None and is_verified(folder, described)  # its writer has seen to it
-    (folder / VERIFIED).unlink()
-    assert EmbeddedBackend(folder).stats().extra["vector file"].endswith("not verified yet")
-    assert looked_at(folder, Loader(folder, at_once=0)).note == ""
-    until(lambda: is_verified(folder, described))
-    assert EmbeddedBackend(folder).stats().extra["vector file"].endswith(" bytes, verified")
-    flip(vector_file(folder), 0.6)  # another file from now on
-    assert not is_verified(folder, described)
 
 
 def test_ranks_by_words_are_those_of_the_bm25_formula(folder: Path) -> None:
     # FTS5: idf ln((N - n + 0.5) / (n + 0.5)) of rows holding the term, k1 1.2, b 0.75, columns weighed 1.0 and 0.6.
-    rows = {}
-    with sqlite3.connect(folder / STORE) as connection:
-        for pid, body, title in connection.execute("SELECT rowid, body, title FROM terms"):
-            rows[pid] = (body.split(), title.split())
-    connection.close()
+    rows = {i: (item.terms[0].split(), item.title_terms.split()) for i, item in enumerate(documents(range(40)), 1)}
     mean = sum(len(body) + len(title) for body, title in rows.values()) / len(rows)
     wanted = ["marker7v1", "17"]
     expected = {}
@@ -320,25 +238,23 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_lost_vector_file_is_made_up_for_said_found_and_mended(folder: Path, damage: str) -> None:
-    with Writer(folder, ENCODER) as writer:  # some of everything: base, delta, dead
+def test_a_lost_vector_file_is_replaced_by_the_store_reported_and_repaired(folder: Path, damage: str) -> None:
+    with Writer(folder, ENCODER) as writer:
         writer.upsert(documents(range(40, 50)))
         writer.delete([item.document.doc_id for item in documents(range(5))])
     DAMAGES[damage](vector_file(folder))
     backend = EmbeddedBackend(folder)
-    assert_dense_is_exact(backend)
+    assert_nearest_is_exact(backend)
     with backend.snapshot() as snapshot:
         assert markers(snapshot, range(50)) == set(range(5, 50))
     assert "vector file" in backend.note and "from the store" in backend.note
     (finding,) = examine(folder)
     assert finding.repairable and "vector file" in finding.what
-    if damage == "a folder":
-        vector_file(folder).rmdir()
     with Writer(folder, ENCODER) as writer:
-        assert "wrote the manifest and the vector file anew" in repair(writer)
+        assert "wrote the manifest and the vector files again" in repair(writer)
     assert examine(folder) == []
     for reader in (backend, EmbeddedBackend(folder)):  # the open one too: it looks at the files again
-        assert_dense_is_exact(reader)
+        assert_nearest_is_exact(reader)
         assert reader.note == ""
 
 
@@ -349,11 +265,9 @@ MANIFEST_DAMAGES: dict[str, Callable[[Path], object]] = {
     "not UTF-8": lambda path: path.write_bytes(b"\xff\xfe{}"),
     "a list": lambda path: path.write_text("[]"),
     "a number": lambda path: path.write_text("7"),
-    "without a field": lambda path: change(path, lambda m: m.pop("dim")),
-    "with a field of no meaning": lambda path: change(path, lambda m: m.update(colour="red")),
     "a generation that is a word": lambda path: change(path, lambda m: m["vectors"].update(generation="five")),
-    "a file that is a number": lambda path: change(path, lambda m: m["vectors"].update(file=5)),
-    "no checksum": lambda path: change(path, lambda m: m["vectors"].update(sha256=None)),
+    "files that are a number": lambda path: change(path, lambda m: m["vectors"].update(files=5)),
+    "no checksum": lambda path: change(path, lambda m: m["vectors"].update(files={"en": ["0.faiss"]})),
     "vectors that are a word": lambda path: change(path, lambda m: m.update(vectors="all")),
 }
 
@@ -365,76 +279,82 @@ def change(path: Path, how: Callable[[dict[str, Any]], object]) -> None:
 
 
 @pytest.mark.parametrize("damage", MANIFEST_DAMAGES)
-def test_a_lost_manifest_is_made_up_for_said_found_and_mended(folder: Path, damage: str) -> None:
+def test_a_lost_manifest_is_replaced_by_the_store_reported_and_repaired(folder: Path, damage: str) -> None:
     MANIFEST_DAMAGES[damage](folder / MANIFEST)
     backend = EmbeddedBackend(folder)
-    assert_dense_is_exact(backend)
-    assert "manifest" in backend.note and "from the store" in backend.note
+    assert_nearest_is_exact(backend)
+    assert "manifest" in backend.note and "fix: dragoman doctor --repair" in backend.note
     (finding, *_) = findings = examine(folder)
     assert all(f.repairable for f in findings) and MANIFEST in finding.what
-    assert backend.stats().vector_index.startswith("none")
-    with Writer(folder, ENCODER) as writer:  # an ordinary run mends it as well
+    with Writer(folder, ENCODER) as writer:  # an ordinary run repairs it as well
         assert writer.refresh_vectors()
     assert examine(folder) == []
-    assert read_manifest(folder).vectors is not None
+    assert read_manifest(folder)[1] is not None
 
 
-def test_a_manifest_of_another_state_is_not_believed(folder: Path, tmp_path: Path) -> None:
-    older = (folder / MANIFEST).read_bytes(), vector_file(folder).name, vector_file(folder).read_bytes()
+def test_vector_files_of_another_state_are_not_used(folder: Path, tmp_path: Path) -> None:
+    def kept(name: str) -> Path:
+        place = tmp_path / name
+        shutil.copytree(folder / VECTORS, place / VECTORS)
+        shutil.copy(folder / MANIFEST, place / MANIFEST)
+        return place
+
+    def put(place: Path) -> None:
+        shutil.rmtree(folder / VECTORS)
+        shutil.copytree(place / VECTORS, folder / VECTORS)
+        shutil.copy(place / MANIFEST, folder / MANIFEST)
+
+    older = kept("older")
     with Writer(folder, ENCODER) as writer:
         writer.delete([item.document.doc_id for item in documents(range(10))])
         writer.refresh_vectors(force=True)
         writer.upsert(documents(range(40, 43)))
-    newer = (folder / MANIFEST).read_bytes(), vector_file(folder).name, vector_file(folder).read_bytes()
-
-    def put(manifest: bytes, name: str, content: bytes) -> None:
-        shutil.rmtree(folder / VECTORS)
-        (folder / VECTORS).mkdir()
-        (folder / MANIFEST).write_bytes(manifest)
-        (folder / VECTORS / name).write_bytes(content)
-
-    # Files restored from a backup of before the deletion: sound, but with vectors of what is gone.
-    put(*older)
-    backend = EmbeddedBackend(folder)
-    assert_dense_is_exact(backend)
-    assert "older than the store" in backend.note
-    assert any("older than the store" in f.what and f.repairable for f in examine(folder))
-    # Files of a later state than the store's, which was restored from a backup.
-    put(*newer)
-    change(folder / MANIFEST, lambda m: m["vectors"].update(generation=10**6))
-    backend = EmbeddedBackend(folder)
-    assert_dense_is_exact(backend)
-    assert "another state" in backend.note
-    # Files of an index with other settings.
-    put(*newer)
-    change(folder / MANIFEST, lambda m: m["vectors"].update(settings_key="0" * 16))
-    backend = EmbeddedBackend(folder)
-    assert_dense_is_exact(backend)
-    assert "another state" in backend.note
-    put(*newer)
-    change(folder / MANIFEST, lambda m: m.update(encoder="someone else's"))
-    assert [f.repairable for f in examine(folder)] == [True]
+    newer = kept("newer")
+    changes: list[tuple[Path, dict[str, Any]]] = [
+        (older, {}),  # restored from a backup of before the deletion: sound, but with vectors of what is gone
+        (newer, {"generation": 10**6}),  # the store was restored from a backup
+        (newer, {"settings_key": "0" * 16}),
+    ]
+    for place, values in changes:
+        put(place)
+        change(folder / MANIFEST, lambda manifest, values=values: manifest["vectors"].update(values))
+        backend = EmbeddedBackend(folder)
+        assert_nearest_is_exact(backend)
+        assert "another state" in backend.note
+        assert any("another state" in finding.what and finding.repairable for finding in examine(folder))
+    put(newer)
+    change(folder / MANIFEST, lambda manifest: manifest.update(encoder="someone else's"))
+    assert [finding.repairable for finding in examine(folder)] == [True]
     with Writer(folder, ENCODER) as writer:
         repair(writer)
     assert examine(folder) == []
 
 
-def test_what_a_killed_writer_left_is_named_by_the_doctor_and_removed_by_the_next_writer(folder: Path) -> None:
+def test_what_a_killed_writer_left_is_reported_and_removed_by_the_next_writer(folder: Path) -> None:
     current = vector_file(folder)
-    left = [
-        folder / ".manifest.json.4711.tmp",
-        folder / VECTORS / ".7-abcdef.faiss.4711.tmp",
-        folder / VECTORS / "7-abcdef.faiss",
-    ]
-    for path in left:
-        path.write_bytes(b"half")
+    left = [folder / ".manifest.json.4711.tmp", folder / VECTORS / "7-abcdef"]
+    left[0].write_bytes(b"half")
+    left[1].mkdir()
+    (left[1] / "0.faiss").write_bytes(b"half")
     (finding,) = examine(folder)
-    assert finding.repairable and "7-abcdef.faiss" in finding.what
-    assert_dense_is_exact(EmbeddedBackend(folder))
+    assert finding.repairable and "7-abcdef" in finding.what
+    assert_nearest_is_exact(EmbeddedBackend(folder))
     with Writer(folder, ENCODER):
         assert [path for path in left if path.exists()] == []
         assert current.exists()
     assert examine(folder) == []
+
+
+def test_vectors_in_eight_bits_are_near_and_packing_them_again_changes_nothing() -> None:
+    matrix = np.random.default_rng(3).standard_normal((50, 32)).astype(np.float32)
+    matrix /= np.linalg.norm(matrix, axis=1, keepdims=True)
+    matrix[7] = 0
+    once = unpacked(packed(matrix), 32)
+    greatest = np.abs(matrix).max(axis=1, keepdims=True)
+    assert (np.abs(once - matrix) <= greatest * (0.5 / 127 + 1e-3)).all()
+    assert packed(once.astype(np.float16)) == packed(matrix)
+    with pytest.raises(ValueError, match="buffer size"):
+        unpacked(packed(matrix)[:-1], 32)
 
 
 # --- the store itself -------------------------------------------------------------------------------------------
@@ -449,19 +369,25 @@ def alter(folder: Path, *statements: str) -> None:
     connection.close()
 
 
+WRONG_TERM = "INSERT INTO terms (terms, rowid, body, title) VALUES ('delete', 3, 'stands', '')"
+
+
 @pytest.mark.parametrize(
     ("statements", "complaint"),
     [
-        (["UPDATE passages SET vectors = CAST(substr(vectors, 1, 10) AS BLOB) WHERE pid = 3"], "bytes of vectors"),
-        (["UPDATE passages SET vectors = CAST(x'007e' || substr(vectors, 3) AS BLOB) WHERE pid = 3"], "not finite"),
+        (["UPDATE vectors SET parts = CAST(substr(parts, 1, 10) AS BLOB) WHERE pid = 3"], "bytes of vectors"),
+        (["UPDATE vectors SET parts = CAST(x'007e' || substr(parts, 3) AS BLOB) WHERE pid = 3"], "checksum"),
+        (["UPDATE passages SET start = start + 1 WHERE pid = 3"], "checksum"),
+        (["DELETE FROM vectors WHERE pid = 3"], "0 bytes of vectors"),
         (["DELETE FROM passages WHERE pid = 3"], "0 passages, not 1"),
         (["UPDATE passages SET end = end + 10000 WHERE pid = 3"], "past its end"),
-        (["DELETE FROM terms WHERE rowid IN (3, 4)"], "2 missing"),
+        ([WRONG_TERM], "the lexical index is wrong for 1 terms"),
         (["INSERT INTO terms (rowid, body, title) VALUES (9999, 'ghost', '')"], "41 passages of 40"),
+        (["DELETE FROM names WHERE doc_pk = 3"], "the names of 1 documents"),
         (["PRAGMA foreign_keys = OFF", "DELETE FROM documents WHERE doc_pk = 3"], "belong to no document"),
     ],
 )
-def test_the_doctor_finds_and_mends_what_can_be_made_anew_from_the_texts(
+def test_the_doctor_finds_and_repairs_what_can_be_made_again_from_the_texts(
     folder: Path, statements: list[str], complaint: str
 ) -> None:
     texts = {doc.source: EmbeddedBackend(folder).text(doc.doc_id) for doc in EmbeddedBackend(folder).documents()}
@@ -477,57 +403,91 @@ def test_the_doctor_finds_and_mends_what_can_be_made_anew_from_the_texts(
     left = {doc.source: backend.text(doc.doc_id) for doc in backend.documents()}
     assert left == {source: text for source, text in texts.items() if source in left}
     assert len(left) >= 39
-    assert_dense_is_exact(backend)
+    assert_nearest_is_exact(backend)
     with backend.snapshot() as snapshot:
         assert markers(snapshot, range(40)) == {int(Path(source).stem) for source in left}
         assert snapshot.lexical(["ghost"], 5) == []
 
 
-def test_a_term_of_a_passage_that_is_no_more_is_found_by_no_filter(folder: Path) -> None:
-    def found() -> set[int]:
-        with EmbeddedBackend(folder).snapshot() as snapshot:
-            return {hit.pid for hit in snapshot.lexical(["stands", "ghost"], 50, Filter(languages=("en",)))}
+def test_a_changed_text_is_found_and_its_source_brings_it_back(tmp_path: Path) -> None:
+    source, folder = tmp_path / "a.txt", tmp_path / "index"
+    source.write_text("The telescope has a mirror. It is large.", "utf-8")
+    ingest(folder, [str(source)], ENCODER, n_workers=1)
+    (document,) = EmbeddedBackend(folder).documents()
+    alter(folder, "UPDATE documents SET text = replace(text, 'large', 'small')")
+    findings = examine(folder)
+    assert f"dragoman remove {document.doc_id}" in findings[0].what and not findings[0].repairable
+    with Writer(folder, ENCODER) as writer:
+        writer.delete([document.doc_id])
+    ingest(folder, [str(source)], ENCODER, n_workers=1)
+    with Writer(folder, ENCODER) as writer:
+        repair(writer)
+    assert examine(folder) == []
+    assert EmbeddedBackend(folder).text(document.doc_id) == "The telescope has a mirror. It is large."
 
-    before = found()
-    assert before
-    alter(folder, "INSERT INTO terms (rowid, body, title) VALUES (9999, 'ghost stands', '')")
-    assert found() == before
+
+def test_terms_of_another_version_are_made_again_before_anything_is_deleted(folder: Path) -> None:
+    alter(
+        folder,
+        "INSERT INTO terms (terms) VALUES ('delete-all')",
+        "INSERT INTO terms (rowid, body, title) SELECT pid, 'older', '' FROM passages",
+        "UPDATE meta SET value = '1' WHERE key = 'terms'",
+    )
+    with Writer(folder, ENCODER) as writer:
+        writer.delete([documents([3])[0].document.doc_id])
+    assert examine(folder) == []
+    with EmbeddedBackend(folder).snapshot() as snapshot:
+        assert snapshot.lexical(["older"], 5) == []
+        assert markers(snapshot, range(40)) == set(range(40)) - {3}
+
+
+def test_the_commonest_of_too_many_terms_are_left_out(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with EmbeddedBackend(folder).snapshot() as snapshot:
+        everything = snapshot.lexical(["marker7v1", "stands"], 100)
+    monkeypatch.setattr("index.store.sqlite.snapshot._MAX_POSTINGS", 30)
+    with EmbeddedBackend(folder).snapshot() as snapshot:
+        (hit,) = snapshot.lexical(["marker7v1", "stands"], 100)
+        assert len(snapshot.lexical(["stands"], 100)) == len(everything) == 40  # one is always looked for
+    assert (hit.pid, hit.score) == (everything[0].pid, pytest.approx(everything[0].score, abs=1e-5))
 
 
 def test_an_index_of_a_newer_version_is_refused_by_all_who_open_it(folder: Path) -> None:
     alter(folder, f"PRAGMA user_version = {FORMAT_VERSION + 1}")
     for use in (EmbeddedBackend, examine, lambda path: Writer(path, ENCODER).__enter__()):
-        with pytest.raises(FormatTooNew, match=f"format {FORMAT_VERSION + 1}.*newer dragoman"):
+        with pytest.raises(FormatTooNew, match=f"format {FORMAT_VERSION + 1}.*newer version"):
             use(folder)
     alter(folder, f"PRAGMA user_version = {FORMAT_VERSION}")
     assert examine(folder) == []  # nothing was changed meanwhile, and no lock was kept
 
 
-def test_an_index_of_the_first_format_is_read_as_it_is_and_brought_up_to_date_when_written_to(tmp_path: Path) -> None:
+FORMAT_4 = Path(__file__).parent / "format4.sqlite.xz"
+
+
+def test_an_index_of_the_last_format_is_refused_with_the_command_that_brings_it_up_to_date(tmp_path: Path) -> None:
+    """`format4.sqlite.xz` is the store of an index that commit ea25761 made of two articles."""
     folder = tmp_path / "index"
-    with Writer(folder, ENCODER, SETTINGS) as writer:
-        writer.upsert(documents(range(3)))
-    for table in ("tags", "names", "aliases", "words"):
-        alter(folder, f"DROP TABLE {table}")
-    alter(folder, "PRAGMA user_version = 1")
+    folder.mkdir()
+    (folder / STORE).write_bytes(lzma.decompress(FORMAT_4.read_bytes()))
     backend = EmbeddedBackend(folder)
-    query = ENCODER.encode_queries(["x"])[0]
-    with backend.snapshot() as snapshot:
-        assert len(snapshot.nearest(query, 1_000)) > 0
-        assert snapshot.nearest(query, 1_000, Filter(tags=("new",))) == []
-        assert snapshot.lexical(["stands"], 10, Filter(tags=("new",))) == []
-    assert [item.tags for item in backend.documents()] == [(), (), ()]
+    texts = {document.source: backend.text(document.doc_id) for document in backend.documents()}
+    assert len(texts) == backend.stats().n_documents == 2
+    with pytest.raises(FormatTooOld, match="dragoman doctor --repair"), backend.snapshot():
+        pass
+    (finding,) = examine(folder)
+    assert finding.repairable and "format 4" in finding.what
+    encoder = load_encoder(backend.encoder_name)
+    with pytest.raises(FormatTooOld), Writer(folder, encoder):
+        pass
     backend.close()
+    assert repair_at(folder, encoder)
+    refresh(folder, encoder, SETTINGS, n_workers=1)
     assert examine(folder) == []
-    (tagged,) = documents([9])
-    tagged = replace(tagged, document=replace(tagged.document, metadata=Metadata("New", language="en", tags=("New",))))
-    with Writer(folder, ENCODER, SETTINGS) as writer:
-        writer.upsert([tagged])
     backend = EmbeddedBackend(folder)
+    assert {document.source: backend.text(document.doc_id) for document in backend.documents()} == texts
     with backend.snapshot() as snapshot:
-        found = snapshot.passages([hit.pid for hit in snapshot.lexical(["stands"], 10, Filter(tags=("new",)))])
-        assert {passage.source for passage in found.values()} == {"d/9.txt"}
-    backend.close()
+        found = search(snapshot, encoder, "Who lit the lamp?", 3).passages
+        assert found[0].passage.text in (texts[found[0].passage.source] or "")
+    assert {document.tags for document in backend.documents()} == {("Lamps", "海"), ()}
 
 
 def every_use(folder: Path) -> Iterator[Callable[[], object]]:
@@ -567,7 +527,7 @@ STORE_DAMAGES: dict[str, Callable[[Path], object]] = {
     "cut off": lambda path: path.write_bytes(path.read_bytes()[: 3 * 8_192]),
     **{
         f"noise at {share:.2f}": lambda path, share=share: overwrite(path, share, 8_192)
-        for share in np.linspace(0.02, 0.9, 12)
+        for share in np.linspace(0.02, 0.9, 6)
     },
 }
 
@@ -603,7 +563,7 @@ def test_where_there_is_no_index_the_error_says_how_to_make_one(tmp_path: Path) 
     assert not finding.repairable
 
 
-def test_an_index_whose_laying_out_was_cut_short_is_missing_until_the_next_writer_lays_it_out(tmp_path: Path) -> None:
+def test_an_index_without_tables_is_missing_until_the_next_writer_makes_them(tmp_path: Path) -> None:
     for state in ("an empty file", "tables without a word in them"):
         folder = tmp_path / state
         folder.mkdir()
@@ -611,10 +571,10 @@ def test_an_index_whose_laying_out_was_cut_short_is_missing_until_the_next_write
         if state != "an empty file":
             create(connection)
         connection.close()
-        with pytest.raises(IndexMissing, match="laid out"):
+        with pytest.raises(IndexMissing, match="no tables"):
             EmbeddedBackend(folder)
         (finding,) = examine(folder)
-        assert "laid out" in finding.what
+        assert "no tables" in finding.what
         with Writer(folder, ENCODER) as writer:
             writer.upsert(documents([1]))
             writer.refresh_vectors()
@@ -624,7 +584,7 @@ def test_an_index_whose_laying_out_was_cut_short_is_missing_until_the_next_write
 # --- settings and encoders --------------------------------------------------------------------------------------
 
 
-def test_another_encoder_or_other_settings_are_refused_with_the_command_that_mends_it(folder: Path) -> None:
+def test_another_encoder_or_other_settings_are_refused_with_the_command_that_fixes_it(folder: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in (folder / MANIFEST, vector_file(folder))}
     with pytest.raises(SettingsMismatch, match="dragoman index --refresh --encoder hash") as refused:
         Writer(folder, HashEncoder(dim=32, n=2)).__enter__()
@@ -640,7 +600,7 @@ def test_another_encoder_or_other_settings_are_refused_with_the_command_that_men
 def test_a_new_encoder_makes_every_document_stale_and_words_still_find_them(folder: Path) -> None:
     other = HashEncoder(dim=8, n=2)
     open_before = EmbeddedBackend(folder)
-    assert_dense_is_exact(open_before)
+    assert_nearest_is_exact(open_before)
     with Writer(folder, other, SETTINGS, adopt=True) as writer:
         assert len(writer.stale_documents(100)) == 40
         for backend in (open_before, EmbeddedBackend(folder)):
@@ -651,25 +611,6 @@ def test_a_new_encoder_makes_every_document_stale_and_words_still_find_them(fold
                 assert markers(snapshot, range(40)) == set(range(40))
                 assert search(snapshot, other, "Marker7v1", 3).passages[0].passage.source == "d/7.txt"
     assert EmbeddedBackend(folder).stats().n_stale == 40
-
-
-def test_reading_an_index_with_more_stale_vectors_than_are_searched_exactly(tmp_path: Path) -> None:
-    # 400,000 is where a large index begins: none of these may be counted for one, for none can be searched.
-    folder, dim = tmp_path / "index", 8
-    old = HashEncoder(dim=dim)
-    (template,) = encode([(documents([1])[0].document, "/d/1.txt")], old, SETTINGS)
-    matrix = np.tile(template.vectors[0][:1], (256, 1))
-    passage = template.passages[0]
-    many = EncodedDocument(
-        template.document, (passage,) * 1_600, (matrix,) * 1_600, (b"",) * 1_600, ("x",) * 1_600, "", "", (), "/d/1.txt"
-    )
-    with Writer(folder, old) as writer:
-        writer.upsert([many])
-        assert EmbeddedBackend(folder).stats().n_vectors == 409_600
-    with Writer(folder, HashEncoder(dim=dim, n=2), SETTINGS, adopt=True):
-        pass
-    with EmbeddedBackend(folder).snapshot() as snapshot:
-        assert snapshot.nearest(old.encode_queries(["x"])[0], 10) == []
 
 
 # --- one writer, many readers -----------------------------------------------------------------------------------
@@ -692,7 +633,7 @@ def test_a_second_writer_is_told_which_process_writes_and_gets_in_when_that_is_g
         with pytest.raises(IndexLocked, match=rf"process {child.pid}\)") as refused:
             Writer(folder, ENCODER).__enter__()
         assert "one writer at a time" in str(refused.value)
-        assert_dense_is_exact(EmbeddedBackend(folder))  # readers are not kept out
+        assert_nearest_is_exact(EmbeddedBackend(folder))  # readers are not kept out
     finally:
         child.send_signal(signal.SIGKILL)
         child.wait()
@@ -774,19 +715,17 @@ def test_four_threads_search_while_another_process_writes_and_see_only_what_was_
         threads = [threading.Thread(target=look, args=(i, backend)) for i, backend in enumerate(backends)]
         for thread in threads:
             thread.start()
-        deadline = time.monotonic() + 30
         last = 1
-        while last < 25 and time.monotonic() < deadline and not problems:
+        while (last < 25 or min(n_searches) < 5) and not problems:
             last = int(child.stdout.readline())
         stop.set()
         for thread in threads:
-            thread.join(30)
+            thread.join(60)
     finally:
         child.kill()
         child.wait()
         child.stdout.close()
     assert problems == []
-    assert last >= 10 and min(n_searches) >= 5
     assert len(states) >= 5  # the readers did see the index move on
 
 
@@ -803,4 +742,4 @@ def test_a_killed_process_leaves_an_index_that_opens(tmp_path: Path) -> None:
     child.wait()
     child.stdout.close()
     assert examine(tmp_path / "index") == []
-    assert_dense_is_exact(EmbeddedBackend(tmp_path / "index"))
+    assert_nearest_is_exact(EmbeddedBackend(tmp_path / "index"))
