@@ -22,6 +22,7 @@ _MAX_KEY_TERMS = 12  # a name of more terms is not looked up
 _MAX_QUESTION_TERMS = 300
 _MAX_FORMS = 24
 _MAX_PHONETIC_FORMS = 4  # of one name
+_LEAST_ALIKE = {2: 0.97, 3: 0.88, 4: 0.85}  # likeness of a phonetic match by the classes of the key; 0011
 
 
 def name_key(name: str) -> str:
@@ -184,11 +185,11 @@ def _by_phonetic_key(corpus: NameIndex, question: str, language: str) -> Iterato
 def _least_alike(name: str, shown: bool) -> float:
     """The least likeness of a phonetic match; over 1 where none is possible.
 
-    At it, half of the matches in FLORES are right. Short keys agree by chance, and so do words of which neither
-    script shows that they are names. docs/decisions/0011
+    Short keys agree by chance, and so do words of which neither script shows that they are names: these need a key
+    that is longer by one.
     """
     n_classes = len(phonetic_key(name)) - (not shown)
-    return max(0.88, 1.03 - 0.03 * n_classes) if n_classes >= (2 if shown else 3) else 2.0
+    return _LEAST_ALIKE.get(n_classes, 0.82 if n_classes > 4 else 2.0) if shown or n_classes > 2 else 2.0
 
 
 def _shown(form: str) -> bool:
