@@ -14,7 +14,7 @@ from index.fusion import Copies, Evidence, language_group, ranked, relevance
 from index.names import NO_NAMES, KnownNames, Origin, OtherForm, name_key, other_forms
 from index.settings import SearchSettings
 from index.store import bm25
-from index.store.base import EVERYTHING, Filter, Hit, PassageVectors, Snapshot, StoredPassage
+from index.store.base import EVERYTHING, Filter, Hit, Snapshot, StoredPassage
 from index.text.language import dominant_script, function_words, question_language, same_language
 from index.text.names import is_acronym, written
 from index.text.terms import number_terms, terms, with_relatives
@@ -97,7 +97,7 @@ def search(
     language = shown or question_language(question, corpus=_majority(snapshot.languages()))
     wanted, phrases = query_terms(question, language), quoted(question)
     candidates = _Candidates(snapshot, where, max(settings.n_candidates, 2 * k), wanted)
-    candidates.add_words(wanted)
+    candidates.add_words()
     candidates.add_names(other_forms(snapshot, question, language, names))
     candidates.add_quoted(phrases)
     candidates.add_vectors(encoder, question, settings.max_sim_weight)
@@ -167,13 +167,13 @@ class _Candidates:
     def _evidence(self, pid: int, language: str) -> Evidence:
         return self.found.setdefault(pid, Evidence(pid, language))
 
-    def add_words(self, wanted: Sequence[str]) -> None:
+    def add_words(self) -> None:
         """BM25 of the question's terms, as a share of the bound.
 
         A passage in another language has few words of the question, and these are a small share of it: words that
         are shared by chance count for little.
         """
-        for rank, hit in enumerate(self.snapshot.lexical(wanted, self.n, self.where), 1):
+        for rank, hit in enumerate(self.snapshot.lexical(self.wanted, self.n, self.where), 1):
             item = self._evidence(hit.pid, hit.language)
             item.words, item.lexical_rank = min(1.0, hit.score / self.bound), rank
 
@@ -229,11 +229,12 @@ class _Candidates:
         vectors = self.snapshot.vectors(list(self.found))
         by_word: dict[int, float] = {}
         if word_weight > 0 and isinstance(encoder, LateInteraction):
-            by_word = _matches_of_words(self.snapshot, encoder, question, vectors)
+            words = {pid: own.words for pid, own in vectors.items() if own.words}
+            by_word = dict(zip(words, encoder.max_sim_packed(question, list(words.values())).tolist(), strict=True))
         for pid, own in vectors.items():
             cosines = own.matrix @ query
             near = float(cosines[0] + cosines[1:].max(initial=cosines[0] if len(cosines) == 1 else -1.0)) / 2
-            self.found[pid].dense = (1 - word_weight) * near + word_weight * by_word[pid] if by_word else near
+            self.found[pid].dense = near + word_weight * (by_word.get(pid, near) - near)
         nearest = sorted(vectors, key=lambda pid: (-self.found[pid].dense, pid))
         for rank, pid in enumerate(nearest, 1):
             self.found[pid].dense_rank = rank
@@ -248,19 +249,6 @@ def _shares_of_names(matches: Sequence[tuple[OtherForm, float]]) -> tuple[float,
     known = {form.name: share for form, share in rising if form.origin is not Origin.PHONETIC}
     guessed = {form.name: share for form, share in rising if form.name not in known}
     return min(1.0, sum(known.values())), min(1.0, sum(guessed.values()))
-
-
-def _matches_of_words(
-    snapshot: Snapshot, encoder: LateInteraction, question: str, vectors: Mapping[int, PassageVectors]
-) -> dict[int, float]:
-    """How well the words of the question are met in each passage; by its text where no words are stored."""
-    words = {pid: own.words for pid, own in vectors.items() if own.words}
-    missing = [pid for pid in vectors if pid not in words]
-    if missing:
-        stored = snapshot.passages(missing)
-        sentences = [[own.text[a - own.start : b - own.start] for a, b in own.sentences] for own in stored.values()]
-        words |= zip(stored, encoder.packed_words(sentences), strict=True)
-    return dict(zip(words, encoder.max_sim_packed(question, list(words.values())).tolist(), strict=True))
 
 
 def _originals(
