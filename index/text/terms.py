@@ -62,7 +62,8 @@ _INFLECTED = regex.compile(
 
 def with_relatives(found: Sequence[str]) -> list[str]:
     """`found`, terms of a text in order, and after them the beginnings of its words, marked as such."""
-    return [*found, *filter(None, map(_beginning, found))]
+    long = (term for term in found if len(term) >= _N_BEGINNING and _inflects(term[0]))
+    return [*found, *(f"{BEGINNING}{term[:_N_BEGINNING]}" for term in long)]
 
 
 def number_terms(text: str, language: str = "") -> list[str]:
@@ -75,8 +76,7 @@ def indexed_terms(text: str) -> list[str]:
     return [*with_relatives(terms(text)), *number_terms(text)]
 
 
-@functools.lru_cache(maxsize=1 << 16)
-def _beginning(term: str) -> str:
-    """The beginning of a word of a script that inflects, marked as such; empty for others."""
-    is_inflected = len(term) >= _N_BEGINNING and _INFLECTED.match(term)
-    return f"{BEGINNING}{term[:_N_BEGINNING]}" if is_inflected else ""
+@functools.lru_cache(maxsize=1 << 13)
+def _inflects(char: str) -> bool:
+    """Whether a character is of a script whose words have endings."""
+    return _INFLECTED.match(char) is not None
