@@ -182,7 +182,8 @@ class PostgresBackend(Described):
 
 
 _SIZES = (
-    "SELECT (SELECT count(*) FROM documents), (SELECT count(*) FROM vectors),"
+    "SELECT (SELECT count(*) FROM documents),"
+    " (SELECT coalesce(sum(length(parts) / 2 / vector_dims(embedding)), 0)::bigint FROM vectors),"
     " (SELECT count(*) FROM documents WHERE settings_key != %s), (SELECT count(*) FROM files WHERE status != 'ok'),"
     " (SELECT sum(pg_total_relation_size(oid))::bigint FROM pg_class"
     " WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace)"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from index.encoders.static import is_static
 from index.encoders.words import is_sound
 from index.errors import IndexMissing
@@ -22,10 +24,9 @@ _ALTERED = r"""
 _WRONG_PASSAGES = """
     SELECT d.doc FROM documents d LEFT JOIN passages p USING (doc) GROUP BY d.doc
     HAVING d.n_passages != count(p.pid) OR bool_or(p.text != substr(d.text, p.start + 1, p."end" - p.start))"""
-_WRONG_VECTORS = """
-    SELECT DISTINCT p.doc FROM passages p JOIN documents d USING (doc) LEFT JOIN (
-        SELECT doc, pid, count(*) AS n FROM vectors WHERE vector_dims(embedding) = %(dim)s GROUP BY 1, 2
-    ) held USING (doc, pid) WHERE d.settings_key = %(settings_key)s AND p.n_vectors != coalesce(held.n, 0)"""
+_CURRENT = """
+    SELECT doc, embedding, parts, words FROM passages JOIN documents d USING (doc) LEFT JOIN vectors USING (doc, pid)
+    WHERE d.settings_key = %s"""
 # The frequencies of a passage add up to its terms, those of the title by their weight.
 _WRONG_POSTINGS = """
     SELECT DISTINCT doc FROM passages p JOIN documents d USING (doc) LEFT JOIN (
@@ -63,18 +64,21 @@ def _problems(connection: Connection, meta: dict[str, str]) -> Iterator[Finding]
 
 def _unsound(connection: Connection, meta: dict[str, str]) -> list[int]:
     """The documents that have to be chunked and encoded again."""
-    found = {*_docs(connection, _WRONG_PASSAGES), *_docs(connection, _WRONG_VECTORS, meta)}
-    if is_static(meta["encoder_fingerprint"]):
-        with connection.cursor(name="dragoman_words", binary=True) as cursor:
-            cursor.itersize = _AT_ONCE
-            current = "SELECT p.doc, p.words FROM passages p JOIN documents d USING (doc) WHERE d.settings_key = %s"
-            cursor.execute(current, (meta["settings_key"],))
-            found |= {doc for doc, words in cursor if not is_sound(words)}
+    found, dim = set(_docs(connection, _WRONG_PASSAGES)), int(meta["dim"])
+    has_words = is_static(meta["encoder_fingerprint"])
+    with connection.cursor(name="dragoman_vectors", binary=True) as cursor:
+        cursor.itersize = _AT_ONCE
+        cursor.execute(_CURRENT, (meta["settings_key"],))
+        for doc, whole, parts, words in cursor:
+            matrix = np.frombuffer(parts or b"", "<f2")
+            sound = len(matrix) >= dim and len(matrix) % dim == 0 and np.isfinite(matrix).all()
+            if not sound or whole.to_list() != matrix[:dim].tolist() or (has_words and not is_sound(words)):
+                found.add(doc)
     return sorted(found)
 
 
-def _docs(connection: Connection, query: str, values: dict[str, str] | None = None) -> list[int]:
-    return [doc for (doc,) in connection.execute(query, values)]
+def _docs(connection: Connection, query: str) -> list[int]:
+    return [doc for (doc,) in connection.execute(query)]
 
 
 def repair(writer: Writer) -> list[str]:

@@ -6,7 +6,7 @@ from psycopg import errors, sql
 
 from index.store.postgres.address import Connection
 
-EXACT_MAX = 2_000  # vectors of a language: up to so many are compared one by one, which takes 1 ms
+EXACT_MAX = 2_000  # passages of a language: up to so many are compared one by one, which takes 1 ms
 _BYTES_A_VECTOR = 400  # about what the graph takes beside the vector while it is built
 _MAX_MEMORY_KB = 2 * 2**20
 _ONE_PROCESS = "SET LOCAL max_parallel_maintenance_workers = 0"
@@ -45,7 +45,7 @@ def refresh(connection: Connection, dim: int, force: bool) -> bool:
 
     Readers continue meanwhile; other writers wait for one language at a time.
     """
-    sizes = connection.execute("SELECT language, sum(n_vectors)::bigint FROM passages GROUP BY 1").fetchall()
+    sizes = connection.execute("SELECT language, count(*) FROM vectors GROUP BY 1").fetchall()
     wanted = {_name(tag, dim): (tag, n) for tag, n in sizes if n > EXACT_MAX}
     known = existing(connection)
     for name in known - wanted.keys() if not force else known:

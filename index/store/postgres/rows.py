@@ -46,10 +46,10 @@ _INSERT = (
 )
 _COPIED = {  # columns and their types
     "passages": (
-        'pid, doc, ordinal, start, "end", n_terms, n_vectors, language, section, text, terms, sentences, words',
-        ["int8", "int8", *["int4"] * 5, *["text"] * 4, "int4[]", "bytea"],
+        'pid, doc, ordinal, start, "end", n_terms, language, section, text, terms, sentences',
+        ["int8", "int8", *["int4"] * 4, *["text"] * 4, "int4[]"],
     ),
-    "vectors": ("pid, part, doc, language, embedding", ["int8", "int2", "int8", "text", "halfvec"]),
+    "vectors": ("pid, doc, language, embedding, parts, words", ["int8", "int8", "text", "halfvec", "bytea", "bytea"]),
     "names": ("key, form, doc", ["text", "text", "int8"]),
     "aliases": ("key, name, other, doc, confidence", ["text", "text", "text", "int8", "float8"]),
 }
@@ -124,19 +124,19 @@ def _passage_id(item: EncodedDocument, passage: Passage, settings_key: str) -> i
 
 def _passage_rows(doc: int, item: EncodedDocument, settings_key: str) -> Iterator[Row]:
     n_title = len(item.title_terms.split())
-    for one, matrix, words, terms in zip(item.passages, item.vectors, item.words, item.terms, strict=True):
+    for one, terms in zip(item.passages, item.terms, strict=True):
+        n_terms = len(terms.split()) + n_title
         sentences = [offset for span in one.sentences for offset in span]
         yield (
-            _passage_id(item, one, settings_key), doc, one.ordinal, one.start, one.end, len(terms.split()) + n_title,
-            len(matrix), one.language, one.section, one.text, terms, sentences, words,
+            _passage_id(item, one, settings_key), doc, one.ordinal, one.start, one.end, n_terms, one.language,
+            one.section, one.text, terms, sentences,
         )  # fmt: skip
 
 
 def _vector_rows(doc: int, item: EncodedDocument, settings_key: str) -> Iterator[Row]:
-    for passage, matrix in zip(item.passages, item.vectors, strict=True):
-        pid = _passage_id(item, passage, settings_key)
-        for part, vector in enumerate(matrix):
-            yield pid, part, doc, passage.language, HalfVector(vector)
+    for one, matrix, words in zip(item.passages, item.vectors, item.words, strict=True):
+        pid = _passage_id(item, one, settings_key)
+        yield pid, doc, one.language, HalfVector(matrix[0]), matrix.astype("<f2").tobytes(), words
 
 
 def _name_pairs(sounds: str) -> list[tuple[str, str]]:
@@ -194,9 +194,9 @@ def encoded_documents(connection: Connection, settings_key: str) -> Iterator[Enc
         docs = [one.doc for one in some]
         passages = _by_doc(
             connection,
-            'SELECT doc, ordinal, start, "end", language, section, sentences, words, terms,'
-            " (SELECT array_agg(embedding ORDER BY part) FROM vectors v WHERE v.pid = p.pid AND v.doc = p.doc)"
-            " FROM passages p WHERE doc = ANY (%s) ORDER BY doc, ordinal",
+            'SELECT doc, ordinal, start, "end", p.language, section, sentences, words, terms, parts,'
+            " vector_dims(embedding) FROM passages p JOIN vectors USING (doc, pid) WHERE doc = ANY (%s)"
+            " ORDER BY doc, ordinal",
             docs,
         )
         names = _by_doc(connection, "SELECT doc, key || ':' || form FROM names WHERE doc = ANY (%s) ORDER BY 2", docs)
@@ -215,10 +215,10 @@ def _by_doc(connection: Connection, query: str, docs: list[int]) -> dict[int, li
 
 def _encoded(one: Whole, rows: Sequence[Row], sounds: str, aliases: Sequence[Row]) -> EncodedDocument:
     passages, matrices = [], []
-    for ordinal, start, end, language, section, sentences, _, _, vectors in rows:
+    for ordinal, start, end, language, section, sentences, _, _, parts, dim in rows:
         text = one.document.text[start:end]
         passages.append(Passage(ordinal, start, end, text, spans(sentences), language, section))
-        matrices.append(np.array([vector.to_numpy() for vector in vectors or ()], np.float16))
+        matrices.append(np.frombuffer(parts, "<f2").reshape(-1, dim))
     return EncodedDocument(
         document=one.document,
         passages=tuple(passages),

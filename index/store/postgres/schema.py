@@ -39,16 +39,18 @@ CREATE INDEX ON documents USING gin (folded_tags);
 CREATE TABLE passages (
     pid bigint NOT NULL, doc bigint NOT NULL, ordinal integer NOT NULL, start integer NOT NULL, "end" integer NOT NULL,
     n_terms integer NOT NULL,  -- of its text and of the title
-    n_vectors integer NOT NULL, language text COLLATE "C" NOT NULL, section text NOT NULL, text text NOT NULL,
+    language text COLLATE "C" NOT NULL, section text NOT NULL, text text NOT NULL,
     terms text NOT NULL,  -- of its text, joined by spaces
-    sentences int4[] NOT NULL, words bytea NOT NULL, PRIMARY KEY (pid, doc)
+    sentences int4[] NOT NULL, PRIMARY KEY (pid, doc)
 );
 CREATE INDEX ON passages (doc);
-CREATE INDEX ON passages (language) INCLUDE (n_terms, n_vectors);
--- The vectors of current documents only; the whole passage is part 0.
+CREATE INDEX ON passages (language) INCLUDE (n_terms);
+-- Of the passages of current documents only.
 CREATE TABLE vectors (
-    pid bigint NOT NULL, part smallint NOT NULL, doc bigint NOT NULL, language text COLLATE "C" NOT NULL,
-    embedding halfvec NOT NULL, PRIMARY KEY (pid, part, doc)
+    pid bigint NOT NULL, doc bigint NOT NULL, language text COLLATE "C" NOT NULL,
+    embedding halfvec NOT NULL,  -- of the whole passage: what `nearest` compares
+    parts bytea STORAGE EXTERNAL NOT NULL,  -- float16, (n_parts, dim), the whole first
+    words bytea STORAGE EXTERNAL NOT NULL, PRIMARY KEY (pid, doc)
 );
 CREATE INDEX ON vectors (doc);
 CREATE INDEX ON vectors (language);

@@ -19,7 +19,6 @@ from index.store.postgres.address import Connection
 from index.store.postgres.hnsw import existing, near
 from index.store.postgres.rows import folded, spans, whole_documents
 
-_FETCHED = (4, 32, 1_000_000)  # vectors for each passage wanted; more where passages have many near vectors
 _MIN_SHARE = 0.1  # a filter that leaves less of a language is searched without the index, which would find too little
 _MAX_ALIASES = 64  # of the names of one question
 
@@ -57,31 +56,21 @@ class PostgresSnapshot:
 
     def nearest(self, query: FloatArray, n: int, where: Filter = EVERYTHING) -> list[Hit]:
         taken = self.languages(where)
-        found: dict[str, list[Hit]] = {}
-        for each in _FETCHED:
-            lacking = [tag for tag in taken if len(found.get(tag, ())) < min(n, taken[tag])]
-            if lacking:
-                found |= self._nearest_vectors(query, n * each, lacking, where)
-        groups: dict[str, list[Hit]] = defaultdict(list)
-        for tag, hits in found.items():
-            groups[tag.split("-")[0]] += hits
-        best = [hit for hits in groups.values() for hit in sorted(hits, key=_by_score)[:n]]
-        return sorted(best, key=_by_score)
-
-    def _nearest_vectors(self, query: FloatArray, n: int, tags: list[str], where: Filter) -> dict[str, list[Hit]]:
-        """The passages of the `n` nearest vectors of each language, by one statement."""
         inside, values = _of_documents(where)
         within = f" AND doc IN (SELECT doc FROM documents d WHERE {inside})" if inside else ""
-        parts = []
-        for place, tag in enumerate(tags):
-            share = self.languages(where)[tag] / self._facts.languages[tag]
-            hits = near(tag, self._facts.dim, n, within, exact=share < _MIN_SHARE)
-            parts.append(f"SELECT {place}, pid, max(score) FROM ({hits}) hits{place} GROUP BY pid")
-        rows = self._connection.execute(" UNION ALL ".join(parts), {"query": HalfVector(query), **values}, binary=True)
-        found: dict[str, list[Hit]] = {tag: [] for tag in tags}
+        parts = [
+            f"(SELECT {place}, pid, score FROM"
+            f" ({near(tag, self._facts.dim, n, within, exact=n_own < _MIN_SHARE * self._facts.languages[tag])}) hits)"
+            for place, (tag, n_own) in enumerate(taken.items())
+        ]
+        values["query"] = HalfVector(query)
+        rows = self._connection.execute(" UNION ALL ".join(parts), values, binary=True) if parts else ()
+        tags = list(taken)
+        groups: dict[str, list[Hit]] = defaultdict(list)
         for place, pid, score in rows:
-            found[tags[place]].append(Hit(pid, tags[place], score))
-        return found
+            groups[tags[place].split("-")[0]].append(Hit(pid, tags[place], score))
+        best = [hit for hits in groups.values() for hit in sorted(hits, key=_by_score)[:n]]
+        return sorted(best, key=_by_score)
 
     def lexical(self, terms: Sequence[str], n: int, where: Filter = EVERYTHING) -> list[Hit]:
         facts = self._facts
@@ -113,20 +102,12 @@ class PostgresSnapshot:
         return {term: self._frequencies[term] for term in wanted if self._frequencies[term]}
 
     def vectors(self, pids: Sequence[int]) -> dict[int, PassageVectors]:
-        asked = (list(pids),)
-        words = "SELECT pid, words FROM passages WHERE pid = ANY (%s::bigint[])"
-        words_of: dict[int, bytes] = dict(self._connection.execute(words, asked, binary=True).fetchall())
-        rows = self._connection.execute(
-            "SELECT pid, string_agg(halfvec_send(embedding), '' ORDER BY part) FROM vectors"
-            " WHERE pid = ANY (%s::bigint[]) GROUP BY pid",
-            asked,
-            binary=True,
-        )
-        # pgvector sends a vector as its size and zero, two bytes each, and its components.
-        sent = np.dtype([("size", ">i2"), ("zero", ">i2"), ("vector", ">f2", (self._facts.dim,))])
+        asked = "SELECT pid, parts, words FROM vectors WHERE pid = ANY (%s::bigint[])"
+        rows = self._connection.execute(asked, (list(pids),), binary=True)
+        dim = self._facts.dim
         return {
-            pid: PassageVectors(np.frombuffer(packed, sent)["vector"].astype(np.float32), words_of[pid])
-            for pid, packed in rows
+            pid: PassageVectors(np.frombuffer(parts, "<f2").reshape(-1, dim).astype(np.float32), words)
+            for pid, parts, words in rows
         }
 
     def passages(self, pids: Sequence[int]) -> dict[int, StoredPassage]:
