@@ -177,7 +177,7 @@ class Snapshot(Protocol):
             where: Which passages may be found.
 
         Returns:
-            The score of a passage is the greatest cosine of any of its vectors.
+            The score of a passage is the cosine of its whole.
         """
         ...
 

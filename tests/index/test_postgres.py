@@ -23,7 +23,7 @@ psycopg = pytest.importorskip("psycopg", reason="the extra `postgres` is not ins
 
 from index.documents import Document, Metadata, Passage, Span  # noqa: E402
 from index.encoders.base import Encoder  # noqa: E402
-from index.errors import FormatTooNew, IndexMissing, SettingsMismatch, StoreError  # noqa: E402
+from index.errors import FormatTooNew, FormatTooOld, IndexMissing, SettingsMismatch, StoreError  # noqa: E402
 from index.ingest import ingest, refresh  # noqa: E402
 from index.search import search  # noqa: E402
 from index.settings import IndexSettings  # noqa: E402
@@ -379,7 +379,7 @@ def test_the_tables_keep_the_rules_that_let_them_be_sharded(postgres: str) -> No
 @pytest.mark.parametrize(
     ("version", "kind", "message"),
     [
-        (FORMAT_VERSION - 1, StoreError, "of an older version.*dragoman index --index .*_v3' PATH"),
+        (FORMAT_VERSION - 1, FormatTooOld, "of an older version.*dragoman index --index .*_v3' PATH"),
         (FORMAT_VERSION + 1, FormatTooNew, f"expected: at most {FORMAT_VERSION}"),
     ],
 )

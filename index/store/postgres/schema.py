@@ -9,7 +9,7 @@ from __future__ import annotations
 from pgvector.psycopg import register_vector
 from psycopg import errors
 
-from index.errors import FormatTooNew, StoreError
+from index.errors import FormatTooNew, FormatTooOld, StoreError
 from index.store import shown_place
 from index.store.postgres.address import Address, Connection, missing
 
@@ -79,7 +79,7 @@ def check_layout(connection: Connection, address: Address) -> None:
 
     Raises:
         IndexMissing: There is no index.
-        FormatTooNew, StoreError: A newer or an older version of this program made it.
+        FormatTooNew, FormatTooOld: A newer or an older version of this program made it.
     """
     version = _stored_version(connection, address)
     if version == 0:
@@ -92,7 +92,7 @@ def check_layout(connection: Connection, address: Address) -> None:
         mark = "&" if "?" in address.conninfo else "?"
         place = shown_place(f"{address.conninfo}{mark}schema={address.schema}_v{FORMAT_VERSION}")
         remedy = f"index the sources into a new schema: dragoman index --index '{place}' PATH..."
-        raise StoreError(f"{found}, of an older version of this program", f"format {FORMAT_VERSION}", remedy)
+        raise FormatTooOld(f"{found}, of an older version of this program", f"format {FORMAT_VERSION}", remedy)
 
 
 def _stored_version(connection: Connection, address: Address) -> int:
@@ -108,7 +108,7 @@ def lay_out(connection: Connection, address: Address) -> None:
     """Create the tables where there are none; one writer at a time does.
 
     Raises:
-        FormatTooNew, StoreError: There are tables of another format; or the server is a replica, has no pgvector, or
+        FormatTooNew, FormatTooOld, StoreError: There are tables of another format; or the server is a replica, has no pgvector, or
             encodes the database in another way than UTF-8.
     """
     if _stored_version(connection, address) == 0:

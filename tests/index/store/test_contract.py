@@ -37,12 +37,7 @@ FP16 = 1e-3  # rounding a unit vector's components to fp16 moves a dot product b
 
 
 class Store(Protocol):
-    """A place where an index lies, opened as often as wanted.
-
-    `by_parts`: a passage is as near as its nearest part; else as its whole.
-    """
-
-    by_parts: bool
+    """A place where an index lies, opened as often as wanted."""
 
     def writer(self, encoder: Encoder) -> AbstractContextManager[Writer]: ...
     def reader(self) -> Backend: ...
@@ -55,7 +50,6 @@ class EmbeddedStore:
     """An embedded index in a folder."""
 
     folder: Path
-    by_parts: bool = False
 
     def writer(self, encoder: Encoder) -> AbstractContextManager[Writer]:
         return EmbeddedWriter(self.folder, encoder, SETTINGS)
@@ -73,7 +67,6 @@ class PostgresStore:
     """An index in a schema of a database."""
 
     address: str
-    by_parts: bool = True
 
     def writer(self, encoder: Encoder) -> AbstractContextManager[Writer]:
         return open_writer(self.address, encoder, SETTINGS)
@@ -182,22 +175,17 @@ def all_pids(snapshot: Snapshot) -> list[int]:
     return pids
 
 
-def brute_force(
-    corpus: Iterable[EncodedDocument], query: np.ndarray, by_parts: bool
-) -> dict[str, list[tuple[float, Place]]]:
+def brute_force(corpus: Iterable[EncodedDocument], query: np.ndarray) -> dict[str, list[tuple[float, Place]]]:
     """(cosine, place) of all passages of each language, nearest first, by numpy over what was handed in."""
     found: dict[str, list[tuple[float, Place]]] = defaultdict(list)
     for item in corpus:
         for passage, matrix in zip(item.passages, item.vectors, strict=True):
-            cosines = matrix.astype(np.float32) @ query
-            best = float(cosines.max() if by_parts else cosines[0])
+            best = float(matrix[0].astype(np.float32) @ query)
             found[passage.language.split("-")[0]].append((best, (item.document.doc_id, passage.start)))
     return {group: sorted(own, reverse=True) for group, own in found.items()}
 
 
-def assert_nearest_is_exact(
-    store: Store, snapshot: Snapshot, corpus: Sequence[EncodedDocument], question: str, n: int
-) -> None:
+def assert_nearest_is_exact(snapshot: Snapshot, corpus: Sequence[EncodedDocument], question: str, n: int) -> None:
     """Same scores in the same order in each language; other passages only where scores are as good as equal."""
     query = ENCODER.encode_queries([question])[0]
     found = snapshot.nearest(query, n)
@@ -206,7 +194,7 @@ def assert_nearest_is_exact(
     got: dict[str, list[tuple[float, Place]]] = defaultdict(list)
     for hit, place in zip(found, places(snapshot, [hit.pid for hit in found]), strict=True):
         got[hit.language.split("-")[0]].append((hit.score, place))
-    everything = brute_force(corpus, query, store.by_parts)
+    everything = brute_force(corpus, query)
     assert got.keys() == everything.keys()
     for group, expected in everything.items():
         assert [score for score, _ in got[group]] == pytest.approx([score for score, _ in expected[:n]], abs=FP16)
@@ -235,7 +223,7 @@ def test_the_nearest_of_each_language_are_those_of_brute_force_over_all_vectors(
     with store.writer(ENCODER) as writer:
         writer.upsert(corpus)
     with store.reader().snapshot() as snapshot:
-        assert_nearest_is_exact(store, snapshot, corpus, question, n)
+        assert_nearest_is_exact(snapshot, corpus, question, n)
 
 
 def test_every_passage_is_the_verbatim_span_of_its_document(store: Store, corpus: list[EncodedDocument]) -> None:
@@ -406,7 +394,7 @@ def test_a_new_version_takes_the_place_of_the_old_one(store: Store, corpus: list
             assert [
                 p.source for p in snapshot.passages([hit.pid for hit in snapshot.lexical(["hubble"], 50)]).values()
             ] == ["news/en.txt"] * len(new.passages)
-            assert_nearest_is_exact(store, snapshot, now, "telescope mirror", 10_000)
+            assert_nearest_is_exact(snapshot, now, "telescope mirror", 10_000)
             # A number once given never means another passage.
             fresh = {pid for pid in all_pids(snapshot) if places(snapshot, [pid])[0][0] == new.document.doc_id}
             assert fresh.isdisjoint(before)
@@ -420,7 +408,7 @@ def test_the_same_documents_once_more_change_no_answer(store: Store, corpus: lis
         writer.upsert(corpus[:3])
     with store.reader().snapshot() as snapshot:
         assert sum(snapshot.languages().values()) == sum(len(item.passages) for item in corpus)
-        assert_nearest_is_exact(store, snapshot, corpus, "김치 배추", 10_000)
+        assert_nearest_is_exact(snapshot, corpus, "김치 배추", 10_000)
 
 
 def test_what_is_deleted_answers_no_more_now_or_after_reopening(store: Store, corpus: list[EncodedDocument]) -> None:
@@ -438,7 +426,7 @@ def test_what_is_deleted_answers_no_more_now_or_after_reopening(store: Store, co
         assert writer.delete([]) == 0
     for backend in (open_before, store.reader()):
         with backend.snapshot() as snapshot:
-            assert_nearest_is_exact(store, snapshot, left, "김치 배추", 10_000)
+            assert_nearest_is_exact(snapshot, left, "김치 배추", 10_000)
             assert snapshot.passages(sorted(dead)) == snapshot.vectors(sorted(dead)) == {}
             assert snapshot.lexical(["김치", "الكسكسي"], 10) == []
             assert snapshot.frequencies(["김치", "الكسكسي", "webb"]).keys() == {"webb"}
@@ -451,7 +439,7 @@ def test_what_was_deleted_can_come_back(store: Store, corpus: list[EncodedDocume
         writer.delete([corpus[0].document.doc_id])
         writer.upsert(corpus[:1])
     with store.reader().snapshot() as snapshot:
-        assert_nearest_is_exact(store, snapshot, corpus, "機器人 障礙物", 10_000)
+        assert_nearest_is_exact(snapshot, corpus, "機器人 障礙物", 10_000)
 
 
 def test_an_open_snapshot_stands_still_while_the_index_changes(store: Store, corpus: list[EncodedDocument]) -> None:
@@ -466,16 +454,16 @@ def test_an_open_snapshot_stands_still_while_the_index_changes(store: Store, cor
             writer.delete([half[0].document.doc_id])
         # The old state and the new one side by side, in one thread and from one backend.
         with backend.snapshot() as fresh:
-            assert_nearest_is_exact(store, fresh, corpus[1:], "telescope mirror", 10_000)
-            assert_nearest_is_exact(store, held, half, "telescope mirror", 10_000)
+            assert_nearest_is_exact(fresh, corpus[1:], "telescope mirror", 10_000)
+            assert_nearest_is_exact(held, half, "telescope mirror", 10_000)
         assert (
             held.lexical(["機器", "新幹"], 10),
             held.languages(),
             held.frequencies(["機器", "webb"]),
         ) == before
-        assert_nearest_is_exact(store, held, half, "機器人 障礙物", 7)
+        assert_nearest_is_exact(held, half, "機器人 障礙物", 7)
     with backend.snapshot() as snapshot:
-        assert_nearest_is_exact(store, snapshot, corpus[1:], "機器人 障礙物", 7)
+        assert_nearest_is_exact(snapshot, corpus[1:], "機器人 障礙物", 7)
 
 
 def test_a_call_that_fails_leaves_nothing_of_itself(store: Store, corpus: list[EncodedDocument]) -> None:
@@ -486,7 +474,7 @@ def test_a_call_that_fails_leaves_nothing_of_itself(store: Store, corpus: list[E
             writer.upsert([corpus[4], broken])
         writer.upsert(corpus[6:7])
     with store.reader().snapshot() as snapshot:
-        assert_nearest_is_exact(store, snapshot, [*corpus[:4], corpus[6]], "김치 배추", 10_000)
+        assert_nearest_is_exact(snapshot, [*corpus[:4], corpus[6]], "김치 배추", 10_000)
         assert sum(snapshot.languages().values()) == sum(len(item.passages) for item in [*corpus[:4], corpus[6]])
 
 
@@ -497,7 +485,7 @@ def test_a_document_without_passages_is_kept_and_harms_nothing(store: Store, cor
     backend = store.reader()
     assert backend.stats().n_documents == len(corpus) + 1
     with backend.snapshot() as snapshot:
-        assert_nearest_is_exact(store, snapshot, corpus, "webb", 100)
+        assert_nearest_is_exact(snapshot, corpus, "webb", 100)
 
 
 def test_the_generation_rises_with_each_change_and_only_then(store: Store, corpus: list[EncodedDocument]) -> None:
