@@ -76,7 +76,7 @@ def open_backend(place: IndexPlace) -> Backend:
 
     Raises:
         IndexMissing: There is none.
-        FormatTooNew, StoreDamaged, StoreError: As they say.
+        FormatTooNew, StoreDamaged, StoreError: See `index.errors`.
     """
     place = as_place(place)
     if isinstance(place, str):
@@ -124,10 +124,9 @@ def examine(place: IndexPlace) -> list[Finding]:
 
 
 def repair(place: IndexPlace, encoder: Encoder) -> list[str]:
-    """Make anew what is derived from the documents' texts; what was done.
+    """Make again what is derived from the documents' texts, in this version's format; returns what was done.
 
-    Documents whose passages or vectors are not sound become stale: `index.ingest.refresh`
-    re-does them.
+    Documents whose passages or vectors are not sound become stale: `index.ingest.refresh` encodes them again.
     """
     place = as_place(place)
     if isinstance(place, str):

@@ -28,7 +28,7 @@ class EncodedDocument:
     words: tuple[bytes, ...]  # one a passage, as the encoder packs them; empty where it compares no words
     terms: tuple[str, ...]  # one a passage, joined by spaces
     title_terms: str
-    sounds: str  # what its names are found by, `SOUND:FORM` each, joined by spaces
+    sounds: str  # `KEY:FORM` of each of its names, by its phonetic key, joined by spaces
     aliases: tuple[Alias, ...]  # what it says to be two names of one thing
     file: str  # location of the file it came from
 
@@ -329,7 +329,7 @@ class Backend(Protocol):
 
     @property
     def note(self) -> str:
-        """What readers should be told of its state; mostly empty."""
+        """What readers should know of its state; mostly empty."""
         ...
 
     def snapshot(self) -> AbstractContextManager[Snapshot]:

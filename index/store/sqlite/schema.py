@@ -109,7 +109,7 @@ def check_format(path: Path, connection: sqlite3.Connection) -> None:
     """Refuse a format that this program does not read.
 
     Raises:
-        FormatTooNew, FormatTooOld: As they say.
+        FormatTooNew, FormatTooOld: See `index.errors`.
     """
     version = format_of(connection)
     if version > FORMAT_VERSION:
