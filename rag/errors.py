@@ -8,7 +8,7 @@ class AnswerProblem(Exception):
 
     def __init__(self, found: str, expected: str = "", remedy: str = "") -> None:
         self.found, self.expected, self.remedy = found, expected, remedy
-        parts = [found, f"expected: {expected}" if expected else "", f"to mend: {remedy}" if remedy else ""]
+        parts = [found, f"expected: {expected}" if expected else "", f"fix: {remedy}" if remedy else ""]
         super().__init__("; ".join(part for part in parts if part))
 
 

@@ -58,6 +58,10 @@ class Draft:
     warnings: list[str] = field(default_factory=list)
     usage: Usage = field(default_factory=Usage)
 
+    @property
+    def text(self) -> str:
+        return " ".join(sentence.text for sentence in self.sentences)
+
     def say(self, text: str) -> Delta:
         """Add text."""
         self.pieces.append(text)

@@ -100,7 +100,7 @@ class GenerativeAnswerer:
         if not draft.sentences:
             raise ModelFailed("the model returned no text", "an answer or a refusal", "try again or another model")
         yield from _remarks(task, draft, stream, writer)
-        yield from finish(task, draft, answer_language=detect_language(_text(draft)))
+        yield from finish(task, draft, answer_language=detect_language(draft.text))
 
 
 def _checked(events: Iterator[Event], task: Task, draft: Draft, insist: bool) -> Iterator[Event]:
@@ -140,13 +140,9 @@ def _remarks(task: Task, draft: Draft, stream: MarkerStream, writer: SentenceWri
     n_unsupported = sum(not sentence.supported for sentence in draft.sentences)
     if n_unsupported:
         yield draft.warn(f"{n_unsupported} of {len(draft.sentences)} sentences are not supported by what they cite")
-    if _other_language(_text(draft), task.language):
-        written = detect_with_probability(_text(draft))[0]
+    if _other_language(draft.text, task.language):
+        written = detect_with_probability(draft.text)[0]
         yield draft.warn(f"the answer is in {written}, not in the question's language ({task.language})")
-
-
-def _text(draft: Draft) -> str:
-    return " ".join(sentence.text for sentence in draft.sentences)
 
 
 def _quotations(task: Task, draft: Draft, reason: str) -> Iterator[Event]:

@@ -18,6 +18,7 @@ from rag.verify import Support, support
 
 _BEGINS = regex.compile(r"[\p{L}\p{N}]")
 _STOP = regex.compile(r"\s*(?:[.。!！?？…]+[”’»」』)）\"']*)?")
+_ORDER = list(Verdict)  # the best first
 _GOES_ON = ",;:，、；：)）"
 
 
@@ -102,9 +103,6 @@ class SentenceWriter:
         found = [(key, self._support(sentence, key)) for key in self._keys]
         holding = [one for one in found if one[1].verdict is Verdict.SUPPORTED]
         return [max(holding, key=lambda one: one[1].cosine)] if holding else []
-
-
-_ORDER = list(Verdict)  # the best first
 
 
 def _space_before(last: str, sentence: str) -> str:

@@ -15,7 +15,6 @@ _NEAREST = {
     "zh": "zh-Hans", "zh-tw": "zh-Hant", "zh-hk": "zh-Hant", "zh-mo": "zh-Hant", "no": "nb", "nn": "nb", "fil": "tl",
     "gl": "pt", "be": "ru", "bs": "hr", "mk": "bg", "iw": "he",
 }  # fmt: skip
-_MAX_HEADER_CHARS = 500
 
 
 class Part(StrEnum):
@@ -61,7 +60,7 @@ def best_language(wanted: Iterable[str], part: Part = Part.ANSWER) -> str:
 def accepted(header: str) -> list[str]:
     """The tags of an Accept-Language header (RFC 9110, 12.5.4), the most wanted first."""
     weighed: list[tuple[float, str]] = []
-    for part in header[:_MAX_HEADER_CHARS].split(","):
+    for part in header[:500].split(","):
         tag, _, weight = part.strip().partition(";q=")
         try:
             weighed.append((float(weight or 1), tag))

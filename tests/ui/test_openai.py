@@ -446,7 +446,7 @@ def test_a_model_that_fails_is_told_in_the_stream_and_by_status(web_chain: Chain
         with pytest.raises(openai.InternalServerError) as caught:
             ask(client, question)
         assert (caught.value.status_code, caught.value.type, caught.value.code) == (502, "server_error", "model_failed")
-        assert "the model is gone; expected: an answer; to mend: start it" in str(caught.value)
+        assert "the model is gone; expected: an answer; fix: start it" in str(caught.value)
         got = []
         with pytest.raises(openai.APIError, match="the model is gone"):
             for chunk in client.chat.completions.create(model="dragoman", messages=question, stream=True):
