@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from itertools import islice
 
 import regex
@@ -24,13 +26,9 @@ _IN_BRACKETS = regex.compile(r"[ \u3000]?[(（]([^()（）\n]{2,80})[)）]")
 _OPENS, _CLOSES = "\"“„«「『《〈‘'", frozenset('"”“»」』》〉’')
 _QUOTED_BEFORE = regex.compile(r"[\"“„«「『《〈‘]([^\"“”„«»「」『』《》〈〉‘’\n]{2,60})[\"”“»」』》〉’]$")
 # "Hereinafter", and names of languages before a name in them.
+_LEAD_INS = tomllib.loads((files("index.names") / "words.toml").read_text("utf-8"))["words"]["lead_ins"]
 _LEAD_IN = regex.compile(
-    r"^(?:이하|以下簡稱|以下简称|以下|簡稱|简称|又稱|又称|略称|通称|英語|英语|英文|法語|法语|德語|德语|日語|日语|俄語|俄语|英|仏|独|"
-    r"영어|프랑스어|독일어|일본어|중국어|러시아어|hereinafter|hereafter|also known as|also called|a\.?k\.?a\.?|or|the|"
-    r"short for|kurz|auch|englisch|dit|dite|ou|en abrégé|en inglés|en anglais|abreviado|sigla|далее|англ\.|сокр\.|"
-    r"(?:in )?(?:English|French|German|Spanish|Chinese|Japanese|Korean|Russian|Arabic|Latin|Greek))"
-    r"(?:[:：]\s*|\s+|(?<=[\p{Han}\p{Hangul}])[:：]?\s*)(?=\S)",
-    regex.IGNORECASE,
+    rf"^(?:{'|'.join(_LEAD_INS)})(?:[:：]\s*|\s+|(?<=[\p{{Han}}\p{{Hangul}}])[:：]?\s*)(?=\S)", regex.IGNORECASE
 )
 _END_OF_NAME = regex.compile(r"[,，、;；:：/｜|]|\s[-–—]\s")
 _WRITING = {"Katakana": "Han", "Hiragana": "Han"}  # scripts that one language mixes

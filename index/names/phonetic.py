@@ -32,7 +32,7 @@ _CLASS = str.maketrans("lrbpvfdtkgcqszjxmn", "llppppttkkkkssssmn", "aeiouhwy")
 _REPEATED = regex.compile(r"(.)\1+")
 _NOT_ROMAN = regex.compile(r"[^a-z]")
 _HAN, _SYLLABLES = regex.compile(r"\p{Han}"), regex.compile(r"[\p{Han}\p{Hangul}]")
-_TABLES = tomllib.loads((files("index.names") / "phonetic.toml").read_text("utf-8"))
+_TABLES = tomllib.loads((files("index.names") / "words.toml").read_text("utf-8"))
 _SPELLING = {
     script: [(regex.compile(pattern), sound) for pattern, sound in rules]
     for script, rules in _TABLES["spelling"].items()
