@@ -154,7 +154,7 @@ class Hit(NamedTuple):
 class PassageVectors(NamedTuple):
     """What is stored of a passage for comparing it with a question.
 
-    `matrix` is float32, (n_parts, dim): the whole passage first, then its sentences. A row has the unit L2 norm to 0.2 %.
+    `matrix` is float32, (n_parts, dim): the whole passage first, then its sentences. Rows have unit L2 norm to 0.2 %.
     `words` are its words as the encoder packs them; empty where it compares no words.
     """
 
