@@ -171,5 +171,5 @@ def _limit_memory(n_bytes: int) -> None:
     except (ImportError, OSError):  # no such limit there; that of time still holds
         return
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    most = used + n_bytes
-    resource.setrlimit(resource.RLIMIT_AS, (most if hard < 0 else min(most, hard), hard))
+    limit = used + n_bytes
+    resource.setrlimit(resource.RLIMIT_AS, (limit if hard < 0 else min(limit, hard), hard))

@@ -77,8 +77,13 @@ class Chain:
         """Close the index."""
         self.backend.close()
 
-    def stream(self, question: str, history: Sequence[Turn] = (), where: Filter = EVERYTHING) -> Iterator[Event]:
+    def stream(
+        self, question: str, history: Sequence[Turn] = (), where: Filter = EVERYTHING, interface: str = ""
+    ) -> Iterator[Event]:
         """Events from the question to `Done`, or to `Failed`; only passages that `where` takes are used.
+
+        The answer is in the language of the question. Where that shows too little of it (a name, two keywords), it is
+        in the language `interface` (BCP 47), that of the conversation, or that of most of the corpus.
 
         Raises:
             ValueError: The question is empty or too long. Every other failure is the last event.
@@ -86,17 +91,21 @@ class Chain:
         started = time.perf_counter()
         question = check_question(question)
         try:
-            yield from self._events(started, question, history, where)
+            yield from self._events(started, question, history, where, interface)
         except Exception as error:  # noqa: BLE001 - a stream that has begun ends with an event
             yield Failed(error)
 
-    def _events(self, started: float, question: str, history: Sequence[Turn], where: Filter) -> Iterator[Event]:
+    def _events(
+        self, started: float, question: str, history: Sequence[Turn], where: Filter, interface: str
+    ) -> Iterator[Event]:
         spoken = next(filter(None, (question_language(turn.question) for turn in reversed(history))), "")
-        language = question_language(question, conversation=spoken)
+        language = question_language(question, interface=interface, conversation=spoken)
         query = self._rewriter(question, history) if history else question
         yield QuestionRead(question, language, query)
-        found = self._search(query, language, self.settings.k, where)
-        language = found.language  # of a question too short to show it, that of most of the corpus
+        # Not the interface's: the same question finds the same passages everywhere.
+        shown = question_language(question, conversation=spoken)
+        found = self._search(query, shown, self.settings.k, where)
+        language = language or found.language
         retrieved = time.perf_counter()
         yield PassagesFound(found.passages, found.relevance)
         for message in found.warnings:
@@ -122,14 +131,16 @@ class Chain:
             return abstain(task, Abstention.NOT_FOUND)
         return self._answerer.answer(task)
 
-    def invoke(self, question: str, history: Sequence[Turn] = (), where: Filter = EVERYTHING) -> Answer:
-        """The answer as a whole.
+    def invoke(
+        self, question: str, history: Sequence[Turn] = (), where: Filter = EVERYTHING, interface: str = ""
+    ) -> Answer:
+        """The answer as a whole; arguments as of `stream`.
 
         Raises:
             ValueError: The question is empty or too long.
             Exception: The error of `Failed`.
         """
-        for event in self.stream(question, history, where):
+        for event in self.stream(question, history, where, interface):
             if isinstance(event, Done):
                 return event.answer
             if isinstance(event, Failed):
@@ -137,12 +148,12 @@ class Chain:
         raise AssertionError("a stream ends with Done or Failed")  # pragma: no cover
 
     async def astream(
-        self, question: str, history: Sequence[Turn] = (), where: Filter = EVERYTHING
+        self, question: str, history: Sequence[Turn] = (), where: Filter = EVERYTHING, interface: str = ""
     ) -> AsyncIterator[Event]:
         """`stream` for async code; the work is done in a thread."""
         import asyncio  # a tenth of the start-up of a command
 
-        events = self.stream(question, history, where)
+        events = self.stream(question, history, where, interface)
         try:
             while (event := await asyncio.to_thread(next, events, None)) is not None:
                 yield event
@@ -150,11 +161,13 @@ class Chain:
             # Nobody reads on: stop the model too.
             asyncio.get_running_loop().run_in_executor(None, _close, events)
 
-    async def ainvoke(self, question: str, history: Sequence[Turn] = (), where: Filter = EVERYTHING) -> Answer:
+    async def ainvoke(
+        self, question: str, history: Sequence[Turn] = (), where: Filter = EVERYTHING, interface: str = ""
+    ) -> Answer:
         """`invoke` for async code."""
         import asyncio
 
-        return await asyncio.to_thread(self.invoke, question, history, where)
+        return await asyncio.to_thread(self.invoke, question, history, where, interface)
 
     def retrieve(self, question: str, k: int | None = None, where: Filter = EVERYTHING) -> SearchResult:
         """The passages alone."""

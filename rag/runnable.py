@@ -27,8 +27,8 @@ class ChainRunnable(Runnable[Asked, Any]):
     """A question in, an `Answer` out; `stream` and `astream` give the chain's events.
 
     The input is the question, or a mapping with `question`, `history` (of `Turn`s or of LangChain's messages,
-    oldest first) and `where` (a `Filter`), of which only the first is needed. Within a sequence
-    (`chain.as_runnable() | next_step`) the next step gets the `Answer`, streamed or not.
+    oldest first), `where` (a `Filter`) and `interface` (a language), of which only the first is needed. Within a
+    sequence (`chain.as_runnable() | next_step`) the next step gets the `Answer`, streamed or not.
     """
 
     def __init__(self, chain: Chain) -> None:
@@ -105,17 +105,18 @@ class DragomanRetriever(BaseRetriever):
         ]
 
 
-def _read(asked: Asked) -> tuple[str, list[Turn], Filter]:
-    """Question, history and filter of an input.
+def _read(asked: Asked) -> tuple[str, list[Turn], Filter, str]:
+    """Question, history, filter and interface of an input.
 
     Raises:
         ValueError: It has no question, or one that is not text.
     """
     if isinstance(asked, str):
-        return asked, [], EVERYTHING
+        return asked, [], EVERYTHING, ""
     if not isinstance(asked, Mapping) or not isinstance(asked.get("question"), str):
         raise ValueError(f"the input is {asked!r:.100}; expected: a question, or a mapping with one as `question`")
-    return asked["question"], _turns(asked.get("history") or ()), asked.get("where") or EVERYTHING
+    where, interface = asked.get("where") or EVERYTHING, asked.get("interface") or ""
+    return asked["question"], _turns(asked.get("history") or ()), where, interface
 
 
 def _turns(history: Sequence[Turn | BaseMessage]) -> list[Turn]:

@@ -66,7 +66,7 @@ def read_squad(path: Path, lang: str = "", *, corpus: str = "", document_lang: s
     """XQuAD, MLQA, KorQuAD 1.0, DRCD, CMRC 2018, JSQuAD, SQuAD 1.1 and 2.0: a document for every context.
 
     Several annotators' answers are alternatives, so an item has one evidence: the first answer that stands where
-    the file says, or else the one that stands nearest to that. It is widened until it stands in one place.
+    the file says, or else the nearest answer. It is widened until it stands in one place.
 
     Args:
         path: The file.

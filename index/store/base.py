@@ -329,7 +329,7 @@ class Backend(Protocol):
 
     @property
     def note(self) -> str:
-        """What readers should know of its state; mostly empty."""
+        """What readers should know about its state; mostly empty."""
         ...
 
     def snapshot(self) -> AbstractContextManager[Snapshot]:

@@ -72,7 +72,7 @@ def is_of_older_rules(meta: Mapping[str, str]) -> bool:
 
 
 def note_of(meta: Mapping[str, str]) -> str:
-    """What readers should know of the rules that the index was made by; mostly empty."""
+    """What readers should know about the rules that the index was made by; mostly empty."""
     if not is_of_older_rules(meta):
         return ""
     return "the index was made by an older version of this program; dragoman index --refresh makes it search better"

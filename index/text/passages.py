@@ -68,14 +68,14 @@ def _fitting(
     todo = list(reversed(groups))
     while todo:
         start, stop = todo.pop()
-        most = sum(counts[start:stop]) + _JOINT_TOKENS * (stop - start - 1)
-        if stop - start > 1 and most > max_tokens:
+        upper_bound = sum(counts[start:stop]) + _JOINT_TOKENS * (stop - start - 1)
+        if stop - start > 1 and upper_bound > max_tokens:
             (n_tokens,) = count_tokens([text[sentences[start].start : sentences[stop - 1].end]])
             if n_tokens > max_tokens:
                 middle = (start + stop) // 2
                 todo += [(middle, stop), (start, middle)]
                 continue
-        # Halves can lie within the overlap of a neighbour, and then say nothing of their own.
+        # Halves can lie within the overlap of a neighbour, and then add nothing.
         while fitting and start <= fitting[-1][0]:
             fitting.pop()
         if not fitting or stop > fitting[-1][1]:

@@ -107,7 +107,7 @@ class TopicSampler:
         return [int(questions[2 * i])], self._window(sentences, int(questions[2 * i + 1]), rng)
 
     def _window(self, sentences: list[int], must_hold: int, rng: np.random.Generator) -> list[int]:
-        """The whole passage, or a run of its sentences that holds the one that matters."""
+        """The whole passage, or a run of its sentences that holds sentence `must_hold`."""
         n = len(sentences)
         if n < 2 or rng.random() < 0.5:
             return sentences

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -102,7 +102,24 @@ def build(data: Path, folder: Path, workers: int, keep_out: Path | None = None) 
                 columns[2].append(languages.index(language))
                 columns[3].append(SOURCE_NAMES.index(pair.source))
     topics, dropped["passages"] = _sound_topics(list(read_topics(data / "qp")), runs)
-    arrays = _topic_arrays(topics, rows, languages)
+    n_pairs = _save(folder, rows, columns, languages, _topic_arrays(topics, rows, languages))
+    return {
+        "texts": len(rows),
+        "pairs": n_pairs,
+        "topics": len(topics),
+        "kept": {name: dict(counts) for name, counts in sorted(kept.items())},
+        "dropped": {name: dict(counts) for name, counts in sorted(dropped.items())},
+    }
+
+
+def _save(
+    folder: Path,
+    rows: Mapping[str, int],
+    columns: Sequence[Sequence[int]],
+    languages: Sequence[str],
+    topic_arrays: Mapping[str, NDArray[Any]],
+) -> int:
+    """Write the texts and the pairs (`columns`: English, other, language, source); how many pairs are different."""
     english, other, language_column, source = (np.array(column) for column in columns)
     # Traditional and Simplified files hold the same pair twice once folded.
     _, first = np.unique(english.astype(np.int64) * len(rows) + other, return_index=True)
@@ -115,15 +132,9 @@ def build(data: Path, folder: Path, workers: int, keep_out: Path | None = None) 
         language=language_column[first].astype(np.uint8),
         source=source[first].astype(np.uint8),
         languages=np.array(languages),
-        **arrays,
+        **topic_arrays,
     )
-    return {
-        "texts": len(rows),
-        "pairs": len(first),
-        "topics": len(topics),
-        "kept": {name: dict(counts) for name, counts in sorted(kept.items())},
-        "dropped": {name: dict(counts) for name, counts in sorted(dropped.items())},
-    }
+    return len(first)
 
 
 def load(folder: Path) -> Corpus:

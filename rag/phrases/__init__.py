@@ -45,8 +45,8 @@ def phrase_language(language: str) -> str:
     return best_language([language])
 
 
-def best_language(wanted: Iterable[str], part: Part = Part.ANSWER) -> str:
-    """The first of the tags in `wanted` that `part` has phrases in, or of a near language; else English."""
+def best_language(wanted: Iterable[str], part: Part = Part.ANSWER, fallback: str = FALLBACK) -> str:
+    """The first of the tags in `wanted` that `part` has phrases in, or of a near language; else `fallback`."""
     known = {tag.lower(): tag for tag in languages(part)}
     for tag in wanted:
         shorter = tag.strip().lower().replace("_", "-")
@@ -54,7 +54,7 @@ def best_language(wanted: Iterable[str], part: Part = Part.ANSWER) -> str:
             if found := known.get(shorter) or known.get(_NEAREST.get(shorter, "").lower()):
                 return found
             shorter = shorter.rpartition("-")[0]
-    return FALLBACK
+    return fallback
 
 
 def accepted(header: str) -> list[str]:

@@ -19,7 +19,7 @@ _CAPITAL_NOUNS = ("de",)  # every noun has a capital
 
 
 def lacking_names(
-    sentence: str, language: str, text: str, text_language: str, encoder: Encoder, yours: KnownNames = NO_NAMES
+    sentence: str, language: str, text: str, text_language: str, encoder: Encoder, user_names: KnownNames = NO_NAMES
 ) -> list[str]:
     """The names of `sentence` (where its script shows names) that `text` has in no form."""
     same, capital = same_language(language, text_language), language.split("-")[0] in _CAPITAL_NOUNS
@@ -27,15 +27,17 @@ def lacking_names(
         return []
     least = _LEAST if same and not capital else _LEAST_ACROSS
     names = shown_names(sentence, language)
-    return [name for name in names if probability_of_name(name, text, text_language, encoder, yours) < least]
+    return [name for name in names if probability_of_name(name, text, text_language, encoder, user_names) < least]
 
 
-def probability_of_name(name: str, text: str, language: str, encoder: Encoder, yours: KnownNames = NO_NAMES) -> float:
+def probability_of_name(
+    name: str, text: str, language: str, encoder: Encoder, user_names: KnownNames = NO_NAMES
+) -> float:
     """The probability that `text` has `name`, in [0, 1]; 1 where it has the name itself or a known alias."""
     key, held = name_key(name), f" {' '.join(terms(text))} "
     if not key or f" {key} " in held:
         return 1.0
-    known = [*yours.aliases([key]), *common_names().aliases([key])]
+    known = [*user_names.aliases([key]), *common_names().aliases([key])]
     known += [alias for alias in glosses(text) if name_key(alias.name) == key]
     if any(f" {name_key(alias.other)} " in held for alias in known):
         return 1.0

@@ -34,8 +34,8 @@ class Support:
         return self.verdict is Verdict.SUPPORTED
 
 
-def support(sentence: str, passage: StoredPassage, encoder: Encoder, yours: KnownNames = NO_NAMES) -> Support:
-    """How far `passage` supports `sentence`, with the span that decides; `yours` are user-defined aliases."""
+def support(sentence: str, passage: StoredPassage, encoder: Encoder, user_names: KnownNames = NO_NAMES) -> Support:
+    """How far `passage` supports `sentence`, with the span that decides; `user_names` are user-defined aliases."""
     language = detect_language(sentence)
     spans = passage.sentences or ((passage.start, passage.end),)
     texts = [passage.text[start - passage.start : end - passage.start] for start, end in spans]
@@ -48,7 +48,7 @@ def support(sentence: str, passage: StoredPassage, encoder: Encoder, yours: Know
     cosine = float(cosines[best])
     missing = lacking_figures(sentence, language, passage.text, passage.language, passage.date)
     whole = f"{passage.title}\n{passage.text}"
-    names = tuple(lacking_names(sentence, language, whole, passage.language, encoder, yours))
+    names = tuple(lacking_names(sentence, language, whole, passage.language, encoder, user_names))
     is_opposed = opposed(sentence, language, texts[best], passage.language)
     verdict = _verdict(cosine, len(needed), len(missing), bool(names) or is_opposed)
     return Support(*spans[best], cosine, tuple(sorted(missing)), names, is_opposed, verdict)

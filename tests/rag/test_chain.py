@@ -261,3 +261,35 @@ def test_whoever_stops_listening_stops_the_answer(sample_backend: EmbeddedBacken
     endless.closed.clear()
     asyncio.run(disconnect())
     assert endless.closed.is_set()
+
+
+GERMAN = [Turn("Wann wurde der Leuchtturm gebaut und von wem?", "1850.")]
+
+
+@pytest.mark.parametrize(
+    ("question", "history", "interface", "language"),
+    [
+        ("nvidia", [], "de", "de"),
+        ("brenham pm2.5 2024", [], "ja", "ja"),
+        ("nvidia", GERMAN, "", "de"),
+        ("nvidia", [*GERMAN, Turn("pm2.5", "")], "", "de"),  # the last earlier question that shows one
+        ("nvidia", GERMAN, "ko", "ko"),
+        ("Which telescope was launched from French Guiana?", GERMAN, "ko", "en"),
+        (QUESTION, [], "de", "ko"),
+    ],
+)
+def test_a_question_without_a_clear_language_is_answered_in_that_of_the_interface_or_the_conversation(
+    sample_backend: EmbeddedBackend, encoder: Encoder, question: str, history: list[Turn], interface: str, language: str
+) -> None:
+    for limit in (0.0, 1.0):  # answered, refused
+        chain = Chain(sample_backend, encoder, settings=ChainSettings(min_relevance=limit))
+        answer = chain.invoke(question, history, interface=interface)
+        assert (answer.language, answer.answer_language) == (language, language)
+        assert answer.abstained == bool(limit)
+        assert not limit or answer.text == phrase("abstain", language)
+
+
+def test_the_interface_changes_no_passage(sample_backend: EmbeddedBackend, encoder: Encoder) -> None:
+    chain = Chain(sample_backend, encoder, settings=ALWAYS)
+    one, other = (chain.invoke("nvidia", interface=tag) for tag in ("de", "ja"))
+    assert one.retrieved == other.retrieved

@@ -182,9 +182,9 @@ def test_a_name_is_held_in_whatever_form(name: str, text: str, language: str, he
 
 
 def test_your_own_names_are_held_too(encoder: Encoder) -> None:
-    yours = KnownNames.of([["Zorbax", "佐巴公司"]], 1.0)
+    user_names = KnownNames.of([["Zorbax", "佐巴公司"]], 1.0)
     assert probability_of_name("Zorbax", "佐巴公司成立了", "zh-Hant", encoder) < 0.5
-    assert probability_of_name("Zorbax", "佐巴公司成立了", "zh-Hant", encoder, yours) == 1.0
+    assert probability_of_name("Zorbax", "佐巴公司成立了", "zh-Hant", encoder, user_names) == 1.0
 
 
 @pytest.mark.parametrize(

@@ -289,6 +289,30 @@ def test_a_reranker_that_is_not_there_is_reported(
     assert_one_line_error(ran, "nobody/none", "hf download nobody/none")
 
 
+@pytest.mark.parametrize(
+    ("locale", "language"),
+    [({"LC_ALL": "ko_KR.UTF-8", "LANG": "de_DE"}, "ko"), ({"LANG": "de_AT@euro"}, "de"), ({"LC_ALL": "C.UTF-8"}, None)],
+)
+def test_an_unclear_question_is_answered_in_the_language_of_the_locale(
+    dragoman: Dragoman,
+    sample_index: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    locale: dict[str, str],
+    language: str | None,
+) -> None:
+    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    unclear, clear = (
+        ("ask", "nvidia", "--json", "--index", sample_index),
+        ("ask", QUESTION, "--json", "--index", sample_index),
+    )
+    default = dragoman(*unclear).json["language"]
+    for name, value in locale.items():
+        monkeypatch.setenv(name, value)
+    assert dragoman(*unclear).json["language"] == (language or default)
+    assert dragoman(*clear).json["language"] == "en"
+
+
 def test_search_and_ask_keep_to_a_filter(dragoman: Dragoman, sample_index: Path) -> None:
     everything = dragoman("search", QUESTION, "-k", 100, "--json", "--index", sample_index).json["results"]
     assert len({result["language"] for result in everything}) > 5

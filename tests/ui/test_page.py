@@ -399,6 +399,13 @@ def test_the_first_text_of_an_answer_is_not_held_back(tmp_path: Path) -> None:
     assert "<mark>" in last.section
 
 
+def test_an_unclear_question_is_answered_in_the_page_language(tmp_path: Path) -> None:
+    remembered = Remembered()
+    list(reply(chain_of(tmp_path), "nvidia", [], EVERYTHING, "ko", remembered))
+    (answer,) = remembered._answers.values()
+    assert (answer.language, answer.answer_language) == ("ko", "ko")
+
+
 def test_who_stops_listening_stops_the_answer(tmp_path: Path) -> None:
     answerer = Saying(*["Word."] * 100)
     states = reply(chain_of(tmp_path, answerer), "How many cranes?", [], EVERYTHING, "en", Remembered())

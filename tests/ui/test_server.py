@@ -350,3 +350,20 @@ def test_nothing_outside_of_this_machine_was_looked_up(page: Page) -> None:
         assert page.client.get(path).status_code == 200
     assert page.client.post("/api/v1/ask", json={"question": "Who led NASA?"}).status_code == 200
     assert page.looked_up.read_text() == ""
+
+
+@pytest.mark.parametrize(
+    ("header", "language"),
+    [("fr-CA;q=0.8, ko-KR", "ko"), ("xx, zh-TW;q=0.5", "zh-Hant"), ("*", None), ("", None)],
+)
+def test_an_unclear_question_is_answered_in_the_language_that_the_client_accepts(
+    client: TestClient, chain: Chain, header: str, language: str | None
+) -> None:
+    language = language or chain.invoke("nvidia").language
+    got = client.post("/api/v1/ask", json={"question": "nvidia"}, headers={"accept-language": header}).json()
+    assert got["language"] == language
+    clear = client.post("/api/v1/ask", json={"question": QUESTION}, headers={"accept-language": header}).json()
+    assert clear["language"] == "es"
+    body = {"model": "dragoman", "messages": [{"role": "user", "content": "nvidia"}]}
+    said = client.post("/v1/chat/completions", json=body, headers={"accept-language": header}).json()
+    assert said["choices"][0]["message"]["content"].startswith(got["answer"][:40])

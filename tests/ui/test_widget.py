@@ -241,6 +241,15 @@ def test_an_answer_comes_as_events_with_its_passages_in_context(client: TestClie
     assert 0 < len(before) + len(after) <= 520
 
 
+@pytest.mark.parametrize(("own", "expected"), [("", "ko"), ("ja", "ja")])
+def test_an_unclear_question_is_answered_in_the_sites_language_or_the_browsers(
+    chain: Chain, own: str, expected: str
+) -> None:
+    client = TestClient(widget_app(chain, Site(key=KEY, origins=(), language=own)), headers={"Accept-Language": "ko"})
+    assert events_of(ask(client, "nvidia").text)[0][1]["language"] == expected
+    assert events_of(ask(client).text)[0][1]["language"] == chain.invoke(QUESTION).language
+
+
 def test_a_visitor_is_not_told_what_is_the_servers_own(client: TestClient) -> None:
     text = ask(client).text
     for word in ("timings_ms", "usage", "score", "warnings", "retrieved", "relevance", "/ui/samples"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -80,7 +81,7 @@ def ask(
     where = filter_of(language, since, until, source, tag)
     with closing(open_chain(load_config(index=index, model=model, k=k))) as chain:
         if as_json:
-            out(answer_json(chain.invoke(question, where=where)), True, "")
+            out(answer_json(chain.invoke(question, where=where, interface=_interface())), True, "")
         else:
             show_answer(chain, question, where)
 
@@ -120,7 +121,7 @@ def show_answer(chain: Chain, question: str, where: Filter | None = None) -> Non
     from rag.events import Delta, Done, Failed, Warned
     from ui.render import citation_lines, nearest_lines
 
-    for event in chain.stream(question, where=where or EVERYTHING):
+    for event in chain.stream(question, where=where or EVERYTHING, interface=_interface()):
         if isinstance(event, Delta):
             write(event.text)
         elif isinstance(event, Warned):
@@ -131,3 +132,11 @@ def show_answer(chain: Chain, question: str, where: Filter | None = None) -> Non
             write("\n")
             for line in (*citation_lines(event.answer), *nearest_lines(event.answer)):
                 write(f"{line}\n")
+
+
+def _interface() -> str:
+    """The language of the terminal's locale (POSIX order of the variables), empty for `C`."""
+    from rag.phrases import best_language
+
+    locale = next(filter(None, map(os.environ.get, ("LC_ALL", "LC_MESSAGES", "LANG"))), "")
+    return best_language([locale.partition(".")[0].partition("@")[0]], fallback="")

@@ -74,7 +74,7 @@ def reply(
     """The states of an answer, the first as soon as there is any text; a failure is in the page's language."""
     answer_id = secrets.token_hex(4)
     said, warnings, sentences, last = "", "", list[AnswerSentence](), 0.0
-    events = chain.stream(question, history[-_MAX_TURNS:], where)
+    events = chain.stream(question, history[-_MAX_TURNS:], where, lang)
     try:
         for event in events:
             if isinstance(event, Delta):

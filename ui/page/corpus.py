@@ -103,10 +103,10 @@ def _dates(facts: Facts, lang: str) -> dict[str, int]:
 
 def _bars(title: str, counts: dict[str, int]) -> str:
     """A table with a bar a row; the numbers stand beside the bars, for those who do not see them."""
-    most = max(counts.values(), default=1)
+    highest = max(counts.values(), default=1)
     rows = "".join(
         f'<tr><th scope="row">{flat(name)}</th><td class="n">{n:,}</td>'
-        f'<td class="plot"><span class="bar w{max(_STEP, round(n / most * 100 / _STEP) * _STEP)}"></span></td></tr>'
+        f'<td class="plot"><span class="bar w{max(_STEP, round(n / highest * 100 / _STEP) * _STEP)}"></span></td></tr>'
         for name, n in list(counts.items())[-_MAX_ROWS:]
     )
     return f'<table class="bars"><caption>{flat(title)}</caption><tbody>{rows}</tbody></table>' if counts else ""

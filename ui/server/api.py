@@ -11,7 +11,7 @@ from fastapi import APIRouter, Body, Depends, File, Path, Query, Request, Respon
 from fastapi.security import HTTPBearer
 
 from ui.render import answer_json, search_json
-from ui.server.bodies import NO_FILTER, NO_HISTORY, History, Question, Where, turns_of
+from ui.server.bodies import NO_FILTER, NO_HISTORY, History, Interface, Question, Where, turns_of
 from ui.server.documents import Documents, Upload
 from ui.server.errors import Refusal
 from ui.server.feedback import Feedback, FeedbackFile, gold_drafts
@@ -41,6 +41,7 @@ def _add_questions(routes: APIRouter, service: Service) -> None:
     @routes.post("/ask", tags=["questions"], response_model=None)
     async def ask(
         request: Request,
+        interface: Interface,
         question: Question,
         where: Where = NO_FILTER,
         history: History = NO_HISTORY,
@@ -51,7 +52,7 @@ def _add_questions(routes: APIRouter, service: Service) -> None:
         As a stream: `question`, `passages`, then `delta`, `sentence` and `warnings` as they come, `citations` and
         `done` with the whole answer; or it ends early with `error`.
         """
-        events = chain.astream(question, turns_of(history), where.as_filter())
+        events = chain.astream(question, turns_of(history), where.as_filter(), interface)
         if stream or "text/event-stream" in request.headers.get("accept", ""):
             return EventStream(events, lambda event: framed(event.name, event_json(event)))
         return dict(public(answer_json(await answer_of(events))))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import Body
+from fastapi import Body, Depends, Request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from index.read import is_url
@@ -13,6 +13,7 @@ from index.search import MAX_QUESTION_CHARS
 from index.store.base import Filter
 from rag.answerers.base import Turn
 from rag.citations import without_markers
+from rag.phrases import accepted, best_language
 from ui.server.errors import Refusal
 from ui.server.feedback import MAX_CHARS
 
@@ -65,6 +66,14 @@ NO_FILTER = FilterBody()
 NO_HISTORY: list[TurnBody] = []
 Where = Annotated[FilterBody, Body(alias="filter")]
 History = Annotated[list[TurnBody], Body(max_length=50)]
+
+
+def interface_of(request: Request) -> str:
+    """The language that the client wants by its Accept-Language header, empty without one."""
+    return best_language(accepted(request.headers.get("accept-language", "")), fallback="")
+
+
+Interface = Annotated[str, Depends(interface_of)]
 
 
 def filter_of(

@@ -63,13 +63,15 @@ class CountedChain(Chain):
         vars(counted).update(vars(chain), _metrics=metrics, _log_questions=log_questions)
         return counted
 
-    def stream(self, question: str, history: Sequence[Turn] = (), where: Filter = EVERYTHING) -> Iterator[Event]:
+    def stream(
+        self, question: str, history: Sequence[Turn] = (), where: Filter = EVERYTHING, interface: str = ""
+    ) -> Iterator[Event]:
         """The events of `Chain.stream`."""
         started, has_begun = time.perf_counter(), False
         if self._log_questions:
             _log.info("question: %r", question)
         with self._metrics.in_flight.track_inprogress():
-            for event in super().stream(question, history, where):
+            for event in super().stream(question, history, where, interface):
                 if not (isinstance(event, Delta) and has_begun):
                     self._count(event, time.perf_counter() - started)
                 has_begun = has_begun or isinstance(event, Delta)

@@ -16,7 +16,7 @@ from rag.answer import Answer
 from rag.answerers.base import Turn
 from rag.events import Delta, Done, Event, Failed, PassagesFound
 from ui.render import as_written, citation_json, inert, is_web_address, passage_json, sources_markdown
-from ui.server.bodies import NO_FILTER, FilterBody, TurnBody, turns_of
+from ui.server.bodies import NO_FILTER, FilterBody, Interface, TurnBody, turns_of
 from ui.server.errors import OPENAI, Refusal, openai_error, refusal_of
 from ui.server.feedback import MAX_CHARS
 from ui.server.gate import Service
@@ -110,6 +110,7 @@ def router(service: Service) -> APIRouter:
     @routes.post("/chat/completions", response_model=None)
     async def complete(
         body: ChatBody,
+        interface: Interface,
         footer: Annotated[bool, Query(description="Name the sources at the end of the text.")] = False,
     ) -> dict[str, Any] | Response:
         """A cited answer to the last user message, as a chat completion; earlier messages are the conversation.
@@ -120,7 +121,7 @@ def router(service: Service) -> APIRouter:
         """
         _check_model(body.model)
         question, history = _conversation(body.messages)
-        events = service.chain.astream(question, history, body.dragoman.filter.as_filter())
+        events = service.chain.astream(question, history, body.dragoman.filter.as_filter(), interface)
         head = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(time.time()), "model": MODEL}
         footer = footer or body.dragoman.footer
         if not body.stream:

@@ -77,7 +77,7 @@ class EmbeddedBackend(Described):
 
     @property
     def note(self) -> str:
-        """What readers should know of the state of the files and of the version that made them; mostly empty."""
+        """What readers should know about the state of the files and of the version that made them; mostly empty."""
         return self._problem or note_of(self._meta())
 
     @contextmanager

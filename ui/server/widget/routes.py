@@ -18,7 +18,7 @@ from rag.events import CitationsResolved, Delta, Done, Event, Failed, PassagesFo
 from rag.phrases import Part, accepted, best_language, direction, phrase
 from rag.verify import Verdict
 from ui.render import citation_card, passage_card
-from ui.server.bodies import NO_HISTORY, History, Question, turns_of
+from ui.server.bodies import NO_HISTORY, History, Interface, Question, turns_of
 from ui.server.errors import Refusal, refusal_of
 from ui.server.feedback import Feedback, FeedbackFile
 from ui.server.gate import Rate, Service, is_this_machine
@@ -88,11 +88,14 @@ def _add_questions(app: FastAPI, service: Service) -> None:
     opinions = {key: Rate(site.per_minute) for key, site in sites.items()}
 
     @app.post("/widget/ask", include_in_schema=False)
-    async def ask(request: Request, site: _SiteKey, question: Question, history: History = NO_HISTORY) -> Response:
+    async def ask(
+        request: Request, interface: Interface, site: _SiteKey, question: Question, history: History = NO_HISTORY
+    ) -> Response:
         """The events of an answer, from the site's passages only."""
         found = _allowed(sites.get(site), request, questions)
         where = Filter(languages=found.languages, tags=found.tags)
-        return EventStream(service.chain.astream(question, turns_of(history), where), frames())
+        events = service.chain.astream(question, turns_of(history), where, found.language or interface)
+        return EventStream(events, frames())
 
     @app.post("/widget/feedback", status_code=204, include_in_schema=False)
     def feedback(request: Request, said: SiteFeedback) -> None:
