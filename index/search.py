@@ -165,7 +165,10 @@ class _Candidates:
         return (bm25.K1 + 1) * bm25.idf(self.n_passages, n_held)
 
     def _evidence(self, pid: int, language: str) -> Evidence:
-        return self.found.setdefault(pid, Evidence(pid, language))
+        item = self.found.get(pid)
+        if item is None:
+            item = self.found[pid] = Evidence(pid, language)
+        return item
 
     def add_words(self) -> None:
         """BM25 of the question's terms, as a share of the bound.

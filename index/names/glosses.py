@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from itertools import islice
 import regex
 
 from index.names.phonetic import likeness
-from index.text.script import count_scripts
+from index.text.script import char_script
 from index.text.terms import terms
 
 _MAX_ALIASES = 200  # of one document
@@ -83,7 +82,7 @@ def _names_inside(inside: str) -> Iterator[tuple[str, bool]]:
         n_letters = sum(char.isalpha() for char in name)
         named = n_letters >= 2 and n_letters >= len(name) / 2 and len(name.split()) <= _MAX_WORDS
         # Hiragana is a remark, or the reading of the name, which is not looked for.
-        if named and not any(_script(char) == "Hiragana" for char in name) and _LEAD_IN.sub("", f"{name} -") != "-":
+        if named and not any(char_script(char) == "Hiragana" for char in name) and _LEAD_IN.sub("", f"{name} -") != "-":
             yield name, said
 
 
@@ -113,7 +112,7 @@ def _ends_of(before: str, script: str) -> list[str]:
     if script in ("Han", "Katakana"):
         run = _UNSPACED_BEFORE.match(before[::-1])
         whole = run.group()[::-1].strip("·・‧•．＝=") if run else ""
-        if any(_script(char) == "Katakana" for char in whole):
+        if any(char_script(char) == "Katakana" for char in whole):
             return [whole]
         # A dot joins the parts of a name: it begins no later than what stands before the first dot.
         last_start = len(_PARTS.split(whole)[0]) - 1 if _PARTS.search(whole) else len(whole) - 2
@@ -164,9 +163,4 @@ def _last_names(name: str, other: str) -> Iterator[Alias]:
 
 def _last_script(text: str) -> str:
     """Script of the last letter of `text`; empty without letters."""
-    return next(filter(None, map(_script, reversed(text))), "")
-
-
-@functools.lru_cache(maxsize=1 << 14)
-def _script(char: str) -> str:
-    return next(iter(count_scripts(char)), "")
+    return next(filter(None, map(char_script, reversed(text))), "")

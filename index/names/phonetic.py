@@ -45,7 +45,6 @@ def _letters(char: str) -> str:
     return _NOT_ROMAN.sub("", anyascii(char).lower())
 
 
-@functools.lru_cache(maxsize=1 << 17)
 def phonemes(name: str) -> str:
     """`name` in lower-case Latin letters, spelled by its sound; empty where it has no letters."""
     normal = unicodedata.normalize("NFKC", name)
@@ -63,6 +62,7 @@ def _respelled(roman: str, script: str) -> str:
     return roman
 
 
+@functools.lru_cache(maxsize=1 << 17)
 def phonetic_key(name: str) -> str:
     """The consonants of `name` in classes: `ltmn` for Altman, 알트만, Альтман and ألتمان."""
     return _REPEATED.sub(r"\1", phonemes(name).translate(_CLASS))
@@ -105,11 +105,14 @@ def likeness(pairs: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
 
 def _codes(names: Sequence[str]) -> NDArray[np.intp]:
     """Phonemes of each name as 1 to 26, padded with 0 (which costs nothing) at the end."""
-    spelled = [phonemes(name) for name in names]
-    width = max(map(len, spelled), default=0)
-    letters = "".join(text.ljust(width, "`") for text in spelled)  # "`" is the character before "a"
-    codes = np.frombuffer(letters.encode("ascii"), dtype=np.uint8).astype(np.intp) - ord("`")
-    return codes.reshape(len(names), width)
+    rows = np.frombuffer(b"".join(map(_padded, names)), np.uint8).reshape(len(names), _MAX_SOUNDS) - ord("`")
+    return rows[:, : int(rows.any(axis=0).sum())].astype(np.intp)
+
+
+@functools.lru_cache(maxsize=1 << 17)
+def _padded(name: str) -> bytes:
+    """Phonemes of a name, filled up with "`", the character before "a"."""
+    return phonemes(name).encode("ascii").ljust(_MAX_SOUNDS, b"`")
 
 
 def _costs(table: str, default: float) -> NDArray[np.float64]:

@@ -11,11 +11,14 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+
 from index.errors import AliasesUnusable
 from index.names.glosses import Alias
 from index.names.phonetic import bare_forms, likeness, name_forms, near_keys, phonetic_key
 from index.text.language import dominant_script
 from index.text.names import shown_names, written
+from index.text.script import char_script
 from index.text.terms import terms
 
 _MAX_KEY_TERMS = 12  # a name of more terms is not looked up
@@ -23,6 +26,7 @@ _MAX_QUESTION_TERMS = 300
 _MAX_FORMS = 24
 _MAX_PHONETIC_FORMS = 4  # of one name
 _LEAST_ALIKE = {2: 0.97, 3: 0.88, 4: 0.85}  # likeness of a phonetic match by the classes of the key; 0011
+_LEAST_ALIKE_LONG = 0.82  # of a longer key, and so the least of all
 
 
 def name_key(name: str) -> str:
@@ -169,32 +173,36 @@ def _by_phonetic_key(corpus: NameIndex, question: str, language: str) -> Iterato
     text = question if any(char.isupper() for char in question[1:]) else question.title()
     for name in name_forms(text, language):
         keys = {near for bare in bare_forms(name) for near in near_keys(phonetic_key(bare)) if len(near) >= 2}
-        held = {form: n for form, n in corpus.phonetic(sorted(keys)).items() if _script(form) != _script(name)}
-        pairs = [(bare, other, form) for form in held for bare in bare_forms(name) for other in bare_forms(form)]
+        first = char_script(name[0])  # decides for most forms at once
+        held = {form: n for form, n in corpus.phonetic(sorted(keys)).items() if char_script(form[0]) != first}
+        pairs = [(bare, other, form) for form in held for other in bare_forms(form) for bare in bare_forms(name)]
         best: dict[str, float] = {}
-        for (bare, other, form), alike in zip(pairs, likeness([pair[:2] for pair in pairs]).tolist(), strict=True):
-            least = _least_alike(
-                min(bare, other, key=lambda one: len(phonetic_key(one))), name in shown or _shown(form)
-            )
-            if alike >= least:
-                best[form] = max(best.get(form, 0.0), round(0.5 + 0.5 * (alike - least) / (1 - least), 3))
+        alike = likeness([pair[:2] for pair in pairs])
+        for i in np.flatnonzero(alike >= _LEAST_ALIKE_LONG).tolist():
+            bare, other, form = pairs[i]
+            n_classes = min(len(phonetic_key(bare)), len(phonetic_key(other)))
+            least = _least_alike(n_classes, name in shown or _shown(form))
+            if alike[i] >= least and _script(form) != _script(name):
+                best[form] = max(best.get(form, 0.0), round(0.5 + 0.5 * float(alike[i] - least) / (1 - least), 3))
         for form in sorted(best, key=lambda form: (-best[form], -held[form], form))[:_MAX_PHONETIC_FORMS]:
             yield OtherForm(written(name, question) or name, form, name_key(form), best[form], Origin.PHONETIC)
 
 
-def _least_alike(name: str, shown: bool) -> float:
-    """The least likeness of a phonetic match; over 1 where none is possible.
+def _least_alike(n_classes: int, shown: bool) -> float:
+    """The least likeness of a phonetic match by keys of `n_classes`; over 1 where none is possible.
 
     Short keys agree by chance, and so do words of which neither script shows that they are names: these need a key
     that is longer by one.
     """
-    n_classes = len(phonetic_key(name)) - (not shown)
-    return _LEAST_ALIKE.get(n_classes, 0.82 if n_classes > 4 else 2.0) if shown or n_classes > 2 else 2.0
+    if not shown and n_classes <= 2:
+        return 2.0
+    n_classes -= not shown
+    return _LEAST_ALIKE.get(n_classes, _LEAST_ALIKE_LONG if n_classes > 4 else 2.0)
 
 
 def _shown(form: str) -> bool:
     """Whether the script of a form in the corpus shows a name: by a capital, or as Katakana."""
-    return _script(form) in ("Latin", "Cyrillic", "Greek", "Armenian", "kana")
+    return char_script(form[0]) in ("Latin", "Cyrillic", "Greek", "Armenian", "Katakana")
 
 
 @functools.lru_cache(maxsize=4096)

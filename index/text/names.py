@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import unicodedata
 
 import regex
@@ -15,7 +16,10 @@ _NAME = regex.compile(rf"(?<![{_CASED}\p{{M}}])\p{{Lu}}[{_CASED}\p{{M}}\p{{N}}-]
 _SYLLABLES = ("vi",)  # written syllable by syllable: a name is a row of them, each with a capital
 _NAME_OF_SYLLABLES = regex.compile(rf"(?:{_NAME.pattern})(?: (?:{_NAME.pattern}))*")
 _WORD = regex.compile(r"[\p{L}\p{M}\p{N}]+")
-_JOINED = r"[\p{Han}\p{Hiragana}\p{Katakana}ー\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"  # of scripts without spaces
+_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}ー\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"  # scripts without spaces
+_JOINED, _JOINED_END = regex.compile(f"[{_UNSPACED}]"), regex.compile(rf"[{_UNSPACED}\p{{Hangul}}]$")
+_LETTER, _LETTER_END = regex.compile(r"[\p{L}\p{M}]"), regex.compile(r"\p{L}\p{M}*$")
+_MAX_MARKS = 16  # characters that are looked at before a name for the letter that its marks belong to
 
 
 def shown_names(text: str, language: str) -> list[str]:
@@ -37,8 +41,11 @@ def written(name: str, text: str) -> str:
 
     An acronym stands only where it is in capitals: WHO is no "who".
     """
-    normal = _normal(text)
-    match = _by_itself(name).search(fold_traditional(normal))
+    normal, wanted = _normal(text), fold_traditional(name)
+    folded, found = fold_traditional(normal), _literal(wanted, is_acronym(name))
+    match = found.search(folded)
+    while match and not _stands_by_itself(wanted, folded, *match.span()):
+        match = found.search(folded, match.start() + 1)
     return normal[match.start() : match.end()] if match else ""
 
 
@@ -48,13 +55,17 @@ def _normal(text: str) -> str:
 
 
 @functools.lru_cache(maxsize=1024)
-def _by_itself(name: str) -> regex.Pattern[str]:
-    """What finds `name` in folded text, where it stands by itself."""
-    wanted = fold_traditional(name)
-    flags = 0 if is_acronym(name) else regex.IGNORECASE
-    before = r"(?<!\p{L}\p{M}*)" if regex.match(r"\p{L}", wanted) and not regex.match(_JOINED, wanted) else ""
-    after = r"(?![\p{L}\p{M}])" if not regex.search(rf"(?:{_JOINED}|\p{{Hangul}})$", wanted) else ""
-    return regex.compile(f"{before}{regex.escape(wanted, special_only=True)}{after}", flags)
+def _literal(text: str, cased: bool) -> re.Pattern[str]:
+    return re.compile(re.escape(text), re.NOFLAG if cased else re.IGNORECASE)
+
+
+def _stands_by_itself(name: str, text: str, start: int, end: int) -> bool:
+    """Whether no word of `text` goes on before or behind `name`; scripts without spaces do not show that."""
+    spaced_before, spaced_after = not _JOINED.match(name) and name[:1].isalpha(), not _JOINED_END.search(name)
+    return not (
+        (spaced_before and _LETTER_END.search(text, max(0, start - _MAX_MARKS), start))
+        or (spaced_after and _LETTER.match(text, end))
+    )
 
 
 def is_acronym(name: str) -> bool:

@@ -67,6 +67,12 @@ def count_scripts(text: str) -> dict[str, int]:
     return {SCRIPTS[i]: int(counts[i]) for i in np.flatnonzero(counts) if i}
 
 
+@functools.lru_cache(maxsize=1 << 14)
+def char_script(char: str) -> str:
+    """Script of a letter; empty of another character."""
+    return next(iter(count_scripts(char)), "")
+
+
 # What Chinese and Japanese write all the time and NFKC changes: of one such sign all of a text is looked through.
 _WIDE = tuple(zip("，：；！？（）\u3000％～", ",:;!?() %~", strict=True))
 
