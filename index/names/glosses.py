@@ -16,6 +16,7 @@ from index.text.terms import terms
 
 _MAX_ALIASES = 200  # of one document
 _MAX_BRACKETS = 2_000  # of one document that are read
+_AT_ONCE = 64  # brackets whose names are compared together
 _WINDOW = 3_000  # characters around a bracket in which a name is looked for again
 _MAX_NAME_CHARS = 60
 _MAX_WORDS = 5
@@ -42,6 +43,7 @@ _UNSPACED_BEFORE = regex.compile(r"[\p{Han}\p{Katakana}々ー·・‧•．＝=]
 _WORD = r"[\p{L}\p{M}\p{N}.'’·-]+"
 _WORDS_BEFORE = regex.compile(rf"{_WORD}(?:\s{_WORD}){{0,{_MAX_WORDS - 1}}}")
 _SPELLED_WORD = regex.compile(r"[\p{L}\p{M}'’]+")
+_HIRAGANA = regex.compile(r"\p{Hiragana}")
 _HONORIFIC = regex.compile(r"(?<=\S)\s?(?:형|씨|님|氏)$")
 _PARTS = regex.compile(r"[\s·・‧•．＝=]+")
 
@@ -55,18 +57,51 @@ class Alias:
     confidence: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Gloss:
+    """A name in a bracket, and what the name before the bracket may be."""
+
+    before: str
+    other: str
+    nearby: str  # the text around the bracket
+    script: str  # of the last letter before the bracket
+    sure: str  # the name, where quotation marks or initials show it
+    choices: list[str]  # where they do not
+
+
 def glosses(text: str) -> list[Alias]:
     """The names in brackets that `text` gives behind another name of the same thing, in order, each pair once."""
     found: dict[tuple[str, str], Alias] = {}
-    for match in islice(_IN_BRACKETS.finditer(text), _MAX_BRACKETS):
-        start, end = match.span()
-        before = text[max(0, start - _MAX_NAME_CHARS) : start].rpartition("\n")[2]
-        for other, said in _names_inside(match.group(1)) if before else ():
-            for alias in _aliases(before, other, said, text[max(0, start - _WINDOW) : end + _WINDOW]):
+    matches = islice(_IN_BRACKETS.finditer(text), _MAX_BRACKETS)
+    while some := list(islice(matches, _AT_ONCE)):
+        possible = [gloss for match in some for gloss in _glosses_of(text, *match.span(), match.group(1))]
+        alike = iter(likeness([(gloss.other, choice) for gloss in possible for choice in gloss.choices]).tolist())
+        for gloss in possible:
+            for alias in _aliases(gloss, list(islice(alike, len(gloss.choices)))):
                 found.setdefault((alias.name, alias.other), alias)
-        if len(found) >= _MAX_ALIASES:
-            break
+            if len(found) >= _MAX_ALIASES:
+                return list(found.values())
     return list(found.values())
+
+
+def _glosses_of(text: str, start: int, end: int, inside: str) -> Iterator[_Gloss]:
+    """What the bracket from `start` to `end` may gloss."""
+    before = text[max(0, start - _MAX_NAME_CHARS) : start].rpartition("\n")[2]
+    if not before:
+        return
+    script = _last_script(before)
+    for other, said in _names_inside(inside):
+        last = _last_script(other)
+        same = _WRITING.get(script, script) == _WRITING.get(last, last)
+        quoted = None if same or before[-1] not in _CLOSES else _QUOTED_BEFORE.search(before)
+        sure = ""
+        if quoted:
+            sure = quoted.group(1).strip()
+        elif script in ("Latin", "Cyrillic", "Greek") and _ACRONYM.fullmatch(other):
+            sure = _spelled_out(before, other)
+        choices = [] if quoted or sure or (same and not said) else _ends_of(before, script)
+        if quoted or sure or choices:
+            yield _Gloss(before, other, text[max(0, start - _WINDOW) : end + _WINDOW], script, sure, choices)
 
 
 def _names_inside(inside: str) -> Iterator[tuple[str, bool]]:
@@ -79,32 +114,22 @@ def _names_inside(inside: str) -> Iterator[tuple[str, bool]]:
             continue
         # "(이하 DK 형)": an honorific is no part of the name.
         name = _HONORIFIC.sub("", called.strip(f"{_OPENS}”’»」』》〉 "))
-        n_letters = sum(char.isalpha() for char in name)
+        n_letters = sum(map(str.isalpha, name))
         named = n_letters >= 2 and n_letters >= len(name) / 2 and len(name.split()) <= _MAX_WORDS
         # Hiragana is a remark, or the reading of the name, which is not looked for.
-        if named and not any(char_script(char) == "Hiragana" for char in name) and _LEAD_IN.sub("", f"{name} -") != "-":
+        if named and not _HIRAGANA.search(name) and _LEAD_IN.sub("", f"{name} -") != "-":
             yield name, said
 
 
-def _aliases(before: str, other: str, said: bool, nearby: str) -> Iterator[Alias]:
-    """The aliases that a name in a bracket gives to the text before it; `nearby` is the text around them."""
-    script, last = _last_script(before), _last_script(other)
-    same = _WRITING.get(script, script) == _WRITING.get(last, last)
-    quoted = None if same or before[-1] not in _CLOSES else _QUOTED_BEFORE.search(before)
-    spelled = ""
-    if quoted:
-        spelled = quoted.group(1).strip()
-    elif script in ("Latin", "Cyrillic", "Greek") and _ACRONYM.fullmatch(other):
-        spelled = _spelled_out(before, other)
-    if spelled or quoted:
-        yield Alias(spelled, other, 0.9)
+def _aliases(gloss: _Gloss, alike: Sequence[float]) -> Iterator[Alias]:
+    """The aliases that a gloss gives; `alike` is how alike each of its choices sounds."""
+    if not gloss.choices:
+        yield Alias(gloss.sure, gloss.other, 0.9)
         return
-    choices = [] if same and not said else _ends_of(before, script)
-    if choices:
-        name, confidence = _name_before(before, other, choices, script, nearby)
-        if name != other and 2 <= len(name) <= _MAX_NAME_CHARS and terms(name):
-            yield Alias(name, other, confidence)
-            yield from _last_names(name, other)
+    name, confidence = _name_before(gloss, alike)
+    if name != gloss.other and 2 <= len(name) <= _MAX_NAME_CHARS and terms(name):
+        yield Alias(name, gloss.other, confidence)
+        yield from _last_names(name, gloss.other)
 
 
 def _ends_of(before: str, script: str) -> list[str]:
@@ -122,9 +147,9 @@ def _ends_of(before: str, script: str) -> list[str]:
     return [" ".join(parts[start:]) for start in range(len(parts))]
 
 
-def _name_before(before: str, other: str, choices: Sequence[str], script: str, nearby: str) -> tuple[str, float]:
-    """The name of `choices` that ends where a bracket opens, and how sure that is; empty where nothing shows it."""
-    alike = likeness([(other, choice) for choice in choices]).tolist()
+def _name_before(gloss: _Gloss, alike: Sequence[float]) -> tuple[str, float]:
+    """The choice that is the name, and how sure that is; empty where nothing shows it."""
+    before, script, choices = gloss.before, gloss.script, gloss.choices
     if max(alike) >= _MIN_LIKENESS:
         return choices[alike.index(max(alike))], round(min(0.95, max(alike)), 2)
     cased = _CASED_END.match(before[-1]) and _CAPITALISED.search(before)
@@ -137,7 +162,7 @@ def _name_before(before: str, other: str, choices: Sequence[str], script: str, n
     bounded = len(before) == len(longest) or not before[: -len(longest)][-1:].isalpha()
     if bounded and len(longest) <= (10 if len(choices) > 1 else 20):
         return longest, 0.6
-    return next((choice for choice in choices if nearby.count(choice) > 1), ""), 0.6
+    return next((choice for choice in choices if gloss.nearby.count(choice) > 1), ""), 0.6
 
 
 def _spelled_out(before: str, acronym: str) -> str:

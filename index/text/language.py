@@ -172,10 +172,11 @@ def _among(text: str, candidates: list[str]) -> _Guess:
         share = hits[language] / len(words) if words else 0.0
         return math.log(sum(model.get(name, 0.0) for name in names) + _FLOOR) + _WORD_NATS * share
 
-    best = max(candidates, key=nats)
-    second = max((tag for tag in candidates if {tag, best} not in _CLOSE and tag != best), key=nats)
+    by_nats = {language: nats(language) for language in candidates}
+    best = max(candidates, key=by_nats.__getitem__)
+    second = max((tag for tag in candidates if {tag, best} not in _CLOSE and tag != best), key=by_nats.__getitem__)
     probability = min(1.0, sum(model.get(name, 0.0) for name in _FASTTEXT_NAME.get(best, (best,))))
-    return _Guess(best, probability, (nats(best) - nats(second)) * len(words))
+    return _Guess(best, probability, (by_nats[best] - by_nats[second]) * len(words))
 
 
 def reads_as(text: str, language: str) -> bool:
