@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+
+from rag.answerers.base import Task
+from rag.events import Delta, Event
 
 
 @dataclass(frozen=True)
@@ -110,3 +114,30 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def events_of(text: str) -> list[tuple[str, Any]]:
+    """Name and data of each event of a stream, read as its specification says."""
+    found = []
+    for block in text.split("\n\n"):
+        lines = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
+        if lines:
+            found.append((lines["event"], json.loads(lines["data"])))
+    return found
+
+
+class Endless:
+    """An answerer that goes on until its stream is closed, as a model that writes and writes."""
+
+    def __init__(self) -> None:
+        self.n, self.begun, self.closed = 0, threading.Event(), threading.Event()
+
+    def answer(self, task: Task) -> Iterator[Event]:
+        try:
+            while True:
+                self.n += 1
+                time.sleep(0.01)
+                yield Delta("and ")
+                self.begun.set()
+        finally:
+            self.closed.set()

@@ -53,10 +53,10 @@ from ui.page.handlers import feedback_options, opinion_of
 from ui.page.markup import answer_id_of, answer_markdown, panel_markdown, panel_section, plain_answer
 from ui.page.page import mount
 from ui.page.shell import rewritten
-from ui.page.uploads import Row, add_files, rows_html
+from ui.page.uploads import add_files, rows_html
 from ui.render import is_web_address, shown_source
 from ui.server.app import make_app
-from ui.server.documents import Documents
+from ui.server.documents import Added, Documents
 from ui.server.feedback import Feedback, Opinion, feedback_on
 from ui.server.settings import ServerSettings
 
@@ -525,11 +525,11 @@ def test_every_file_has_its_own_row_which_says_first_that_it_is_read(tmp_path: P
     (sent / "half.jsonl").write_text('{"text": "Trams are yellow here."}\nno json\n', "utf-8")
     names = ("서울.md", "bad.exe", "big.txt", "empty.txt", "half.jsonl", "서울.md")
     states = list(add_files([sent / name for name in names], Documents(chain.backend, HashEncoder(), 1_000)))
-    assert [[row.outcome for row in state] for state in states[:2]] == [["reading"], ["added", "reading"]]
+    assert [[row.status for row in state] for state in states[:2]] == [["reading"], ["added", "reading"]]
     assert len(states) == 7
     rows = states[-1]
     assert [row.name for row in rows] == list(names)
-    assert [row.outcome for row in rows] == ["added", "failed", "failed", "failed", "partial", "unchanged"]
+    assert [row.status for row in rows] == ["added", "failed", "failed", "failed", "partial", "unchanged"]
     assert "expected: one of .docx" in rows[1].reason
     assert "2,000 bytes; expected: at most 1,000" in rows[2].reason
     assert "an empty file" in rows[3].reason
@@ -541,7 +541,7 @@ def test_an_upload_while_another_writes_is_told_of_every_file(tmp_path: Path) ->
     chain = chain_of(tmp_path)
     with open_writer(tmp_path / "index", HashEncoder()):
         *_, rows = add_files([tmp_path / "0.txt"] * 2, Documents(chain.backend, HashEncoder(), 1_000))
-    assert [(row.outcome, "is writing" in row.reason) for row in rows] == [("failed", True)] * 2
+    assert [(row.status, "is writing" in row.reason) for row in rows] == [("failed", True)] * 2
     assert not any(path.is_file() for path in (tmp_path / "index" / "uploads").rglob("*"))
 
 
@@ -554,7 +554,9 @@ def test_more_files_than_are_taken_at_a_time_are_told(tmp_path: Path) -> None:
 
 def test_the_name_of_an_upload_is_escaped() -> None:
     html = rows_html(
-        [Row("<img src=x>.txt", "added"), Row("b.md", "failed", "<b>no</b>"), Row("c.md", "reading")], 4, "en"
+        [Added("<img src=x>.txt", "added"), Added("b.md", "failed", reason="<b>no</b>"), Added("c.md", "reading")],
+        4,
+        "en",
     )
     assert html.startswith("<p><b>2 / 4</b></p>")
     assert "&lt;img src=x&gt;.txt</span>: added" in html

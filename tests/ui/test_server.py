@@ -16,11 +16,9 @@ import pytest
 from starlette.testclient import TestClient
 
 from index.encoders.base import Encoder
-from index.ingest import ingest
 from index.search import MAX_QUESTION_CHARS
 from index.store.sqlite import EmbeddedBackend
 from rag.chain import Chain, ChainSettings
-from rag.testing import HashEncoder
 from ui.config import Config
 from ui.server.app import make_app
 from ui.server.run import run
@@ -134,34 +132,9 @@ def test_a_question_that_cannot_be_asked_is_refused(client: TestClient, path: st
     assert "detail" in response.json()
 
 
-def test_what_was_sent_does_not_come_back_in_the_refusal(client: TestClient) -> None:
-    secret = "swordfish " * 1_000
-    for body in ({"question": secret}, {"question": {"deep": secret}}, {"query": secret}, secret):
-        response = client.post("/api/v1/ask", json=body)
-        assert response.status_code == 422
-        assert "swordfish" not in response.text
-        assert len(response.text) < 500
-    broken = client.post(
-        "/api/v1/ask", content=b'{"question": "swordfish', headers={"Content-Type": "application/json"}
-    )
-    assert broken.status_code == 422
-    assert "swordfish" not in broken.text
-
-
-def test_half_a_surrogate_pair_in_a_question_is_refused(client: TestClient) -> None:
-    body = b'{"question": "tea \\ud83d time"}'
-    response = client.post("/api/v1/ask", content=body, headers={"Content-Type": "application/json"})
-    assert (response.status_code, response.json()["detail"][0]["type"]) == (422, "string_unicode")
-
-
 @pytest.mark.parametrize("k", [0, -1, 101, "x", 1.5])
 def test_a_k_out_of_range_is_refused(client: TestClient, k: Any) -> None:
     assert client.post("/api/v1/search", json={"question": QUESTION, "k": k}).status_code == 422
-
-
-def test_a_body_over_a_mebibyte_is_refused_unread(client: TestClient) -> None:
-    response = client.post("/api/v1/ask", json={"question": "x" * 2**20})
-    assert response.status_code == 413
 
 
 def test_other_methods_and_paths_are_not_there(client: TestClient) -> None:
@@ -181,22 +154,6 @@ def test_a_page_may_show_and_send_nothing_elsewhere(client: TestClient) -> None:
     assert policy["frame-ancestors"] == "'self'"
     assert policy["object-src"] == "'none'"
     assert "http" not in headers["content-security-policy"]
-
-
-def test_pages_of_other_origins_are_not_let_in(client: TestClient) -> None:
-    asked = client.post("/api/v1/ask", json={"question": QUESTION}, headers={"Origin": EVIL})
-    preflight = client.options(
-        "/api/v1/ask",
-        headers={
-            "Origin": EVIL,
-            "Access-Control-Request-Method": "POST",
-            "Access-Control-Request-Headers": "content-type",
-        },
-    )
-    assert preflight.status_code == 400
-    for response in (asked, preflight):
-        assert "access-control-allow-origin" not in response.headers
-        assert "access-control-allow-credentials" not in response.headers
 
 
 def test_the_interface_alone_does_not_import_gradio() -> None:
@@ -219,20 +176,6 @@ def test_a_port_that_is_taken_is_said_before_anything_is_built() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(ValueError, match=rf":{port} cannot be listened on .*choose another with --port"):
             run(Config(port=port), with_page=True)
-
-
-def test_an_index_that_breaks_under_the_server_is_said_and_the_server_stays_up(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("The harbour has seven cranes.", "utf-8")
-    ingest(tmp_path / "index", [str(tmp_path / "a.txt")], HashEncoder(), n_workers=1)
-    backend = EmbeddedBackend(tmp_path / "index")
-    with TestClient(make_app(Chain(backend, HashEncoder()), with_page=False)) as client:
-        for file in (tmp_path / "index").glob("store.sqlite*"):
-            file.write_bytes(b"not a database" * 1_000)
-        response = client.post("/api/v1/ask", json={"question": "How many cranes?"})
-        assert response.status_code == 503
-        assert "is damaged" in response.json()["detail"]
-        assert client.get("/healthz").status_code == 200
-    backend.close()
 
 
 # --- with the page, in a process of its own -----------------------------------------------------------------

@@ -24,9 +24,10 @@ from rag.events import Delta, Event, Failed, Warned
 from rag.testing import HashEncoder
 from rag.verify import Verdict
 from tests.ui.browser import OtherSite, chromium, other_site, served
+from tests.ui.running import events_of
 from ui.server.app import make_app
 from ui.server.feedback import FeedbackFile
-from ui.server.settings import ServerSettings, Site, read_origin
+from ui.server.settings import ServerSettings, Site
 from ui.server.widget.pages import frame_ancestors, problems_of, words
 from ui.server.widget.routes import frames
 
@@ -52,12 +53,6 @@ def chain(sample_backend: EmbeddedBackend, encoder: Encoder) -> Chain:
 def client(chain: Chain) -> Iterator[TestClient]:
     with TestClient(widget_app(chain, SITE, OFF)) as client:
         yield client
-
-
-def events_of(text: str) -> list[tuple[str, dict[str, Any]]]:
-    """The events of a stream, in order."""
-    blocks = [block.splitlines() for block in text.split("\n\n") if block.startswith("event: ")]
-    return [(name.removeprefix("event: "), json.loads(data.removeprefix("data: "))) for name, data in blocks]
 
 
 class Config(HTMLParser):
@@ -298,20 +293,6 @@ def test_each_site_has_its_own_quota(chain: Chain) -> None:
     assert ask(client, site="many").status_code == 200
 
 
-class Broken:
-    """An answerer that fails with words that are nobody's business."""
-
-    def answer(self, task: Task) -> Iterator[Event]:
-        yield Failed(RuntimeError("http://10.0.0.7/v1 said: key sk-secret"))
-
-
-def test_a_failure_is_told_without_its_words(sample_backend: EmbeddedBackend, encoder: Encoder) -> None:
-    chain = Chain(sample_backend, encoder, Broken(), ChainSettings(min_relevance=0.0))
-    text = ask(TestClient(widget_app(chain, SITE))).text
-    assert events_of(text)[-1] == ("error", {"code": "internal"})
-    assert "secret" not in text
-
-
 def test_the_page_is_sent_what_it_shows_and_no_warning() -> None:
     frame = frames()
     assert frame(Delta("First.")) == b'event: delta\ndata: {"text": "First."}\n\n'
@@ -386,21 +367,6 @@ def test_sites_are_listed_to_who_sits_at_the_server_alone(chain: Chain) -> None:
     for other in (proxied, TestClient(app, client=("203.0.113.9", 1)).get("/embed")):
         assert Config(other.text).config["sites"] == []
     assert policy_of(here.headers)["frame-ancestors"] == "'none'"
-
-
-def test_an_origin_is_read_as_browsers_tell_it() -> None:
-    assert str(read_origin("https://EXAMPLE.org:443")) == "https://example.org"
-    for text in (
-        "example.org",
-        "https://",
-        "https://a b",
-        "https://a:99999",
-        "ftp://a",
-        "https://a@b",
-        "https://..",
-        "",
-    ):
-        assert read_origin(text) is None, text
 
 
 # --- in a browser -------------------------------------------------------------------------------------------

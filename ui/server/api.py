@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import asdict
 from itertools import islice
 from typing import Annotated, Any
 
@@ -98,7 +99,8 @@ def _add_documents(routes: APIRouter, service: Service) -> None:
         uploads = [Upload(file.filename or "", file.file, file.size or 0) for file in files]
         if any(upload.size > settings.max_upload_bytes for upload in uploads):
             raise Refusal(413, f"a file is over {settings.max_upload_bytes:,} bytes")
-        return {"files": await asyncio.to_thread(documents.add, uploads)}
+        added = await asyncio.to_thread(list, documents.adding(uploads))
+        return {"files": [asdict(one) for one in added]}
 
     @routes.delete("/documents/{doc_id}", tags=["documents"], status_code=204, dependencies=changing)
     def remove_document(doc_id: _DocId) -> None:

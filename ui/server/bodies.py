@@ -59,7 +59,11 @@ class FilterBody(BaseModel):
             Refusal: A date is none.
         """
         sources = tuple(form for name in self.sources for form in _stored_sources(name))
-        return filter_of(self.languages, self.since, self.until, sources, self.tags)
+        names = {"languages": tuple(self.languages), "sources": sources, "tags": tuple(self.tags)}
+        try:
+            return Filter(**names, since=self.since, until=self.until)
+        except ValueError as error:
+            raise Refusal(422, str(error)) from error
 
 
 NO_FILTER = FilterBody()
@@ -74,20 +78,6 @@ def interface_of(request: Request) -> str:
 
 
 Interface = Annotated[str, Depends(interface_of)]
-
-
-def filter_of(
-    languages: Sequence[str], since: str, until: str, sources: Sequence[str] = (), tags: Sequence[str] = ()
-) -> Filter:
-    """The filter of a request.
-
-    Raises:
-        Refusal: A date is none.
-    """
-    try:
-        return Filter(languages=tuple(languages), since=since, until=until, sources=tuple(sources), tags=tuple(tags))
-    except ValueError as error:
-        raise Refusal(422, str(error)) from error
 
 
 def turns_of(history: Sequence[TurnBody]) -> list[Turn]:

@@ -10,7 +10,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
@@ -48,7 +48,10 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """The result of a file: `status` is added, unchanged, partial (some documents in it failed) or failed."""
+    """The result of a file.
+
+    `status` is added, unchanged, partial (some documents in it failed), failed, or on the page also reading.
+    """
 
     name: str
     status: str
@@ -78,14 +81,6 @@ class Documents:
             "total": self._backend.stats().n_documents,
             "next_offset": offset + limit if len(rows) > limit else None,
         }
-
-    def add(self, uploads: Iterable[Upload]) -> list[dict[str, Any]]:
-        """The result of each file, as plain JSON-ready values.
-
-        Raises:
-            IndexLocked: Another process is writing, and nothing was added.
-        """
-        return [{**asdict(added), "documents": list(added.documents)} for added in self.adding(uploads)]
 
     def adding(self, uploads: Iterable[Upload]) -> Generator[Added, None, None]:
         """The result of each file, as soon as it is known; a failure of one stops no other.

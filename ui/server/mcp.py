@@ -23,7 +23,7 @@ from index.search import MAX_QUESTION_CHARS, check_question
 from rag.chain import Chain
 from rag.prompts import new_fence
 from ui.render import answer_json, inert, is_web_address, search_json
-from ui.server.bodies import filter_of
+from ui.server.bodies import FilterBody
 from ui.server.errors import Refusal, log_unforeseen, refusal_of
 from ui.server.settings import ServerSettings
 from ui.server.sse import answer_of, public
@@ -82,7 +82,8 @@ class _Tools:
         until: _Until = "",
     ) -> Any:
         with _failures():
-            found = self._chain.retrieve(_checked(query), k, filter_of(languages, since, until))
+            where = FilterBody.model_construct(languages=languages, since=since, until=until).as_filter()
+            found = self._chain.retrieve(_checked(query), k, where)
         output = public(search_json(found))
         for passage, item in zip(output["results"], found.passages, strict=True):
             passage |= {"url": item.passage.url, "date": item.passage.date}
@@ -96,7 +97,7 @@ class _Tools:
         until: _Until = "",
     ) -> Any:
         with _failures():
-            where = filter_of(languages, since, until)
+            where = FilterBody.model_construct(languages=languages, since=since, until=until).as_filter()
             answer = await answer_of(self._chain.astream(_checked(question), where=where))
         left_out = ("retrieved", "timings_ms", "usage")
         output = {name: value for name, value in public(answer_json(answer)).items() if name not in left_out}

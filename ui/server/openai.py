@@ -24,7 +24,6 @@ from ui.server.sse import EventStream, answer_of, close, framed, public
 
 MODEL = "dragoman"
 MAX_MESSAGES = 1_000
-_MAX_TURNS = 20  # of a conversation that are read
 _MARKER = re.compile(r"\[(\d{1,6})\]")
 _FOOTER = re.compile(r"\n\n[^\n]{1,60}:(?:\n\[\d{1,6}\] [^\n]*)+\s*\Z")
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -122,14 +121,7 @@ def router(service: Service) -> APIRouter:
         _check_model(body.model)
         question, history = _conversation(body.messages)
         events = service.chain.astream(question, history, body.dragoman.filter.as_filter(), interface)
-        head = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(time.time()), "model": MODEL}
-        footer = footer or body.dragoman.footer
-        if not body.stream:
-            return head | _whole(await answer_of(events), footer=footer)
-        await _search(events)
-        usage = body.stream_options is not None and body.stream_options.include_usage
-        opening, frame = _frames(head, footer=footer, usage=usage)
-        return EventStream(events, frame, opening=opening)
+        return await _completion(events, body, footer=footer or body.dragoman.footer)
 
     @routes.api_route("/{path:path}", methods=_METHODS, include_in_schema=False)
     async def nothing(path: str) -> None:
@@ -165,10 +157,20 @@ def _conversation(messages: Sequence[ChatMessage]) -> tuple[str, list[Turn]]:
         raise Refusal(400, str(error), param="messages", code=code) from error
     history = [
         TurnBody(question=asked[:MAX_QUESTION_CHARS], answer=_FOOTER.sub("", said)[:MAX_CHARS])
-        for asked, said in earlier[-_MAX_TURNS:]
+        for asked, said in earlier
         if asked.strip()
     ]
     return question, turns_of(history)
+
+
+async def _completion(events: AsyncIterator[Event], body: ChatBody, *, footer: bool) -> dict[str, Any] | Response:
+    head = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(time.time()), "model": MODEL}
+    if not body.stream:
+        return head | _whole(await answer_of(events), footer=footer)
+    await _search(events)
+    usage = body.stream_options is not None and body.stream_options.include_usage
+    opening, frame = _frames(head, footer=footer, usage=usage)
+    return EventStream(events, frame, opening=opening)
 
 
 async def _search(events: AsyncIterator[Event]) -> None:
