@@ -7,9 +7,11 @@ the article would miss. Offsets do not suffer: they are counted in the text made
 from __future__ import annotations
 
 import itertools
+import tomllib
 import unicodedata
 from collections import Counter
 from dataclasses import dataclass, replace
+from importlib.resources import files
 
 import regex
 
@@ -23,7 +25,8 @@ _SURROGATE = regex.compile(r"[\ud800-\udfff]")
 _SPACES = regex.compile(r"[ \t\u00a0\u3000]*\n[ \t\u00a0\u3000]*")
 _LINE_SEPARATORS = regex.compile(r"\r\n?|\u2028|\u2029|\x85|\x0b|\x0c")
 
-_IMAGE_WORDS = r"(?:image|images|photo|picture|img|이미지|사진|图片|圖片|图|圖|画像|写真|写真・図版|изображение|фото|imagen|foto|bild|imagem|immagine|صورة|รูปภาพ|ภาพ|hình ảnh|चित्र|תמונה)"
+_WORDS = tomllib.loads((files("index.read") / "boilerplate.toml").read_text("utf-8"))
+_IMAGE_WORDS = f"(?:{'|'.join(_WORDS['image_words'])})"
 _IMAGE_LINE = regex.compile(rf"(?i)[\[(（【]?\s*{_IMAGE_WORDS}\s*[\])）】]?")
 _IMAGE_TAIL = regex.compile(r"(?<=[.!?。！？:：\"”])\s(?:이미지|图片|圖片|画像|\[image\])$")
 _DECORATION = regex.compile(r"[\s|｜\-–—_=*•·~#+.,、。/\\<>«»▲▼△▽◆◇■□●○★☆※]+")
@@ -40,31 +43,12 @@ _FORUM_HEADER = regex.compile(
     r"(?:送交者|发帖人|發帖人|Posted by|投稿者|작성자)\s*[:：]\s*(?P<author>\S{1,40})\s+(?P<rest>.*\d{4}.*)"
 )
 _FORWARD_MARK = regex.compile(r"^(?:ZT|转帖|轉帖|\[转\]|\[轉\]|FW|Fwd)\s*[:：]\s*")
-_INTERFACE_WORDS = frozenset(
-    "home menu search share print subscribe advertisement comments login register banner tweet facebook twitter "
-    "whatsapp telegram reddit linkedin 수집 공유 댓글 로그인 회원가입 광고 구독 인쇄 스크랩 首页 首頁 登录 登錄 分享 收藏 评论 評論 "
-    "广告 廣告 打印 订阅 訂閱 ホーム ログイン シェア 広告 コメント 購読 印刷 inicio compartir publicidad comentarios partager "
-    "publicité commentaires teilen anzeige drucken kommentare compartilhar publicidade поделиться реклама комментарии "
-    "войти печать مشاركة إعلان تعليقات แชร์ โฆษณา".split()
-) | frozenset(
-    ("read more", "sign up", "log in", "sign in", "click here", "skip to content", "share this", "leer más", "lire la suite",
-     "mehr lesen", "leia mais", "читать далее", "阅读更多", "閱讀更多", "続きを読む", "더 보기", "実用資訊", "實用資訊", "实用资讯", "related articles",
-     "all rights reserved", "cookie settings", "accept all cookies", "back to top")
-)  # fmt: skip
+_INTERFACE_WORDS = frozenset([*_WORDS["interface_words"].split(), *_WORDS["interface_phrases"]])
 # The sign with a year or a name, or the formula: a sentence about copyright has neither.
 _COPYRIGHT = regex.compile(
     r"(?i)©\s*(?:\d{4}|(?-i:[\p{Lu}\p{Lo}]))|\(c\)\s*\d{4}|copyright\s*(?:©|\(c\)|\d{4})|all rights reserved|版[权權]所有(?![者人权權])|"
     r"무단\s?전재\s*(?:및|[-,·/]|재배포|금지)|(?:無断)?転載(?:を?禁止|禁止|不可)"
 )
-_DISCLAIMED = (
-    "투자 조언", "투자 권유", "investment advice", "financial advice", "投資勧誘", "投資助言", "anlageberatung",
-    "conseil en investissement", "asesoramiento de inversión",
-)  # fmt: skip
-_DISCLAIMERS = (
-    "법적 책임", "리스크 인식", "does not constitute", "do not constitute", "免责声明", "免責聲明", "免責事項", "不构成投资", "不構成投資",
-    "haftungsausschluss", "не является инвестиционной", "this content is for informational", "for informational purposes only",
-    "aviso legal", "clause de non-responsabilité",
-)  # fmt: skip
 _REFERENCES_HEADING = regex.compile(
     r"(?i)(?:참고\s?(?:링크|자료|문헌)|参考(?:链接|资料|リンク|文献)|參考(?:鏈接|連結|資料)|references?|sources?|links|ссылки|источники|quellen|fuentes)\s*[:：]?"
 )
@@ -195,8 +179,8 @@ def _line_rule(line: str, near_end: bool, seen: Counter[str]) -> str:
 
 
 def _disclaims(line: str) -> bool:
-    n_disclaimers = sum(phrase in line for phrase in _DISCLAIMERS)
-    return n_disclaimers > 1 or (n_disclaimers == 1 and any(phrase in line for phrase in _DISCLAIMED))
+    n_disclaimers = sum(phrase in line for phrase in _WORDS["disclaimers"])
+    return n_disclaimers > 1 or (n_disclaimers == 1 and any(phrase in line for phrase in _WORDS["disclaimed"]))
 
 
 def _navigation(blocks: list[Block]) -> Counter[str]:

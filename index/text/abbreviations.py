@@ -2,40 +2,15 @@
 
 from __future__ import annotations
 
+import tomllib
+from importlib.resources import files
+
 import regex
 
-# Words before "." that do not end a sentence, compared without case; what may also end one
-# (etc., p.m., Inc.) is in the second set and splits only before an upper-case letter.
-_ABBREVIATIONS = frozenset(
-    # English
-    "t.c mr mrs ms dr prof rev hon gen col capt lt sgt maj gov sen rep pres st mt ft vs no nos vol fig figs pp p ed eds est "
-    "dept approx jan feb mar apr jun jul aug sep sept oct nov dec e.g i.e cf al ca viz messrs ave blvd rd "
-    # German
-    "z.b d.h u.a v.a z.t i.d.r bzw bspw evtl ggf sog vgl nr hr fr hrn frl dipl ing tel str geb gest jh jhd abs art ziff "
-    "mio mrd mag st ca inkl exkl zzgl max min bes allg ehem "
-    # French, Spanish, Italian, Portuguese, Catalan, Romanian, Dutch, Nordic
-    "m mm mme mmes mlle mlles me pr env av j.-c n° sr sra sres sras srta dña d.ª ud uds ee.uu pág págs núm art avda "
-    "sig sigg sig.ra dott dott.ssa avv on sen ing arch pag s.p.a s.r.l r.e v.exa exmo exma dra prof.ª profa nº apdo d.hr "
-    "dhr mevr mw ir drs bijv o.a m.a.w d.w.z t.a.v bl.a f.eks t.ex s.k d.v.s m.m tlf nr kr fig dl str jud "
-    # Slavic in Latin letters, Hungarian, Turkish, Indonesian, Vietnamese
-    "np tzn tzw ul al pl im św ks dr hab inż mgr ok r w wg zob por tj tzv mj např č ing bc mudr judr phdr atd ú sv "
-    "pl pld ún u.n kb sz bek özv ifj stb alm örn bkz vb prof doç yrd sn cad mah sok no tel hz av jl tn ny bpk dll dsb "
-    "tp ths ts gs pgs séc godz "
-    # Cyrillic, Greek
-    "г гг т тт д п пп ст стр рис табл им ул пл пр просп пер корп кв обл р-н тел акад проф доц инж св см ср напр "
-    "наб р руб коп тыс млн млрд трлн т.е т.к т.н т.д т.п и.о ак ім вул обл с вып гл изд ред "
-    "κ κα δρ κ.κ π.χ δηλ βλ αρ σελ τηλ οδ πρβλ λ.χ αγ "
-    # Hebrew, Arabic, Thai, Hindi
-    "עמ מס רח שד ד ص م ه د أ ت ج พ.ศ ค.ศ ม.ค ก.พ มี.ค เม.ย พ.ค มิ.ย ก.ค ส.ค ก.ย ต.ค พ.ย ธ.ค กทม จ อ ต ดร นพ พญ น.ส "
-    "ร.ต พล.อ รศ ผศ ศ โทร น ชม กม ตร ล บ डॉ श्री प्रो पं कृ रु "
-    "ডা ড মো திரு ரூ எஸ் ஆர் எம் கே பி டி ஜி வி ດຣ ຄ.ສ "
-    "ए बी सी डी ई एफ जी एच आई जे के एल एम एन ओ पी आर एस टी यू वी "
-    .split()
-)  # fmt: skip
-_MAY_END = frozenset(
-    "etc inc ltd co corp jr bros a.m p.m am pm u.s u.k u.n e.u d.c usw usf etc. ecc s.a ag ee.uu r стр др руб тыс "
-    "млн млрд г гг в вв н.э т.д т.п atd stb vb dll itd itp ap.j.-c j.-c ώρ κ.λπ κλπ".split()
-)
+# Compared without case; `may_end` splits only before an upper-case letter.
+_WORDS = tomllib.loads((files("index.text") / "abbreviations.toml").read_text("utf-8"))
+_ABBREVIATIONS = frozenset(" ".join(_WORDS["never_end"].values()).split())
+_MAY_END = frozenset(_WORDS["may_end"].split())
 _DOTTED = regex.compile(r"(?:\p{L}\p{M}*\.)+\p{L}\p{M}*")
 _AFTER_ORDINAL = regex.compile(
     r"(?i)(?:januar|jänner|februar|märz|april|mai|juni|juli|august|september|oktober|november|dezember|"

@@ -81,11 +81,11 @@ class Handlers:
         self,
         question: str,
         history: list[Message],
+        request: gr.Request,
         sections: list[str],
         languages: list[str],
         since: str,
         until: str,
-        request: gr.Request,
     ) -> Iterator[Outputs]:
         """(messages, panel, sections, question box) as the answer grows."""
         lang = language_of(request)
@@ -113,45 +113,25 @@ class Handlers:
                 yield messages, gr.skip(), [*sections, ""], gr.skip()
 
     def ask_example(
-        self,
-        sections: list[str],
-        languages: list[str],
-        since: str,
-        until: str,
-        request: gr.Request,
-        chosen: gr.SelectData,
+        self, request: gr.Request, chosen: gr.SelectData, sections: list[str], *where: Any
     ) -> Iterator[Outputs]:
         """`ask` with the question of an example."""
         question = str(chosen.value.get("text", "")) if isinstance(chosen.value, dict) else str(chosen.value)
-        yield from self.ask(without_isolates(question), [], [], languages, since, until, request)
+        yield from self.ask(without_isolates(question), [], request, [], *where)
 
     def ask_again(
-        self,
-        history: list[Message],
-        sections: list[str],
-        languages: list[str],
-        since: str,
-        until: str,
-        request: gr.Request,
-        again: gr.RetryData,
+        self, history: list[Message], request: gr.Request, again: gr.RetryData, *where: Any
     ) -> Iterator[Outputs]:
         """`ask` with the question that an answer was for."""
         before, question = before_question(plain_messages(history), _index(again.index))
-        yield from self.ask(question, before, sections, languages, since, until, request)
+        yield from self.ask(question, before, request, *where)
 
     def ask_edited(
-        self,
-        history: list[Message],
-        sections: list[str],
-        languages: list[str],
-        since: str,
-        until: str,
-        request: gr.Request,
-        edited: gr.EditData,
+        self, history: list[Message], request: gr.Request, edited: gr.EditData, *where: Any
     ) -> Iterator[Outputs]:
         """`ask` with a question that has been written otherwise."""
         before, _ = before_question(plain_messages(history), _index(edited.index))
-        yield from self.ask(str(edited.value), before, sections, languages, since, until, request)
+        yield from self.ask(str(edited.value), before, request, *where)
 
     def ready(self) -> Any:
         """The question box after an answer, whole or stopped."""
