@@ -194,9 +194,10 @@ def _least_alike(n_classes: int, shown: bool) -> float:
     Short keys agree by chance, and so do words of which neither script shows that they are names: these need a key
     that is longer by one.
     """
-    if not shown and n_classes <= 2:
-        return 2.0
-    n_classes -= not shown
+    if not shown:
+        n_classes -= 1
+        if n_classes <= 2:
+            return 2.0
     return _LEAST_ALIKE.get(n_classes, _LEAST_ALIKE_LONG if n_classes > 4 else 2.0)
 
 

@@ -327,6 +327,7 @@ def test_a_name_is_found_by_its_phonetic_key_in_other_scripts(question: str, lan
         ("When was it?", "en", "웬"),  # a function word
         ("Six of them", "en", "شخص"),
         ("Where is Bali?", "en", "발에"),  # Korean: at the foot
+        ("أين مرصد جبل الرميلة؟", "ar", "जबल"),  # three classes, and neither script shows a name
     ],
 )
 def test_a_common_word_is_no_phonetic_match(question: str, language: str, form: str) -> None:
