@@ -143,7 +143,7 @@ def test_every_number_of_a_run_is_the_one_by_hand(chain: Chain) -> None:
         },
         {
             "id": "long",
-            "why": "ValueError: the question has 2001 characters; expected: at most 2000; to mend: shorten it",
+            "why": "ValueError: the question has 2001 characters; expected: at most 2000; fix: shorten it",
         },
     ]
     assert 0 < result["latency_ms"]["p50"] <= result["latency_ms"]["p95"]
