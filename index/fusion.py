@@ -135,7 +135,7 @@ def _baseline(values: Sequence[float], n_passages: int) -> float:
 
 # That a passage answers the question: the logistic function of how far its signals are above their baseline, and of
 # whether it is in the question's language, where strangers are nearer too. docs/decisions/0008
-_ABOVE, _SAME, _BIAS = 17.96, -1.5, -0.87
+_ABOVE, _SAME, _BIAS = 17.96, -2.7, -0.87
 _STRANGERS = {True: 0.39, False: 0.31}  # the baseline in an average corpus, in the question's language and in others
 
 
