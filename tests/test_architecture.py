@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("index", "rag", "eval", "ui")  # each may import those before it
 PEER = "eval/peers/worker.py"  # other libraries, run by another interpreter
 OWNERS = {
-    "faiss": ("index", "eval/bench/codes.py"),  # which holds ours against its other codes
+    "faiss": ("index",),
     "sentence_transformers": ("index", "rag/reader/cross_encoders.py"),
     "model2vec": ("index",),
     "langchain": ("rag", "index/encoders/others.py"),
@@ -71,7 +71,7 @@ def test_every_import_runs_from_right_to_left_and_every_third_party_stays_with_i
         ("index/x.py", "def f():\n    from ui.render import g", "index/x.py imports ui, which stands to its right"),
         ("rag/x.py", "from eval.run import evaluate", "rag/x.py imports eval, which stands to its right"),
         ("eval/x.py", "import ui.cli as c", "eval/x.py imports ui, which stands to its right"),
-        ("rag/x.py", "import faiss", "rag/x.py imports faiss, which belongs to index and eval/bench/codes.py"),
+        ("rag/x.py", "import faiss", "rag/x.py imports faiss, which belongs to index"),
         ("eval/x.py", "from model2vec import StaticModel", "eval/x.py imports model2vec, which belongs to index"),
         (
             "ui/x.py",
