@@ -64,6 +64,7 @@ def _is_word(path: Path, head: bytes) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
+    # NotImplementedError: zipfile does not know the compression.
     except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError):
         return True  # damaged: the reader says so
     return "[Content_Types].xml" in names and any(name.startswith("word/") for name in names)

@@ -76,23 +76,6 @@ class ModelLimits:
             raise ValueError(f"n_retries {self.n_retries} and backoff_s {self.backoff_s} must not be negative")
 
 
-class Completer:
-    """A chat model as a function: instructions and a text in, its answer out."""
-
-    def __init__(self, model: BaseChatModel, limits: ModelLimits | None = None) -> None:
-        self._model, self._limits = model, limits or ModelLimits()
-
-    def complete(self, system: str, text: str) -> str:
-        """The whole answer of the model.
-
-        Raises:
-            ModelFailed: It failed, or ran out of time.
-        """
-        from langchain_core.messages import HumanMessage, SystemMessage
-
-        return "".join(stream_text(self._model, [SystemMessage(system), HumanMessage(text)], self._limits))
-
-
 def stream_text(
     model: BaseChatModel,
     messages: list[Any],

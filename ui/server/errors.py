@@ -55,7 +55,7 @@ class Refusal(Exception):
 
 
 def refusal_of(error: Exception) -> Refusal:
-    """The refusal for any error; of an unforeseen one it says nothing."""
+    """The refusal for any error; an unforeseen error is not described to the client."""
     if isinstance(error, Refusal):
         return error
     if isinstance(error, RequestValidationError):
@@ -130,6 +130,6 @@ def is_under(path: str, places: Sequence[str]) -> bool:
 
 
 def path_of(scope: Scope) -> str:
-    """The path of a request below the one that a proxy serves it under."""
+    """The path of a request without the prefix under which a proxy serves this server."""
     path, root = str(scope["path"]), str(scope.get("root_path", "")).rstrip("/")
     return path[len(root) :] if root and is_under(path, (root,)) else path

@@ -138,7 +138,7 @@ def test_what_only_looks_a_little_like_another_kind_is_left_to_its_reader(
     tmp_path: Path, name: str, data: bytes
 ) -> None:
     (tmp_path / name).write_bytes(data)
-    check_type(tmp_path / name)
+    check_type(tmp_path / name)  # raises if it refuses the file
 
 
 # --- what is made to harm -------------------------------------------------------------------------------------
