@@ -18,7 +18,7 @@ from rag.phrases import phrase
 __all__ = [
     "Card", "answer_json", "as_written", "citation_card", "citation_json", "citation_lines", "explanation_lines",
     "inert", "is_web_address", "nearest_lines", "passage_card", "passage_json", "passage_lines", "search_json",
-    "sentence_json", "shown_source", "sources_markdown",
+    "sentence_json", "shown_source", "sources_markdown", "without_login",
 ]  # fmt: skip
 
 _WIDTH = 100  # columns of a terminal
@@ -127,6 +127,7 @@ _COMPLETION = re.compile(
     r"(?<=\])(?=[(\[:])|(?<=<)(?=\S)|(?<=&)(?=[#A-Za-z])|(?<=:/)(?=/)|(?<=[Ww]{3})(?=\.)|(?<=\S)(?=@)|(?<=\\)(?=[!-~])"
     r"|(?<=``)(?=`)|(?<=~~)(?=~)"
 )
+_LOGIN = re.compile(r"(?<=:)//[^/?#]*@")  # the user and the password of an address
 # Nothing in it ends a link or begins a tag.
 _WEB_ADDRESS = re.compile(r"https?://[^\s<>\"\[\]\\`]+", re.IGNORECASE)
 
@@ -145,8 +146,13 @@ def as_written(text: str) -> str:
 
 
 def is_web_address(url: str) -> bool:
-    """Whether an article's address may be shown as a link."""
-    return _WEB_ADDRESS.fullmatch(url) is not None
+    """Whether an article's address may be shown as a link; one with a user or a password may not."""
+    return _WEB_ADDRESS.fullmatch(url) is not None and not _LOGIN.search(url)
+
+
+def without_login(url: str) -> str:
+    """`url` without a user and a password."""
+    return _LOGIN.sub("//", url)
 
 
 def sources_markdown(answer: Answer) -> str:
@@ -227,10 +233,10 @@ def _beginning(text: str, max_chars: int) -> str:
 def shown_source(source: str) -> str:
     """A source as readers elsewhere see it: never where the server keeps its files.
 
-    A web address as it is; of a file its path relative to where the index was made, else its name.
+    A web address without user and password; of a file its path relative to where the index was made, else its name.
     """
     if re.match(r"https?://", source, re.IGNORECASE):
-        return source
+        return without_login(source)
     file, sign, part = source.replace("\\", "/").partition("#")  # `#part` names one of several articles in a file
     if not PurePosixPath(file).suffix:
         file, sign, part = source.replace("\\", "/"), "", ""

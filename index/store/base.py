@@ -122,7 +122,7 @@ class Filter:
         return not wanted or any(own == name or own.startswith(f"{name}-") for name in wanted)
 
 
-_DATE = re.compile(r"\d{4}(?:-(?:0[1-9]|1[0-2])(?:-(?:0[1-9]|[12]\d|3[01]))?)?")
+_DATE = re.compile(r"\d{4}(?:-(?:0[1-9]|1[0-2])(?:-(?:0[1-9]|[12]\d|3[01]))?)?", re.ASCII)
 EVERYTHING = Filter()
 
 

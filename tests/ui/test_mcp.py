@@ -375,27 +375,12 @@ def test_only_its_own_names_are_answered_to(
         assert client.post("/mcp", json=LIST, headers=headers).status_code == status
 
 
-def test_the_library_is_loaded_at_the_first_request_only(sample_index: Path) -> None:
-    code = """
-import sys
-from pathlib import Path
-from starlette.testclient import TestClient
-import ui.commands.mcp
-from index.store.sqlite import EmbeddedBackend
-from rag.chain import Chain
-from rag.testing import HashEncoder
-from ui.server.app import make_app
-
-app = make_app(Chain(EmbeddedBackend(Path(sys.argv[1])), HashEncoder()), with_page=False)
-with TestClient(app, base_url="http://localhost") as client:
-    loaded = ["mcp.server" in sys.modules]
-    client.post("/mcp", json={}, headers={"Accept": "application/json, text/event-stream"})
-    loaded.append("mcp.server" in sys.modules)
-print(loaded)
-"""
-    command = [sys.executable, "-c", code, str(sample_index)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=120)
-    assert done.stdout.strip() == "[False, True]"
+def test_without_the_extra_it_says_what_to_install(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mcp", None)  # as if it were not installed
+    with TestClient(make_app(chain, with_page=False)) as client:
+        got = client.post("/mcp", json=LIST, headers=ACCEPT)
+    assert got.status_code == 501
+    assert "fix: pip install 'dragoman[mcp]'" in got.json()["detail"]
 
 
 # --- over stdin and stdout ----------------------------------------------------------------------------------

@@ -218,7 +218,7 @@ def test_markers_and_sources_of_earlier_answers_are_left_out(web_chain: Chain) -
     assert seen == [("x" * MAX_QUESTION_CHARS, ""), ("How many?", "Seven."), written]
 
 
-def test_unknown_fields_and_those_of_sampling_are_taken(client: OpenAI) -> None:
+def test_fields_of_sampling_and_of_other_servers_are_taken_and_unknown_ones_of_ours_are_not(client: OpenAI) -> None:
     got = client.chat.completions.create(
         model="dragoman",
         messages=user(QUESTION),
@@ -229,9 +229,11 @@ def test_unknown_fields_and_those_of_sampling_are_taken(client: OpenAI) -> None:
         tool_choice="none",
         response_format={"type": "text"},
         user="me",
-        extra_body={"never_heard_of": {"a": 1}, "dragoman": {"neither": 1}},
+        extra_body={"never_heard_of": {"a": 1}},
     )
     assert "30.000" in (got.choices[0].message.content or "")
+    with pytest.raises(openai.BadRequestError, match=r"dragoman.filters: Extra inputs are not permitted"):
+        ask(client, user(QUESTION), dragoman={"filters": {"languages": ["fr"]}})
 
 
 def test_a_filter_may_be_given(client: OpenAI) -> None:
@@ -299,12 +301,12 @@ def test_the_sources_stand_below_the_answer_where_that_is_asked_for(web_client: 
     question = user("How many cranes at the harbour?")
     plain = ask(web_client, question).choices[0].message.content
     by_field = ask(web_client, question, dragoman={"footer": True}).choices[0].message.content
-    by_query = web_client.chat.completions.create(
-        model="dragoman", messages=question, extra_query={"footer": 1}, stream=True
+    streamed = web_client.chat.completions.create(
+        model="dragoman", messages=question, extra_body={"dragoman": {"footer": True}}, stream=True
     )
     footer = "\n\nSources:\n[1] The harbour's [new] <\u2060b>cranes, https://news.example/harbour?a=1"
     assert by_field.startswith(plain + footer)
-    assert "".join(chunk.choices[0].delta.content or "" for chunk in by_query) == by_field
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in streamed) == by_field
     spanish = ask(client, user(QUESTION), dragoman={"footer": True}).choices[0].message.content
     assert "\n\nFuentes:\n[1] OpenAI: una investigación" in spanish
 

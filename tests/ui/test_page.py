@@ -488,13 +488,13 @@ def test_the_overview_counts_by_language_and_date_with_a_bar_each() -> None:
 def test_feedback_tells_what_the_answer_cited() -> None:
     shown = answer("It said so. [1]")
     given = feedback_on(Opinion.WRONG_CITATION, "ignored", "ignored", shown)
-    assert (given.opinion, given.question, given.answer, given.language) == (
+    assert (given.kind, given.question, given.answer, given.language) == (
         Opinion.WRONG_CITATION,
         "?",
         "It said so. [1]",
         "en",
     )
-    assert given.spans == (
+    assert given.citations == (
         {"n": 1, "doc_id": "d" * 16, "source": "a.txt", "start": 111, "end": 121, "quote": "The quote."},
     )
     assert feedback_on(Opinion.RIGHT, "q", "a" * 30_000, None).answer == "a" * 20_000
@@ -746,6 +746,6 @@ def test_feedback_reaches_its_store_with_what_was_cited(sample_index: Path, enco
         with client.stream("GET", "/gradio_api/queue/data", params={"session_hash": "fb2"}) as stream:
             next(line for line in stream.iter_lines() if "process_completed" in line)
     (one,) = given
-    assert (one.opinion, one.question, one.language) == (Opinion.WRONG_CITATION, QUESTION, "es")
-    assert one.spans[0]["source"].endswith("04-openai-es.md")
-    assert "más de 30.000 documentos" in one.spans[0]["quote"]
+    assert (one.kind, one.question, one.language) == (Opinion.WRONG_CITATION, QUESTION, "es")
+    assert one.citations[0]["source"].endswith("04-openai-es.md")
+    assert "más de 30.000 documentos" in one.citations[0]["quote"]

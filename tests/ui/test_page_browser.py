@@ -265,8 +265,8 @@ def test_feedback_is_given_with_two_clicks(browser: Any, address: str) -> None:
         seen.page.locator("#chat .extra-feedback button").first.hover()
         seen.page.get_by_text(phrase("not_in_articles", "ko", Part.PAGE), exact=True).click()
         until(lambda: len(FEEDBACK) == 1)
-        assert (FEEDBACK[0].opinion, FEEDBACK[0].question) == ("not_in_articles", QUESTION)
-        assert len(FEEDBACK[0].spans) >= 1
+        assert (FEEDBACK[0].kind, FEEDBACK[0].question) == ("not_in_articles", QUESTION)
+        assert len(FEEDBACK[0].citations) >= 1
         seen.fine()
 
 

@@ -1,18 +1,14 @@
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import re
 import stat
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
@@ -20,16 +16,12 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from index.ingest import ingest
-from rag.answerers.base import Task
-from rag.answerers.extractive import ExtractiveAnswerer
-from rag.events import Delta, Event
 from rag.testing import HashEncoder
-from tests.ui.browser import served
 from tests.ui.running import Ran
 from ui.commands import keys as commands
 from ui.config import Config
-from ui.server.errors import Refusal
-from ui.server.gate import Places, Rate, client_of, rule_for
+from ui.server.errors import UNKNOWN
+from ui.server.gate import rule_for
 from ui.server.keys import KeyFile, Scope
 from ui.server.run import run
 from ui.server.settings import ServerSettings, Site
@@ -91,7 +83,7 @@ def test_a_name_that_would_not_be_one_in_a_log_is_refused(tmp_path: Path, name: 
         KeyFile(tmp_path).add(name, [Scope.ASK])
 
 
-def test_what_cannot_be_done_with_keys_is_said(tmp_path: Path) -> None:
+def test_what_cannot_be_done_with_keys_is_reported(tmp_path: Path) -> None:
     keys = KeyFile(tmp_path)
     keys.add("web", [Scope.ASK])
     with pytest.raises(ValueError, match="there is a key web already"):
@@ -143,7 +135,6 @@ def test_without_keys_this_machine_may_ask_and_nothing_else(make_client: Callabl
         ("POST", "/api/v1/documents"),
         ("DELETE", "/api/v1/documents/0123456789abcdef"),
         ("GET", "/api/v1/feedback"),
-        ("GET", "/api/v1/feedback/gold"),
         ("GET", "/metrics"),
     ):
         got = client.request(method, path)
@@ -168,7 +159,6 @@ SCOPED = [
     ("DELETE", "/api/v1/documents/0123456789abcdef", Scope.INGEST),
     ("POST", "/api/v1/feedback", Scope.ASK),
     ("GET", "/api/v1/feedback", Scope.ADMIN),
-    ("GET", "/api/v1/feedback/gold", Scope.ADMIN),
     ("GET", "/metrics", Scope.ADMIN),
 ]
 
@@ -199,7 +189,7 @@ def test_no_route_is_without_a_rule(make_client: Callable[..., TestClient]) -> N
     "path",
     ["/mcp", "/v1/chat/completions", "/v1/x", "/api/v2/ask", "/", "/gradio_api/queue/join", "/healthz2", "/widgets"],
 )
-def test_a_face_and_a_path_that_nobody_thought_of_are_closed_too(
+def test_an_interface_and_a_path_that_nobody_thought_of_are_closed_too(
     make_client: Callable[..., TestClient], path: str
 ) -> None:
     client = make_client("0.0.0.0")
@@ -208,10 +198,10 @@ def test_a_face_and_a_path_that_nobody_thought_of_are_closed_too(
     assert rule_for("POST", path).scope is Scope.ASK
 
 
-def test_questions_of_every_face_take_a_place() -> None:
+def test_questions_of_every_interface_take_a_place() -> None:
     for path in ("/api/v1/ask", "/api/v1/search", "/v1/chat/completions", "/mcp", "/widget/ask"):
         assert rule_for("POST", path).takes_place, path
-    for path in ("/widget.js", "/widget.v1.js", "/widget/frame", "/embed", "/embed/check"):
+    for path in ("/widget.js", "/widget.v1.js", "/widget/frame", "/embed"):
         assert rule_for("GET", path).scope is None, path
 
 
@@ -259,219 +249,14 @@ def test_everybody_may_ask_where_that_was_wished_for(make_client: Callable[..., 
     assert client.get("/api/v1/feedback").status_code == 401
 
 
-def test_metrics_are_for_this_machine_but_not_for_a_proxy_on_it(make_client: Callable[..., TestClient]) -> None:
-    assert make_client("127.0.0.1", peer="127.0.0.1").get("/metrics").status_code == 200
-    assert make_client("127.0.0.1", peer="::1").get("/metrics").status_code == 200
-    local = make_client("127.0.0.1", peer="127.0.0.1")
-    for header in ("X-Forwarded-For", "Forwarded", "X-Real-IP"):
-        assert local.get("/metrics", headers={header: "127.0.0.1"}).status_code == 401
-    assert local.get("/api/v1/feedback").status_code == 401
-    assert make_client("127.0.0.1", peer="192.0.2.9").get("/metrics").status_code == 401
-
-
-# --- rates and places ------------------------------------------------------------------------------------------
-
-
-def test_a_bucket_gives_what_it_holds_and_fills_evenly() -> None:
-    now = 0.0
-    rate = Rate(6, clock=lambda: now)  # one every ten seconds
-    assert [rate.take("a") for _ in range(7)] == [0, 0, 0, 0, 0, 0, 10]
-    assert rate.take("b") == 0
-    now = 9.0
-    assert rate.take("a") == 1
-    now = 10.0
-    assert [rate.take("a"), rate.take("a")] == [0, 10]
-    now = 10_000.0
-    assert [rate.take("a") for _ in range(7)] == [0, 0, 0, 0, 0, 0, 10]  # it never holds more than it is big
-    assert Rate(1).take("a", 0.25) == 0
-
-
-def test_too_many_requests_are_told_when_to_come_again(make_client: Callable[..., TestClient], folder: Path) -> None:
-    client = make_client("127.0.0.1", per_minute=3)
-    statuses = [client.post("/api/v1/ask", json=ASK).status_code for _ in range(4)]
-    assert statuses == [200, 200, 200, 429]
-    refused = client.post("/api/v1/ask", json=ASK)
-    assert 1 <= int(refused.headers["retry-after"]) <= 20
-    assert refused.headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
-    assert client.get("/healthz").status_code == 200
-    # A key has a rate of its own, whatever the address.
-    token = KeyFile(folder).add("web", [Scope.ASK])
-    assert [client.post("/api/v1/ask", json=ASK, headers=bearer(token)).status_code for _ in range(4)] == statuses
-
-
-def test_keys_cannot_be_guessed_at_leisure(make_client: Callable[..., TestClient]) -> None:
-    client = make_client("0.0.0.0", per_minute=5)
-    statuses = [client.get("/metrics", headers=bearer(f"dk_{n}")).status_code for n in range(7)]
-    assert statuses == [401] * 5 + [429] * 2
-
-
-def test_an_address_is_believed_of_trusted_proxies_only(make_client: Callable[..., TestClient]) -> None:
-    def statuses(peer: str, *forwarded: str, trusted: tuple[str, ...] = ("10.0.0.0/8",)) -> list[int]:
-        client = make_client("127.0.0.1", peer=peer, per_minute=1, public_anonymous=True, trusted_proxies=trusted)
-        headers = [{"X-Forwarded-For": one} for one in forwarded]
-        return [client.post("/api/v1/ask", json=ASK, headers=one).status_code for one in headers]
-
-    assert statuses("10.1.1.1", "198.51.100.1", "198.51.100.2") == [200, 200]
-    # The client writes on the left of what the proxy saw.
-    assert statuses("10.1.1.1", "203.0.113.9, 198.51.100.1", "203.0.113.8, 198.51.100.1, 10.2.2.2") == [200, 429]
-    assert statuses("192.0.2.7", "198.51.100.1", "198.51.100.2") == [200, 429]
-    assert statuses("127.0.0.1", "198.51.100.1", "198.51.100.2", trusted=()) == [200, 429]
-    with pytest.raises(ValueError, match=r"trusted_proxies has 'proxy'; expected: an address or a network"):
-        ServerSettings(trusted_proxies=("proxy",))
-
-
-def test_all_addresses_of_an_ipv6_network_are_one_client() -> None:
-    def client(address: str) -> str:
-        return client_of({"type": "http", "client": (address, 1)})
-
-    assert client("2001:db8:1:2:aaaa::1") == client("2001:db8:1:2::ffff") == "2001:db8:1:2::/64"
-    assert client("2001:db8:1:3::1") != client("2001:db8:1:2::1")
-    assert client("192.0.2.1") == client("::ffff:192.0.2.1") == "192.0.2.1"
-
-
-def test_places_are_given_in_turn_and_a_full_queue_is_said() -> None:
-    async def go() -> list[str]:
-        places, order = Places(1, 2, 30), []
-        leave = asyncio.Event()
-
-        async def one(name: str) -> None:
-            async with places.place():
-                order.append(name)
-                await leave.wait()
-
-        tasks = []
-        for name in "abc":
-            tasks.append(asyncio.create_task(one(name)))
-            await asyncio.sleep(0)
-        with pytest.raises(Refusal):
-            await one("d")
-        tasks[1].cancel()  # a client that leaves while waiting gives up the turn
-        await asyncio.sleep(0.01)
-        tasks.append(asyncio.create_task(one("e")))
-        await asyncio.sleep(0)
-        leave.set()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        async with places.place():
-            order.append("f")
-        return order
-
-    assert asyncio.run(go()) == ["a", "c", "e", "f"]
-
-
-class Held:
-    """An answerer that waits until it may go on."""
-
-    def __init__(self) -> None:
-        self.n, self.go_on = 0, threading.Event()
-
-    def answer(self, task: Task) -> Iterator[Event]:
-        self.n += 1
-        self.go_on.wait(60)
-        yield Delta("done")
-        raise ValueError("end")
-
-
-def test_more_questions_than_places_wait_and_more_than_may_wait_get_503(
-    make_client: Callable[..., TestClient],
+@pytest.mark.parametrize("peer", ["127.0.0.1", "::1", "192.0.2.9"])
+def test_metrics_need_a_key_also_on_this_machine_where_a_proxy_may_be(
+    make_client: Callable[..., TestClient], folder: Path, peer: str
 ) -> None:
-    held = Held()
-    client = make_client("127.0.0.1", answerer=held, max_concurrent=1, max_waiting=1)
-    statuses: list[int] = []
-    threads = [
-        threading.Thread(target=lambda: statuses.append(client.post("/api/v1/ask", json=ASK).status_code))
-        for _ in range(2)
-    ]
-    for thread in threads:
-        thread.start()
-        time.sleep(0.3)
-    refused = client.post("/api/v1/search", json=ASK)
-    assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
-    assert refused.headers["x-content-type-options"] == "nosniff"
-    assert client.get("/healthz").status_code == 200  # it needs no place
-    assert client.get("/api/v1/documents").status_code == 200
-    assert held.n == 1
-    held.go_on.set()
-    for thread in threads:
-        thread.join(60)
-    assert len(statuses) == 2
-    assert held.n == 2
-    assert client.post("/api/v1/search", json=ASK).status_code == 200
-
-
-def test_a_client_that_leaves_the_queue_makes_room_for_the_next(make_client: Callable[..., TestClient]) -> None:
-    held = Held()
-    app: Any = make_client("127.0.0.1", answerer=held, max_concurrent=1, max_waiting=1).app
-    with served(app) as address, httpx.Client(base_url=address, trust_env=False, timeout=10) as client:
-        statuses: list[int] = []
-
-        def ask() -> None:
-            statuses.append(client.post("/api/v1/ask", json=ASK).status_code)
-
-        first, third = threading.Thread(target=ask), threading.Thread(target=ask)
-        first.start()
-        while not held.n:
-            time.sleep(0.01)
-        with pytest.raises(httpx.ReadTimeout):  # the second, who waits for a moment and leaves
-            client.post("/api/v1/ask", json=ASK, timeout=0.3)
-        time.sleep(0.1)
-        third.start()
-        time.sleep(0.3)
-        assert statuses == []  # it waits, and was not told to come again
-        assert client.post("/api/v1/ask", json=ASK).status_code == 503
-        held.go_on.set()
-        first.join(60)
-        third.join(60)
-    assert len(statuses) == 2
-    assert 503 not in statuses
-    assert held.n == 2  # nobody answered the one who left
-
-
-def test_two_hundred_who_ask_at_once_are_answered_by_default(make_client: Callable[..., TestClient]) -> None:
-    settings = ServerSettings()
-    n_users, answers_a_second = 200, 20  # two cores, 10,000 passages
-    assert settings.max_concurrent + settings.max_waiting >= n_users
-    assert n_users / answers_a_second < settings.max_wait_s / 2
-    assert settings.max_wait_s < 60  # nginx gives up then
-
-    class Slow:
-        def answer(self, task: Task) -> Iterator[Event]:
-            time.sleep(0.01)
-            yield from ExtractiveAnswerer().answer(task)
-
-    app = make_client("127.0.0.1", answerer=Slow(), per_minute=100_000).app
-
-    async def ask_all() -> list[int]:
-        transport = httpx.ASGITransport(app=app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", timeout=60) as client:
-            got = await asyncio.gather(*(client.post("/api/v1/ask", json=ASK) for _ in range(n_users)))
-        return [one.status_code for one in got]
-
-    assert asyncio.run(ask_all()) == [200] * n_users
-
-
-def test_who_sends_slowly_holds_no_place(make_client: Callable[..., TestClient]) -> None:
-    app: Any = make_client("127.0.0.1", max_concurrent=1, max_waiting=1, max_wait_s=20).app
-    began, release, statuses = threading.Event(), threading.Event(), list[int]()
-
-    def slowly() -> Iterator[bytes]:
-        yield b'{"question": "How '
-        began.set()
-        release.wait(60)
-        yield b'many cranes?"}'
-
-    with served(app) as address, httpx.Client(base_url=address, trust_env=False, timeout=60) as client:
-
-        def ask_slowly() -> None:
-            statuses.append(client.post("/api/v1/ask", content=slowly(), headers=_JSON).status_code)
-
-        thread = threading.Thread(target=ask_slowly)
-        thread.start()
-        assert began.wait(60)
-        assert client.post("/api/v1/ask", json=ASK).status_code == 200
-        assert statuses == []
-        release.set()
-        thread.join(60)
-    assert statuses == [200]
+    client = make_client("127.0.0.1", peer=peer)
+    assert client.get("/metrics").status_code == 401
+    admin = bearer(KeyFile(folder).add("prometheus", [Scope.ADMIN]))
+    assert client.get("/metrics", headers=admin).status_code == 200
 
 
 # --- headers, hosts, bodies ------------------------------------------------------------------------------------
@@ -527,7 +312,7 @@ def test_a_failure_that_nobody_foresaw_has_the_headers_and_says_nothing(
     encoder.encode_queries = encode  # type: ignore[method-assign]
     client = make_client("127.0.0.1", encoder=encoder)
     got = client.post("/api/v1/search", json=ASK)
-    assert (got.status_code, set(got.json())) == (500, {"detail"})
+    assert (got.status_code, got.json()) == (500, {"detail": UNKNOWN, "code": "internal", "param": None})
     assert "cranes" not in got.text + caplog.text
     assert "RuntimeError at" in caplog.text
     assert "test_security.py" in caplog.text
@@ -613,11 +398,9 @@ def test_a_hostile_body_is_refused_shortly_and_not_sent_back(
 ) -> None:
     got = make_client("127.0.0.1").post(path, content=body, headers=_JSON)
     assert "swordfish" not in got.text
-    if got.status_code == 200:  # what it does not know, it does not look at
-        assert (b'"k"' in body) == (path == "/api/v1/ask")
-        return
     assert got.status_code in (400, 422)
-    assert isinstance(got.json()["detail"], str | list)
+    assert list(got.json()) == ["detail", "code", "param"]
+    assert isinstance(got.json()["detail"], str)
     assert len(got.content) < 1_000
 
 
@@ -651,7 +434,7 @@ def test_other_methods_are_refused_in_peace(make_client: Callable[..., TestClien
     assert got.headers["x-content-type-options"] == "nosniff"
 
 
-def test_no_face_speaks_websocket(make_client: Callable[..., TestClient]) -> None:
+def test_no_interface_speaks_websocket(make_client: Callable[..., TestClient]) -> None:
     from starlette.websockets import WebSocketDisconnect
 
     with pytest.raises(WebSocketDisconnect), make_client("127.0.0.1").websocket_connect("/api/v1/ask"):

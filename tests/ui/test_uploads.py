@@ -20,7 +20,7 @@ from index.store.sqlite import EmbeddedBackend
 from rag.testing import HashEncoder
 from tests.ui.test_page import Called, chain_of, page_app, serving
 from ui.server import documents
-from ui.server.documents import Added, Documents, Upload
+from ui.server.documents import Added, Documents
 from ui.server.keys import KeyFile, Scope
 from ui.server.settings import ServerSettings
 
@@ -29,8 +29,8 @@ MIB = 2**20
 ALLOWED = ServerSettings(allow_upload=True, per_minute=10_000)
 
 
-def upload(name: str, content: bytes) -> Upload:
-    return Upload(name, BytesIO(content), len(content))
+def upload(name: str, content: bytes) -> tuple[str, BytesIO]:
+    return name, BytesIO(content)
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_a_document_is_called_as_its_sender_called_it(backend: EmbeddedBackend) 
 def test_a_file_is_told_as_soon_as_it_is_done(backend: EmbeddedBackend) -> None:
     taken: list[str] = []
 
-    def sent() -> Iterator[Upload]:
+    def sent() -> Iterator[tuple[str, BytesIO]]:
         for n in range(3):
             taken.append(str(n))
             yield upload(f"{n}.txt", f"Article number {n} of the harbour.".encode())

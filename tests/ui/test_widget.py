@@ -28,7 +28,7 @@ from tests.ui.running import events_of
 from ui.server.app import make_app
 from ui.server.feedback import FeedbackFile
 from ui.server.settings import ServerSettings, Site
-from ui.server.widget.pages import frame_ancestors, problems_of, words
+from ui.server.widget.pages import frame_ancestors, words
 from ui.server.widget.routes import frames
 
 STATIC = Path(__file__).parent.parent.parent / "ui" / "server" / "widget" / "static"
@@ -197,14 +197,13 @@ def test_a_sites_own_language_comes_before_its_pages(chain: Chain) -> None:
     assert Config(chosen.text).root["lang"] == "fr"
 
 
-def test_the_page_speaks_only_with_pages_of_the_site(client: TestClient) -> None:
+def test_the_page_speaks_only_with_the_page_around_it(client: TestClient) -> None:
     def host(origin: str) -> Any:
         return Config(client.get("/widget/frame", params={"site": KEY, "origin": origin}).text).config["host"]
 
-    assert host("https://www.example.org") == "https://www.example.org"
-    assert host("http://testserver") == "http://testserver"
-    for other in ("https://evil.example", "http://www.example.org", "null", "*", "https://*.example.org", ""):
-        assert host(other) == ""
+    assert host("https://WWW.example.org:443") == "https://www.example.org"
+    for none in ("null", "*", "https://*.example.org", "javascript:alert(1)", ""):
+        assert host(none) == ""
 
 
 # --- questions ----------------------------------------------------------------------------------------------
@@ -314,59 +313,12 @@ def test_feedback_is_kept_beside_the_index(sample_index: Path, encoder: Encoder,
     }
     assert client.post("/widget/feedback", json=said).status_code == 204
     (kept,) = FeedbackFile(tmp_path / "index").all()
-    assert (kept.opinion, kept.question, kept.answer) == ("wrong_citation", "How many cranes?", "Seven. [1]")
-    assert [dict(span) for span in kept.spans] == said["citations"]
+    assert kept | said == kept
     assert client.post("/widget/feedback", json={**said, "kind": "rude"}).status_code == 422
     assert client.post("/widget/feedback", json={**said, "site": "pk_off"}).status_code == 403
     assert client.post("/widget/feedback", json=said, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
     assert len(list(FeedbackFile(tmp_path / "index").all())) == 1
     chain.backend.close()
-
-
-# --- /embed -------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("origins", "asked", "scheme", "codes", "word"),
-    [
-        (("https://a.example",), "https://a.example", "https", [], ""),
-        (("https://a.example",), "HTTPS://A.EXAMPLE:443/", "https", [], ""),
-        (("https://*.a.example",), "https://www.a.example", "https", [], ""),
-        (("https://*.a.example",), "https://a.example", "https", ["not_listed"], ""),
-        (("http://a.example",), "https://a.example", "https", [], ""),  # browsers take the safer scheme, too
-        (("https://a.example",), "http://a.example", "https", ["not_listed"], ""),
-        (("https://a.example",), "https://a.example:8443", "https", ["not_listed"], ""),
-        (("https://a.example:*",), "https://a.example:8443", "https", [], ""),
-        (("https://a.example",), "https://www.a.example", "https", ["not_listed"], ""),
-        (("https://a.example",), "https://evil-a.example", "https", ["not_listed"], ""),
-        (("https://a.example",), "https://a.example/page", "https", ["no_origin"], "no origin"),
-        (("https://a.example",), "https://a.example", "http", ["mixed_content"], "https"),
-    ],
-)
-def test_the_check_says_whether_an_origin_may_and_what_to_change(
-    origins: tuple[str, ...], asked: str, scheme: str, codes: list[str], word: str
-) -> None:
-    problems = problems_of({"k": Site(key="k", origins=origins)}, "k", asked, scheme)
-    assert [problem["code"] for problem in problems] == codes
-    assert word in " ".join(problem["found"] for problem in problems)
-    assert all(problem["remedy"] for problem in problems)
-
-
-def test_the_check_says_what_to_change(client: TestClient) -> None:
-    found = client.get("/embed/check", params={"site": "pk_off", "origin": "https://<b>.example"}).json()
-    assert (found["allowed"], found["problems"][0]["code"]) == (False, "disabled")
-    assert found["problems"][0]["remedy"] == "set enabled = true under [sites.pk_off]"
-    assert client.get("/embed/check", params={"site": "x"}).json()["problems"][0]["code"] == "unknown_site"
-
-
-def test_sites_are_listed_to_who_sits_at_the_server_alone(chain: Chain) -> None:
-    app = widget_app(chain, SITE)
-    here = TestClient(app, client=("127.0.0.1", 1)).get("/embed")
-    assert [site["key"] for site in Config(here.text).config["sites"]] == [KEY]
-    proxied = TestClient(app, client=("127.0.0.1", 1)).get("/embed", headers={"X-Forwarded-For": "203.0.113.9"})
-    for other in (proxied, TestClient(app, client=("203.0.113.9", 1)).get("/embed")):
-        assert Config(other.text).config["sites"] == []
-    assert policy_of(here.headers)["frame-ancestors"] == "'none'"
 
 
 # --- in a browser -------------------------------------------------------------------------------------------
@@ -808,6 +760,7 @@ def test_the_builder_shows_the_snippet_and_a_preview(stage: Callable[..., Stage]
     on = stage()
     page = on.page
     page.goto(f"{on.server}/embed")
+    page.locator("#site").fill(KEY)
     page.locator("#position").select_option("left")
     page.locator("#lang").select_option("ko")
     page.locator("#title").fill('A "title" & <b>')
@@ -820,7 +773,4 @@ def test_the_builder_shows_the_snippet_and_a_preview(stage: Callable[..., Stage]
     preview = page.frame_locator("#preview").frame_locator("iframe")
     preview.locator("#title", has_text='A "title" & <b>').wait_for()
     assert preview.locator("html").get_attribute("lang") == "ko"
-    page.locator("#origin").fill(on.host.origin)
-    page.get_by_role("button", name="Check").click()
-    page.get_by_text("may embed the widget.").wait_for()
     assert on.problems == []

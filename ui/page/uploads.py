@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import IO
 
 from index.errors import IndexProblem
 from rag.phrases import Part, phrase
 from ui.page.markup import flat
-from ui.server.documents import Added, Documents, Upload
+from ui.server.documents import Added, Documents
 
 _MAX_FILES = 100  # at a time
 _SIGNS = {"added": "✓", "partial": "◐", "unchanged": "=", "failed": "✗", "reading": "…"}
@@ -31,10 +32,10 @@ def add_files(paths: Sequence[Path], documents: Documents) -> Iterator[list[Adde
     yield [*done, *(Added(path.name, "failed", reason=too_many) for path in refused)]
 
 
-def _opened(paths: Sequence[Path]) -> Iterator[Upload]:
+def _opened(paths: Sequence[Path]) -> Iterator[tuple[str, IO[bytes]]]:
     for path in paths:
         with path.open("rb") as content:
-            yield Upload(path.name, content, path.stat().st_size)
+            yield path.name, content
 
 
 def rows_html(rows: Sequence[Added], n_files: int, lang: str) -> str:

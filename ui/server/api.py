@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from dataclasses import asdict
 from itertools import islice
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Depends, File, Path, Query, Request, Response, UploadFile
+from fastapi import APIRouter, Depends, File, Path, Query, Request, Response, UploadFile
 from fastapi.security import HTTPBearer
 
 from ui.render import answer_json, search_json
-from ui.server.bodies import NO_FILTER, NO_HISTORY, History, Interface, Question, Where, turns_of
-from ui.server.documents import Documents, Upload
+from ui.server.bodies import AskBody, Interface, SearchBody
+from ui.server.documents import Documents
 from ui.server.errors import Refusal
-from ui.server.feedback import Feedback, FeedbackFile, gold_drafts
+from ui.server.feedback import Feedback, FeedbackFile
 from ui.server.gate import Service
 from ui.server.sse import EventStream, answer_of, event_json, framed, public
 
 _MAX_FILES = 20  # of one request
-_Streamed = Annotated[bool, Body(description="Events as they come; so does `Accept: text/event-stream`.")]
 _Offset = Annotated[int, Query(ge=0, le=2**31)]
 _DocId = Annotated[str, Path(pattern="^[0-9a-f]{16}$", examples=["5c9d3f0a8b7e6142"])]
 
@@ -30,9 +28,8 @@ def router(service: Service) -> APIRouter:
     bearer = HTTPBearer(auto_error=False, description="A key of `dragoman key add`, where the server asks for one.")
     routes = APIRouter(prefix="/api/v1", dependencies=[Depends(bearer)])
     _add_questions(routes, service)
-    if service.chain is not None:
-        _add_documents(routes, service)
-        _add_feedback(routes, FeedbackFile(service.chain.backend.folder))
+    _add_documents(routes, service)
+    _add_feedback(routes, FeedbackFile(service.chain.backend.folder))
     return routes
 
 
@@ -40,34 +37,22 @@ def _add_questions(routes: APIRouter, service: Service) -> None:
     chain = service.chain
 
     @routes.post("/ask", tags=["questions"], response_model=None)
-    async def ask(
-        request: Request,
-        interface: Interface,
-        question: Question,
-        where: Where = NO_FILTER,
-        history: History = NO_HISTORY,
-        stream: _Streamed = False,
-    ) -> Response | dict[str, Any]:
+    async def ask(request: Request, interface: Interface, body: AskBody) -> Response | dict[str, Any]:
         """One cited answer, in the shape of `dragoman ask --json`; `history` is oldest first.
 
         As a stream: `question`, `passages`, then `delta`, `sentence` and `warnings` as they come, `citations` and
         `done` with the whole answer; or it ends early with `error`.
         """
-        events = chain.astream(question, turns_of(history), where.as_filter(), interface)
-        if stream or "text/event-stream" in request.headers.get("accept", ""):
+        events = chain.astream(body.question, body.turns(), body.filter.as_filter(), interface)
+        if body.stream or "text/event-stream" in request.headers.get("accept", ""):
             return EventStream(events, lambda event: framed(event.name, event_json(event)))
         return dict(public(answer_json(await answer_of(events))))
 
     @routes.post("/search", tags=["questions"], response_model=None)
-    def search(
-        question: Question,
-        k: Annotated[int, Body(ge=1, le=100)] = 10,
-        where: Where = NO_FILTER,
-        explain: Annotated[bool, Body()] = False,
-    ) -> dict[str, Any]:
+    def search(body: SearchBody) -> dict[str, Any]:
         """Passages, in the shape of `dragoman search --json`."""
-        found = chain.retrieve(question, k, where.as_filter())
-        return dict(public(search_json(found, explain=explain)))
+        found = chain.retrieve(body.question, body.k, body.filter.as_filter())
+        return dict(public(search_json(found, explain=body.explain)))
 
 
 def _add_documents(routes: APIRouter, service: Service) -> None:
@@ -96,11 +81,8 @@ def _add_documents(routes: APIRouter, service: Service) -> None:
         files: Annotated[list[UploadFile], File(min_length=1, max_length=_MAX_FILES)],
     ) -> dict[str, list[dict[str, Any]]]:
         """Add files, or bring them up to date; scope `ingest`. A sandbox reads each, and its content decides."""
-        uploads = [Upload(file.filename or "", file.file, file.size or 0) for file in files]
-        if any(upload.size > settings.max_upload_bytes for upload in uploads):
-            raise Refusal(413, f"a file is over {settings.max_upload_bytes:,} bytes")
-        added = await asyncio.to_thread(list, documents.adding(uploads))
-        return {"files": [asdict(one) for one in added]}
+        sent = [(file.filename or "", file.file) for file in files]
+        return {"files": [asdict(one) for one in await asyncio.to_thread(list, documents.adding(sent))]}
 
     @routes.delete("/documents/{doc_id}", tags=["documents"], status_code=204, dependencies=changing)
     def remove_document(doc_id: _DocId) -> None:
@@ -111,17 +93,13 @@ def _add_documents(routes: APIRouter, service: Service) -> None:
 
 def _add_feedback(routes: APIRouter, file: FeedbackFile) -> None:
     @routes.post("/feedback", tags=["feedback"], status_code=204)
-    def say(feedback: Feedback) -> None:
+    def send_feedback(feedback: Feedback) -> None:
         """Store what you think of an answer."""
         file.add(feedback)
 
     @routes.get("/feedback", tags=["feedback"])
-    def said(offset: _Offset = 0, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> dict[str, list[Feedback]]:
+    def list_feedback(
+        offset: _Offset = 0, limit: Annotated[int, Query(ge=1, le=1000)] = 100
+    ) -> dict[str, list[dict[str, Any]]]:
         """The feedback, oldest first; scope `admin`."""
         return {"feedback": list(islice(file.all(), offset, offset + limit))}
-
-    @routes.get("/feedback/gold", tags=["feedback"], response_class=Response)
-    def gold() -> Response:
-        """Gold drafts made from the feedback, as lines of JSON that `dragoman eval` reads; scope `admin`."""
-        lines = [json.dumps(item, ensure_ascii=False) + "\n" for item in gold_drafts(file.all())]
-        return Response("".join(lines).encode("utf-8", "replace"), media_type="application/x-ndjson")

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from html import escape
 from importlib.resources import files
-from importlib.util import find_spec
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -21,14 +20,15 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Match, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from rag.chain import Chain
 from ui.server import api, openai
-from ui.server.edge import Edge
-from ui.server.errors import handle
+from ui.server.edge import DATA, Edge
+from ui.server.errors import Refusal, handle, is_under, path_of
 from ui.server.gate import Gate, Service
 from ui.server.mcp import Endpoint
 from ui.server.metrics import CountedChain, Metrics
@@ -52,8 +52,7 @@ def make_app(
         host: The address that the server will listen on, where that is known.
     """
     settings, metrics = settings or ServerSettings(), Metrics()
-    if chain is not None:
-        chain = CountedChain.of(chain, metrics, log_questions=settings.log_questions)
+    chain = CountedChain.of(chain, metrics, log_questions=settings.log_questions)
     service, tools = Service(chain, settings, host, metrics), Endpoint(chain, settings)
 
     @asynccontextmanager
@@ -70,6 +69,7 @@ def make_app(
         docs_url=None,  # these would load their scripts from a public network; docs.py has a page of our own
         redoc_url=None,
         lifespan=lifespan,
+        generate_unique_id_function=lambda route: route.name,  # the operations' names in /openapi.json
         exception_handlers={HTTPException: handle, RequestValidationError: handle},
     )
     _add_middleware(app, service)
@@ -78,13 +78,33 @@ def make_app(
     add_widget(app, service)
     app.include_router(api.router(service))
     app.include_router(openai.router(service))
-    if find_spec("mcp") is not None:
-        app.routes.append(Route("/mcp", tools, methods=["POST"]))
+    app.routes.append(Route("/mcp", tools, methods=["POST"]))
+    app.routes.append(Nowhere(app.routes))
     if with_page:
         from ui.page.page import mount
 
         return mount(app, service.chain, settings)
     return app
+
+
+class Nowhere(BaseRoute):
+    """Refuses what stands below the paths of programs and no route takes: the page would take it."""
+
+    def __init__(self, others: Sequence[BaseRoute]) -> None:
+        self._others = others
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Match every such path."""
+        return (Match.FULL if scope["type"] == "http" and is_under(path_of(scope), DATA) else Match.NONE), {}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a route that has the path refuse the method (405); else there is no such path."""
+        for route in self._others:
+            match, found = route.matches(scope)
+            if match is Match.PARTIAL:
+                await route.handle({**scope, **found}, receive, send)
+                return
+        raise Refusal(404, f"there is no {path_of(scope)[:100]}; fix: /docs shows what there is")
 
 
 def _add_middleware(app: FastAPI, service: Service) -> None:
@@ -110,20 +130,20 @@ def _add_operation(app: FastAPI, service: Service) -> None:
     """Add health and metrics."""
 
     @app.get("/healthz", tags=["operation"])
-    async def healthz() -> dict[str, str]:
+    async def get_health() -> dict[str, str]:
         """Whether the process answers."""
         return {"status": "ok"}
 
     @app.get("/readyz", tags=["operation"], response_model=None)
-    def readyz() -> Response:
+    def get_readiness() -> Response:
         """Whether questions can be answered: the index opens, the encoder encodes."""
         missing = _missing(service.chain)
         body = {"status": "not ready" if missing else "ready", "missing": missing}
         return JSONResponse(body, 503 if missing else 200)
 
     @app.get("/metrics", tags=["operation"], response_class=Response)
-    def metrics() -> Response:
-        """Counts and times, for Prometheus; scope `admin`, or from this machine."""
+    def get_metrics() -> Response:
+        """Counts and times, for Prometheus; scope `admin`."""
         return Response(service.metrics.text(), headers={"content-type": CONTENT_TYPE_LATEST})
 
 

@@ -1,11 +1,11 @@
-"""Parts of requests, checked before anything is asked."""
+"""Bodies of requests, checked before anything is asked. An unknown field is refused: it was meant to do something."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import Body, Depends, Request
+from fastapi import Depends, Request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from index.read import is_url
@@ -15,36 +15,29 @@ from rag.answerers.base import Turn
 from rag.citations import without_markers
 from rag.phrases import accepted, best_language
 from ui.server.errors import Refusal
-from ui.server.feedback import MAX_CHARS
 
+MAX_CHARS = 20_000  # of an answer that is sent back, in a conversation or with feedback
 _MAX_TURNS = 4  # of a conversation that are read
 _Name = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 _Names = Annotated[list[_Name], Field(max_length=50)]
 _Date = Annotated[str, StringConstraints(max_length=10)]
 
 
-def _not_blank(question: str) -> str:
-    if not question.strip():
-        raise ValueError("the question is empty")
-    return question
+class Body(BaseModel):
+    """A JSON object with these fields and no others."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-Question = Annotated[str, Body(min_length=1, max_length=MAX_QUESTION_CHARS), AfterValidator(_not_blank)]
-
-
-class TurnBody(BaseModel):
+class TurnBody(Body):
     """An earlier question of the conversation, and its answer."""
-
-    model_config = ConfigDict(extra="forbid")
 
     question: Annotated[str, Field(max_length=MAX_QUESTION_CHARS)]
     answer: Annotated[str, Field(max_length=MAX_CHARS)] = ""
 
 
-class FilterBody(BaseModel):
+class FilterBody(Body):
     """Which passages may be used: the fields of `index.store.base.Filter`, sources as they are shown."""
-
-    model_config = ConfigDict(extra="forbid")
 
     languages: _Names = []
     since: _Date = ""
@@ -63,13 +56,50 @@ class FilterBody(BaseModel):
         try:
             return Filter(**names, since=self.since, until=self.until)
         except ValueError as error:
-            raise Refusal(422, str(error)) from error
+            raise Refusal(422, str(error), param="filter") from error
 
 
-NO_FILTER = FilterBody()
-NO_HISTORY: list[TurnBody] = []
-Where = Annotated[FilterBody, Body(alias="filter")]
-History = Annotated[list[TurnBody], Body(max_length=50)]
+def _not_blank(question: str) -> str:
+    if not question.strip():
+        raise ValueError("the question is empty")
+    return question
+
+
+class QuestionBody(Body):
+    """A question."""
+
+    question: Annotated[str, Field(min_length=1, max_length=MAX_QUESTION_CHARS), AfterValidator(_not_blank)]
+
+
+class ConversationBody(QuestionBody):
+    """A question and the conversation before it, oldest first."""
+
+    history: Annotated[list[TurnBody], Field(max_length=50)] = []
+
+    def turns(self) -> list[Turn]:
+        """The last turns of the conversation, as the chain takes them."""
+        return turns_of(self.history)
+
+
+class AskBody(ConversationBody):
+    """A question to answer."""
+
+    filter: FilterBody = FilterBody()
+    stream: Annotated[bool, Field(description="Events as they come; so does `Accept: text/event-stream`.")] = False
+
+
+class SearchBody(QuestionBody):
+    """A question to find passages for."""
+
+    k: Annotated[int, Field(ge=1, le=100)] = 10
+    filter: FilterBody = FilterBody()
+    explain: Annotated[bool, Field(description="Show which signals brought each passage to its place.")] = False
+
+
+class SiteBody(ConversationBody):
+    """A question of a visitor of a site."""
+
+    site: Annotated[str, Field(max_length=200)]
 
 
 def interface_of(request: Request) -> str:

@@ -8,9 +8,9 @@ import os
 import shutil
 import threading
 from collections import defaultdict
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
@@ -18,32 +18,21 @@ from typing import IO, Any
 import regex
 
 from index.encoders.base import Encoder
-from index.errors import IndexLocked, IndexProblem, ReadError, TooLarge
+from index.errors import IndexLocked, IndexProblem, ReadError
 from index.ingest import ingest_untrusted
 from index.read import SUFFIXES, Found, Sandbox
-from index.report import IngestReport
 from index.settings import Limits
 from index.store import open_writer
 from index.store.base import Backend, IndexPlace
 from ui.render import shown_source
 
 UPLOADS = "uploads"  # below the index
-_SHOWN = ("doc_id", "source", "title", "url", "author", "date", "language", "n_chars", "n_passages", "stale")
 _UNSAFE = regex.compile(r"[^\p{L}\p{M}\p{N}._ -]")
 _MAX_NAME_BYTES = 200  # its end, where the suffix is
 _PARSE_TIMEOUT_S = 60.0  # others wait meanwhile
 _PARSE_MEMORY_BYTES = 2**30
 _log = logging.getLogger(__name__)
 _locks = defaultdict[IndexPlace, threading.Lock](threading.Lock)  # the API and the page change the same index
-
-
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """A file as it was sent: its name is the sender's text, its content is read only in the sandbox."""
-
-    name: str
-    content: IO[bytes]
-    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,31 +57,33 @@ class Documents:
             max_file_bytes=max_file_bytes, parse_timeout_s=_PARSE_TIMEOUT_S, parse_memory_bytes=_PARSE_MEMORY_BYTES
         )
         self._lock = _locks[backend.place]
+        self._uploads = Path(os.path.realpath(backend.folder / UPLOADS))
 
     def page(self, offset: int, limit: int) -> dict[str, Any]:
         """Some of the documents in the order of ingest, and the offset of the next ones; None after the last."""
-        rows = list(islice(self._backend.documents(), offset, offset + limit + 1))
+        rows = [asdict(row) for row in islice(self._backend.documents(), offset, offset + limit + 1)]
+        for row in rows:
+            del row["location"]  # where the server keeps it
+            row["source"] = shown_source(row["source"])
         return {
-            "documents": [
-                {name: getattr(row, name) for name in _SHOWN}
-                | {"source": shown_source(row.source), "tags": list(row.tags)}
-                for row in rows[:limit]
-            ],
+            "documents": rows[:limit],
             "total": self._backend.stats().n_documents,
             "next_offset": offset + limit if len(rows) > limit else None,
         }
 
-    def adding(self, uploads: Iterable[Upload]) -> Generator[Added, None, None]:
-        """The result of each file, as soon as it is known; a failure of one stops no other.
+    def adding(self, files: Iterable[tuple[str, IO[bytes]]]) -> Generator[Added, None, None]:
+        """The result of each file, a name and its content, as soon as it is known; a failure stops no other file.
+
+        The name is the sender's text, and the content is read only in the sandbox.
 
         Raises:
             IndexLocked: Another process is writing, and nothing was added.
         """
         with Sandbox(self._limits) as sandbox:
-            for number, upload in enumerate(uploads):
-                name = _safe(upload.name)
+            for number, (sent, content) in enumerate(files):
+                name = _safe(sent)
                 try:
-                    added = self._add(name, upload, sandbox)
+                    added = self._add(name, content, sandbox)
                 except IndexProblem as error:
                     if isinstance(error, IndexLocked) and not number:
                         raise
@@ -102,35 +93,26 @@ class Documents:
                     added = Added(name, "failed", reason=error.strerror or "it could not be kept")
                 yield added
 
-    def _add(self, name: str, upload: Upload, sandbox: Sandbox) -> Added:
-        path = self._place(name, upload)
-        with self._lock:
-            is_new = not path.exists()
-            doc_ids: tuple[str, ...] = ()
-            try:
-                if is_new:
-                    _copy(upload.content, path)
-                found = Found(path, name)
-                report, doc_ids = ingest_untrusted(self._backend.place, found, self._encoder, sandbox)
-            finally:
-                if is_new and not doc_ids:
-                    _remove(path)
-        reason = "; ".join(reason for _, reason in report.failed)
-        return Added(name, _status(report, doc_ids), doc_ids, reason.replace(str(path), name))
-
-    def _place(self, name: str, upload: Upload) -> Path:
-        """Where its copy is stored, below the index: the same content and name always in the same place.
-
-        Raises:
-            ReadError: Its suffix is of no format that is read, or it is too large.
-        """
+    def _add(self, name: str, content: IO[bytes], sandbox: Sandbox) -> Added:
         suffix = Path(name).suffix.lower()
         if suffix not in SUFFIXES:
             raise ReadError(suffix or "a name without a suffix", f"one of {', '.join(sorted(SUFFIXES))}")
-        if upload.size > self._limits.max_file_bytes:
-            raise TooLarge(f"{upload.size:,} bytes", f"at most {self._limits.max_file_bytes:,}", "split it")
-        digest = hashlib.file_digest(upload.content, "sha256").hexdigest()[:16]  # type: ignore[arg-type]
-        return self._uploads / digest / name
+        # The same content and name always has the same place below the index.
+        digest = hashlib.file_digest(content, "sha256").hexdigest()[:16]  # type: ignore[arg-type]
+        path = self._uploads / digest / name
+        with self._lock:
+            is_new, doc_ids = not path.exists(), tuple[str, ...]()
+            try:
+                if is_new:
+                    _copy(content, path)
+                report, doc_ids = ingest_untrusted(self._backend.place, Found(path, name), self._encoder, sandbox)
+            finally:
+                if is_new and not doc_ids:
+                    _remove(path)
+        if report.failed:
+            reason = "; ".join(reason for _, reason in report.failed).replace(str(path), name)
+            return Added(name, "partial" if doc_ids else "failed", doc_ids, reason)
+        return Added(name, "added" if report.added or report.replaced else "unchanged", doc_ids)
 
     def remove(self, doc_id: str) -> bool:
         """Remove a document for good, and the copy of an upload with its last one; whether there was one.
@@ -146,10 +128,6 @@ class Documents:
             if not writer.documents_of(file) and Path(file).is_relative_to(self._uploads):
                 _remove(Path(file))
         return True
-
-    @property
-    def _uploads(self) -> Path:
-        return Path(os.path.realpath(self._backend.folder / UPLOADS))
 
 
 def _copy(content: IO[bytes], path: Path) -> None:
@@ -170,12 +148,6 @@ def _remove(path: Path) -> None:
     path.unlink(missing_ok=True)
     with suppress(OSError):
         path.parent.rmdir()
-
-
-def _status(report: IngestReport, doc_ids: Sequence[str]) -> str:
-    if report.failed:
-        return "partial" if doc_ids else "failed"
-    return "added" if report.added or report.replaced else "unchanged"
 
 
 def _safe(name: str) -> str:

@@ -12,11 +12,13 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ui.server.errors import is_under, path_of, response_to
+from ui.server.errors import Refusal, is_under, path_of, response_to
 from ui.server.logs import request_fields
 from ui.server.metrics import Metrics
 
-_DATA = ("/api", "/v1", "/mcp", "/healthz", "/readyz", "/metrics", "/openapi.json")
+DATA = ("/api", "/v1", "/mcp", "/healthz", "/readyz", "/metrics", "/openapi.json")  # paths of programs, not of pages
+_DOCS = ("/docs",)
+_PLAIN = "text/plain"  # as the middlewares of others answer
 # No image, frame or form may reach another host: a hostile document cannot send anything out.
 _PAGE_POLICY = (
     "default-src 'self' 'unsafe-inline' data: blob:; img-src 'self' data: blob:; connect-src 'self';"
@@ -70,21 +72,27 @@ class _Request:
     def __init__(self, scope: Scope, send: Send) -> None:
         sent = Headers(scope=scope).get("x-request-id", "")
         self.fields: dict[str, Any] = {"request_id": sent if _REQUEST_ID.fullmatch(sent) else secrets.token_hex(16)}
-        self.status, self._n_bytes, self._is_whole = _CLIENT_LEFT, 0, False
+        self.status, self._plain, self._n_bytes, self._is_whole = _CLIENT_LEFT, 0, 0, False
         self._scope, self._send, self._started = scope, send, time.perf_counter()
 
     async def send(self, message: Message) -> None:
         """Pass a message on; a response may have set stricter headers of its own."""
         if message["type"] == "http.response.start":
-            self.status = message["status"]
             headers = MutableHeaders(raw=list(message.get("headers", ())))
             path = path_of(self._scope)
-            own = _DOCS_POLICY if is_under(path, ("/docs",)) else _PAGE_POLICY
-            policy = _DATA_POLICY if is_under(path, _DATA) else own
+            if message["status"] >= 400 and is_under(path, DATA) and headers.get("content-type", "").startswith(_PLAIN):
+                self._plain = message["status"]  # its words come with the next message
+                return
+            self.status = message["status"]
+            policy = _DATA_POLICY if is_under(path, DATA) else _DOCS_POLICY if is_under(path, _DOCS) else _PAGE_POLICY
             for name, value in {"content-security-policy": policy, **_HEADERS}.items():
                 headers.setdefault(name, value)
             headers["x-request-id"] = self.fields["request_id"]
             message = {**message, "headers": headers.raw}
+        elif self._plain:
+            refusal, self._plain = Refusal(self._plain, message["body"].decode().lower()), 0
+            await response_to(self._scope, refusal)(self._scope, _nothing, self.send)
+            return
         elif message["type"] == "http.response.body":
             self._n_bytes += len(message.get("body", b""))
             self._is_whole = not message.get("more_body", False)
@@ -100,3 +108,7 @@ class _Request:
         _log.log(level, "%s %s %d", method, route, self.status, extra={"fields": fields})
         self.fields.clear()  # work that goes on in this context no longer belongs to this request
         return route
+
+
+async def _nothing() -> Message:
+    return {"type": "http.disconnect"}

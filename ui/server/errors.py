@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import Request
@@ -21,8 +22,6 @@ from rag.errors import AnswerProblem
 
 UNKNOWN = "the answer failed here; the server's log says why"
 OPENAI = "/v1"  # paths whose errors have OpenAI's shape
-# The first that fits: what an error of this kind means for the client.
-_STATUSES: tuple[tuple[type[Exception], int], ...] = ((IndexLocked, 409), (IndexProblem, 503), (AnswerProblem, 502))
 _OPENAI_CODES = {
     401: "invalid_api_key",
     403: "missing_scope",
@@ -30,6 +29,7 @@ _OPENAI_CODES = {
     413: "request_too_large",
     429: "rate_limit_exceeded",
 }
+_MAX_FAULTS = 5  # of one request that are reported
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,39}")
 _FOLDERS = re.compile(r"(?<![\w/])(?:/[^/\n:;,()'\"]+)+/(?=[^/\s])")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
@@ -42,7 +42,7 @@ class Refusal(Exception):
     def __init__(
         self,
         status: int,
-        detail: str | list[dict[str, Any]],
+        detail: str,
         *,
         code: str = "",
         param: str | None = None,
@@ -53,17 +53,29 @@ class Refusal(Exception):
         self.status, self.detail, self.code, self.param = status, detail, code, param
         self.headers = {**({"retry-after": str(retry_after_s)} if retry_after_s else {}), **(headers or {})}
 
+    def json(self) -> dict[str, Any]:
+        """The one shape of an error; `param` is the field that is wrong, where one is."""
+        return {"detail": self.detail, "code": self.code or HTTPStatus(self.status).name.lower(), "param": self.param}
+
+    def openai_json(self) -> dict[str, Any]:
+        """The same in OpenAI's shape."""
+        kind = "server_error" if self.status >= 500 else "invalid_request_error"
+        kind = "requests" if self.status == 429 else kind
+        code = self.code or _OPENAI_CODES.get(self.status)
+        return {"error": {"message": self.detail, "type": kind, "param": self.param, "code": code}}
+
 
 def refusal_of(error: Exception) -> Refusal:
     """The refusal for any error; an unforeseen error is not described to the client."""
-    if isinstance(error, Refusal):
-        return error
-    if isinstance(error, RequestValidationError):
-        return Refusal(422, [_validation(item) for item in error.errors()[:20]])
-    if isinstance(error, HTTPException):
-        return Refusal(error.status_code, str(error.detail), headers=dict(error.headers or {}))
-    for kind, status in _STATUSES:
-        if isinstance(error, kind):
+    match error:
+        case Refusal():
+            return error
+        case RequestValidationError():
+            return _invalid(error.errors()[:_MAX_FAULTS])
+        case HTTPException():
+            return Refusal(error.status_code, str(error.detail), headers=dict(error.headers or {}))
+        case IndexProblem() | AnswerProblem():
+            status = 502 if isinstance(error, AnswerProblem) else 409 if isinstance(error, IndexLocked) else 503
             code = _CAMEL.sub("_", type(error).__name__).lower()
             return Refusal(status, without_folders(str(error)), code=code)
     return Refusal(500, UNKNOWN, code="internal")
@@ -81,26 +93,13 @@ def response_to(scope: Scope, error: Exception) -> JSONResponse:
     refusal = refusal_of(error)
     if is_under(path_of(scope), (OPENAI,)):
         status = 400 if refusal.status == 422 else refusal.status
-        return JSONResponse(openai_error(refusal), status, refusal.headers)
-    return JSONResponse({"detail": refusal.detail}, refusal.status, refusal.headers)
+        return JSONResponse(refusal.openai_json(), status, refusal.headers)
+    return JSONResponse(refusal.json(), refusal.status, refusal.headers)
 
 
 async def handle(request: Request, error: Exception) -> JSONResponse:
     """`response_to` as an exception handler of FastAPI."""
     return response_to(request.scope, error)
-
-
-def openai_error(refusal: Refusal) -> dict[str, Any]:
-    """A refusal in OpenAI's shape."""
-    status, detail, param, code = refusal.status, refusal.detail, refusal.param, refusal.code
-    if not isinstance(detail, str):
-        first = detail[0]
-        # A field that takes several types is followed by the name of one of them.
-        place = [part for part in first["loc"][1:] if part != "str" and not str(part).startswith("list")] or ["body"]
-        param = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
-        detail, code = f"{param}: {first['msg']}", first["type"]
-    kind = "server_error" if status >= 500 else "requests" if status == 429 else "invalid_request_error"
-    return {"error": {"message": detail, "type": kind, "param": param, "code": code or _OPENAI_CODES.get(status)}}
 
 
 def without_folders(message: str) -> str:
@@ -118,10 +117,19 @@ def without_words(error: BaseException) -> str:
     return f"{type(error).__name__} at " + " < ".join(reversed(lines))
 
 
-def _validation(item: dict[str, Any]) -> dict[str, Any]:
-    """What is wrong with a field, without its value. The names of unknown fields are the client's text too."""
-    loc = [part if isinstance(part, int) or _PLAIN_NAME.fullmatch(part) else "?" for part in item["loc"]]
-    return {"type": item["type"], "loc": loc, "msg": item["msg"]}
+def _invalid(faults: Sequence[dict[str, Any]]) -> Refusal:
+    """The fields that are wrong, without their values; the code and `param` are those of the first."""
+    places = [_place(fault["loc"][1:]) for fault in faults]
+    detail = "; ".join(f"{place}: {fault['msg']}" for place, fault in zip(places, faults, strict=True))
+    return Refusal(422, detail, code=faults[0]["type"], param=places[0])
+
+
+def _place(loc: Sequence[int | str]) -> str:
+    # A field that takes several types is followed by the name of one of them.
+    parts = [part for part in loc if part != "str" and not str(part).startswith("list")] or ["body"]
+    # The name of an unknown field is the client's text too.
+    names = (part if isinstance(part, int) or _PLAIN_NAME.fullmatch(part) else "?" for part in parts)
+    return "".join(f"[{name}]" if isinstance(name, int) else f".{name}" for name in names).lstrip(".")
 
 
 def is_under(path: str, places: Sequence[str]) -> bool:

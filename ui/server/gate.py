@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import math
-import time
-from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
-from pathlib import Path
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -21,14 +16,14 @@ from starlette.types import Scope as AsgiScope
 from rag.chain import Chain
 from ui.server.errors import Refusal, is_under, path_of, response_to
 from ui.server.keys import KeyFile, Scope
+from ui.server.limits import Places, Rate
 from ui.server.logs import note
 from ui.server.metrics import Metrics
 from ui.server.settings import ServerSettings
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _MAX_BODY_S = 30.0  # for a question to arrive
-_MAX_BUCKETS = 20_000  # clients that are remembered
-_FORWARDING = ("x-forwarded-for", "forwarded", "x-real-ip")
+_MAX_UNSENT_BYTES = 2**19  # of one response; an answer has less
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +34,11 @@ class Service:
     settings: ServerSettings = field(default_factory=ServerSettings)
     host: str = ""
     metrics: Metrics = field(default_factory=Metrics)
-    keys: KeyFile = field(init=False)
 
-    def __post_init__(self) -> None:
-        # Only a test builds a server without an index; it has no keys either.
-        folder = self.chain.backend.folder if self.chain is not None else Path("/nonexistent")
-        object.__setattr__(self, "keys", KeyFile(folder))
+    @property
+    def keys(self) -> KeyFile:
+        """The keys of the index."""
+        return KeyFile(self.chain.backend.folder)
 
     @property
     def hosts(self) -> list[str]:
@@ -89,6 +83,7 @@ class Rule:
     scope: Scope | None = None
     cost: float = 1.0
     takes_place: bool = False
+    group: str = ""  # whose requests have a share of the places besides each client's
     is_page: bool = False  # a browser may send the key as a password
 
 
@@ -99,7 +94,7 @@ _ADMIN, _INGEST = Rule(Scope.ADMIN), Rule(Scope.INGEST)
 _RULES: tuple[tuple[tuple[str, ...], Rule, Rule], ...] = (
     (("/healthz", "/readyz", "/docs", "/openapi.json"), _FREE, _FREE),
     # The key of a site counts here, and the widget's own routes check it.
-    (("/widget", "/widget.js", "/widget.v1.js", "/embed"), _FREE, Rule(takes_place=True)),
+    (("/widget", "/widget.js", "/widget.v1.js", "/embed"), _FREE, Rule(takes_place=True, group="widget")),
     (("/metrics",), Rule(Scope.ADMIN, cost=0), _ADMIN),
     (("/api/v1/documents",), _ASK, _INGEST),
     (("/api/v1/feedback",), _ADMIN, _ASK),
@@ -119,12 +114,17 @@ def rule_for(method: str, path: str) -> Rule:
 
 
 class Gate:
-    """Middleware in front of all interfaces; a client that leaves ends its request, wherever that is."""
+    """Middleware in front of all interfaces; a client that leaves ends its request, wherever that is.
+
+    A place is for computing, not for sending: what a client does not read waits in `Outgoing`. A client, and all
+    visitors of the widget together, may take half of the places, and half of the room for requests that are open.
+    """
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
         settings = service.settings
         self._app, self._service = app, service
         self._rate = Rate(settings.per_minute)
+        self._open = Places(settings.max_concurrent + settings.max_waiting)
         self._places = Places(settings.max_concurrent, settings.max_waiting, settings.max_wait_s)
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
@@ -136,29 +136,29 @@ class Gate:
             return
         rule = rule_for(scope["method"], path_of(scope))
         try:
-            self._check(scope, rule)
+            who = self._check(scope, rule)
             if rule.takes_place:
-                await self._in_place(scope, receive, send)
+                await self._in_place(scope, receive, send, (who, rule.group) if rule.group else (who,))
             else:
                 await self._app(scope, receive, send)
         except Refusal as refusal:
             await response_to(scope, refusal)(scope, receive, send)
 
-    def _check(self, scope: AsgiScope, rule: Rule) -> None:
-        """Raise a `Refusal` unless the request's key and rate allow it."""
+    def _check(self, scope: AsgiScope, rule: Rule) -> str:
+        """The client's name, where the request's key and rate allow it; else a `Refusal` is raised."""
         headers = Headers(scope=scope)
         sent = _password(headers, basic=rule.is_page)
         key = self._service.keys.find(sent) if sent else None
         if key is not None:
             note(key=key.name)
         allowed = rule.scope is None or self._service.is_open(rule.scope) or (key is not None and key.may(rule.scope))
-        if rule.scope is Scope.ADMIN and path_of(scope) == "/metrics" and is_this_machine(scope):
-            allowed = True
         cost = rule.cost if allowed else 1.0  # else keys could be guessed at any speed
-        who = f"key {key.name}" if key else f"address {client_of(scope)}"
+        address = client_of(scope)
+        who = f"key {key.name}" if key else f"address {address}"
         if cost and (wait_s := self._rate.take(who, cost)):
-            limit = self._service.settings.per_minute
-            raise Refusal(429, f"too many requests; expected: {limit} a minute", retry_after_s=wait_s)
+            fix = "; fix: per_minute under [server] in dragoman.toml" if address in LOOPBACK else ""
+            detail = f"too many requests; expected: {self._service.settings.per_minute} a minute{fix}"
+            raise Refusal(429, detail, retry_after_s=wait_s)
         if not allowed and key is not None:
             raise Refusal(403, f"this key does not have the scope {rule.scope}")
         if not allowed:
@@ -167,27 +167,66 @@ class Gate:
             raise Refusal(401, detail, headers={"www-authenticate": scheme})
         if rule.is_page and key and _is_cross_site(scope["method"], headers):
             raise Refusal(403, "a page of another site sent this; browsers add the password by themselves")
+        return who
 
-    async def _in_place(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+    async def _in_place(self, scope: AsgiScope, receive: Receive, send: Send, names: tuple[str, ...]) -> None:
         try:
             # Read before it takes a place: a client that sends slowly must not hold one.
             body = await asyncio.wait_for(Request(scope, receive).body(), _MAX_BODY_S)
         except TimeoutError:
             raise Refusal(408, f"the request did not arrive within {_MAX_BODY_S:.0f} s") from None
-        leaving = asyncio.ensure_future(_left(receive))
-        answering = asyncio.ensure_future(self._answer(scope, _replayed(body, leaving), send))
-        try:
-            await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            if answering.done():
-                answering.result()
-        finally:
-            leaving.cancel()
-            answering.cancel()
-            await asyncio.gather(answering, leaving, return_exceptions=True)
+        async with self._open.place(*names):
+            leaving = asyncio.ensure_future(_left(receive))
+            answering = asyncio.ensure_future(self._answer(scope, _replayed(body, leaving), send, names))
+            try:
+                await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
+                if answering.done():
+                    answering.result()
+            finally:
+                leaving.cancel()
+                answering.cancel()
+                await asyncio.gather(answering, leaving, return_exceptions=True)
 
-    async def _answer(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
-        async with self._places.place():
-            await self._app(scope, receive, send)
+    async def _answer(self, scope: AsgiScope, receive: Receive, send: Send, names: tuple[str, ...]) -> None:
+        outgoing = Outgoing(send)
+        sending = asyncio.ensure_future(outgoing.run())
+        try:
+            async with self._places.place(*names):
+                await self._app(scope, receive, outgoing.put)
+            await sending
+        finally:
+            sending.cancel()
+
+
+class Outgoing:
+    """A response on its way out; its maker waits only where more than `_MAX_UNSENT_BYTES` are not sent yet."""
+
+    def __init__(self, send: Send) -> None:
+        self._send, self._messages, self._n_bytes = send, asyncio.Queue[Message](), 0
+        self._has_room = asyncio.Event()
+        self._has_room.set()
+
+    async def put(self, message: Message) -> None:
+        """Take a message of the application."""
+        await self._has_room.wait()
+        self._count(len(message.get("body", b"")))
+        self._messages.put_nowait(message)
+
+    async def run(self) -> None:
+        """Send the messages up to the last one."""
+        has_more = True
+        while has_more:
+            message = await self._messages.get()
+            await self._send(message)
+            self._count(-len(message.get("body", b"")))
+            has_more = message["type"] != "http.response.body" or message.get("more_body", False)
+
+    def _count(self, n_bytes: int) -> None:
+        self._n_bytes += n_bytes
+        if self._n_bytes > _MAX_UNSENT_BYTES:
+            self._has_room.clear()
+        else:
+            self._has_room.set()
 
 
 def _password(headers: Headers, *, basic: bool) -> str:
@@ -223,20 +262,11 @@ def _replayed(body: bytes, leaving: asyncio.Future[Message]) -> Receive:
     return receive
 
 
-# --- clients, their rates, and the queue ------------------------------------------------------------------------------
-
-
-def is_this_machine(scope: AsgiScope) -> bool:
-    """Whether the client is on this machine, with no sign of a proxy between."""
-    address = _address(scope)
-    has_proxy = any(name in Headers(scope=scope) for name in _FORWARDING)
-    return address is not None and address.is_loopback and not has_proxy
-
-
 def client_of(scope: AsgiScope) -> str:
-    """The client's address, as the rate counts it: of IPv6 its /64, in which one client has every address."""
+    """The client's address, as the limits count it: of IPv6 its /64, in which one client has every address."""
     address = _address(scope)
-    return str(IPv6Network((address, 64), strict=False)) if isinstance(address, IPv6Address) else str(address)
+    is_many = isinstance(address, IPv6Address) and not address.is_loopback
+    return str(IPv6Network((address, 64), strict=False)) if is_many else str(address)
 
 
 def _address(scope: AsgiScope) -> IPv4Address | IPv6Address | None:
@@ -246,53 +276,3 @@ def _address(scope: AsgiScope) -> IPv4Address | IPv6Address | None:
     except ValueError:
         return None
     return (found.ipv4_mapped or found) if isinstance(found, IPv6Address) else found
-
-
-class Rate:
-    """Token buckets by name, each of `per_minute` tokens that come back evenly."""
-
-    def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._full, self._per_s, self._clock = float(per_minute), per_minute / 60, clock
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # name -> tokens, when; oldest use first
-
-    def take(self, name: str, cost: float = 1.0) -> int:
-        """Take from a bucket; 0, or the seconds until it holds enough."""
-        now = self._clock()
-        tokens, then = self._buckets.pop(name, (self._full, now))
-        tokens = min(self._full, tokens + (now - then) * self._per_s)
-        enough = tokens >= cost
-        self._buckets[name] = (tokens - cost if enough else tokens, now)
-        if len(self._buckets) > _MAX_BUCKETS:
-            self._buckets.popitem(last=False)
-        return 0 if enough else max(1, math.ceil((cost - tokens) / self._per_s))
-
-
-class Places:
-    """Room for `n` questions at once and a queue of `n_waiting`, first come, first served; of one event loop."""
-
-    def __init__(self, n: int, n_waiting: int, max_wait_s: float) -> None:
-        self._free, self._max_waiting, self._max_wait_s = asyncio.Semaphore(n), n_waiting, max_wait_s
-        self._n_waiting = 0
-
-    @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
-        """A place for the length of the block.
-
-        Raises:
-            Refusal: The queue is full, or it took too long.
-        """
-        busy = Refusal(503, "all places are taken; fix: ask again later", retry_after_s=5)
-        if self._free.locked() and self._n_waiting >= self._max_waiting:
-            raise busy
-        self._n_waiting += 1
-        try:
-            async with asyncio.timeout(self._max_wait_s):
-                await self._free.acquire()
-        except TimeoutError:
-            raise busy from None
-        finally:
-            self._n_waiting -= 1
-        try:
-            yield
-        finally:
-            self._free.release()

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
+import re
 import secrets
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from tempfile import NamedTemporaryFile
 
+from filelock import FileLock
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 KEYS_FILE = "keys.json"
+_NAME = re.compile(r"[\w.-]{1,64}")
 _MAX_TOKEN_CHARS = 200
 
 
@@ -32,8 +34,8 @@ class Key(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    name: Annotated[str, Field(pattern=r"^[\w.-]{1,64}\z")]
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}\z")]
+    name: str
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}\z")
     scopes: tuple[Scope, ...]
     created: str  # ISO 8601, UTC
     disabled: bool = False
@@ -70,10 +72,9 @@ class KeyFile:
             raise ValueError(f"{self._path} is no file of keys; fix: remove it and make new keys") from None
 
     def find(self, token: str) -> Key | None:
-        """The key whose text is `token`, also where it is disabled; every digest is compared in constant time."""
+        """The key whose text is `token`, also where it is disabled."""
         given = _digest(token)
-        found = [key for key in self.all() if hmac.compare_digest(key.sha256, given)]
-        return found[0] if found else None
+        return next((key for key in self.all() if hmac.compare_digest(key.sha256, given)), None)
 
     def any_may(self, scope: Scope) -> bool:
         """Whether there is a key with `scope`."""
@@ -87,17 +88,15 @@ class KeyFile:
         """
         if not scopes:
             raise ValueError(f"a key without a scope can do nothing; expected: some of {', '.join(Scope)}")
-        token = "dk_" + secrets.token_urlsafe(32)
-        created = datetime.now(UTC).isoformat(timespec="seconds")
-        try:
-            key = Key(name=name, sha256=_digest(token), scopes=tuple(sorted(set(scopes))), created=created)
-        except ValidationError:
-            expected = "expected: 1 to 64 letters, digits and any of . _ -"
-            raise ValueError(f"{name!r} is no name of a key; {expected}") from None
-        with self._changing() as keys:
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"{name!r} is no name of a key; expected: 1 to 64 letters, digits and any of . _ -")
+        token, created = "dk_" + secrets.token_urlsafe(32), datetime.now(UTC).isoformat(timespec="seconds")
+        key = Key(name=name, sha256=_digest(token), scopes=tuple(sorted(set(scopes))), created=created)
+        with self._locked():
+            keys = self.all()
             if any(one.name == name for one in keys):
                 raise ValueError(f"there is a key {name} already; fix: choose another name, or remove that key first")
-            keys.append(key)
+            self._write([*keys, key])
         return token
 
     def remove(self, name: str) -> None:
@@ -106,30 +105,23 @@ class KeyFile:
         Raises:
             ValueError: There is no key of this name.
         """
-        with self._changing() as keys:
-            found = [key for key in keys if key.name == name]
-            if not found:
+        with self._locked():
+            keys = self.all()
+            left = [key for key in keys if key.name != name]
+            if left == keys:
                 raise ValueError(f"there is no key {name}; fix: dragoman key list shows the keys")
-            keys.remove(found[0])
+            self._write(left)
 
-    @contextmanager
-    def _changing(self) -> Iterator[list[Key]]:
-        """The keys to change in the block; written when it ends without an error."""
-        from filelock import FileLock
-
+    def _locked(self) -> AbstractContextManager[object]:
         if not self._path.parent.is_dir():
             raise ValueError(f"there is no index in {self._path.parent}; fix: dragoman index PATH... makes one")
-        with FileLock(self._path.with_suffix(".lock"), timeout=10):
-            keys = self.all()
-            yield keys
-            part = self._path.with_suffix(".part")
-            part.unlink(missing_ok=True)
-            # Created with its final rights: a file that is restricted afterwards can be read in between.
-            with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-                file.write(_Keys(keys=keys).model_dump_json(indent=2) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(self._path)
+        return FileLock(self._path.with_suffix(".lock"), timeout=10)
+
+    def _write(self, keys: list[Key]) -> None:
+        # A temporary file is its owner's alone from the start: one restricted afterwards can be read in between.
+        with NamedTemporaryFile("w", dir=self._path.parent, prefix=KEYS_FILE, delete=False, encoding="utf-8") as file:
+            file.write(_Keys(keys=keys).model_dump_json(indent=2) + "\n")
+        Path(file.name).replace(self._path)
 
 
 def _digest(token: str) -> str:

@@ -1,17 +1,14 @@
-"""The chain as tools of a Model Context Protocol server, over stdin and stdout or at /mcp.
-
-The protocol's own library takes 1 to 2 s to import: it loads at the first request, not with the server.
-"""
+"""The chain as tools of a Model Context Protocol server, over stdin and stdout or at /mcp."""
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import tomllib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from importlib.metadata import version
 from importlib.resources import files
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
@@ -201,40 +198,24 @@ def _warned(warnings: list[str]) -> list[str]:
 
 
 class Endpoint:
-    """An ASGI application for /mcp that makes the MCP server at its first request, while `running`."""
+    """An ASGI application for /mcp, which answers while `running`."""
 
     def __init__(self, chain: Chain, settings: ServerSettings) -> None:
         self._chain, self._settings = chain, settings
+        self._manager: Any = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._manager is None:
+            raise Refusal(501, "the tools need a library that is not installed; fix: pip install 'dragoman[mcp]'")
         self._check_origin(Headers(scope=scope))
-        self._wanted.set()
-        manager = await asyncio.shield(self._manager)
-        await manager.handle_request(scope, receive, send)
+        await self._manager.handle_request(scope, receive, send)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Within it requests are served."""
-        self._wanted, self._manager = asyncio.Event(), asyncio.get_running_loop().create_future()
-        task = asyncio.create_task(self._serve())
-        try:
+        """Within it requests are served, where the protocol's library is installed."""
+        if find_spec("mcp") is None:
             yield
-        finally:
-            task.cancel()
-            await asyncio.wait({task})
-
-    async def _serve(self) -> None:
-        await self._wanted.wait()
-        try:
-            manager = await asyncio.to_thread(self._make)
-        except Exception as error:  # noqa: BLE001 - the requests that wait for it report it
-            self._manager.set_exception(error)
             return
-        async with manager.run():
-            self._manager.set_result(manager)
-            await asyncio.Event().wait()
-
-    def _make(self) -> Any:
         from mcp.server.transport_security import TransportSecuritySettings
 
         server = make_server(self._chain)
@@ -246,7 +227,9 @@ class Endpoint:
             # The application checks the host for every interface, and the origin is checked below.
             transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
         )
-        return server.session_manager
+        self._manager = server.session_manager
+        async with self._manager.run():
+            yield
 
     def _check_origin(self, headers: Headers) -> None:
         """Refuse pages of other origins, as the protocol demands."""

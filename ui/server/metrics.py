@@ -16,11 +16,6 @@ from rag.events import Delta, Done, Event, Failed, PassagesFound, QuestionRead
 from ui.server.errors import refusal_of
 from ui.server.logs import note
 
-# A label's values are bounded: each makes series of its own, for ever.
-_LANGUAGES = frozenset(
-    "ar bg bn ca cs da de el en es et fa fi fr he hi hr hu id it ja ko lt lv ms nl no pl pt ro ru sk sl sr sv sw ta th"
-    " tl tr uk ur vi zh".split()
-)
 _BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _log = logging.getLogger("dragoman.questions")
 
@@ -85,7 +80,7 @@ class CountedChain(Chain):
     def _count(self, event: Event, seconds: float) -> None:
         match event:
             case QuestionRead(language=language):
-                self._metrics.questions.labels(language_label(language)).inc()
+                self._metrics.questions.labels(language or "und").inc()  # one of those that are detected: few
                 note(language=language)
             case PassagesFound():
                 self._metrics.retrieval.observe(seconds)
@@ -100,9 +95,3 @@ class CountedChain(Chain):
                 note(abstained=answer.abstained)
                 if answer.abstained:
                     self._metrics.abstentions.labels(str(answer.reason)).inc()
-
-
-def language_label(language: str) -> str:
-    """A language as a label: its primary tag where that is known, else `other`."""
-    primary = language.split("-")[0]
-    return primary if primary in _LANGUAGES else "other"

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
 from index.search import MAX_QUESTION_CHARS, check_question
@@ -16,9 +16,8 @@ from rag.answer import Answer
 from rag.answerers.base import Turn
 from rag.events import Delta, Done, Event, Failed, PassagesFound
 from ui.render import as_written, citation_json, inert, is_web_address, passage_json, sources_markdown
-from ui.server.bodies import NO_FILTER, FilterBody, Interface, TurnBody, turns_of
-from ui.server.errors import OPENAI, Refusal, openai_error, refusal_of
-from ui.server.feedback import MAX_CHARS
+from ui.server.bodies import MAX_CHARS, Body, FilterBody, Interface, TurnBody, turns_of
+from ui.server.errors import OPENAI, Refusal, refusal_of
 from ui.server.gate import Service
 from ui.server.sse import EventStream, answer_of, close, framed, public
 
@@ -26,7 +25,6 @@ MODEL = "dragoman"
 MAX_MESSAGES = 1_000
 _MARKER = re.compile(r"\[(\d{1,6})\]")
 _FOOTER = re.compile(r"\n\n[^\n]{1,60}:(?:\n\[\d{1,6}\] [^\n]*)+\s*\Z")
-_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 _NoTools = Annotated[list[Any], Field(max_length=0)]
 _NoChoice = Literal["none", "auto"]
 
@@ -64,17 +62,17 @@ class StreamOptions(BaseModel):
     include_usage: bool = False
 
 
-class ChatOptions(BaseModel):
+class ChatOptions(Body):
     """Dragoman's own options: the sources as a last paragraph, and which documents may be used."""
 
     footer: bool = False
-    filter: FilterBody = NO_FILTER
+    filter: FilterBody = FilterBody()
 
 
 class ChatBody(BaseModel):
     """A request for a chat completion; what would change the answer's shape is refused.
 
-    Other fields, as `temperature`, are accepted and have no effect.
+    Other fields, as `temperature`, are accepted and have no effect: clients send many. In `dragoman` none is.
     """
 
     model: str
@@ -96,22 +94,18 @@ def router(service: Service) -> APIRouter:
     card = {"id": MODEL, "object": "model", "created": int(time.time()), "owned_by": MODEL}
 
     @routes.get("/models")
-    async def models() -> dict[str, Any]:
+    async def list_models() -> dict[str, Any]:
         """The one model, in the shape of OpenAI's list."""
         return {"object": "list", "data": [card]}
 
     @routes.get("/models/{model}")
-    async def model(model: str) -> dict[str, Any]:
+    async def get_model(model: str) -> dict[str, Any]:
         """The model of this name."""
         _check_model(model)
         return card
 
     @routes.post("/chat/completions", response_model=None)
-    async def complete(
-        body: ChatBody,
-        interface: Interface,
-        footer: Annotated[bool, Query(description="Name the sources at the end of the text.")] = False,
-    ) -> dict[str, Any] | Response:
+    async def create_chat_completion(body: ChatBody, interface: Interface) -> dict[str, Any] | Response:
         """A cited answer to the last user message, as a chat completion; earlier messages are the conversation.
 
         Beside OpenAI's own fields there are `citations`, `retrieved`, `warnings` and `abstained`, in a stream in the
@@ -121,12 +115,7 @@ def router(service: Service) -> APIRouter:
         _check_model(body.model)
         question, history = _conversation(body.messages)
         events = service.chain.astream(question, history, body.dragoman.filter.as_filter(), interface)
-        return await _completion(events, body, footer=footer or body.dragoman.footer)
-
-    @routes.api_route("/{path:path}", methods=_METHODS, include_in_schema=False)
-    async def nothing(path: str) -> None:
-        """Refuse every other path below /v1: the page would take it."""
-        raise Refusal(404, f"there is no {OPENAI}/{path[:100]}; expected: {OPENAI}/models or {OPENAI}/chat/completions")
+        return await _completion(events, body)
 
     return routes
 
@@ -163,8 +152,9 @@ def _conversation(messages: Sequence[ChatMessage]) -> tuple[str, list[Turn]]:
     return question, turns_of(history)
 
 
-async def _completion(events: AsyncIterator[Event], body: ChatBody, *, footer: bool) -> dict[str, Any] | Response:
+async def _completion(events: AsyncIterator[Event], body: ChatBody) -> dict[str, Any] | Response:
     head = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(time.time()), "model": MODEL}
+    footer = body.dragoman.footer
     if not body.stream:
         return head | _whole(await answer_of(events), footer=footer)
     await _search(events)
@@ -225,7 +215,7 @@ def _frames(head: dict[str, Any], *, footer: bool, usage: bool) -> tuple[bytes, 
             case Done(answer=answer):
                 return end(answer)
             case Failed(error=error):
-                return framed("", openai_error(refusal_of(error)))
+                return framed("", refusal_of(error).openai_json())
         return b""
 
     return chunk({"role": "assistant", "content": ""}), frame

@@ -21,6 +21,8 @@ from ui.server.keys import KeyFile
 from ui.server.logs import log_config
 from ui.server.settings import ServerSettings
 
+_UNREAD_MS = 10_000
+
 
 def run(config: Config, *, with_page: bool, workers: int = 1) -> None:
     """Serve the session's index until stopped.
@@ -75,10 +77,16 @@ def serve(app: Any, host: str, port: int, settings: ServerSettings, *, workers: 
 
 
 class _Protocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
-    """uvicorn's protocol; a stop does not wait for the page's heartbeat, which has no end."""
+    """uvicorn's protocol; a client that reads nothing for a while is cut off, and a stop waits for no heartbeat."""
+
+    def connection_made(self, transport: Any) -> None:
+        """Begin, with a limit that Linux keeps: data that the other side takes no part of end the connection."""
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_MS)
+        super().connection_made(transport)
 
     def shutdown(self) -> None:
-        """Begin a graceful stop of this connection."""
+        """Begin a graceful stop of this connection; the page's heartbeat has no end."""
         if self.scope and "/heartbeat/" in self.scope["path"]:
             self.transport.close()
         else:

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from ipaddress import ip_network
-from typing import NamedTuple
 
 LOG_FORMATS = ("text", "json")
 LOG_LEVELS = ("debug", "info", "warning", "error")
@@ -52,8 +51,8 @@ class ServerSettings:
 
     max_body_bytes: int = 2**20
     max_upload_bytes: int = 64 * 2**20  # of one file
-    max_concurrent: int = 8  # questions answered at once
-    max_waiting: int = 256  # questions that wait for that; further ones are refused (503)
+    max_concurrent: int = 8  # questions answered at once, of which one client gets half
+    max_waiting: int = 256  # others that wait, or whose answers are not read yet; further ones are refused (503)
     max_wait_s: int = 45  # a question that waited so long is refused too; proxies give up after 60
     per_minute: int = 60  # requests of one key or address
     allow_upload: bool = False  # documents may be added and removed over HTTP, by a key with the scope ingest
@@ -93,45 +92,23 @@ def _check_positive(name: str, value: int) -> None:
         raise ValueError(f"{name} is {value}; expected: 1 or more")
 
 
-class Origin(NamedTuple):
-    """Scheme, host and port of a page; in a pattern the host may begin with `*.`, and the port may be `*`."""
-
-    scheme: str
-    host: str
-    port: str  # empty: the scheme's default
-
-    def __str__(self) -> str:
-        return f"{self.scheme}://{self.host}{':' if self.port else ''}{self.port}"
-
-    @property
-    def is_pattern(self) -> bool:
-        """Whether it may stand for several origins."""
-        return "*" in self.host + self.port
-
-    def matches(self, other: Origin) -> bool:
-        """Whether a browser takes `other` for this one or a match of it (Content Security Policy, 6.7.2.6-8)."""
-        same_host = other.host.endswith(self.host[1:]) if self.host.startswith("*") else self.host == other.host
-        same_scheme = other.scheme in (self.scheme, f"{self.scheme}s")  # browsers upgrade http to https
-        return same_scheme and same_host and self.port in ("*", other.port)
-
-
-def read_origin(text: str) -> Origin | None:
-    """The origin or pattern in `text`, in the form in which browsers send it; None where there is none."""
+def read_origin(text: str) -> str:
+    """The origin in `text` as browsers send it, empty where there is none; host and port may be patterns."""
     match = _ORIGIN.fullmatch(text.strip().removesuffix("/").lower())
     try:
         host = match[2].encode("idna").decode("ascii") if match else ""
     except UnicodeError:
-        return None
+        return ""
     if match is None or not _HOST.fullmatch(host) or int((match[3] or "").replace("*", "") or 0) > 65_535:
-        return None
-    port = "" if match[3] == {"http": "80", "https": "443"}[match[1]] else match[3] or ""
-    return Origin(match[1], host, port)
+        return ""
+    port = "" if match[3] in (None, {"http": "80", "https": "443"}[match[1]]) else f":{match[3]}"
+    return f"{match[1]}://{host}{port}"
 
 
 def _origins(setting: str, texts: Iterable[str], *, patterns: bool = False) -> tuple[str, ...]:
     origins = {text: read_origin(text) for text in texts}
     for text, origin in origins.items():
-        if origin is None or (origin.is_pattern and not patterns):
+        if not origin or ("*" in origin and not patterns):
             expected = "scheme and host, without a path, as https://www.example.org"
             raise ValueError(f"{setting} has {text!r}; expected: {expected}{'' if patterns else ', and without *'}")
-    return tuple(map(str, origins.values()))
+    return tuple(origins.values())

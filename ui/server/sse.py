@@ -14,22 +14,28 @@ from starlette.types import Receive, Scope, Send
 
 from rag.answer import Answer
 from rag.events import CitationsResolved, Delta, Done, Event, Failed, PassagesFound, QuestionRead, SentenceDone, Warned
-from ui.render import answer_json, citation_json, passage_json, sentence_json, shown_source
+from ui.render import answer_json, citation_json, passage_json, sentence_json, shown_source, without_login
 from ui.server.errors import log_unforeseen, refusal_of, without_folders
 
 KEEP_ALIVE_S = 15.0  # proxies close what is silent for longer, nginx after 60
 # JSON may hold these as they are, but many readers of event streams end a line at them.
 _LINE_ENDS = {ord(char): f"\\u{ord(char):04x}" for char in "\x7f\x85\u2028\u2029"}
 
+_PUBLIC: dict[str, Callable[[Any], Any]] = {
+    "source": shown_source,
+    "url": without_login,
+    "warnings": lambda warnings: list(map(without_folders, warnings)),
+}
+
 
 def public(data: Any) -> Any:
-    """JSON of answers and passages in which no `source` and none of the `warnings` shows a folder of the server."""
+    """JSON of answers and passages that shows no folder of the server, and no password in an address."""
     if isinstance(data, list):
         return [public(value) for value in data]
     if not isinstance(data, dict):
         return data
-    shown = {name: shown_source(value) if name == "source" else public(value) for name, value in data.items()}
-    return shown | {name: list(map(without_folders, data[name])) for name in ("warnings",) if name in data}
+    shown = {name: public(value) for name, value in data.items()}
+    return shown | {name: _PUBLIC[name](data[name]) for name in _PUBLIC.keys() & data.keys()}
 
 
 def event_json(event: Event) -> dict[str, Any]:
@@ -51,8 +57,7 @@ def event_json(event: Event) -> dict[str, Any]:
         case Done():
             return dict(public(answer_json(event.answer)))
         case Failed():
-            refusal = refusal_of(event.error)
-            return {"code": refusal.code, "detail": refusal.detail}
+            return refusal_of(event.error).json()
 
 
 def framed(name: str, data: Any) -> bytes:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from importlib.resources import files
 from typing import Annotated, Any
 
-from fastapi import Body, FastAPI, Query, Request
+from fastapi import FastAPI, Query, Request
 from fastapi.responses import HTMLResponse, Response
 from pydantic import Field
 from starlette.staticfiles import StaticFiles
@@ -18,10 +18,11 @@ from rag.events import CitationsResolved, Delta, Done, Event, Failed, PassagesFo
 from rag.phrases import Part, accepted, best_language, direction, phrase
 from rag.verify import Verdict
 from ui.render import citation_card, passage_card
-from ui.server.bodies import NO_HISTORY, History, Interface, Question, turns_of
+from ui.server.bodies import Interface, SiteBody
 from ui.server.errors import Refusal, refusal_of
 from ui.server.feedback import Feedback, FeedbackFile
-from ui.server.gate import Rate, Service, is_this_machine
+from ui.server.gate import Service
+from ui.server.limits import Rate
 from ui.server.logs import note
 from ui.server.settings import Site
 from ui.server.sse import EventStream, framed
@@ -30,7 +31,6 @@ from ui.server.widget import pages
 _Key = Annotated[str, Query(max_length=200)]
 _Tag = Annotated[str, Query(max_length=100)]
 _OriginText = Annotated[str, Query(max_length=500)]
-_SiteKey = Annotated[str, Body(max_length=200)]
 
 
 class SiteFeedback(Feedback):
@@ -44,7 +44,8 @@ def add_widget(app: FastAPI, service: Service) -> None:
     app.mount("/widget/static", StaticFiles(directory=str(files("ui.server.widget").joinpath("static"))))
     _add_frame(app, service)
     _add_questions(app, service)
-    _add_embed(app, service)
+    app.get("/embed", include_in_schema=False)(pages.embed_page)
+    app.get("/embed/preview", include_in_schema=False)(pages.preview_page)
 
 
 def _add_frame(app: FastAPI, service: Service) -> None:
@@ -70,9 +71,8 @@ def _add_frame(app: FastAPI, service: Service) -> None:
         of_browser = accepted(request.headers.get("accept-language", ""))
         language = best_language([lang, found.language if found else "", page, *of_browser], Part.WIDGET)
         if found is None or not found.enabled:
-            return pages.refusal_page(language, 403 if found else 404, site)
-        own = f"{request.url.scheme}://{request.url.netloc}"
-        return pages.frame_page(found, language, theme, pages.message_origin(found, origin, own))
+            return pages.refusal_page(language, 403 if found else 404)
+        return pages.frame_page(found, language, theme, origin)
 
     @app.get("/widget/words", include_in_schema=False)
     def other_words(lang: _Tag) -> dict[str, Any]:
@@ -84,54 +84,32 @@ def _add_frame(app: FastAPI, service: Service) -> None:
 def _add_questions(app: FastAPI, service: Service) -> None:
     sites = service.settings.sites
     # The gate counts by address; these count all visitors of a site together.
-    questions = {key: Rate(site.per_minute) for key, site in sites.items()}
-    opinions = {key: Rate(site.per_minute) for key, site in sites.items()}
+    rates = {key: Rate(site.per_minute) for key, site in sites.items()}
 
     @app.post("/widget/ask", include_in_schema=False)
-    async def ask(
-        request: Request, interface: Interface, site: _SiteKey, question: Question, history: History = NO_HISTORY
-    ) -> Response:
+    async def ask(request: Request, interface: Interface, body: SiteBody) -> Response:
         """The events of an answer, from the site's passages only."""
-        found = _allowed(sites.get(site), request, questions)
-        where = Filter(languages=found.languages, tags=found.tags)
-        events = service.chain.astream(question, turns_of(history), where, found.language or interface)
+        site = _allowed(sites.get(body.site), request, rates)
+        where = Filter(languages=site.languages, tags=site.tags)
+        events = service.chain.astream(body.question, body.turns(), where, site.language or interface)
         return EventStream(events, frames())
 
     @app.post("/widget/feedback", status_code=204, include_in_schema=False)
     def feedback(request: Request, said: SiteFeedback) -> None:
         """Store what a visitor thinks of an answer."""
-        _allowed(sites.get(said.site), request, opinions)
+        _allowed(sites.get(said.site), request, rates)
         FeedbackFile(service.chain.backend.folder).add(said)
-
-
-def _add_embed(app: FastAPI, service: Service) -> None:
-    sites = service.settings.sites
-
-    @app.get("/embed", include_in_schema=False)
-    def embed(request: Request) -> HTMLResponse:
-        """Build the snippet; a user of the server's machine may choose among its sites, others must know a key."""
-        return pages.embed_page(list(sites.values()) if is_this_machine(request.scope) else [])
-
-    @app.get("/embed/preview", include_in_schema=False)
-    def preview() -> HTMLResponse:
-        return pages.preview_page()
-
-    @app.get("/embed/check", include_in_schema=False)
-    def check(request: Request, site: _Key = "", origin: _OriginText = "") -> dict[str, Any]:
-        """Whether pages of `origin` may embed the widget, and what to change where not."""
-        problems = pages.problems_of(sites, site, origin, request.url.scheme)
-        return {"site": site, "origin": origin, "allowed": not problems, "problems": problems}
 
 
 def _allowed(site: Site | None, request: Request, rates: dict[str, Rate]) -> Site:
     """The site, where its pages may send this now."""
     if site is None or not site.enabled:
-        raise Refusal(403, "no site with this key may ask; fix: see /embed/check")
+        raise Refusal(403, "no site with this key may ask; fix: [sites.KEY] in dragoman.toml")
     note(site=site.key)
     # The widget asks from a page of ours, wherever that is framed.
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         raise Refusal(403, "the widget's questions come from its own page; other programs have /api/v1/ask")
-    if wait_s := rates[site.key].take(site.key):
+    if wait_s := rates[site.key].take(request.url.path):
         detail = f"too many requests from this site; expected: {site.per_minute} a minute"
         raise Refusal(429, detail, retry_after_s=wait_s)
     return site

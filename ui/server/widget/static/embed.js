@@ -13,18 +13,8 @@
     one.textContent = `${new Intl.DisplayNames([tag], { type: "language" }).of(tag)} (${tag})`;
     return one;
   }));
-  if (config.sites.length) {
-    byId("site-choice").append(...config.sites.map((site) => option(site.key)));
-    byId("site-choice").hidden = false;
-    byId("site").hidden = true;
-    byId("site").value = config.sites[0].key;
-    byId("site-choice").addEventListener("change", () => {
-      byId("site").value = byId("site-choice").value;
-      update();
-    });
-  }
   const wanted = new URLSearchParams(location.search).get("site");
-  if (wanted) byId("site").value = byId("site-choice").value = wanted;
+  if (wanted) byId("site").value = wanted;
 
   /* Name and value of every option that is not as it would be anyway. */
   function chosen() {
@@ -55,13 +45,6 @@
 
   form.addEventListener("input", update);
   form.addEventListener("submit", (event) => event.preventDefault());
-  byId("check").addEventListener("submit", async (event) => {
-    event.preventDefault();
-    const asked = new URLSearchParams({ site: byId("site").value.trim(), origin: byId("origin").value.trim() });
-    const found = await (await fetch(new URL(`embed/check?${asked}`, location.href))).json();
-    const problems = found.problems.map((one) => `${one.found}. Fix: ${one.remedy}.`).join(" ");
-    byId("checked").textContent = problems || `Pages of ${found.origin} may embed the widget.`;
-  });
   for (const button of document.querySelectorAll("[data-copy]")) {
     button.addEventListener("click", async () => {
       const source = byId(button.dataset.copy);
