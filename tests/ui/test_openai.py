@@ -483,7 +483,7 @@ def test_a_fault_of_our_own_is_logged_and_not_told(web_chain: Chain, caplog: pyt
         ({"response_format": {"type": "json_object"}}, "response_format.type", "should be 'text'"),
         ({"model": None}, "model", "valid string"),
         ({"dragoman": {"footer": "perhaps"}}, "dragoman.footer", "valid boolean"),
-        ({"dragoman": {"filter": {"since": "May"}}}, None, "since is 'May'"),
+        ({"dragoman": {"filter": {"since": "May"}}}, "filter", "since is 'May'"),
         ({"stream": "perhaps"}, "stream", "valid boolean"),
     ],
 )

@@ -759,8 +759,7 @@ def test_the_page_of_a_plain_iframe_answers_without_the_script(stage: Callable[.
 def test_the_builder_shows_the_snippet_and_a_preview(stage: Callable[..., Stage]) -> None:
     on = stage()
     page = on.page
-    page.goto(f"{on.server}/embed")
-    page.locator("#site").fill(KEY)
+    page.goto(f"{on.server}/embed?site={KEY}")
     page.locator("#position").select_option("left")
     page.locator("#lang").select_option("ko")
     page.locator("#title").fill('A "title" & <b>')

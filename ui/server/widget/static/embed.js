@@ -40,7 +40,7 @@
     const shown = new URLSearchParams(pairs);
     shown.set("open", "");
     clearTimeout(soon);
-    soon = setTimeout(() => byId("preview").contentWindow.location.replace(new URL(`embed/preview?${shown}`, location.href)), 300);
+    if (byId("site").value.trim()) soon = setTimeout(() => byId("preview").contentWindow.location.replace(new URL(`embed/preview?${shown}`, location.href)), 300);
   }
 
   form.addEventListener("input", update);
