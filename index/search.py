@@ -241,6 +241,9 @@ class _Candidates:
         nearest = sorted(vectors, key=lambda pid: (-self.found[pid].dense, pid))
         for rank, pid in enumerate(nearest, 1):
             self.found[pid].dense_rank = rank
+        # A stale document has no vectors: its rank by words stands for its rank by similarity.
+        for pid in self.found.keys() - vectors.keys() if nearest else ():
+            self.found[pid].dense = self.found[nearest[min(self.found[pid].lexical_rank, len(nearest)) - 1]].dense
 
 
 def _shares_of_names(matches: Sequence[tuple[OtherForm, float]]) -> tuple[float, float]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import closing
 from pathlib import Path
 from types import ModuleType
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
@@ -117,10 +118,16 @@ def examine(place: IndexPlace) -> list[Finding]:
     place = as_place(place)
     if isinstance(place, str):
         findings: list[Finding] = _postgres().examine(place)
-        return findings
-    from index.store.sqlite import examine as examine_folder
+    else:
+        from index.store.sqlite import examine as examine_folder
 
-    return examine_folder(place)
+        findings = examine_folder(place)
+    if not findings:
+        with closing(open_backend(place)) as backend:
+            n_stale = backend.stats().n_stale
+        if n_stale:
+            findings.append(Finding(f"{n_stale} documents wait for dragoman index --refresh", True))
+    return findings
 
 
 def repair(place: IndexPlace, encoder: Encoder) -> list[str]:

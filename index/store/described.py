@@ -71,8 +71,10 @@ def is_of_older_rules(meta: Mapping[str, str]) -> bool:
     return _settings(meta).key(meta["encoder_fingerprint"]) != meta["settings_key"]
 
 
-def note_of(meta: Mapping[str, str]) -> str:
-    """What readers should know about the rules that the index was made by; mostly empty."""
+def note_of(meta: Mapping[str, str], n_stale: int) -> str:
+    """What readers should know about the rules that the index or some of its documents were made by; mostly empty."""
+    if n_stale:
+        return f"{n_stale} documents wait for dragoman index --refresh: they are found by their words only"
     if not is_of_older_rules(meta):
         return ""
     return "the index was made by an older version of this program; dragoman index --refresh makes it search better"

@@ -18,7 +18,8 @@ from index.ingest import ingest, refresh
 from index.report import IngestReport, Progress
 from index.search import search
 from index.settings import IndexSettings, Limits, Parts
-from index.store.sqlite import EmbeddedBackend, Writer, examine
+from index.store import examine
+from index.store.sqlite import EmbeddedBackend, Writer
 from index.store.sqlite.manifest import MANIFEST
 from index.text.terms import terms
 from rag.testing import HashEncoder
@@ -535,11 +536,15 @@ def test_an_interrupted_refresh_goes_on_where_it_was_and_search_works_meanwhile(
             for i in (0, 99, 100, 249):  # by their words all are found, done or not
                 hits = snapshot.passages([hit.pid for hit in snapshot.lexical(terms(f"Marker{i}"), 5)]).values()
                 assert {passage.source for passage in hits} == {f"{corpus}#{i}"}
+                ranked = search(snapshot, other, f"Marker{i} is here.", 10).passages
+                assert f"{corpus}#{i}" in {one.passage.source for one in ranked}
             best = search(snapshot, other, "Marker7 is here. 이것은 7번째 글이다.", 3).passages[0]
             assert best.passage.source == f"{corpus}#7"
+        assert backend.note.startswith("150 documents wait for dragoman index --refresh")
+    assert [finding.what for finding in examine(index)] == ["150 documents wait for dragoman index --refresh"]
     assert counts(refresh(index, other, NEW, n_workers=0)) == (0, 150, 0, 0, 0)
     for backend in (before, EmbeddedBackend(index)):
-        assert backend.stats().n_stale == 0
+        assert (backend.stats().n_stale, backend.note) == (0, "")
         with backend.snapshot() as snapshot:
             assert len(snapshot.nearest(other.encode_queries(["x"])[0], 10**6)) == backend.stats().n_passages
     with EmbeddedBackend(expected).snapshot() as new, before.snapshot() as old:

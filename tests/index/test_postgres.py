@@ -207,16 +207,16 @@ def test_other_settings_make_documents_stale_and_a_refresh_brings_them_back(post
         pass
     with open_writer(postgres, other, settings, adopt=True) as writer:
         assert writer.n_stale() == 5
-    with open_backend(postgres).snapshot() as snapshot:
-        assert snapshot.nearest(np.full(16, 0.25, np.float32), 10) == []
-        assert len(snapshot.lexical(["number"], 10)) == 5
-    assert examine(postgres) == []
-    assert refresh(postgres, other, settings, n_workers=1).replaced == 5
     backend = open_backend(postgres)
     with backend.snapshot() as snapshot:
+        assert snapshot.nearest(np.full(16, 0.25, np.float32), 10) == []
+        assert len(snapshot.lexical(["number"], 10)) == 5
+    assert backend.note.startswith("5 documents wait for dragoman index --refresh")
+    assert [finding.what for finding in examine(postgres)] == ["5 documents wait for dragoman index --refresh"]
+    assert refresh(postgres, other, settings, n_workers=1).replaced == 5
+    with backend.snapshot() as snapshot:
         assert len(snapshot.nearest(np.full(16, 0.25, np.float32), 100)) == backend.stats().n_passages >= 5
-    assert backend.stats().n_stale == 0
-    assert examine(postgres) == []
+    assert (backend.stats().n_stale, backend.note, examine(postgres)) == (0, "", [])
 
 
 # --- many writers -----------------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ class PostgresBackend(Described):
         self._address = parsed(address)
         self._lock = threading.Lock()
         self._facts: Facts | None = None
-        self._note = note_of(self._meta())
+        self._note = note_of(self._meta(), 0)
 
     def _meta(self) -> dict[str, str]:
         with self.transaction() as (_, meta):
@@ -99,9 +99,7 @@ class PostgresBackend(Described):
 
     @property
     def note(self) -> str:
-        """A warning about the version that made the index; mostly empty."""
-        if self._note:
-            self._note = note_of(self._meta())  # it may have been refreshed since
+        """A warning about the version that made the newest state or some of its documents; mostly empty."""
         return self._note
 
     @contextmanager
@@ -114,6 +112,9 @@ class PostgresBackend(Described):
         with self._lock:
             if self._facts is None or self._facts.token != meta["token"]:
                 self._facts = read_facts(connection, meta)
+                stale = "SELECT count(*) FROM documents WHERE settings_key != %s"
+                ((n_stale,),) = connection.execute(stale, (meta["settings_key"],)).fetchall()
+                self._note = note_of(meta, n_stale)
             return self._facts
 
     def documents(self) -> Iterator[StoredDocument]:

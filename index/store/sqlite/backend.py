@@ -20,6 +20,7 @@ from index.store.sqlite.snapshot import EmbeddedSnapshot, Facts
 from index.store.sqlite.vectors import KIND, VectorIndex, advanced, can_advance, foreign, from_store, load
 
 _TAGS = "(SELECT json_group_array(tag) FROM (SELECT tag FROM tags t WHERE t.doc_pk = d.doc_pk ORDER BY ordinal))"
+_STALE = "SELECT count(*) FROM documents WHERE settings_key < ?1 OR settings_key > ?1"  # != would read every key
 
 
 class EmbeddedBackend(Described):
@@ -78,7 +79,8 @@ class EmbeddedBackend(Described):
     @property
     def note(self) -> str:
         """What readers should know about the state of the files and of the version that made them; mostly empty."""
-        return self._problem or note_of(self._meta())
+        meta = self._meta()
+        return self._problem or note_of(meta, self._count(_STALE, meta["settings_key"]))
 
     @contextmanager
     def snapshot(self) -> Iterator[EmbeddedSnapshot]:
@@ -180,7 +182,7 @@ class EmbeddedBackend(Described):
                 n_documents=self._count("SELECT count(*) FROM documents"),
                 n_passages=n_passages,
                 n_vectors=self._count("SELECT coalesce(sum(n_vectors), 0) FROM passages"),
-                n_stale=self._count("SELECT count(*) FROM documents WHERE settings_key != ?", meta["settings_key"]),
+                n_stale=self._count(_STALE, meta["settings_key"]),
                 n_failed=self._count("SELECT count(*) FROM files WHERE status != 'ok'"),
                 languages=dict(self._connection.execute(languages)),
                 encoder=meta["encoder"],
@@ -191,7 +193,8 @@ class EmbeddedBackend(Described):
             )
 
     def _count(self, query: str, *values: str) -> int:
-        return int(self._connection.execute(query, values).fetchone()[0])
+        with translated(self.folder):
+            return int(self._connection.execute(query, values).fetchone()[0])
 
     def _n_in_files(self) -> int:
         try:
