@@ -16,7 +16,7 @@ from importlib.resources import files
 import regex
 
 from index.documents import Article, Block, BlockKind, Document, Metadata, Removed, Span
-from index.read.text import iso_date
+from index.read.text import iso_date, read_date
 from index.text.language import detect_language
 
 # C0 and C1 controls but tab and newline, BOM, soft hyphen, interlinear and lone-surrogate code points.
@@ -71,8 +71,8 @@ class _Line:
 def clean(article: Article, location: str, source: str) -> Document:
     """The document that is stored for `article`, with what was removed and why."""
     removed: list[Removed] = []
-    metadata = _clean_metadata(article.metadata)
     blocks = [Block(normalise(block.text), block.kind) for block in article.blocks]
+    metadata = _clean_metadata(article.metadata, blocks, removed)
     lines = [_Line(i, line) for i, block in enumerate(blocks) for line in block.text.split("\n") if line]
     seen = _navigation(blocks)
     for n, line in enumerate(lines):
@@ -93,9 +93,14 @@ def clean(article: Article, location: str, source: str) -> Document:
     return Document(location, source, text, replace(metadata, language=language), headings, tuple(removed))
 
 
-def _clean_metadata(metadata: Metadata) -> Metadata:
+def _clean_metadata(metadata: Metadata, blocks: list[Block], removed: list[Removed]) -> Metadata:
     title, author = (" ".join(normalise(value).split()) for value in (metadata.title, metadata.author))
-    return replace(metadata, title=title, author=author)
+    date = iso_date(metadata.date)
+    if metadata.date and not date:
+        date = read_date(metadata.date, _language("\n".join(block.text for block in blocks), metadata))
+        if not date:
+            removed.append(Removed("date that cannot be read", metadata.date))
+    return replace(metadata, title=title, author=author, date=date)
 
 
 def normalise(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import html
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -33,26 +34,25 @@ def read_markdown(data: bytes, declared: str = "") -> Article:
 
     text, _, notes = decode(data, declared)
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    metadata, body = _front_matter(text)
+    metadata, body, odd_lines = _front_matter(text)
     tokens = MarkdownIt("commonmark", {"html": True}).enable("table").parse(body)
     blocks = tuple(block for block in _markdown_blocks(tokens) if block.text.strip())
     if not metadata.title and blocks and blocks[0].kind is BlockKind.HEADING:
         metadata = replace(metadata, title=blocks[0].text)
-    return Article(blocks, metadata, notes=notes)
+    return Article(blocks, metadata, notes=(*notes, *odd_lines))
 
 
 def metadata_from(values: dict[str, Any]) -> Metadata:
-    """Metadata from a mapping with the usual names (title, url, author, date, lang, ...)."""
+    """Metadata from a mapping with the usual names (title, url, author, date, lang, ...); the date as it is written."""
 
     def first(*names: str) -> str:
         return next((shown for name in names if (shown := _shown(values.get(name)))), "")
 
-    date = first("date", "published", "published_at", "pubdate", "date_published", "created")
     return Metadata(
         title=first("title", "headline", "name"),
         url=web_url(first("url", "link", "canonical")),
         author=first("author", "authors", "byline"),
-        date=iso_date(date),
+        date=first("date", "published", "published_at", "pubdate", "date_published", "created"),
         language=first("lang", "language", "locale").replace("_", "-"),
         tags=tags_of(next((values[name] for name in ("tags", "keywords", "categories") if values.get(name)), ())),
     )
@@ -83,8 +83,6 @@ def _shown(value: Any) -> str:
 
 
 def _scalar(value: Any) -> str:
-    if isinstance(value, dt.date):
-        return value.isoformat()
     return " ".join(str(value).split()) if isinstance(value, str | int | float) else ""
 
 
@@ -99,41 +97,71 @@ def iso_date(value: str) -> str:
         return ""
 
 
-def web_url(value: str) -> str:
-    """`value` if it is an http(s) URL, else empty: nothing else may become a link."""
-    return value if regex.match(r"https?://[^\s<>\"]+$", value) else ""
+def read_date(value: str, language: str) -> str:
+    """`YYYY-MM-DD` from a date as `language` (BCP 47) writes it, 02/03/2024 or 5 mars 2024; empty where it is none."""
+    import dateparser
 
-
-def _front_matter(text: str) -> tuple[Metadata, str]:
-    match = regex.match(r"\ufeff?---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*\n", text, regex.DOTALL)
-    if not match or len(match.group(1)) > _MAX_FRONT_CHARS or len(_OPENS_LIST.findall(match.group(1))) > _MAX_LISTS:
-        return Metadata(), text
-    import yaml
-
+    primary, *rest = language.split("-")
+    region = next((part for part in rest if len(part) == 2), None)
+    whole: Any = {"PARSERS": ["absolute-time"], "REQUIRE_PARTS": ["day", "month", "year"], "STRICT_PARSING": True}
     try:
-        values = _yaml(match.group(1))
-    except (yaml.YAMLError, ValueError, RecursionError):
-        return Metadata(), text
-    if not isinstance(values, dict):
-        return Metadata(), text
-    return metadata_from({str(key).lower(): value for key, value in values.items()}), text[match.end() :]
+        found = dateparser.parse(value[:60], languages=[primary], region=region, settings=whole)
+    except ValueError:  # a language that it does not know
+        return ""
+    return found.date().isoformat() if found and found.year <= _LAST_YEAR else ""
 
 
+_LAST_YEAR = 2200  # of our calendar: Thai years are 543 more
+
+
+def web_url(value: str) -> str:
+    """`value` if it is an http(s) URL without a user name, else empty: nothing else may become a link."""
+    return value if regex.match(r"https?://(?![^/?#]*@)[^\s<>\"]+$", value) else ""
+
+
+_FRONT_MATTER = regex.compile(r"\ufeff?---[ \t]*\n(.*?)\n(?:---|\.\.\.)[ \t]*\n", regex.DOTALL)
+_FIELD = regex.compile(r"(\p{L}[\w -]{0,40}):(?:\s+|$)")
 _MAX_FRONT_CHARS = 16_000
 _OPENS_LIST = regex.compile(r"[\[{]")
 _MAX_LISTS = 200  # brackets; the time to parse grows with the square of those that stand open
-_MAX_MERGES = 2  # of mappings that merge the one before thrice, 30 in a row would be 3 ** 30 values
 
 
-def _yaml(text: str) -> Any:
+def _front_matter(text: str) -> tuple[Metadata, str, tuple[str, ...]]:
+    """The metadata in YAML before the body of `text`, the body, and notes on lines that are no field."""
+    match = _FRONT_MATTER.match(text)
+    fields, notes = _fields(match.group(1)[:_MAX_FRONT_CHARS]) if match else ({}, ())
+    metadata = metadata_from({name: _value(field) for name, field in fields.items()})
+    if not match or not fields or (metadata == Metadata() and len(notes) >= len(fields)):
+        return Metadata(), text, ()
+    return metadata, text[match.end() :], notes
+
+
+def _fields(front: str) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The lines of each field by its name, and notes on the lines that belong to none."""
+    fields: dict[str, str] = {}
+    notes: list[str] = []
+    name = ""
+    for number, line in enumerate(front.split("\n"), 2):
+        if start := _FIELD.match(line):
+            name = start.group(1).strip().lower()
+            fields[name] = line
+        elif name and line[:1] in (" ", "\t", "-", "]", "}"):
+            fields[name] += f"\n{line}"
+        elif line and not line.startswith("#"):
+            notes.append(f"line {number} is no field of front matter: {line[:80]}")
+    return fields, tuple(notes)
+
+
+def _value(field: str) -> Any:
+    """What YAML reads in one field; what stands behind its colon where it is no YAML, as a title with a colon is."""
     import yaml
 
-    if sum(isinstance(event, yaml.ScalarEvent) and event.value == "<<" for event in yaml.parse(text)) > _MAX_MERGES:
-        raise ValueError
-    try:
-        return yaml.safe_load(text)
-    except ValueError:  # a date like 2024-13-45; the other fields are still good
-        return yaml.load(text, yaml.BaseLoader)  # noqa: S506 - makes strings, lists and mappings only
+    if len(_OPENS_LIST.findall(field)) <= _MAX_LISTS:
+        with suppress(yaml.YAMLError, RecursionError):
+            # The loader makes strings, lists and mappings only.
+            (value,) = yaml.load(field, yaml.BaseLoader).values()  # noqa: S506
+            return "" if value in ("null", "~") else value
+    return field.partition(":")[2]
 
 
 def _markdown_blocks(tokens: list[Any]) -> Iterator[Block]:
@@ -190,9 +218,11 @@ def _spaced(pieces: list[str]) -> bool:
 
 
 _SCRIPT_TAG = regex.compile(r"<(/?)(?:script|style)\b", regex.IGNORECASE)
-_SCRIPT = regex.compile(r"<(script|style)\b[^>]*>.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)", regex.IGNORECASE | regex.DOTALL)
+_SCRIPT = regex.compile(
+    r"<(script|style)\b[^<>]*>.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)", regex.IGNORECASE | regex.DOTALL
+)
 _SPACES = regex.compile(r" {2,}")
 
 
 def _strip_tags(markup: str) -> str:
-    return html.unescape(regex.sub(r"<[^>]*>", "", _SCRIPT.sub("", markup))).strip()
+    return html.unescape(regex.sub(r"<[^<>]*>", "", _SCRIPT.sub("", markup))).strip()

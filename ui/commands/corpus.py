@@ -106,9 +106,10 @@ def _show_report(report: IngestReport, config: Config, verbose: bool, as_json: b
     if report.skipped:
         kinds = ", ".join(f"{suffix} {n}" for suffix, n in report.skipped.most_common(8))
         say(f"skipped, of types that are not read: {kinds}")
-    if verbose:
-        for source, note in report.notes:
+    for source, note in report.notes:
+        if verbose or note.startswith("line "):  # a line that is lost
             say(f"note: {source}: {note}")
+    if verbose:
         for source, entry in report.removed:
             say(f"left out: {source}: {entry.rule}: {entry.text[:100]}")
     rate = report.n_passages / report.seconds if report.seconds else 0.0

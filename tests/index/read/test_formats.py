@@ -163,9 +163,30 @@ def test_front_matter_gives_the_metadata() -> None:
 
 @pytest.mark.parametrize("date", ["2024-13-45", "yesterday", "2024-02-30", "[1, 2]", "0", "2024-13-45T99:99:99Z"])
 def test_a_wrong_date_in_front_matter_costs_the_date_only(date: str) -> None:
-    article = read_markdown(f"---\ntitle: Brücke\nauthor: Ada\ndate: {date}\n---\nText hier.\n".encode())
-    assert article.metadata == Metadata(title="Brücke", author="Ada")
-    assert texts(article) == ["Text hier."]
+    article = read_markdown(f"---\ntitle: Brücke\nauthor: Ada\ndate: {date}\n---\nDas ist der Text.\n".encode())
+    document = clean(article, "a", "a")
+    assert document.metadata == Metadata(title="Brücke", author="Ada", language="de")
+    assert document.text == "Das ist der Text."
+    assert [entry.rule for entry in document.removed] == ["date that cannot be read"]
+
+
+@pytest.mark.parametrize(
+    ("date", "language", "expected"),
+    [
+        ("02/03/2024", "fr", "2024-03-02"),
+        ("02/03/2024", "en-GB", "2024-03-02"),
+        ("02/03/2024", "en-US", "2024-02-03"),
+        ("05.03.2024", "de", "2024-03-05"),
+        ("5 марта 2024 г.", "ru", "2024-03-05"),
+        ("March 5, 2024", "en", "2024-03-05"),
+        ("March 2024", "en", ""),
+        ("3 days ago", "en", ""),
+        ("5 มีนาคม 2567", "th", ""),
+    ],
+)
+def test_a_date_is_read_as_the_language_of_the_article_writes_it(date: str, language: str, expected: str) -> None:
+    article = read_markdown(f"---\nlang: {language}\ndate: {date}\n---\n1.\n".encode())
+    assert clean(article, "a", "a").metadata.date == expected
 
 
 @pytest.mark.parametrize(
@@ -179,13 +200,21 @@ def test_front_matter_that_is_none_stays_in_the_text(front: str) -> None:
     assert article.metadata.author == ""
 
 
+def test_a_field_that_is_no_yaml_costs_neither_itself_nor_another() -> None:
+    article = read_markdown(
+        b"---\ntitle: Foo: bar baz\nno field\ntags:\n- a\n- b\nauthor: [Ada\nlang: de\n---\nText hier.\n"
+    )
+    assert article.metadata == Metadata("Foo: bar baz", author="[Ada", language="de", tags=("a", "b"))
+    assert (texts(article), article.notes) == (["Text hier."], ("line 3 is no field of front matter: no field",))
+
+
 def test_front_matter_that_multiplies_itself_is_harmless() -> None:
     # A list of nine aliases of a list of nine aliases ...: 9 ** 9 names when printed.
     levels = ["l0: &l0 [x, x, x, x, x, x, x, x, x]"]
     levels += [f"l{i}: &l{i} [{', '.join([f'*l{i - 1}'] * 9)}]" for i in range(1, 9)]
-    front = "\n".join([*levels, "author: *l8", "title: {a: *l8}", "name: Ada"])
-    article = read_markdown(f"---\n{front}\n---\nText hier.\n".encode())
-    assert article.metadata == Metadata(title="Ada")
+    one_field = f"title: {{{', '.join(level.replace(': &', '_: &') for level in levels)}, name: *l8}}"
+    article = read_markdown("\n".join(["---", *levels, one_field, "author: *l8", "---", "Text hier."]).encode())
+    assert article.metadata == Metadata(title="", author="*l8")
 
 
 def test_the_first_heading_is_the_title_where_front_matter_names_none() -> None:
@@ -243,6 +272,8 @@ def test_a_date_is_iso_or_nothing(value: str, expected: str) -> None:
         ("file:///etc/passwd", ""),
         ("//example.org", ""),
         ('https://example.org/"onclick="x', ""),
+        ("https://me:secret@example.org/a", ""),
+        ("https://example.org/@me", "https://example.org/@me"),
         ("https://example.org/a b", ""),
         ("", ""),
     ],
@@ -261,7 +292,7 @@ def test_metadata_goes_by_its_usual_names() -> None:
             "language": "ko_KR",
         }
     )
-    assert found == Metadata("큰 제목", "https://e.org", "김하나, 이둘", "2024-03-05", "ko-KR")
+    assert found == Metadata("큰 제목", "https://e.org", "김하나, 이둘", "2024-03-05T01:02:03Z", "ko-KR")
 
 
 # --- HTML -------------------------------------------------------------------------------------------------
@@ -531,7 +562,7 @@ def test_a_folder_without_rights_comes_with_its_error_and_the_others_are_read(
     assert sorted(denied) == ["closed", "listed/a.txt"]
 
 
-def test_front_matter_of_merges_of_merges_is_none(tmp_path: Path) -> None:
+def test_front_matter_of_merges_of_merges_costs_its_own_fields_only(tmp_path: Path) -> None:
     # Each mapping is the one before thrice: 3 ** 30 values of a few hundred bytes.
     lines = ["---", "a0: &a0 {x: 1, y: 2}"]
     lines += [f"a{i}: &a{i} {{<<: [*a{i - 1}, *a{i - 1}, *a{i - 1}]}}" for i in range(1, 30)]
@@ -539,4 +570,4 @@ def test_front_matter_of_merges_of_merges_is_none(tmp_path: Path) -> None:
     path.write_text("\n".join([*lines, "author: Boom", "---", "A sentence."]), "utf-8")
     (article,) = read_path(path, Limits())
     assert not isinstance(article, ReadError)
-    assert article.metadata.author == ""
+    assert article.metadata.author == "Boom"
