@@ -1,7 +1,7 @@
 """One door to every format: a path or URL in, cleaned documents out.
 
-Plain text, JSON lines and short Markdown are read in this process, which is fast and cannot be made slow. All other
-files, and all files of others (`read_untrusted`), are read in a process with limits.
+JSON lines and short text are read in this process, which is fast and cannot be made slow. All other files, and all
+files of others (`read_untrusted`), are read in a process with limits.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -176,23 +177,18 @@ def read_url(url: str, sandbox: Sandbox, limits: Limits) -> Cleaned:
     return one
 
 
-_MAX_PLAIN_MARKDOWN = 2**16  # bytes; what is slow for markup grows with the square of its length
+_MAX_PLAIN_BYTES = 2**16  # what is slow or large for its reader grows with the length, at worst with its square
 
 
 def _is_plain(path: Path) -> bool:
-    """Whether a file is read without a parser that it could make slow."""
+    """Whether a file is read in this process: JSON lines, one by one, and short text."""
     suffix = path.suffix.lower()
-    if suffix in _JSONL:
-        return True
-    try:
-        with path.open("rb") as file:
-            return file.read(5) != _PDF_MARK and (
-                suffix not in SUFFIXES
-                or suffix in _TEXT
-                or (suffix in _MARKDOWN and path.stat().st_size <= _MAX_PLAIN_MARKDOWN)
-            )
-    except OSError:
-        return True  # reading it says what is wrong
+    if suffix not in _TEXT | _MARKDOWN:
+        return suffix in _JSONL
+    with suppress(OSError), path.open("rb") as file:  # reading it says what is wrong
+        head = file.read(_MAX_PLAIN_BYTES + 1)
+        return len(head) <= _MAX_PLAIN_BYTES and not head.startswith(_PDF_MARK)
+    return False
 
 
 def _file_type(path: Path) -> str:

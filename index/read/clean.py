@@ -22,7 +22,7 @@ from index.text.language import detect_language
 # C0 and C1 controls but tab and newline, BOM, soft hyphen, interlinear and lone-surrogate code points.
 _DROPPED = regex.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufeff\u00ad\ufff9-\ufffb]")
 _SURROGATE = regex.compile(r"[\ud800-\udfff]")
-_SPACES = regex.compile(r"[ \t\u00a0\u3000]*\n[ \t\u00a0\u3000]*")
+_SPACES = regex.compile(r"(?<![ \t\u00a0\u3000])[ \t\u00a0\u3000]*+\n[ \t\u00a0\u3000]*")
 _LINE_SEPARATORS = regex.compile(r"\r\n?|\u2028|\u2029|\x85|\x0b|\x0c")
 
 _WORDS = tomllib.loads((files("index.read") / "boilerplate.toml").read_text("utf-8"))
@@ -52,8 +52,6 @@ _COPYRIGHT = regex.compile(
 _REFERENCES_HEADING = regex.compile(
     r"(?i)(?:참고\s?(?:링크|자료|문헌)|参考(?:链接|资料|リンク|文献)|參考(?:鏈接|連結|資料)|references?|sources?|links|ссылки|источники|quellen|fuentes)\s*[:：]?"
 )
-_TABLE_ROW = regex.compile(r"[|｜].*[^\s|｜].*[|｜]$")
-_TRAILING_BARS = regex.compile(r"(?:\s*[|｜])+$")
 _STOP_AT_END = regex.compile(r"[.!?。！？؟।…\"”」]$")
 _LIST_MARK = regex.compile(r"^\s*(?:[•◦▪●·*-]|\d{1,3}[.)])\s")
 
@@ -135,9 +133,9 @@ def _clean_line(
     if tail:
         removed.append(Removed("image placeholder", tail.group().strip()))
         return stripped[: tail.start()], metadata
-    if stripped[-1] in "|｜" and not _TABLE_ROW.search(stripped):
-        stripped = _TRAILING_BARS.sub("", stripped)
-    return stripped, metadata
+    without_bars = stripped.rstrip("|｜ \t\u3000")
+    is_row = "|" in without_bars or "｜" in without_bars
+    return (stripped if is_row else without_bars), metadata
 
 
 def _header_rule(line: str, metadata: Metadata) -> tuple[str, Metadata]:

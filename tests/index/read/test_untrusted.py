@@ -154,7 +154,6 @@ def entities(n: int) -> str:
 HOSTILE = {
     "brackets.md": "[" * (2 * MIB),
     "paragraphs.txt": "a\n\n" * (10 * MIB),
-    "spaces.txt": ("a" + " " * 100_000 + "b\n") * 100,
     "nested.html": "<html><body>" + "<div>" * (10 * MIB) + "text",
     "tables.html": "<html><body>" + "<table><tr><td>" * 50_000 + "text",
     "nested.jsonl": "[" * (20 * MIB),
@@ -188,6 +187,8 @@ def test_what_would_run_for_ever_or_take_all_memory_is_refused_and_the_next_file
     ("name", "text"),
     [
         ("angles.md", "<div\n" + "<" * 1_500_000),
+        ("spaces.txt", ("a" + " " * 100_000 + "b\n") * 100),
+        ("bars.txt", ("|" * 100_000 + " a\n" + "a" + " |" * 100_000 + "\n") * 10),
         ("scripts.md", "<div>\n" + "<script" * 200_000),
         ("front.md", "---\n" + "".join(f"k{i}: v\n" for i in range(600_000)) + "---\nA body.\n"),
     ],
