@@ -12,22 +12,21 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
-from dataclasses import replace
 from pathlib import Path
 
 from index.documents import Cleaned, Document
 from index.encoders.base import Encoder
 from index.errors import ReadError
+from index.pieces import PIECE_CHARS, joined, pieces
 from index.read import Found, Sandbox, digest, discover, is_url, read_documents, read_untrusted, read_url, skipped
 from index.report import IngestReport, OnProgress, Progress
 from index.settings import IndexSettings, Limits
 from index.store import open_backend, open_writer
-from index.store.base import FileRecord, IndexPlace, Writer
+from index.store.base import EncodedDocument, FileRecord, IndexPlace, Writer
 from index.workers import Batch, Workers
 
 # A batch, and so a transaction: large enough that its sync costs little, small enough to lose little.
 BATCH_DOCUMENTS = 100
-_BATCH_CHARS = 250_000
 _STALE_AT_ONCE = 500
 
 Item = Found | str  # a file, or a web address
@@ -139,10 +138,7 @@ def refresh(
         run = _Run(writer, workers, on_progress=on_progress)
         run.n_files = writer.n_stale()
         while stale := writer.stale_documents(_STALE_AT_ONCE):
-            n_before = run.report.replaced
             run.store(run.batches_of_stored(stale))
-            if run.report.replaced == n_before:  # the rest could not be encoded
-                break
         writer.refresh_vectors()
         run.report.seconds = time.monotonic() - run.started
         return run.report
@@ -164,7 +160,8 @@ class _Run:
         self._writer, self._workers, self._read = writer, workers, read
         self._batch_documents, self._on_progress = batch_documents, on_progress
         self._batch = Batch()
-        self._not_encoded: set[str] = set()  # files
+        self._replaced: set[str] = set()  # locations of documents that have an earlier version
+        self._long: dict[str, tuple[Document, int, list[EncodedDocument]]] = {}  # by location: number of pieces, pieces
 
     def batches(self, items: Iterable[Item]) -> Iterator[Batch]:
         """The documents of files and web addresses, where they are new or changed."""
@@ -181,7 +178,7 @@ class _Run:
     def batches_of_stored(self, documents: Iterable[tuple[Document, str]]) -> Iterator[Batch]:
         """Documents that are in the store already, each with its file."""
         for document, file in documents:
-            self._batch.replaced.add(document.location)
+            self._replaced.add(document.location)
             yield from self._add(document, file)
             self._n_files_done += 1
         yield self._take_batch()
@@ -230,14 +227,31 @@ class _Run:
             self.report.unchanged += 1
             return
         if document.location in before:
-            self._batch.replaced.add(document.location)
+            self._replaced.add(document.location)
         yield from self._add(document, file)
 
     def _add(self, document: Document, file: str) -> Iterator[Batch]:
-        """Put a document into the batch, which comes back when it is full."""
-        self._batch.add(document, file)
-        if self._batch.n_chars >= _BATCH_CHARS or len(self._batch.documents) >= self._batch_documents:
-            yield self._take_batch()
+        """Put a document into the batch, which comes back when it is full; a long one in pieces."""
+        parts = pieces(document)
+        if len(parts) > 1:
+            self._long[document.location] = document, len(parts), []
+        for part in parts:
+            self._batch.add(part, file)
+            is_full = self._batch.n_chars >= PIECE_CHARS or len(self._batch.documents) >= self._batch_documents
+            if len(parts) > 1 or is_full:
+                yield self._take_batch()
+
+    def _whole(self, item: EncodedDocument) -> Iterator[EncodedDocument]:
+        """The document that `item` is, or is the last piece of."""
+        location = item.document.location
+        if location not in self._long:
+            yield item
+            return
+        document, n_pieces, encoded = self._long[location]
+        encoded.append(item)
+        if len(encoded) == n_pieces:
+            del self._long[location]
+            yield joined(document, encoded)
 
     def _take_batch(self) -> Batch:
         batch, self._batch = self._batch, Batch()
@@ -260,23 +274,14 @@ class _Run:
                 self.report.deleted += self._writer.delete(batch.gone)
             if batch.forgotten:
                 self.report.deleted += self._writer.forget_files(batch.forgotten)
-            for document, file in batch.failed:
-                self.report.failed.append((document.source, "it took too much memory or time to encode"))
-                self._not_encoded.add(file)
-            files = [
-                replace(one, digest="", status="partial", reason="a document could not be encoded")
-                if one.location in self._not_encoded
-                else one
-                for one in batch.files
-            ]
-            if not batch.encoded and not files:
-                continue
-            self._writer.upsert(batch.encoded, files)
-            n_replaced = sum(item.document.location in batch.replaced for item in batch.encoded)
+            documents = [whole for item in batch.encoded for whole in self._whole(item)]
+            if documents or batch.files:
+                self._writer.upsert(documents, batch.files)
+            n_replaced = sum(item.document.location in self._replaced for item in documents)
             self.report.replaced += n_replaced
-            self.report.added += len(batch.encoded) - n_replaced
+            self.report.added += len(documents) - n_replaced
             self.report.n_passages += sum(len(item.passages) for item in batch.encoded)
-            self._n_documents += len(batch.encoded)
+            self._n_documents += len(documents)
             self._progress(batch.encoded[-1].document.source if batch.encoded else "")
 
     def _progress(self, source: str) -> None:

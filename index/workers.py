@@ -26,8 +26,7 @@ from index.store.quantized import rounded
 from index.text.passages import chunk
 from index.text.terms import indexed_terms
 
-# Starting processes takes about a second: so many characters are encoded in this process first.
-_CHARS_IN_PROCESS = 200_000
+_CHARS_IN_PROCESS = 200_000  # that are encoded in this process first: starting others takes about a second
 _LIMIT_S = 600.0  # of a batch, which takes about a second
 _LIMIT_BYTES = 4 * 2**30
 
@@ -40,13 +39,11 @@ class Batch:
     """Documents that are encoded together and stored in one transaction, and the files that end with them."""
 
     documents: list[tuple[Document, str]] = field(default_factory=list)  # each with the location of its file
-    replaced: set[str] = field(default_factory=set)  # locations of documents that have an earlier version
     files: list[FileRecord] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)  # ids of documents that these files no longer hold
     forgotten: list[str] = field(default_factory=list)  # locations of files that are gone
     n_chars: int = 0
     encoded: list[EncodedDocument] = field(default_factory=list)
-    failed: list[tuple[Document, str]] = field(default_factory=list)  # which could not be encoded
 
     def add(self, document: Document, file: str) -> None:
         """Put a document in."""
@@ -94,19 +91,8 @@ class Workers(AbstractContextManager["Workers"]):
         try:
             batch.encoded = self._pool.result(task) if task is not None else self._encode(batch.documents)
         except ProcessDied:
-            for one in batch.documents:
-                self._repeat(batch, one)
+            batch.encoded = self._encode(batch.documents)
         return batch
-
-    def _repeat(self, batch: Batch, one: tuple[Document, str]) -> None:
-        """Encode a document of a batch whose process died; a long one may be the reason, and gets a process again."""
-        if len(one[0].text) <= _CHARS_IN_PROCESS:
-            batch.encoded += self._encode([one])
-            return
-        try:
-            batch.encoded += self._pool.result(self._pool.submit(_encode, [one]))
-        except ProcessDied:
-            batch.failed.append(one)
 
     def _encode(self, documents: Documents) -> list[EncodedDocument]:
         return encode(documents, self._encoder, self._settings)

@@ -20,9 +20,10 @@ import pytest
 from index.documents import Document, Metadata
 from index.encoders.base import Encoder, part_ranges
 from index.ingest import ingest
+from index.pieces import PIECE_CHARS
 from index.report import Progress
 from index.settings import IndexSettings, Parts
-from index.store.sqlite import EmbeddedBackend
+from index.store.sqlite import EmbeddedBackend, examine
 from index.store.sqlite.manifest import read_manifest
 from index.store.sqlite.schema import STORE
 from index.text.terms import indexed_terms
@@ -212,17 +213,61 @@ def test_workers_killed_at_any_moment_cost_no_document(
     assert [row[1] for row in own["documents"]] == [row[1] for row in theirs["documents"]]
 
 
-def test_a_document_that_takes_too_much_memory_is_reported_and_the_others_are_stored(
-    tmp_path: Path, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("index.workers._LIMIT_BYTES", 100 * 2**20)
-    path = tmp_path / "rows.jsonl"
-    texts = ["One bridge is open.", "A.B.C. " * 300_000, "Two bridges are open."]
-    path.write_text("\n".join(json.dumps({"id": str(i), "text": text}) for i, text in enumerate(texts)), "utf-8")
-    report = ingest(tmp_path / "index", [str(path)], encoder, n_workers=1)
-    assert report.added == 2
-    assert report.failed == [(f"{path}#1", "it took too much memory or time to encode")]
-    assert EmbeddedBackend(tmp_path / "index").stats().n_failed == 1  # the file is tried again
+BOUNDED = """
+import sys
+from pathlib import Path
+from index.encoders import load_encoder
+from index.ingest import ingest
+from index.pool import _limit_memory
+folder, *sources = sys.argv[1:]
+encoder = load_encoder("embedded")
+for n, (source, limit) in enumerate(zip(sources, (4096, 220))):  # MiB; the first loads what every ingest needs
+    _limit_memory(limit * 2**20)
+    print(ingest(Path(folder) / str(n), [source], encoder, n_workers=0).added)
+"""
+
+
+def test_a_document_of_very_many_sentences_takes_bounded_memory(tmp_path: Path) -> None:
+    for name, text in (("short.jsonl", "One bridge is open."), ("long.jsonl", "A.B.C. " * 120_000)):
+        (tmp_path / name).write_text(json.dumps({"text": text}), "utf-8")
+    sources = [str(tmp_path / "short.jsonl"), str(tmp_path / "long.jsonl")]
+    command = [sys.executable, "-c", BOUNDED, str(tmp_path), *sources]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert (done.stdout.split(), done.returncode) == (["1", "1"], 0), done.stderr[-500:]
+
+
+def test_a_long_document_is_encoded_in_pieces_and_stored_whole(tmp_path: Path, encoder: Encoder) -> None:
+    sections = [f"# Part {i}\n\n{' '.join(f'{s} ({i}.{n})' for n, s in enumerate(SENTENCES * 40))}" for i in range(60)]
+    (tmp_path / "long.md").write_text("\n\n".join(sections), "utf-8")
+    seen: list[tuple[int, int]] = []
+    folder = tmp_path / "index"
+    ingest(
+        folder,
+        [str(tmp_path / "long.md")],
+        encoder,
+        n_workers=2,
+        on_progress=lambda p: seen.append((p.n_documents, p.n_passages)),
+    )
+    backend = EmbeddedBackend(folder)
+    (document,) = backend.encoded()
+    text = document.document.text
+    assert len(text) > 2 * PIECE_CHARS
+    assert len({n_passages for n_documents, n_passages in seen if not n_documents}) > 1  # shown as it comes
+    assert seen[-1] == (1, len(document.passages))
+    covered, heading = 0, ""
+    for n, passage in enumerate(document.passages):
+        assert (passage.ordinal, passage.text) == (n, text[passage.start : passage.end])
+        assert [s for s in passage.sentences if not passage.start <= s.start < s.end <= passage.end] == []
+        assert not text[covered : passage.start].strip()  # no character is lost
+        covered = passage.end
+        heading = passage.text.split("\n")[0] if passage.text.startswith("Part ") else heading
+        assert passage.section == heading
+    assert covered == len(text)
+    for passage, matrix in zip(document.passages, document.vectors, strict=True):
+        sentences = [[text[a:b] for a, b in passage.sentences]]
+        expected = encoder.encode_parts(sentences, IndexSettings().parts)[0]
+        np.testing.assert_allclose(matrix.astype(np.float32), expected, atol=0.01)
+    assert examine(folder) == []
 
 
 def test_no_process_is_started_where_none_is_wanted(
