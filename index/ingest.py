@@ -22,7 +22,8 @@ from index.read import Found, Sandbox, digest, discover, is_url, read_documents,
 from index.report import IngestReport, OnProgress, Progress
 from index.settings import IndexSettings, Limits
 from index.store import open_backend, open_writer
-from index.store.base import EncodedDocument, FileRecord, IndexPlace, Writer
+from index.store.base import EncodedDocument, FileRecord, IndexPlace
+from index.store.writing import Writer
 from index.workers import Batch, Workers
 
 # A batch, and so a transaction: large enough that its sync costs little, small enough to lose little.

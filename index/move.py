@@ -18,7 +18,9 @@ from index.ingest import BATCH_DOCUMENTS
 from index.report import Progress
 from index.search import ScoredPassage, search
 from index.store import open_backend, open_writer, shown_place
-from index.store.base import Backend, EncodedDocument, IndexPlace, Writer
+from index.store.base import EncodedDocument, IndexPlace
+from index.store.reading import Backend
+from index.store.writing import Writer
 
 _N_QUESTIONS = 32  # asked of both indexes
 _QUESTION_CHARS = 200

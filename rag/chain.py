@@ -14,7 +14,8 @@ from index.encoders.static import StaticEncoder
 from index.names import NO_NAMES, KnownNames
 from index.search import SearchResult, check_question, search
 from index.settings import SearchSettings
-from index.store.base import EVERYTHING, Backend, Filter
+from index.store.base import EVERYTHING, Filter
+from index.store.reading import Backend
 from index.text.language import question_language
 from rag.answer import Abstention, Answer
 from rag.answerers.base import Answerer, Task, Turn, abstain

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 
 from eval.gold.items import Evidence, find_evidence
-from index.store.base import Backend, StoredDocument
+from index.store.base import StoredDocument
+from index.store.reading import Backend
 
 
 class Corpus:

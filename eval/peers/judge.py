@@ -11,7 +11,7 @@ from eval.gold import Corpus, GoldItem, find_evidence
 from eval.measures.citation import SpanIn, overlaps
 from eval.measures.ranking import ranking
 from eval.runs.rows import Outcome, Row
-from index.store.base import Backend
+from index.store.reading import Backend
 
 
 class Judge:

@@ -13,9 +13,11 @@ from types import ModuleType
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from index.encoders.base import Encoder
-from index.errors import StoreError
+from index.errors import FormatTooOld, IndexMissing, StoreDamaged, StoreError
 from index.settings import IndexSettings
-from index.store.base import Backend, Finding, IndexPlace, Writer
+from index.store.base import Finding, IndexPlace
+from index.store.reading import Backend
+from index.store.writing import Writer
 
 _DATABASES = ("postgresql://", "postgres://")
 _SHOWN = ("host", "port", "dbname", "user", "schema")  # parameters of an address
@@ -115,34 +117,25 @@ def examine(place: IndexPlace) -> list[Finding]:
         FormatTooNew: A newer version of this program wrote it.
         StoreError: A server cannot be reached.
     """
-    place = as_place(place)
-    if isinstance(place, str):
-        findings: list[Finding] = _postgres().examine(place)
-    else:
-        from index.store.sqlite import examine as examine_folder
+    from index.store.doctor import problems
 
-        findings = examine_folder(place)
-    if not findings:
+    try:
         with closing(open_backend(place)) as backend:
-            n_stale = backend.stats().n_stale
-        if n_stale:
-            findings.append(Finding(f"{n_stale} documents wait for dragoman index --refresh", True))
-    return findings
+            backend.check_file()
+            with backend.snapshot() as snapshot:
+                return list(problems(snapshot))
+    except FormatTooOld as error:
+        return [Finding(f"{error.found}; expected: {error.expected}", "doctor" in error.remedy)]
+    except (IndexMissing, StoreDamaged) as error:
+        return [Finding(str(error), False)]
 
 
 def repair(place: IndexPlace, encoder: Encoder) -> list[str]:
-    """Make again what is derived from the documents' texts, in this version's format; returns what was done.
+    """Derive again what the documents' texts give, in this version's format; returns what was done.
 
     Documents whose passages or vectors are not sound become stale: `index.ingest.refresh` encodes them again.
     """
-    place = as_place(place)
-    if isinstance(place, str):
-        postgres = _postgres()
-        with postgres.Writer(place, encoder) as own:
-            done: list[str] = postgres.repair(own)
-            return done
-    from index.store.sqlite import Writer as EmbeddedWriter
-    from index.store.sqlite import repair as repair_folder
+    from index.store.doctor import repaired
 
-    with EmbeddedWriter(place, encoder, adopt=True) as writer:
-        return repair_folder(writer)
+    with open_writer(place, encoder, adopt=isinstance(as_place(place), Path)) as writer:
+        return repaired(writer)

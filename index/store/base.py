@@ -1,19 +1,16 @@
-"""The contract that every backend fulfils, and the plain data that passes through it."""
+"""What a search reads of an index, and the plain data that passes through a store."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import NamedTuple, Protocol, Self
+from typing import NamedTuple, Protocol
 
 from index.documents import Document, Passage
 from index.encoders.base import FloatArray, HalfArray
 from index.names import Alias
-from index.settings import IndexSettings
 
 IndexPlace = Path | str  # a folder, or the address of a database
 
@@ -223,143 +220,3 @@ class Finding:
 
     what: str
     repairable: bool
-
-
-class Writer(Protocol):
-    """A process that changes an index, as a context manager; each call that writes is one durable transaction."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
-    @property
-    def settings(self) -> IndexSettings:
-        """What the index cuts and encodes with."""
-        ...
-
-    @property
-    def settings_key(self) -> str:
-        """Digest of the settings and the encoder that current documents carry."""
-        ...
-
-    def file_record(self, location: str) -> FileRecord | None:
-        """What the ingest log holds of a file."""
-        ...
-
-    def files_under(self, folder: str) -> list[str]:
-        """Locations of the logged files inside a folder, at any depth."""
-        ...
-
-    def documents_of(self, file: str) -> dict[str, str]:
-        """doc_id by location of the documents that came from a file."""
-        ...
-
-    def is_current(self, location: str, sha256: str) -> bool:
-        """Whether this very document is stored with the current settings."""
-        ...
-
-    def file_of(self, doc_id: str) -> str | None:
-        """Location of the file that a document came from, None where there is no such document."""
-        ...
-
-    def upsert(self, documents: Sequence[EncodedDocument], files: Sequence[FileRecord] = ()) -> None:
-        """Store documents and log files, replacing older versions of the same location."""
-        ...
-
-    def delete(self, doc_ids: Iterable[str]) -> int:
-        """Remove documents for good; how many there were."""
-        ...
-
-    def forget_files(self, locations: Iterable[str]) -> int:
-        """Remove files from the log, and every document that came from them; how many documents."""
-        ...
-
-    def n_stale(self) -> int:
-        """Number of documents not made with the current settings."""
-        ...
-
-    def stale_documents(self, limit: int) -> list[tuple[Document, str]]:
-        """Documents not made with the current settings, as they were before they were cut, each with its file."""
-        ...
-
-    def refresh_vectors(self, force: bool = False) -> bool:
-        """Bring the vector index up to date where that pays, or always; whether anything was written."""
-        ...
-
-
-class Backend(Protocol):
-    """An index at rest, opened for reading by anyone."""
-
-    @property
-    def place(self) -> IndexPlace:
-        """What it is opened by."""
-        ...
-
-    @property
-    def folder(self) -> Path:
-        """Where what belongs to its servers lies: keys, feedback, chats, uploaded files."""
-        ...
-
-    @property
-    def settings(self) -> IndexSettings:
-        """What the index cuts and encodes with."""
-        ...
-
-    @property
-    def settings_key(self) -> str:
-        """Digest of the settings, the encoder and the rules that current documents carry."""
-        ...
-
-    @property
-    def encoder_name(self) -> str:
-        """The encoder that made the current vectors."""
-        ...
-
-    @property
-    def encoder_fingerprint(self) -> str:
-        """Its fingerprint."""
-        ...
-
-    @property
-    def is_local(self) -> bool:
-        """Whether a search is computed in this process; else it mostly waits for another."""
-        ...
-
-    @property
-    def note(self) -> str:
-        """What readers should know about its state; mostly empty."""
-        ...
-
-    def snapshot(self) -> AbstractContextManager[Snapshot]:
-        """The newest consistent state, held still for the length of a `with` block."""
-        ...
-
-    def documents(self) -> Iterator[StoredDocument]:
-        """Every stored document, in the order of ingest."""
-        ...
-
-    def text(self, doc_id: str) -> str | None:
-        """The stored text of a document, None where there is no such document."""
-        ...
-
-    def failures(self) -> list[tuple[str, str]]:
-        """(source, reason) of every file that failed when it was last tried, whole or in part."""
-        ...
-
-    def encoded(self) -> Iterator[EncodedDocument]:
-        """Every document made with the current settings, all that is stored of it, in the order of ingest."""
-        ...
-
-    def files(self) -> Iterator[FileRecord]:
-        """The ingest log."""
-        ...
-
-    def stats(self) -> Stats:
-        """Sizes and state."""
-        ...
-
-    def close(self) -> None:
-        """Close what no snapshot holds."""
-        ...

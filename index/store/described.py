@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 from index.encoders.base import Encoder
@@ -11,32 +10,15 @@ from index.errors import SettingsMismatch
 from index.settings import IndexSettings
 
 
-class Described(ABC):
-    """The part of a backend that its own description answers."""
-
-    @abstractmethod
-    def _meta(self) -> dict[str, str]:
-        """The index's description of itself."""
-
-    @property
-    def settings(self) -> IndexSettings:
-        """What the index cuts and encodes with."""
-        return _settings(self._meta())
-
-    @property
-    def settings_key(self) -> str:
-        """Digest of the settings, the encoder and the rules that current documents carry."""
-        return self._meta()["settings_key"]
-
-    @property
-    def encoder_name(self) -> str:
-        """The encoder that made the current vectors."""
-        return self._meta()["encoder"]
-
-    @property
-    def encoder_fingerprint(self) -> str:
-        """Its fingerprint."""
-        return self._meta()["encoder_fingerprint"]
+def described(settings: IndexSettings, encoder: Encoder) -> dict[str, str]:
+    """What an index with these settings and this encoder says of itself."""
+    return {
+        "dim": str(encoder.dim),
+        "encoder": encoder.name,
+        "encoder_fingerprint": encoder.fingerprint,
+        "settings": json.dumps(settings.as_dict()),
+        "settings_key": settings.key(encoder.fingerprint),
+    }
 
 
 def check_settings(place: str, meta: Mapping[str, str], encoder: Encoder, wanted: IndexSettings | None) -> None:

@@ -20,7 +20,6 @@ from index.search import search
 from index.settings import IndexSettings, Limits, Parts
 from index.store import examine
 from index.store.sqlite import EmbeddedBackend, Writer
-from index.store.sqlite.manifest import MANIFEST
 from index.text.terms import terms
 from rag.testing import HashEncoder
 
@@ -65,10 +64,10 @@ def listed(folder: Path) -> set[str]:
     return names
 
 
-def state(folder: Path) -> tuple[int, bytes, list[object]]:
-    """What must not change where nothing is to be done: generation, manifest, documents."""
+def state(folder: Path) -> tuple[dict[str, str], list[object]]:
+    """What must not change where nothing is to be done: generation, settings, documents."""
     backend = EmbeddedBackend(folder)
-    found = backend.stats().generation, (folder / MANIFEST).read_bytes(), list(backend.documents())
+    found = backend.meta(), list(backend.documents())
     backend.close()
     return found
 

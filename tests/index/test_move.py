@@ -133,7 +133,7 @@ def test_a_destination_that_was_tampered_with_is_detected(
     with psycopg.connect(address.rstrip("?&"), autocommit=True) as database:
         database.execute(
             f"UPDATE {schema}.vectors v SET embedding = (SELECT embedding FROM {schema}.vectors w WHERE w.pid != v.pid"
-            f" LIMIT 1), parts = '\\x0000' || substr(parts, 3) WHERE pid = (SELECT min(pid) FROM {schema}.passages)"
+            f" LIMIT 1) WHERE pid = (SELECT min(pid) FROM {schema}.passages)"
         )
     with pytest.raises(CopyDiffers):
         move(sample_index, postgres, encoder)

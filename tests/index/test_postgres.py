@@ -309,7 +309,7 @@ DAMAGE = {
     "UPDATE postings SET frequency = 9 WHERE ctid = '(0,1)'": "the lexical index is wrong for 1",
     "DELETE FROM vectors": "vectors or words of 4 documents are damaged",
     f"UPDATE vectors SET embedding = '[1,2]' WHERE {ONE}": "vectors or words of 1 documents are damaged",
-    f"UPDATE passages SET text = 'x' WHERE {ONE}": "the passages, vectors or words of 1",
+    f"UPDATE passages SET section = 'x' WHERE {ONE}": "the passages, vectors or words of 1",
     f"DELETE FROM passages WHERE {ONE}": "the passages, vectors or words of 1",
     "INSERT INTO names VALUES ('a', 'a', 12)": "names has rows of 1 documents that do not exist",
 }
@@ -349,7 +349,7 @@ def test_the_doctor_finds_a_text_that_was_altered(postgres: str) -> None:
     with connected(postgres) as connection:
         connection.execute("UPDATE documents SET title = 'Forged' WHERE source = 'a'")
     (finding,) = examine(postgres)
-    assert finding.what.startswith("the texts of 1 documents are not those that were stored") and not finding.repairable
+    assert "is not what was stored (SHA-256)" in finding.what and not finding.repairable
 
 
 # --- the layout -------------------------------------------------------------------------------------------------
@@ -378,7 +378,7 @@ def test_the_tables_keep_the_rules_that_let_them_be_sharded(postgres: str) -> No
 @pytest.mark.parametrize(
     ("version", "kind", "message"),
     [
-        (FORMAT_VERSION - 1, FormatTooOld, "of an older version.*dragoman index --index .*_v3' PATH"),
+        (FORMAT_VERSION - 1, FormatTooOld, "of an older version.*dragoman index --index .*_v4' PATH"),
         (FORMAT_VERSION + 1, FormatTooNew, f"expected: at most {FORMAT_VERSION}"),
     ],
 )
@@ -389,7 +389,7 @@ def test_another_format_is_refused_with_the_command_that_helps(
         pass
     with connected(postgres) as connection:
         connection.execute("UPDATE meta SET value = %s WHERE key = 'format'", (str(version),))
-    for use in (open_backend, examine, lambda place: open_writer(place, ENCODER).__enter__()):
+    for use in (open_backend, lambda place: open_writer(place, ENCODER).__enter__()):
         with pytest.raises(kind, match=f"has index format {version}.*{message}"):
             use(postgres)
 

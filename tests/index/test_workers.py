@@ -23,9 +23,9 @@ from index.ingest import ingest
 from index.pieces import PIECE_CHARS
 from index.report import Progress
 from index.settings import IndexSettings, Parts
-from index.store.sqlite import EmbeddedBackend, examine
-from index.store.sqlite.manifest import read_manifest
-from index.store.sqlite.schema import STORE
+from index.store import examine
+from index.store.sqlite import EmbeddedBackend
+from index.store.sqlite.problems import STORE
 from index.text.terms import indexed_terms
 from index.workers import Batch, Workers, encode, fitted
 from rag.testing import HashEncoder
@@ -63,24 +63,21 @@ def alone(corpus: Path, tmp_path_factory: pytest.TempPathFactory, encoder: Encod
     return folder
 
 
-def everything(folder: Path) -> tuple[dict[str, list[tuple[object, ...]]], dict[str, list[str]]]:
-    """Every row of the store but the times of the log, and the checksums of the vector files."""
+def everything(folder: Path) -> dict[str, list[tuple[object, ...]]]:
+    """Every row of the store."""
     tables = {
-        "documents": "SELECT * FROM documents ORDER BY doc_pk",
+        "documents": "SELECT * FROM documents ORDER BY doc",
         "passages": "SELECT * FROM passages ORDER BY pid",
         "vectors": "SELECT * FROM vectors ORDER BY pid",
         "terms": "SELECT rowid FROM terms ORDER BY rowid",
         "forms": "SELECT * FROM forms",
-        "files": "SELECT location, source, digest, settings_key, status, reason FROM files ORDER BY location",
-        "deleted": "SELECT * FROM deleted",
+        "files": "SELECT * FROM files ORDER BY location",
         "meta": "SELECT * FROM meta ORDER BY key",
     }
     connection = sqlite3.connect(folder / STORE)
     rows = {name: connection.execute(query).fetchall() for name, query in tables.items()}
     connection.close()
-    files = read_manifest(folder)[1]
-    assert files is not None
-    return rows, files.files
+    return rows
 
 
 def children(parent: int) -> Iterator[int]:
@@ -207,7 +204,7 @@ def test_workers_killed_at_any_moment_cost_no_document(
     assert (report.added, report.failed) == (N, [])
     assert (again.added, again.replaced, again.unchanged) == (0, 0, N)
     assert len(killed) >= 1
-    own, theirs = everything(tmp_path / "index")[0], everything(alone)[0]
+    own, theirs = everything(tmp_path / "index"), everything(alone)
     assert own["passages"] == theirs["passages"]  # each once, in its place
     assert own["terms"] == theirs["terms"]
     assert [row[1] for row in own["documents"]] == [row[1] for row in theirs["documents"]]

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from threading import Lock
 
-from index.store.base import Backend
+from index.store.reading import Backend
 from rag.phrases import Part, own_name, phrase
 from ui.page.markup import flat
 

@@ -23,7 +23,8 @@ from index.ingest import ingest_untrusted
 from index.read import SUFFIXES, Found, Sandbox
 from index.settings import Limits
 from index.store import open_writer
-from index.store.base import Backend, IndexPlace
+from index.store.base import IndexPlace
+from index.store.reading import Backend
 from ui.render import shown_source
 
 UPLOADS = "uploads"  # below the index

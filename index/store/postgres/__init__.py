@@ -1,7 +1,6 @@
 """The store in PostgreSQL with pgvector: many servers, many writers, and replicas; psycopg is the one client."""
 
 from index.store.postgres.backend import PostgresBackend
-from index.store.postgres.doctor import examine, repair
 from index.store.postgres.writer import Writer
 
-__all__ = ["PostgresBackend", "Writer", "examine", "repair"]
+__all__ = ["PostgresBackend", "Writer"]

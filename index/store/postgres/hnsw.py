@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from psycopg import errors, sql
+from psycopg import errors
 
 from index.store.postgres.address import Connection
 
@@ -19,7 +19,9 @@ def existing(connection: Connection) -> set[str]:
 
 
 def near(language: str, dim: int, n: int, inside: str, exact: bool) -> str:
-    """SQL for (pid, score) of the `n` vectors of a language that are nearest to %(query)s, by their inner product.
+    """SQL for (pid, score) of the `n` vectors of a language that are nearest to a query, by their inner product.
+
+    Its values are the query, those of `inside`, and the query again.
 
     The language and the numbers stand in the text: a plan for any language and any number would use no index.
 
@@ -30,14 +32,15 @@ def near(language: str, dim: int, n: int, inside: str, exact: bool) -> str:
         inside: A further condition, beginning with AND; or empty.
         exact: Whether all vectors are compared, though there may be an index.
     """
-    distance = f"embedding::halfvec({dim}) <#> %(query)s"
+    distance = f"embedding::halfvec({dim}) <#> ?"
     order = f"({distance}) + 0" if exact else distance
     where = _of(language, dim) + inside
     return f"SELECT pid, -({distance}) AS score FROM vectors WHERE {where} ORDER BY {order} LIMIT {n}"
 
 
 def _of(language: str, dim: int) -> str:
-    return f"language = {sql.Literal(language).as_string(None)} AND vector_dims(embedding) = {dim}"
+    plain = "".join(char if char.isalnum() or char == "-" else f"\\U{ord(char):08x}" for char in language)
+    return f"language = E'{plain}' AND vector_dims(embedding) = {dim}"
 
 
 def refresh(connection: Connection, dim: int, force: bool) -> bool:

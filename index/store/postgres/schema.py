@@ -6,14 +6,21 @@ it, and there are no foreign keys, sequences and triggers.
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 from pgvector.psycopg import register_vector
 from psycopg import errors
 
+from index.encoders.base import FloatArray
 from index.errors import FormatTooNew, FormatTooOld, StoreError
 from index.store import shown_place
 from index.store.postgres.address import Address, Connection, missing
+from index.store.rows import Row, Rows, Value
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 _MIN_PGVECTOR = (0, 8)
 
 # `doc` is a digest of the location: a location has one row, which its writer locks. `pid` is a digest of the document,
@@ -24,33 +31,37 @@ CREATE TABLE files (
     doc bigint PRIMARY KEY, location text COLLATE "C" NOT NULL, source text NOT NULL, digest text NOT NULL,
     settings_key text NOT NULL, status text NOT NULL, reason text NOT NULL
 );
+CREATE INDEX ON files USING hash (location);
 CREATE TABLE documents (
-    doc bigint PRIMARY KEY, doc_id text COLLATE "C" NOT NULL, position bigint NOT NULL, file_key bigint NOT NULL,
-    location text NOT NULL, file text NOT NULL, source text COLLATE "C" NOT NULL, sha256 text NOT NULL,
+    doc bigint PRIMARY KEY, doc_id text COLLATE "C" NOT NULL, position bigint NOT NULL, location text NOT NULL,
+    file text NOT NULL, source text COLLATE "C" NOT NULL, sha256 text NOT NULL,
+    checksum bigint NOT NULL,  -- CRC-32 of the passages
     settings_key text NOT NULL, title text NOT NULL, url text NOT NULL, author text NOT NULL,
-    date text COLLATE "C" NOT NULL, language text NOT NULL, tags text[] NOT NULL, folded_tags text[] NOT NULL,
-    headings int4[] NOT NULL, n_chars integer NOT NULL, n_passages integer NOT NULL, title_terms text NOT NULL,
-    text text NOT NULL
+    date text COLLATE "C" NOT NULL, language text COLLATE "C" NOT NULL, tags text[] NOT NULL,
+    folded_tags text[] NOT NULL, headings text NOT NULL, n_chars integer NOT NULL, n_passages integer NOT NULL,
+    title_terms text NOT NULL, text text NOT NULL
 );
 CREATE INDEX ON documents (doc_id);
-CREATE INDEX ON documents (file_key);
+CREATE INDEX ON documents USING hash (location);
+CREATE INDEX ON documents USING hash (file);
 CREATE INDEX ON documents (position, doc);
 CREATE INDEX ON documents USING gin (folded_tags);
 CREATE TABLE passages (
     pid bigint NOT NULL, doc bigint NOT NULL, ordinal integer NOT NULL, start integer NOT NULL, "end" integer NOT NULL,
+    language text COLLATE "C" NOT NULL, section text NOT NULL,
+    sentences bytea NOT NULL,  -- int32 pairs, offsets from the passage's start
     n_terms integer NOT NULL,  -- of its text and of the title
-    language text COLLATE "C" NOT NULL, section text NOT NULL, text text NOT NULL,
-    terms text NOT NULL,  -- of its text, joined by spaces
-    sentences int4[] NOT NULL, PRIMARY KEY (pid, doc)
+    n_vectors integer NOT NULL, terms text NOT NULL,  -- of its text, joined by spaces
+    words bytea STORAGE EXTERNAL NOT NULL,  -- as the encoder packs them
+    parts bytea STORAGE EXTERNAL NOT NULL,  -- vectors of the sentences, `index.store.quantized`
+    PRIMARY KEY (pid, doc)
 );
 CREATE INDEX ON passages (doc);
 CREATE INDEX ON passages (language) INCLUDE (n_terms);
--- Of the passages of current documents only.
+-- Vectors of whole passages, those of current documents only: what `nearest` compares.
 CREATE TABLE vectors (
-    pid bigint NOT NULL, doc bigint NOT NULL, language text COLLATE "C" NOT NULL,
-    embedding halfvec NOT NULL,  -- of the whole passage: what `nearest` compares
-    parts bytea STORAGE EXTERNAL NOT NULL,  -- float16, (n_parts, dim), the whole first
-    words bytea STORAGE EXTERNAL NOT NULL, PRIMARY KEY (pid, doc)
+    pid bigint NOT NULL, doc bigint NOT NULL, language text COLLATE "C" NOT NULL, embedding halfvec NOT NULL,
+    PRIMARY KEY (pid, doc)
 );
 CREATE INDEX ON vectors (doc);
 CREATE INDEX ON vectors (language);
@@ -66,12 +77,59 @@ CREATE TABLE names (
 );
 CREATE INDEX ON names (doc);
 CREATE TABLE aliases (
-    key text COLLATE "C" NOT NULL, name text COLLATE "C" NOT NULL, other text COLLATE "C" NOT NULL, doc bigint NOT NULL,
+    doc bigint NOT NULL, key text COLLATE "C" NOT NULL, name text COLLATE "C" NOT NULL, other text COLLATE "C" NOT NULL,
     confidence double precision NOT NULL, PRIMARY KEY (key, other, doc)
 );
 CREATE INDEX ON aliases (doc);
 """
-OF_DOCUMENTS = ("passages", "vectors", "postings", "names", "aliases")  # their rows go with their document's
+# The frequencies of a passage add up to its terms, those of the title by their weight.
+WRONG_POSTINGS = """
+SELECT DISTINCT doc FROM passages p JOIN documents d USING (doc) LEFT JOIN (
+    SELECT doc, pid, sum(frequency) AS n, min(n_terms) AS least, max(n_terms) AS most FROM postings GROUP BY 1, 2
+) held USING (doc, pid) WHERE least != p.n_terms OR most != p.n_terms OR 0.1 < abs(coalesce(held.n, 0)
+    - p.n_terms + 0.4 * cardinality(string_to_array(d.title_terms, ' ')))
+"""
+
+
+class PostgresRows(Rows):
+    """The tables in a schema of a database."""
+
+    order = "d.position, d.doc"
+    tags = "array_to_json(d.tags)::text"
+    tagged = "d.folded_tags && ?"
+    matches = "d.source LIKE ?"
+    whole = "halfvec_send(v.embedding)"
+    tables = ("passages", "vectors", "postings", "names", "aliases")
+    connection: Connection
+
+    def rows(self, query: str, *values: Value) -> list[Row]:
+        """Run a statement; the rows that it gives."""
+        marked = query.replace("IN ?", "= ANY (?)").replace("?", "%s")
+        cursor = self.connection.execute(marked, values, binary=True)
+        return cursor.fetchall() if cursor.description else []
+
+    @staticmethod
+    def pattern(source: str) -> str:
+        """A pattern of a source, as LIKE takes it."""
+        return source.translate(_LIKE)
+
+    @staticmethod
+    def packed_whole(matrix: NDArray[np.floating]) -> bytes:
+        """The first row of `matrix` as pgvector sends it: the dim, two bytes of nothing, then float16."""
+        return struct.pack(">hh", matrix.shape[1], 0) + bytes(matrix[0].astype(">f2").tobytes())
+
+    @staticmethod
+    def unpacked_wholes(data: Sequence[bytes], dim: int) -> FloatArray:
+        """float32, (n, dim), of vectors that pgvector sent."""
+        return np.frombuffer(b"".join(one[4:] for one in data), ">f2").reshape(-1, dim).astype(np.float32)
+
+    def lexical_problems(self) -> list[str]:
+        """How many documents have other postings than their terms give."""
+        n = len(self.rows(WRONG_POSTINGS))
+        return [f"the lexical index is wrong for {n} documents"] if n else []
+
+
+_LIKE = str.maketrans({"*": "%", "?": "_", "%": r"\%", "_": r"\_", "\\": r"\\"})
 
 
 def check_layout(connection: Connection, address: Address) -> None:
@@ -137,7 +195,7 @@ def _create(connection: Connection, address: Address) -> None:
     connection.execute(_LAYOUT)
     connection.execute("INSERT INTO meta VALUES ('format', %s)", (str(FORMAT_VERSION),))
     if "citus" in extensions:
-        for table in ("documents", *OF_DOCUMENTS, "files"):
+        for table in ("documents", *PostgresRows.tables, "files"):
             connection.execute("SELECT create_distributed_table(%s, 'doc')", (table,))
 
 

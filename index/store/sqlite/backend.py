@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from index.errors import IndexMissing, StoreError
-from index.store.base import EncodedDocument, FileRecord, Stats, StoredDocument
-from index.store.described import Described, note_of
-from index.store.sqlite.documents import encoded_documents
-from index.store.sqlite.manifest import read_manifest
-from index.store.sqlite.schema import FORMAT_VERSION, STORE, check_format, connect, format_of, translated
-from index.store.sqlite.snapshot import EmbeddedSnapshot, Facts
-from index.store.sqlite.vectors import KIND, VectorIndex, advanced, can_advance, foreign, from_store, load
-
-_TAGS = "(SELECT json_group_array(tag) FROM (SELECT tag FROM tags t WHERE t.doc_pk = d.doc_pk ORDER BY ordinal))"
-_STALE = "SELECT count(*) FROM documents WHERE settings_key < ?1 OR settings_key > ?1"  # != would read every key
+from index.errors import IndexMissing, StoreDamaged
+from index.store.reading import Backend
+from index.store.rows import Row, Value
+from index.store.sqlite.problems import STORE, damaged, translated
+from index.store.sqlite.schema import FORMAT_VERSION, SqliteRows, check_format, connect, format_of
+from index.store.sqlite.snapshot import EmbeddedFacts, EmbeddedSnapshot
+from index.store.sqlite.vectors import KIND, VectorIndex, advanced
 
 
-class EmbeddedBackend(Described):
+class EmbeddedBackend(SqliteRows, Backend):
     """An index folder, opened for reading, by any number of threads; `Writer` opens one for writing.
 
-    Invariant: every answer of a snapshot comes from one read transaction and from the vectors of that very
-    generation. Vector files that are missing, stale or damaged are replaced by the vectors in the store.
-    A folder of an older format can be opened, so that it can be brought up to date; its snapshots raise FormatTooOld.
+    Invariant: every answer of a snapshot comes from one read transaction and from the vectors of that very generation.
+    A folder of an older format can be opened, so that it can be brought up to date; it says what it was made with,
+    and all else raises FormatTooOld.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -42,45 +36,51 @@ class EmbeddedBackend(Described):
             raise IndexMissing(
                 f"there is no index in {folder}", f"a folder with {STORE}", "dragoman index PATH... makes one"
             )
-        self.folder = folder
-        self._connection = connect(folder)
+        self.path = folder
+        self.connection = connect(folder)
         self._idle: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
-        self._newest: tuple[VectorIndex, Facts] | None = None
-        self._problem = ""  # why the vector files were not used, empty where they were
-        if format_of(self._connection) > FORMAT_VERSION:
-            check_format(folder, self._connection)
-        if not self._meta():
-            self._connection.close()
+        self._newest = VectorIndex(), EmbeddedFacts()
+        if format_of(self.connection) > FORMAT_VERSION:
+            check_format(folder, self.connection)
+        if not self.meta():
+            self.connection.close()
             raise IndexMissing(
                 f"the index in {folder} has no tables", "a finished `dragoman index`", "dragoman index PATH..."
             )
 
-    def _meta(self) -> dict[str, str]:
+    def meta(self) -> dict[str, str]:
         """The store's own description; empty where a killed writer has made no tables yet."""
-        with translated(self.folder):
-            try:
-                return dict(self._connection.execute("SELECT key, value FROM meta"))
-            except sqlite3.OperationalError as error:
-                if "no such table" in str(error):
-                    return {}
-                raise
+        try:
+            return dict(super().rows("SELECT key, value FROM meta"))
+        except StoreDamaged as error:
+            if "no such table" in str(error):
+                return {}
+            raise
+
+    def rows(self, query: str, *values: Value) -> list[Row]:
+        """Run a query; the rows that it gives.
+
+        Raises:
+            FormatTooOld: The format is not this program's.
+        """
+        check_format(self.path, self.connection)
+        return super().rows(query, *values)
 
     @property
     def place(self) -> Path:
         """The folder that it lies in."""
-        return self.folder
+        return self.path
+
+    @property
+    def folder(self) -> Path:
+        """The same."""
+        return self.path
 
     @property
     def is_local(self) -> bool:
         """Yes: all of it."""
         return True
-
-    @property
-    def note(self) -> str:
-        """What readers should know about the state of the files and of the version that made them; mostly empty."""
-        meta = self._meta()
-        return self._problem or note_of(meta, self._count(_STALE, meta["settings_key"]))
 
     @contextmanager
     def snapshot(self) -> Iterator[EmbeddedSnapshot]:
@@ -90,122 +90,47 @@ class EmbeddedBackend(Described):
             FormatTooOld: The format is not this program's.
             StoreDamaged: The store cannot be read.
         """
-        with translated(self.folder):
-            connection = self._idle.pop() if self._idle else connect(self.folder)
+        with translated(self.path):
+            connection = self._idle.pop() if self._idle else connect(self.path)
             try:
-                check_format(self.folder, connection)
+                check_format(self.path, connection)
                 connection.execute("BEGIN")
-                meta = dict(connection.execute("SELECT key, value FROM meta"))
-                index, facts = self._state(connection, meta)
-                yield EmbeddedSnapshot(connection, index, facts, int(meta["dim"]))
+                snapshot = EmbeddedSnapshot(self.path, connection)
+                snapshot.use(*self._state(snapshot, snapshot.meta()))
+                yield snapshot
                 connection.execute("COMMIT")
             except BaseException:
                 connection.close()
                 raise
             self._idle.append(connection)
 
-    def _state(self, connection: sqlite3.Connection, meta: Mapping[str, str]) -> tuple[VectorIndex, Facts]:
-        """The vectors and facts of the generation that the connection's transaction sees."""
+    def _state(self, snapshot: EmbeddedSnapshot, meta: Mapping[str, str]) -> tuple[VectorIndex, EmbeddedFacts]:
+        """The vectors and facts of the generation that the snapshot's transaction sees."""
         with self._lock:
-            newest = self._newest
-            if newest is not None and newest[0].is_of(meta):
-                return newest
-            if newest is not None and can_advance(newest[0], meta):
-                found = advanced(newest[0], connection, meta), Facts()
-            else:
-                found = self._loaded(connection, meta), Facts()
-            # A snapshot that another thread began earlier keeps its own; the newest one is kept for all.
-            if newest is None or found[0].generation >= newest[0].generation:
-                self._newest = found
+            newest, found = self._newest[0], self._newest
+            if newest.generation != int(meta["generation"]):
+                found = advanced(newest, snapshot, meta), EmbeddedFacts()
+                # A snapshot that another thread began earlier keeps its own; the newest one is kept for all.
+                if found[0].generation > newest.generation:
+                    self._newest = found
             return found
 
-    def _loaded(self, connection: sqlite3.Connection, meta: Mapping[str, str]) -> VectorIndex:
-        """The vector files brought up to date; made of the store where they cannot be used."""
-        for _ in (1, 2):  # a writer may have switched files between the manifest and them
-            try:
-                described = read_manifest(self.folder)[1]
-                self._problem = foreign(described, meta)
-                if described is None or self._problem:
-                    break
-                return advanced(load(self.folder, described), connection, meta)
-            except StoreError as error:
-                self._problem = str(error)
-            except (OSError, ValueError) as error:
-                self._problem = f"the manifest cannot be used ({error}); fix: dragoman doctor --repair"
-        return from_store(connection, meta)
+    def check_file(self) -> None:
+        """Let SQLite check its file.
 
-    def documents(self) -> Iterator[StoredDocument]:
-        """Every stored document, in the order of ingest."""
-        key = self._meta()["settings_key"]
-        with translated(self.folder):
-            rows = self._connection.execute(
-                "SELECT doc_id, location, source, title, url, author, date, language, n_chars, n_passages,"
-                f" settings_key != ?, {_TAGS} FROM documents d ORDER BY doc_pk",
-                (key,),
-            )
-            for row in rows:
-                fields: list[Any] = [*row[:10], bool(row[10]), tuple(json.loads(row[11]))]
-                yield StoredDocument(*fields)
+        Raises:
+            StoreDamaged: It finds damage.
+        """
+        verdict = [row[0] for row in self.rows("PRAGMA quick_check(5)")]
+        if verdict != ["ok"]:
+            raise damaged(self.path, "; ".join(verdict))
 
-    def text(self, doc_id: str) -> str | None:
-        """The stored text of a document, None where there is no such document."""
-        with translated(self.folder):
-            row = self._connection.execute("SELECT text FROM documents WHERE doc_id = ?", (doc_id,)).fetchone()
-        return row[0] if row else None
-
-    def failures(self) -> list[tuple[str, str]]:
-        """(source, reason) of every file that failed when it was last tried, whole or in part."""
-        return [(record.source, record.reason) for record in self.files() if record.status != "ok"]
-
-    def encoded(self) -> Iterator[EncodedDocument]:
-        """Every document made with the current settings, all that is stored of it, in the order of ingest."""
-        meta = self._meta()
-        with translated(self.folder):
-            yield from encoded_documents(self._connection, int(meta["dim"]), meta["settings_key"])
-
-    def files(self) -> Iterator[FileRecord]:
-        """The ingest log."""
-        with translated(self.folder):
-            rows = self._connection.execute(
-                "SELECT location, source, digest, settings_key, status, reason FROM files ORDER BY location"
-            )
-            for row in rows:
-                yield FileRecord(*row)
-
-    def stats(self) -> Stats:
-        """Sizes and state."""
-        meta = self._meta()
-        with translated(self.folder):
-            languages = "SELECT language, count(*) FROM documents GROUP BY language ORDER BY 2 DESC, 1"
-            n_passages = self._count("SELECT count(*) FROM passages")
-            return Stats(
-                n_documents=self._count("SELECT count(*) FROM documents"),
-                n_passages=n_passages,
-                n_vectors=self._count("SELECT coalesce(sum(n_vectors), 0) FROM passages"),
-                n_stale=self._count(_STALE, meta["settings_key"]),
-                n_failed=self._count("SELECT count(*) FROM files WHERE status != 'ok'"),
-                languages=dict(self._connection.execute(languages)),
-                encoder=meta["encoder"],
-                vector_index=KIND,
-                bytes_on_disk=sum(_size(path) for path in self.folder.rglob("*")),
-                generation=int(meta["generation"]),
-                extra={"passages in vector files": f"{self._n_in_files():,} of {n_passages:,}"},
-            )
-
-    def _count(self, query: str, *values: str) -> int:
-        with translated(self.folder):
-            return int(self._connection.execute(query, values).fetchone()[0])
-
-    def _n_in_files(self) -> int:
-        try:
-            described = read_manifest(self.folder)[1]
-        except (OSError, ValueError):
-            return 0
-        return described.n_passages if described else 0
+    def _searched(self) -> tuple[str, int, dict[str, str]]:
+        return KIND, sum(_size(path) for path in self.path.rglob("*")), {}
 
     def close(self) -> None:
         """Close the connections that no snapshot holds."""
-        for connection in (self._connection, *self._idle):
+        for connection in (self.connection, *self._idle):
             connection.close()
         self._idle.clear()
 

@@ -1,78 +1,160 @@
-"""The SQLite file of an embedded index: its tables, its format, and SQLite's errors as this package's."""
+"""The SQLite file of an embedded index: its tables and its format."""
 
 from __future__ import annotations
 
-import errno
+import json
+import shutil
 import sqlite3
-import unicodedata
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from index.errors import FormatTooNew, FormatTooOld, IndexLocked, StoreDamaged, StoreError, StoreFull
+import numpy as np
+from numpy.typing import NDArray
 
-FORMAT_VERSION = 5
-STORE = "store.sqlite"
+from index.encoders.base import FloatArray
+from index.errors import FormatTooNew, FormatTooOld
+from index.store.quantized import packed, unpacked
+from index.store.rows import PASSAGE_TEXT, Row, Rows, Value, phonetic_terms_of, terms_of
+from index.store.sqlite.problems import STORE, translated
+
+FORMAT_VERSION = 6
 
 _SOURCES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE files (
     location TEXT PRIMARY KEY, source TEXT NOT NULL, digest TEXT NOT NULL, settings_key TEXT NOT NULL,
-    status TEXT NOT NULL, reason TEXT NOT NULL, at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))
+    status TEXT NOT NULL, reason TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE tags (
+    doc INTEGER NOT NULL, ordinal INTEGER NOT NULL, tag TEXT NOT NULL, folded TEXT NOT NULL,  -- as compared
+    PRIMARY KEY (doc, ordinal)
 ) WITHOUT ROWID;
 CREATE TABLE documents (
-    doc_pk INTEGER PRIMARY KEY, doc_id TEXT NOT NULL UNIQUE, location TEXT NOT NULL UNIQUE, file TEXT NOT NULL,
-    source TEXT NOT NULL, sha256 TEXT NOT NULL, settings_key TEXT NOT NULL,
-    title TEXT NOT NULL, url TEXT NOT NULL, author TEXT NOT NULL, date TEXT NOT NULL, language TEXT NOT NULL,
-    headings TEXT NOT NULL, n_chars INTEGER NOT NULL, n_passages INTEGER NOT NULL, text TEXT NOT NULL
+    doc INTEGER PRIMARY KEY, doc_id TEXT NOT NULL UNIQUE, location TEXT NOT NULL UNIQUE, file TEXT NOT NULL,
+    source TEXT NOT NULL, sha256 TEXT NOT NULL, checksum INTEGER NOT NULL,  -- CRC-32 of the passages
+    settings_key TEXT NOT NULL, title TEXT NOT NULL, url TEXT NOT NULL, author TEXT NOT NULL, date TEXT NOT NULL,
+    language TEXT NOT NULL, headings TEXT NOT NULL, n_chars INTEGER NOT NULL, n_passages INTEGER NOT NULL,
+    text TEXT NOT NULL
 );
 CREATE INDEX documents_file ON documents (file);
-CREATE TABLE tags (
-    doc_pk INTEGER NOT NULL REFERENCES documents (doc_pk) ON DELETE CASCADE, ordinal INTEGER NOT NULL,
-    tag TEXT NOT NULL, folded TEXT NOT NULL,  -- as written, and as compared
-    PRIMARY KEY (doc_pk, ordinal)
-) WITHOUT ROWID;
-CREATE INDEX tags_folded ON tags (folded, doc_pk);
+CREATE INDEX tags_folded ON tags (folded, doc);
 """
 _DERIVED = """
 CREATE INDEX IF NOT EXISTS documents_settings ON documents (settings_key);
--- A pid is never used twice: a vector file that knows a pid cannot mean another passage by it.
+-- A pid is never used twice: an index of vectors that knows a pid cannot mean another passage by it.
 CREATE TABLE passages (
-    pid INTEGER PRIMARY KEY, doc_pk INTEGER NOT NULL REFERENCES documents (doc_pk), ordinal INTEGER NOT NULL,
-    start INTEGER NOT NULL, "end" INTEGER NOT NULL, language TEXT NOT NULL, section TEXT NOT NULL,
-    n_vectors INTEGER NOT NULL, sentences BLOB NOT NULL  -- int32 pairs, offsets from the passage's start
+    pid INTEGER PRIMARY KEY, doc INTEGER NOT NULL, ordinal INTEGER NOT NULL, start INTEGER NOT NULL,
+    "end" INTEGER NOT NULL, language TEXT NOT NULL, section TEXT NOT NULL,
+    sentences BLOB NOT NULL,  -- int32 pairs, offsets from the passage's start
+    n_vectors INTEGER NOT NULL, words BLOB NOT NULL,  -- as the encoder packs them
+    parts BLOB NOT NULL  -- vectors of the sentences, `index.store.quantized`
 );
-CREATE INDEX passages_doc ON passages (doc_pk);
-CREATE INDEX passages_language ON passages (language, n_vectors);
+CREATE INDEX passages_doc ON passages (doc);
+CREATE INDEX passages_language ON passages (language);
+-- Vectors of whole passages, those of current documents only: all that `nearest` compares.
 CREATE TABLE vectors (
-    pid INTEGER PRIMARY KEY, parts BLOB NOT NULL,  -- `index.store.quantized`, the whole first
-    words BLOB NOT NULL, checksum INTEGER NOT NULL  -- words as the encoder packs them; CRC-32 of the passage
+    pid INTEGER PRIMARY KEY, doc INTEGER NOT NULL, language TEXT NOT NULL, embedding BLOB NOT NULL
 );
-CREATE TABLE deleted (pid INTEGER PRIMARY KEY, language TEXT NOT NULL, generation INTEGER NOT NULL);
--- Contentless: a passage's terms are made again from its text where they are needed.
+CREATE INDEX vectors_doc ON vectors (doc);
+-- Contentless: the terms of a passage are derived again from its text where they are needed.
 CREATE VIRTUAL TABLE terms USING fts5 (
     body, title, content = '', tokenize = "unicode61 remove_diacritics 0 categories 'L* M* N* P* S* Co'"
 );
-CREATE TABLE names (doc_pk INTEGER PRIMARY KEY, forms BLOB NOT NULL);  -- KEY:FORM of each name, zlib
-CREATE TABLE forms (
+CREATE TABLE forms (  -- of names, by phonetic key; derived from the texts
     key TEXT NOT NULL, form TEXT NOT NULL, n_documents INTEGER NOT NULL, PRIMARY KEY (key, form)
 ) WITHOUT ROWID;
 CREATE TABLE aliases (
-    doc_pk INTEGER NOT NULL REFERENCES documents (doc_pk) ON DELETE CASCADE, key TEXT NOT NULL,
-    name TEXT NOT NULL, other TEXT NOT NULL, confidence REAL NOT NULL,
-    PRIMARY KEY (doc_pk, key, other)
+    doc INTEGER NOT NULL, key TEXT NOT NULL, name TEXT NOT NULL, other TEXT NOT NULL, confidence REAL NOT NULL,
+    PRIMARY KEY (doc, key, other)
 ) WITHOUT ROWID;
 CREATE INDEX aliases_key ON aliases (key);
 """
-# Format 4 has the same documents, files and tags (tags since 2). All else is made again from the texts.
+# Formats since 2 have the same documents, files and tags. All else is derived again from the texts.
 _OLDEST = 2
-_UPGRADE = """
-DROP TABLE IF EXISTS terms; DROP TABLE IF EXISTS names; DROP TABLE IF EXISTS words; DROP TABLE IF EXISTS aliases;
-DROP TABLE IF EXISTS deleted; DROP TABLE passages;
+_OLD_TABLES = ("terms", "names", "forms", "words", "aliases", "deleted", "vectors", "passages")
+_UPGRADE = f"""
+{" ".join(f"DROP TABLE IF EXISTS {table};" for table in _OLD_TABLES)}
+ALTER TABLE documents RENAME COLUMN doc_pk TO doc; ALTER TABLE tags RENAME COLUMN doc_pk TO doc;
+ALTER TABLE documents ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;
 UPDATE documents SET settings_key = '', n_passages = 0;
 UPDATE files SET settings_key = '';
 UPDATE meta SET value = '' WHERE key = 'settings_key';
 """
+
+
+class SqliteRows(Rows):
+    """The tables of the SQLite file in a folder."""
+
+    order = "d.doc"
+    tags = "(SELECT json_group_array(tag) FROM (SELECT tag FROM tags t WHERE t.doc = d.doc ORDER BY ordinal))"
+    tagged = "d.doc IN (SELECT doc FROM tags WHERE folded IN ?)"
+    matches = "d.source GLOB ?"
+    whole = "v.embedding"
+    tables = ("tags", "aliases", "vectors", "passages")
+    path: Path
+    connection: sqlite3.Connection
+
+    def rows(self, query: str, *values: Value) -> list[Row]:
+        """Run a statement; the rows that it gives."""
+        with translated(self.path):
+            return list(self.stream(query, *values))
+
+    def stream(self, query: str, *values: Value) -> Iterator[Row]:
+        """Run a query; its rows one by one."""
+        own = [json.dumps(value) if isinstance(value, list) else value for value in values]
+        return self.connection.execute(query.replace("IN ?", "IN (SELECT value FROM json_each(?))"), own)
+
+    @staticmethod
+    def pattern(source: str) -> str:
+        """A pattern of a source, as GLOB takes it."""
+        return source
+
+    @staticmethod
+    def packed_whole(matrix: NDArray[np.floating]) -> bytes:
+        """The first row of `matrix`, in 8 bits a component."""
+        return packed(matrix[:1])
+
+    @staticmethod
+    def unpacked_wholes(data: Sequence[bytes], dim: int) -> FloatArray:
+        """float32, (n, dim), of vectors that `packed_whole` gave."""
+        return unpacked(b"".join(data), dim)
+
+    def texts(self, condition: str = "1 = 1", *values: Value) -> Iterator[tuple[int, str, str]]:
+        """pid, terms and terms of the title of the passages p of documents d for which `condition` holds."""
+        query = f"SELECT p.pid, {PASSAGE_TEXT}, d.title FROM passages p JOIN documents d USING (doc) WHERE {condition}"
+        return ((pid, terms_of(text), terms_of(title)) for pid, text, title in self.stream(query, *values))
+
+    def name_forms(self, condition: str, *values: Value) -> Counter[tuple[str, str]]:
+        """(key, form) of names, with the number of documents that have it; of those for which `condition` holds."""
+        found: Counter[tuple[str, str]] = Counter()
+        query = f"SELECT title, text, language FROM documents d WHERE n_passages > 0 AND {condition}"
+        for title, text, language in self.stream(query, *values):
+            found.update(keys_and_forms(phonetic_terms_of(title, text, language)))
+        return found
+
+    def lexical_problems(self) -> list[str]:
+        """How the terms and the names differ from what the texts give."""
+        expected: Counter[str] = Counter()
+        for _, body, title in self.texts():
+            expected.update({*body.split(), *title.split()})
+        self.rows("CREATE VIRTUAL TABLE IF NOT EXISTS temp.vocabulary USING fts5vocab (main, terms, row)")
+        found: dict[str, int] = dict(self.rows("SELECT term, doc FROM temp.vocabulary"))
+        wrong = [term for term in found.keys() | expected.keys() if found.get(term) != expected.get(term)]
+        problems = [f"the lexical index is wrong for {len(wrong)} terms of {len(expected)}"] if wrong else []
+        n_passages, n_terms = self.count("count(*) FROM passages"), self.count("count(*) FROM terms")
+        if n_terms != n_passages:
+            problems.append(f"the lexical index holds {n_terms} passages of {n_passages}")
+        forms = {(key, form): n for key, form, n in self.rows("SELECT key, form, n_documents FROM forms")}
+        if forms != self.name_forms("1 = 1"):
+            problems.append("the names are not those of the texts")
+        return problems
+
+
+def keys_and_forms(terms: Iterable[str]) -> list[tuple[str, str]]:
+    """`KEY:FORM` as pairs."""
+    pairs = (term.partition(":") for term in dict.fromkeys(terms))
+    return [(key, form) for key, _, form in pairs]
 
 
 def connect(path: Path, write: bool = False) -> sqlite3.Connection:
@@ -86,9 +168,8 @@ def connect(path: Path, write: bool = False) -> sqlite3.Connection:
         # Autocommit: every transaction below is begun and ended by hand.
         connection = sqlite3.connect(path / STORE, isolation_level=None, timeout=30, check_same_thread=False)
         try:
-            connection.execute("PRAGMA foreign_keys = ON")
             if write:
-                connection.execute("PRAGMA page_size = 16384")  # of a new file; seven passages' vectors fit
+                connection.execute("PRAGMA page_size = 16384")  # of a new file; several passages fit
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA wal_autocheckpoint = 4096")
                 connection.execute("PRAGMA synchronous = FULL")
@@ -142,63 +223,5 @@ def upgrade(path: Path, connection: sqlite3.Connection) -> None:
     script = f"{_UPGRADE} {_DERIVED} PRAGMA user_version = {FORMAT_VERSION};"
     connection.executescript(f"BEGIN IMMEDIATE; {script} COMMIT;")
     connection.execute("VACUUM")
-
-
-def folded(tag: str) -> str:
-    """`tag` as it is compared: case and width do not count."""
-    return unicodedata.normalize("NFKC", tag).casefold()
-
-
-@contextmanager
-def translated(path: Path) -> Iterator[None]:
-    """SQLite's errors, and those of a full disk, as this package's."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise _problem(path, error) from error
-    except OSError as error:
-        if error.errno not in _NO_ROOM:
-            raise
-        raise full(path, error) from error
-
-
-_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_NO_RIGHTS = frozenset({sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_AUTH})
-_READING = frozenset({sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_CORRUPTFS})
-
-
-def _problem(path: Path, error: sqlite3.Error) -> Exception:
-    """What SQLite's code means; only what SQLite calls damage is called damage, since its fix is drastic."""
-    extended: int | None = getattr(error, "sqlite_errorcode", None)
-    if extended is None:  # the sqlite3 module's own: a damaged text, or a mistake of this program
-        return damaged(path, error) if isinstance(error, sqlite3.OperationalError) else error
-    code = extended & 0xFF
-    if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and extended not in _READING):
-        return full(path, error)
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return IndexLocked(f"{path / STORE} is locked ({error})", "one writer at a time", "wait for the other writer")
-    if code in _NO_RIGHTS:
-        return StoreError(
-            f"{path / STORE} cannot be opened ({error})",
-            "the right to read it, and to write beside it",
-            f"look at the rights of {path} and of the files in it",
-        )
-    return damaged(path, error)
-
-
-def damaged(path: Path, error: Exception | str) -> StoreDamaged:
-    """The error to raise where SQLite finds its file damaged."""
-    return StoreDamaged(
-        f"the store {path / STORE} is damaged ({error})",
-        "a sound SQLite file",
-        f"restore it from a backup, or delete {path} and index the sources again",
-    )
-
-
-def full(path: Path, error: Exception) -> StoreFull:
-    """The error to raise where the disk has no room."""
-    return StoreFull(
-        f"no room left on the disk that holds {path} ({error})",
-        "free space",
-        "free some and run the same command again: it goes on where it stopped",
-    )
+    shutil.rmtree(path / "faiss", ignore_errors=True)  # formats before 6 kept vectors in files of their own
+    (path / "manifest.json").unlink(missing_ok=True)

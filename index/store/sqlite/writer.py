@@ -2,43 +2,122 @@
 
 from __future__ import annotations
 
-import json
-import zlib
-from collections.abc import Iterable, Sequence
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
 
-import numpy as np
+from filelock import FileLock, Timeout
 
-from index.documents import Passage
-from index.encoders.base import HalfArray
-from index.errors import StoreError
-from index.names import Alias, glosses, name_key, phonetic_terms
+from index.encoders.base import Encoder
+from index.errors import IndexLocked, StoreError
+from index.names import Alias, glosses
+from index.settings import NAMES_VERSION, TERMS_VERSION, IndexSettings
+from index.store import writing
 from index.store.base import EncodedDocument, FileRecord
-from index.store.quantized import packed
-from index.store.sqlite.documents import terms_of
-from index.store.sqlite.schema import folded, full, translated
-from index.store.sqlite.session import RULES, Session
-from index.store.sqlite.vectors import (
-    VectorIndex,
-    advanced,
-    can_advance,
-    from_store,
-    load,
-    remove_leftovers,
-    save,
+from index.store.rows import alias_rows, document_row, folded, rows_of
+from index.store.sqlite.problems import translated
+from index.store.sqlite.schema import (
+    FORMAT_VERSION,
+    SqliteRows,
+    check_format,
+    connect,
+    create,
+    format_of,
+    keys_and_forms,
+    upgrade,
 )
 
-# Vector files are brought up to date when so many passages have come or gone; readers add fewer in milliseconds.
-_REWRITE_MIN = 1_000
-_REWRITE_SHARE = 0.05
-_AT_ONCE = 2_000  # passages whose terms are made again
+LOCK = "writer.lock"
+RULES = f"{TERMS_VERSION}.{NAMES_VERSION}"  # that terms and names were made by
 
 
-class Writer(Session):
-    """The one writer of an index folder, as a context manager.
+class Writer(SqliteRows, writing.Writer):
+    """The one writer of an index folder.
 
-    Invariant: the folder's lock is held from entry to exit; what a call has committed
-    survives a kill at any later moment.
+    Invariant: the folder's lock is held from entry to exit.
     """
+
+    def __init__(
+        self, folder: Path, encoder: Encoder, settings: IndexSettings | None = None, *, adopt: bool = False
+    ) -> None:
+        """See `index.store.open_writer`; with `adopt` an older format is brought up to date."""
+        super().__init__(str(folder), encoder, settings, adopt=adopt)
+        self.path = folder
+        self._lock = FileLock(folder / LOCK, timeout=0)
+
+    def __enter__(self) -> Self:
+        """Take the lock and open the store.
+
+        Raises:
+            IndexLocked: Another process is writing.
+            FormatTooNew, FormatTooOld, StoreDamaged, SettingsMismatch, StoreFull: See `index.errors`.
+        """
+        try:
+            with translated(self.path):
+                self.path.mkdir(parents=True, exist_ok=True)
+                self._lock.acquire()
+        except Timeout as error:
+            raise IndexLocked(
+                f"another process{self._owner()} is writing to {self.path}",
+                "one writer at a time",
+                "wait for it to end, or stop it",
+            ) from error
+        except (FileExistsError, NotADirectoryError, PermissionError) as error:
+            raise StoreError(
+                f"{self.path} cannot be an index folder ({error.strerror})",
+                "a folder that can be written to",
+                "name another with --index",
+            ) from error
+        try:
+            with contextlib.suppress(OSError):
+                self._pid_file.write_text(str(os.getpid()), "utf-8")
+            with translated(self.path):
+                self._open()
+        except BaseException:
+            self._lock.release()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with contextlib.suppress(sqlite3.Error):
+            self.connection.close()
+        with contextlib.suppress(OSError):
+            self._pid_file.unlink()
+        self._lock.release()
+
+    @property
+    def _pid_file(self) -> Path:
+        return self.path / f"{LOCK}.pid"
+
+    def _owner(self) -> str:
+        with contextlib.suppress(OSError, ValueError):
+            return f" (process {int(self._pid_file.read_text('utf-8'))})"
+        return ""
+
+    def _open(self) -> None:
+        self.connection = connect(self.path, write=True)
+        try:
+            version = format_of(self.connection)
+            if version == 0:
+                create(self.connection)
+            elif self._adopt and version < FORMAT_VERSION:
+                upgrade(self.path, self.connection)
+            check_format(self.path, self.connection)
+            self._settle(next_pid="1", terms=RULES)
+            # FTS5 forgets a passage by the very terms that it was given, which other rules would not give again.
+            if self._own.get("terms") != RULES:
+                with self.transaction():
+                    self.rebuild_terms()
+        except BaseException:
+            self.connection.close()
+            raise
 
     def upsert(self, documents: Sequence[EncodedDocument], files: Sequence[FileRecord] = ()) -> None:
         """Store documents and log files in one durable transaction; older versions of the documents go.
@@ -46,201 +125,83 @@ class Writer(Session):
         Raises:
             StoreFull: The disk is full; nothing of this call is kept, all before it is.
         """
-        key = self.settings_key
-        with translated(self._folder), self.transaction():
-            self._match_terms()
-            locations = json.dumps([item.document.location for item in documents])
-            self._delete_documents("location IN (SELECT value FROM json_each(?))", locations)
+        with self.transaction():
+            self._remove("location", [item.document.location for item in documents])
+            next_pid = int(self.meta()["next_pid"])
             for item in documents:
-                self._insert(item, key)
+                next_pid = self._insert(item, next_pid)
             self.connection.executemany(
                 "INSERT OR REPLACE INTO files (location, source, digest, settings_key, status, reason)"
                 " VALUES (?, ?, ?, ?, ?, ?)",
                 [(f.location, f.source, f.digest, f.settings_key, f.status, f.reason) for f in files],
             )
             if documents:
+                self.set_meta({"next_pid": str(next_pid)})
                 self.next_generation()
 
-    def delete(self, doc_ids: Iterable[str]) -> int:
-        """Remove documents for good, in one durable transaction; how many there were."""
-        with translated(self._folder), self.transaction():
-            self._match_terms()
-            n = self._delete_documents("doc_id IN (SELECT value FROM json_each(?))", json.dumps(list(doc_ids)))
-            # A file none of whose documents are left is forgotten, so that indexing it again stores it.
-            self.connection.execute(
-                "DELETE FROM files WHERE status != 'failed' AND location NOT IN (SELECT file FROM documents)"
-            )
-            if n:
-                self.next_generation()
-        return n
+    def _insert(self, item: EncodedDocument, first: int) -> int:
+        """Store a document, its passages by numbers from `first`; the number after the last."""
+        passages = rows_of(item, self.packed_whole)
+        columns = document_row(item, self.settings_key, passages)
+        names, marks = ", ".join(columns), ", ".join("?" * len(columns))
+        cursor = self.connection.execute(f"INSERT INTO documents ({names}) VALUES ({marks})", list(columns.values()))
+        doc = int(cursor.lastrowid or 0)
+        rows, vectors, terms = [], [], []
+        for pid, (row, matrix, own) in enumerate(zip(passages, item.vectors, item.terms, strict=True), first):
+            rows.append((pid, doc, *row[:6], len(matrix), row.words, row.parts))
+            vectors.append((pid, doc, row.language, row.whole))
+            terms.append((pid, own, item.title_terms))
+        tags = [(doc, i, tag, folded(tag)) for i, tag in enumerate(item.document.metadata.tags)]
+        run = self.connection.executemany
+        run("INSERT INTO passages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        run("INSERT INTO vectors VALUES (?, ?, ?, ?)", vectors)
+        run("INSERT INTO terms (rowid, body, title) VALUES (?, ?, ?)", terms)
+        run("INSERT INTO tags VALUES (?, ?, ?, ?)", tags)
+        run(_ADD_FORM, [(*pair, 1) for pair in keys_and_forms(item.sounds.split())] if passages else [])
+        self._insert_aliases(doc, item.aliases)
+        return first + len(rows)
 
-    def forget_files(self, locations: Iterable[str]) -> int:
-        """Remove files from the log, and every document that came from them; how many documents."""
-        names = json.dumps(list(locations))
-        with translated(self._folder), self.transaction():
-            self._match_terms()
-            n = self._delete_documents("file IN (SELECT value FROM json_each(?))", names)
-            self.connection.execute("DELETE FROM files WHERE location IN (SELECT value FROM json_each(?))", (names,))
-            if n:
-                self.next_generation()
-        return n
+    def _insert_aliases(self, doc: int, aliases: Sequence[Alias]) -> None:
+        self.connection.executemany("INSERT INTO aliases VALUES (?, ?, ?, ?, ?)", alias_rows(doc, aliases))
 
-    def refresh_vectors(self, force: bool = False) -> bool:
-        """Bring the vector files up to date where that pays; whether any were written.
-
-        `force` makes them of the store alone, whatever there is.
-        """
-        with translated(self._folder):
-            last = None if force else self._last_vectors()
-            self.connection.execute("BEGIN")  # one state for all reads
-            try:
-                meta = self.meta
-                index = advanced(last, self.connection, meta) if last else from_store(self.connection, meta)
-            finally:
-                self.connection.execute("COMMIT")
-            if last is not None and not self._has_changed(last):
-                return False
-            try:
-                files = save(index, self._folder)
-            except OSError:
-                remove_leftovers(self._folder, self._described())
-                raise
-            except RuntimeError as error:  # FAISS's own write failed
-                remove_leftovers(self._folder, self._described())
-                raise full(self._folder, error) from error
-            self._write_manifest(files)
-            with self.transaction():
-                self.connection.execute("DELETE FROM deleted WHERE generation <= ?", (files.generation,))
-                self._set_meta(pruned=str(files.generation))
-            remove_leftovers(self._folder, files)
-        return True
-
-    def _last_vectors(self) -> VectorIndex | None:
-        """The index in the vector files, None where it cannot be brought to the present state."""
-        described = self._described()
-        if described is None or not can_advance(described, self.meta):
-            return None
-        try:
-            return load(self._folder, described)
-        except StoreError:
-            return None
-
-    def _has_changed(self, last: VectorIndex) -> bool:
-        (n_new,) = self.connection.execute("SELECT count(*) FROM passages WHERE pid > ?", (last.max_pid,)).fetchone()
-        (n_gone,) = self.connection.execute("SELECT count(*) FROM deleted WHERE pid <= ?", (last.max_pid,)).fetchone()
-        return bool(max(n_new, n_gone) > max(_REWRITE_MIN, _REWRITE_SHARE * last.n_passages))
+    def _remove_rows(self, docs: list[int]) -> None:
+        self.connection.executemany(
+            "INSERT INTO terms (terms, rowid, body, title) VALUES ('delete', ?, ?, ?)", self.texts("doc IN ?", docs)
+        )
+        forms = self.name_forms("doc IN ?", docs)
+        self.connection.executemany(_ADD_FORM, [(*pair, -n) for pair, n in forms.items()])
+        self.rows("DELETE FROM forms WHERE n_documents < 1")
+        super()._remove_rows(docs)
 
     def rebuild_terms(self) -> None:
-        """Make the lexical index and the names again from the documents' texts, inside a transaction."""
-        self.connection.execute("INSERT INTO terms (terms) VALUES ('delete-all')")
-        cursor = self.connection.execute(f"SELECT p.pid, {_TEXT}, d.title FROM {_BOTH}")
-        while rows := cursor.fetchmany(_AT_ONCE):
-            self.connection.executemany(
-                "INSERT INTO terms (rowid, body, title) VALUES (?, ?, ?)",
-                [(pid, terms_of(body), terms_of(title)) for pid, body, title in rows],
-            )
-        for table in ("names", "forms", "aliases"):
-            self.connection.execute(f"DELETE FROM {table}")
-        cursor = self.connection.execute("SELECT doc_pk, title, text, language FROM documents WHERE n_passages > 0")
-        for doc_pk, title, text, language in cursor:
-            self._insert_names(doc_pk, " ".join(phonetic_terms(f"{title}\n{text}", language)), glosses(text))
-        self._set_meta(terms=RULES)
+        """Derive the lexical index and the names again from the documents' texts, inside a transaction."""
+        self.rows("INSERT INTO terms (terms) VALUES ('delete-all')")
+        self.connection.executemany("INSERT INTO terms (rowid, body, title) VALUES (?, ?, ?)", self.texts())
+        for table in ("forms", "aliases"):
+            self.rows(f"DELETE FROM {table}")
+        self.connection.executemany(_ADD_FORM, [(*pair, n) for pair, n in self.name_forms("1 = 1").items()])
+        for doc, text in self.stream("SELECT doc, text FROM documents WHERE n_passages > 0"):
+            self._insert_aliases(doc, glosses(text))
+        self.set_meta({"terms": RULES})
 
-    def _match_terms(self) -> None:
-        """Make the terms again where another version of this program made them.
+    def next_generation(self) -> None:
+        """Count a change, inside a transaction; readers look again at what they have loaded."""
+        self.rows("UPDATE meta SET value = value + 1 WHERE key = 'generation'")
 
-        FTS5 forgets a passage by the very terms that it was given, and those are made again from the text.
-        """
-        if self.meta.get("terms") != RULES:
-            self.rebuild_terms()
-
-    def _insert(self, item: EncodedDocument, key: str) -> None:
-        document, meta = item.document, item.document.metadata
-        cursor = self.connection.execute(
-            "INSERT INTO documents (doc_id, location, file, source, sha256, settings_key, title, url, author, date, language,"
-            " headings, n_chars, n_passages, text) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (document.doc_id, document.location, item.file, document.source, document.sha256, key, meta.title, meta.url, meta.author,
-             meta.date, meta.language, json.dumps(document.headings), len(document.text), len(item.passages), document.text),
-        )  # fmt: skip
-        doc_pk = int(cursor.lastrowid or 0)
-        first = int(self.meta["next_pid"])
-        rows, vector_rows, term_rows = [], [], []
-        for pid, (passage, matrix, words, terms) in enumerate(
-            zip(item.passages, item.vectors, item.words, item.terms, strict=True), first
-        ):
-            row = passage_row(passage, matrix)
-            parts = packed(matrix)
-            rows.append((pid, doc_pk, *row))
-            vector_rows.append((pid, parts, words, checksum_of(row, parts, words)))
-            term_rows.append((pid, terms, item.title_terms))
-        self.connection.executemany("INSERT INTO passages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
-        self.connection.executemany("INSERT INTO vectors VALUES (?, ?, ?, ?)", vector_rows)
-        self.connection.executemany("INSERT INTO terms (rowid, body, title) VALUES (?, ?, ?)", term_rows)
-        tags = [(doc_pk, i, tag, folded(tag)) for i, tag in enumerate(meta.tags)]
-        self.connection.executemany("INSERT INTO tags VALUES (?, ?, ?, ?)", tags)
-        self._insert_names(doc_pk, item.sounds, item.aliases)
-        self._set_meta(next_pid=str(first + len(rows)))
-
-    def _insert_names(self, doc_pk: int, forms: str, aliases: Sequence[Alias]) -> None:
-        self.connection.execute("INSERT INTO names VALUES (?, ?)", (doc_pk, zlib.compress(forms.encode())))
-        self.connection.executemany(
-            "INSERT INTO forms VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET n_documents = n_documents + 1",
-            _keys_and_forms(forms),
-        )
-        # As given before the other way round: what is read back and stored again is the same then.
-        both_ways = [*aliases, *(Alias(alias.other, alias.name, alias.confidence) for alias in aliases)]
-        self.connection.executemany(
-            "INSERT OR IGNORE INTO aliases VALUES (?, ?, ?, ?, ?)",
-            [(doc_pk, name_key(alias.name), alias.name, alias.other, alias.confidence) for alias in both_ways],
-        )
-
-    def _delete_documents(self, where: str, argument: str) -> int:
-        """Remove the documents that `where` (one of this file's own clauses) selects; how many."""
-        rows = self.connection.execute(f"SELECT doc_pk FROM documents WHERE {where}", (argument,)).fetchall()
-        if not rows:
-            return 0
-        keys = (json.dumps([key for (key,) in rows]),)
-        chosen = "doc_pk IN (SELECT value FROM json_each(?))"
-        passages = self.connection.execute(f"SELECT p.pid, {_TEXT}, d.title FROM {_BOTH} WHERE p.{chosen}", keys)
-        self.connection.executemany(
-            "INSERT INTO terms (terms, rowid, body, title) VALUES ('delete', ?, ?, ?)",
-            [(pid, terms_of(body), terms_of(title)) for pid, body, title in passages.fetchall()],
-        )
-        names = self.connection.execute(f"SELECT forms FROM names WHERE {chosen}", keys).fetchall()
-        for (forms,) in names:
-            self.connection.executemany(
-                "UPDATE forms SET n_documents = n_documents - 1 WHERE key = ? AND form = ?",
-                _keys_and_forms(zlib.decompress(forms).decode()),
-            )
-        if names:
-            self.connection.execute("DELETE FROM forms WHERE n_documents < 1")
-        of_passages = f"pid IN (SELECT pid FROM passages WHERE {chosen})"
-        generation = int(self.meta["generation"]) + 1
-        self.connection.execute(
-            f"INSERT INTO deleted SELECT pid, language, {generation} FROM passages WHERE {chosen}", keys
-        )
-        self.connection.execute(f"DELETE FROM vectors WHERE {of_passages}", keys)
-        for table in ("passages", "names", "documents"):
-            self.connection.execute(f"DELETE FROM {table} WHERE {chosen}", keys)
-        return len(rows)
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing of what is written in the block."""
+        with translated(self.path):
+            self.connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self.connection.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):
+                    self.connection.execute("ROLLBACK")
+                raise
 
 
-_BOTH = "passages p JOIN documents d USING (doc_pk)"
-_TEXT = 'substr(d.text, p.start + 1, p."end" - p.start)'
-Row = tuple[int, int, int, str, str, int, bytes]  # of a passage, without its numbers
-
-
-def passage_row(passage: Passage, matrix: HalfArray) -> Row:
-    """A passage as it is stored, in the order of the table's columns."""
-    offsets = np.array(passage.sentences, dtype=np.int32).reshape(-1, 2) - passage.start
-    own = (passage.ordinal, passage.start, passage.end, passage.language, passage.section)
-    return (*own, len(matrix), offsets.tobytes())
-
-
-def checksum_of(row: Row, parts: bytes, words: bytes) -> int:
-    """CRC-32 of a stored passage, its vectors and its words."""
-    return zlib.crc32(words, zlib.crc32(parts, zlib.crc32(repr(row).encode())))
-
-
-def _keys_and_forms(forms: str) -> list[list[str]]:
-    return [term.split(":", 1) for term in forms.split()]
+_ADD_FORM = (
+    "INSERT INTO forms VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET n_documents = n_documents + excluded.n_documents"
+)

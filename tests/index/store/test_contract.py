@@ -23,9 +23,11 @@ from index.encoders.base import Encoder
 from index.errors import SettingsMismatch
 from index.settings import IndexSettings
 from index.store import open_backend, open_writer
-from index.store.base import Backend, EncodedDocument, FileRecord, Filter, Hit, IndexPlace, Snapshot, Writer
+from index.store.base import EncodedDocument, FileRecord, Filter, Hit, IndexPlace, Snapshot
+from index.store.reading import Backend
 from index.store.sqlite import EmbeddedBackend
 from index.store.sqlite import Writer as EmbeddedWriter
+from index.store.writing import Writer
 from index.text.terms import terms
 from index.workers import encode
 from rag.testing import HashEncoder

@@ -1,0 +1,244 @@
+"""The tables that every store has, read by the same SQL, and what their rows stand for."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+import zlib
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import chain
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from index.documents import Document, Metadata, Span
+from index.encoders.base import FloatArray
+from index.names import Alias, name_key, phonetic_terms
+from index.pieces import pieces
+from index.settings import IndexSettings
+from index.store.base import EncodedDocument, Filter
+from index.store.quantized import packed
+from index.text.terms import indexed_terms
+
+Value = str | int | list[str] | list[int]
+Row = tuple[Any, ...]
+KEY = "(SELECT value FROM meta WHERE key = 'settings_key')"
+IS_CURRENT = f"settings_key = {KEY}"
+IS_STALE = f"(settings_key < {KEY} OR settings_key > {KEY})"  # with != SQLite would read every key
+PASSAGE_TEXT = 'substr(d.text, p.start + 1, p."end" - p.start)'
+FILES = "SELECT location, source, digest, settings_key, status, reason FROM files"
+_AT_ONCE = 200  # documents read in one step
+
+
+class Whole(NamedTuple):
+    """A stored document with its number, its file and the digests that it was stored with."""
+
+    doc: int
+    file: str
+    sha256: str
+    checksum: int
+    document: Document
+
+
+class PassageRow(NamedTuple):
+    """A passage as it is stored."""
+
+    ordinal: int
+    start: int
+    end: int
+    language: str
+    section: str
+    sentences: bytes  # int32 pairs, offsets from the passage's start
+    words: bytes
+    whole: bytes  # the vector of the whole passage, as the store keeps it; None where it is missing
+    parts: bytes  # the other vectors, `index.store.quantized`
+
+
+class Rows(ABC):
+    """Tables that SQL of both stores reads and writes: `?` stands for a value, `IN ?` for a list of values."""
+
+    order: ClassVar[str]  # of documents, as they came
+    tags: ClassVar[str]  # SQL for the tags of a document `d`, as a JSON array
+    tagged: ClassVar[str]  # SQL that holds for documents with one of the folded tags `?`
+    matches: ClassVar[str]  # SQL that holds for a source that matches a pattern `?`
+    whole: ClassVar[str]  # SQL for the bytes of a vector `v`
+    tables: ClassVar[tuple[str, ...]]  # those whose rows go with their document
+
+    @abstractmethod
+    def rows(self, query: str, *values: Value) -> list[Row]:
+        """Run a statement; the rows that it gives."""
+
+    @abstractmethod
+    def lexical_problems(self) -> list[str]:
+        """How the lexical index and the names differ from what the texts give; empty where they do not."""
+
+    @staticmethod
+    @abstractmethod
+    def pattern(source: str) -> str:
+        """A pattern of a source, with `*` and `?`, for `matches`."""
+
+    @staticmethod
+    @abstractmethod
+    def packed_whole(matrix: NDArray[np.floating]) -> bytes:
+        """The first row of `matrix` in the bytes that `whole` gives."""
+
+    @staticmethod
+    @abstractmethod
+    def unpacked_wholes(data: Sequence[bytes], dim: int) -> FloatArray:
+        """float32, (n, dim), of the bytes that `whole` gave."""
+
+    def meta(self) -> dict[str, str]:
+        """The index's description of itself."""
+        return dict(self.rows("SELECT key, value FROM meta"))
+
+    @property
+    def settings(self) -> IndexSettings:
+        """The settings that documents are chunked and encoded with."""
+        return IndexSettings.from_dict(json.loads(self.meta()["settings"]))
+
+    @property
+    def settings_key(self) -> str:
+        """Digest of the settings, the encoder and the rules that current documents carry."""
+        return self.meta()["settings_key"]
+
+    def count(self, what: str, *values: Value) -> int:
+        """The one number that `SELECT {what}` gives."""
+        return int(self.rows(f"SELECT {what}", *values)[0][0])
+
+    def wholes(self, condition: str, *values: Value, limit: int = 2**62) -> Iterator[list[Whole]]:
+        """At most `limit` documents for which `condition` holds, some hundred at a time, in the order of ingest."""
+        chosen = f"SELECT doc FROM documents d WHERE {condition} ORDER BY {self.order} LIMIT {limit}"
+        numbers = [doc for (doc,) in self.rows(chosen, *values)]
+        columns = "file, sha256, checksum, location, source, text, headings, title, url, author, date, language"
+        for first in range(0, len(numbers), _AT_ONCE):
+            rows = self.rows(
+                f"SELECT doc, {columns}, {self.tags} FROM documents d WHERE doc IN ? ORDER BY {self.order}",
+                numbers[first : first + _AT_ONCE],
+            )
+            yield [Whole(doc, file, sha256, checksum, _document(row)) for doc, file, sha256, checksum, *row in rows]
+
+    def passage_rows(self, docs: list[int]) -> dict[int, list[PassageRow]]:
+        """The passages of documents, in their order."""
+        found = defaultdict(list)
+        for doc, *row in self.rows(
+            'SELECT p.doc, p.ordinal, p.start, p."end", p.language, p.section, p.sentences, p.words,'
+            f" {self.whole}, p.parts FROM passages p LEFT JOIN vectors v ON v.doc = p.doc AND v.pid = p.pid"
+            " WHERE p.doc IN ? ORDER BY p.doc, p.ordinal",
+            docs,
+        ):
+            found[doc].append(PassageRow(*row))
+        return found
+
+    def condition(self, where: Filter, tags: list[str]) -> tuple[str, list[Value]]:
+        """SQL that holds for the passages p of documents d in `where`, and its values.
+
+        Args:
+            where: Which passages are wanted.
+            tags: The languages of the index in `where`.
+        """
+        inside, values = self.of_documents(where)
+        return f"p.language IN ?{inside}", [tags, *values]
+
+    def of_documents(self, where: Filter) -> tuple[str, list[Value]]:
+        """SQL for what `where` asks of documents d (languages aside), beginning with AND or empty; and its values."""
+        parts, values = [], list[Value]()
+        if where.sources:
+            one = f"d.source = ? OR {self.matches} OR substr(d.source, 1, ?) = ?"
+            parts.append(f"({' OR '.join([one] * len(where.sources))})")
+            for source in where.sources:
+                folder = source.rstrip("/") + "/"
+                values += [source, self.pattern(source), len(folder), folder]
+        # Dates are ISO 8601, so that they compare as text; a month or a year ends with all that begins like it.
+        if where.since:
+            parts.append("d.date >= ?")
+            values.append(where.since)
+        if where.until:
+            parts.append(f"d.date != '' AND substr(d.date, 1, {len(where.until)}) <= ?")
+            values.append(where.until)
+        if where.tags:
+            parts.append(self.tagged)
+            values.append([folded(tag) for tag in where.tags])
+        return "".join(f" AND {part}" for part in parts), values
+
+
+def _document(row: Sequence[Any]) -> Document:
+    location, source, text, headings, *known, tags = row
+    metadata = replace(Metadata(*known), tags=tuple(json.loads(tags)))
+    return Document(location, source, text, metadata, tuple(Span(*pair) for pair in json.loads(headings)))
+
+
+def document_row(item: EncodedDocument, settings_key: str, passages: Sequence[PassageRow]) -> dict[str, Any]:
+    """The columns of a document that every store has."""
+    document, meta = item.document, item.document.metadata
+    return {
+        "doc_id": document.doc_id,
+        "location": document.location,
+        "file": item.file,
+        "source": document.source,
+        "sha256": document.sha256,
+        "checksum": checksum_of(passages),
+        "settings_key": settings_key,
+        "title": meta.title,
+        "url": meta.url,
+        "author": meta.author,
+        "date": meta.date,
+        "language": meta.language,
+        "headings": json.dumps(document.headings),
+        "n_chars": len(document.text),
+        "n_passages": len(passages),
+        "text": document.text,
+    }
+
+
+def rows_of(item: EncodedDocument, packed_whole: Callable[[NDArray[np.floating]], bytes]) -> list[PassageRow]:
+    """The passages of a document as they are stored.
+
+    Raises:
+        ValueError: It has not as many vectors, words or terms as passages.
+    """
+    found = []
+    for passage, matrix, words, _ in zip(item.passages, item.vectors, item.words, item.terms, strict=True):
+        offsets = np.array(passage.sentences, dtype=np.int32).reshape(-1, 2) - passage.start
+        own = (passage.ordinal, passage.start, passage.end, passage.language, passage.section)
+        found.append(PassageRow(*own, offsets.tobytes(), words, packed_whole(matrix), packed(matrix[1:])))
+    return found
+
+
+def checksum_of(passages: Sequence[PassageRow]) -> int:
+    """CRC-32 of the passages of a document, with their vectors and words."""
+    return zlib.crc32(repr([tuple(row) for row in passages]).encode("utf-8", "surrogatepass"))
+
+
+def alias_rows(doc: int, aliases: Sequence[Alias]) -> list[Row]:
+    """(doc, key, name, other, confidence) in both directions, each pair once; that of the text is preferred."""
+    turned = [Alias(alias.other, alias.name, alias.confidence) for alias in aliases]
+    found: dict[tuple[str, str], Row] = {}
+    for alias in (*aliases, *turned):
+        key = name_key(alias.name)
+        found.setdefault((key, alias.other), (doc, key, alias.name, alias.other, alias.confidence))
+    return list(found.values())
+
+
+def spans(start: int, sentences: bytes) -> tuple[Span, ...]:
+    """The sentences of a passage that begins at `start`."""
+    return tuple(Span(a, b) for a, b in (np.frombuffer(sentences, dtype=np.int32).reshape(-1, 2) + start).tolist())
+
+
+def phonetic_terms_of(title: str, text: str, language: str) -> list[str]:
+    """`KEY:FORM` of the names of a document; a long one is taken in the pieces that it was encoded in."""
+    found = (phonetic_terms(f"{title}\n{part.text}", language) for part in pieces(Document("", "", text, Metadata())))
+    return list(dict.fromkeys(chain.from_iterable(found)))
+
+
+def terms_of(text: str) -> str:
+    """The terms of a passage or a title as the lexical index holds them, joined by spaces."""
+    return " ".join(indexed_terms(text))
+
+
+def folded(tag: str) -> str:
+    """`tag` as it is compared: case and width do not count."""
+    return unicodedata.normalize("NFKC", tag).casefold()

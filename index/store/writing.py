@@ -1,0 +1,164 @@
+"""What every store offers to a process that changes it."""
+
+from __future__ import annotations
+
+import json
+import os
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import ClassVar, Self
+
+from index.documents import Document
+from index.encoders.base import Encoder
+from index.settings import IndexSettings
+from index.store.base import EncodedDocument, FileRecord
+from index.store.described import check_settings, described
+from index.store.rows import FILES, Rows
+
+
+class Writer(Rows):
+    """A process that changes an index, as a context manager; each call that writes is one durable transaction.
+
+    Invariant: what a call has committed survives a kill at any later moment.
+    """
+
+    lock: ClassVar[str] = ""  # SQL that locks rows until the transaction ends
+    _own: dict[str, str]  # the description as this writer took it
+
+    def __init__(
+        self, place: str, encoder: Encoder, settings: IndexSettings | None = None, *, adopt: bool = False
+    ) -> None:
+        """See `index.store.open_writer`."""
+        self._place, self._encoder, self._wanted, self._adopt = place, encoder, settings, adopt
+
+    @abstractmethod
+    def __enter__(self) -> Self:
+        """Open the store, and create it where there is none."""
+
+    @abstractmethod
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    @abstractmethod
+    def transaction(self) -> AbstractContextManager[None]:
+        """All or nothing of what is written in the block."""
+
+    @abstractmethod
+    def upsert(self, documents: Sequence[EncodedDocument], files: Sequence[FileRecord] = ()) -> None:
+        """Store documents and log files, replacing older versions of the same location."""
+
+    @abstractmethod
+    def next_generation(self) -> None:
+        """Count a change, inside a transaction; readers look again at what they have loaded."""
+
+    @abstractmethod
+    def rebuild_terms(self) -> None:
+        """Derive the lexical index again, inside a transaction."""
+
+    def refresh_vectors(self, force: bool = False) -> bool:
+        """Bring a vector index up to date, or build it again; whether anything was written."""
+        return False
+
+    def _remove_rows(self, docs: list[int]) -> None:
+        """Remove all rows that belong to documents."""
+        for table in self.tables:
+            self.rows(f"DELETE FROM {table} WHERE doc IN ?", docs)
+
+    def _settle(self, **first: str) -> None:
+        """Give a new index its settings and the values of `first`; check those of another, or adopt new ones."""
+        if "settings_key" not in self.meta():
+            with self.transaction():
+                wanted = described(self._wanted or IndexSettings(), self._encoder)
+                self.set_meta({"generation": "0", **first, **wanted}, "DO NOTHING")
+        self._own = self.meta()
+        wanted_settings = self._wanted or self.settings
+        if not self._adopt:
+            check_settings(self._place, self._own, self._encoder, self._wanted)
+        elif (key := wanted_settings.key(self._encoder.fingerprint)) != self.settings_key:
+            with self.transaction():  # every document becomes stale
+                self.set_meta(described(wanted_settings, self._encoder))
+                self.rows("UPDATE documents SET settings_key = '' WHERE settings_key = ?", key)
+                self.rows("DELETE FROM vectors")
+                self.next_generation()
+            self._own = self.meta()
+
+    def set_meta(self, values: dict[str, str], conflict: str = "DO UPDATE SET value = excluded.value") -> None:
+        """Set values of the index's description of itself."""
+        for pair in values.items():
+            self.rows(f"INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) {conflict}", *pair)
+
+    @property
+    def settings(self) -> IndexSettings:
+        """The settings that documents are chunked and encoded with."""
+        return IndexSettings.from_dict(json.loads(self._own["settings"]))
+
+    @property
+    def settings_key(self) -> str:
+        """Digest of the settings, the encoder and the rules that current documents carry."""
+        return self._own["settings_key"]
+
+    def file_record(self, location: str) -> FileRecord | None:
+        """The entry of a file in the ingest log."""
+        return next((FileRecord(*row) for row in self.rows(f"{FILES} WHERE location = ?", location)), None)
+
+    def files_under(self, folder: str) -> list[str]:
+        """Locations of the logged files inside a folder, at any depth."""
+        prefix = folder.rstrip(os.sep) + os.sep
+        found = self.rows("SELECT location FROM files WHERE substr(location, 1, ?) = ?", len(prefix), prefix)
+        return [location for (location,) in found]
+
+    def documents_of(self, file: str) -> dict[str, str]:
+        """doc_id by location of the documents that came from a file."""
+        return dict(self.rows("SELECT location, doc_id FROM documents WHERE file = ?", file))
+
+    def is_current(self, location: str, sha256: str) -> bool:
+        """Whether this very document is stored with the current settings."""
+        query = "SELECT 1 FROM documents WHERE location = ? AND sha256 = ? AND settings_key = ?"
+        return bool(self.rows(query, location, sha256, self.settings_key))
+
+    def file_of(self, doc_id: str) -> str | None:
+        """Location of the file that a document came from, None where there is no such document."""
+        return next((file for (file,) in self.rows("SELECT file FROM documents WHERE doc_id = ?", doc_id)), None)
+
+    def n_stale(self) -> int:
+        """Number of documents not made with the current settings."""
+        return self.count("count(*) FROM documents WHERE settings_key != ?", self.settings_key)
+
+    def stale_documents(self, limit: int) -> list[tuple[Document, str]]:
+        """Documents not made with the current settings, as they were before chunking, each with its file."""
+        found = self.wholes("settings_key != ?", self.settings_key, limit=limit)
+        return [(one.document, one.file) for some in found for one in some]
+
+    def delete(self, doc_ids: Iterable[str]) -> int:
+        """Remove documents for good; how many there were."""
+        with self.transaction():
+            files = self._remove("doc_id", list(doc_ids))
+            # A file none of whose documents are left is forgotten, so that indexing it again stores it.
+            self.rows(
+                "DELETE FROM files WHERE status != 'failed' AND location IN ?"
+                " AND location NOT IN (SELECT file FROM documents WHERE file IN ?)",
+                files,
+                files,
+            )
+            return len(files)
+
+    def forget_files(self, locations: Iterable[str]) -> int:
+        """Remove files from the log, and every document that came from them; how many documents."""
+        names = list(locations)
+        with self.transaction():
+            n_removed = len(self._remove("file", names))
+            self.rows("DELETE FROM files WHERE location IN ?", names)
+            return n_removed
+
+    def _remove(self, column: str, values: list[str]) -> list[str]:
+        """Remove the documents that have one of `values` in a column; the file of each."""
+        found = self.rows(f"SELECT doc, file FROM documents WHERE {column} IN ? ORDER BY doc {self.lock}", values)
+        if found:
+            docs = [doc for doc, _ in found]
+            self._remove_rows(docs)
+            self.rows("DELETE FROM documents WHERE doc IN ?", docs)
+            self.next_generation()
+        return [file for _, file in found]
