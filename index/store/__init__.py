@@ -10,14 +10,17 @@ import os
 from contextlib import closing
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from index.encoders.base import Encoder
 from index.errors import FormatTooOld, IndexMissing, StoreDamaged, StoreError
 from index.settings import IndexSettings
 from index.store.base import Finding, IndexPlace
-from index.store.reading import Backend
-from index.store.writing import Writer
+
+if TYPE_CHECKING:
+    from index.store.reading import Backend
+    from index.store.writing import Writer
 
 _DATABASES = ("postgresql://", "postgres://")
 _SHOWN = ("host", "port", "dbname", "user", "schema")  # parameters of an address

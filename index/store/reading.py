@@ -29,7 +29,18 @@ from index.store.base import (
 )
 from index.store.described import note_of
 from index.store.quantized import row_bytes, unpacked
-from index.store.rows import FILES, IS_CURRENT, IS_STALE, PASSAGE_TEXT, PassageRow, Rows, Whole, phonetic_terms_of, spans, terms_of
+from index.store.rows import (
+    FILES,
+    IS_CURRENT,
+    IS_STALE,
+    PASSAGE_TEXT,
+    PassageRow,
+    Rows,
+    Whole,
+    phonetic_terms_of,
+    spans,
+    terms_of,
+)
 
 Value = TypeVar("Value")
 _MAX_FILTERS = 16  # for which counts are kept

@@ -210,7 +210,10 @@ def rows_of(item: EncodedDocument, packed_whole: Callable[[NDArray[np.floating]]
 
 def checksum_of(passages: Sequence[PassageRow]) -> int:
     """CRC-32 of the passages of a document, with their vectors and words."""
-    return zlib.crc32(repr([tuple(row) for row in passages]).encode("utf-8", "surrogatepass"))
+    found = 0
+    for row in passages:
+        found = zlib.crc32(repr(tuple(row)).encode("utf-8", "surrogatepass"), found)
+    return found
 
 
 def alias_rows(doc: int, aliases: Sequence[Alias]) -> list[Row]:
