@@ -195,7 +195,6 @@ languages = ["de", "fr"]
 
 [sites.pk_old]
 origins = []
-enabled = false
 """
 
 
@@ -205,7 +204,7 @@ def test_the_tables_of_the_server_and_its_sites_are_read(monkeypatch: pytest.Mon
     assert (found.per_minute, found.allow_upload, found.max_concurrent) == (10, True, ServerSettings().max_concurrent)
     assert found.allowed_hosts == ("answers.example.org", "localhost")
     news = Site(key="pk_news", origins=("https://news.example.org",), title="Fragen?", languages=("de", "fr"))
-    assert found.sites == {"pk_news": news, "pk_old": Site(key="pk_old", origins=(), enabled=False)}
+    assert found.sites == {"pk_news": news, "pk_old": Site(key="pk_old", origins=())}
     monkeypatch.setenv("DRAGOMAN_SERVER_PER_MINUTE", "99")
     monkeypatch.setenv("DRAGOMAN_SERVER_ALLOW_UPLOAD", "false")
     monkeypatch.setenv("DRAGOMAN_SERVER_ALLOWED_HOSTS", "a.example, b.example")

@@ -486,7 +486,7 @@ def test_an_origin_is_kept_as_browsers_tell_it(make_client: Callable[..., TestCl
     assert client.get("/healthz", headers=origin).headers["access-control-allow-origin"] == origin["Origin"]
 
 
-@pytest.mark.parametrize("name", ["max_waiting", "max_wait_s", "max_concurrent", "per_minute", "max_body_bytes"])
+@pytest.mark.parametrize("name", ["max_waiting", "max_wait_s", "max_concurrent", "per_minute", "max_upload_bytes"])
 def test_a_limit_is_positive(name: str) -> None:
     with pytest.raises(ValueError, match=f"{name} is 0; expected: 1 or more"):
         ServerSettings(**{name: 0})

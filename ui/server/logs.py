@@ -18,17 +18,15 @@ request_fields: ContextVar[dict[str, Any] | None] = ContextVar("request_fields",
 
 def log_config(settings: ServerSettings) -> dict[str, Any]:
     """The configuration of `logging` that uvicorn applies in every worker: all records to stderr in one form."""
-    level = settings.log_level.upper()
     formatter = JsonFormatter if settings.log_format == "json" else TextFormatter
-    # Other libraries log what they send, which is the question: only their warnings are kept.
-    others = "ERROR" if level == "ERROR" else "WARNING"
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"own": {"()": formatter}},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "own"}},
-        "root": {"level": others, "handlers": ["stderr"]},
-        "loggers": {name: {"level": level} for name in _OWN} | {"dragoman.questions": {"level": "INFO"}},
+        # Other libraries log what they send, which is the question: only their warnings are kept.
+        "root": {"level": "WARNING", "handlers": ["stderr"]},
+        "loggers": {name: {"level": "INFO"} for name in _OWN},
     }
 
 

@@ -81,9 +81,10 @@ class _Tools:
         with _failures():
             where = FilterBody.model_construct(languages=languages, since=since, until=until).as_filter()
             found = self._chain.retrieve(_checked(query), k, where)
-        output = public(search_json(found))
+        output = search_json(found)
         for passage, item in zip(output["results"], found.passages, strict=True):
             passage |= {"url": item.passage.url, "date": item.passage.date}
+        output = public(output)
         return _result(search_text(output), output)
 
     async def ask_articles(
@@ -130,7 +131,7 @@ def _failures() -> Iterator[None]:
         yield
     except Exception as error:  # noqa: BLE001 - a tool's failure is a result of the protocol
         log_unforeseen(error)
-        raise ToolError(str(refusal_of(error).detail)) from None
+        raise ToolError(refusal_of(error).detail) from None
 
 
 def _checked(question: str) -> str:

@@ -126,7 +126,7 @@ async def _frames(
         if opening:
             yield opening
         while True:
-            coming = coming or asyncio.ensure_future(_next(events))
+            coming = coming or asyncio.ensure_future(anext(events, None))
             done, _ = await asyncio.wait({coming}, timeout=keep_alive_s)
             if not done:
                 yield b": still here\n\n"
@@ -143,7 +143,3 @@ async def _frames(
             coming.cancel()  # the events end their own work when they are cancelled
             with suppress(asyncio.CancelledError):
                 await coming
-
-
-async def _next(events: AsyncIterator[Event]) -> Event | None:
-    return await anext(events, None)

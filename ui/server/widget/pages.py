@@ -48,19 +48,12 @@ def frame_page(site: Site, language: str, theme: str, origin: str) -> HTMLRespon
     }
     return _page(
         "frame.html",
-        f"{_OWN_FILES}; {_SEALED}; frame-ancestors {frame_ancestors(site)}",
+        " ".join([f"{_OWN_FILES}; {_SEALED}; frame-ancestors 'self'", *site.origins]),
         language=language,
         theme=theme if theme in ("light", "dark") else "auto",
         title=site.title or phrase("title", language, Part.WIDGET),
         config=json.dumps(config, ensure_ascii=False),
     )
-
-
-def refusal_page(language: str, status: int) -> HTMLResponse:
-    """The page of a site that is unknown or disabled; no page may frame it."""
-    policy = f"{_OWN_FILES}; {_SEALED}; frame-ancestors {frame_ancestors(None)}"
-    shown = phrase("unknown_site", language, Part.WIDGET)
-    return _page("refusal.html", policy, status, language=language, unknown_site=shown)
 
 
 def embed_page() -> HTMLResponse:
@@ -75,15 +68,8 @@ def preview_page() -> HTMLResponse:
     return _page("preview.html", f"{own}; {_SEALED}; frame-ancestors 'self'")
 
 
-def frame_ancestors(site: Site | None) -> str:
-    """Who may frame the page of `site`: its origins and ourselves; nobody where it is unknown or disabled."""
-    if site is None or not site.enabled:
-        return "'none'"
-    return " ".join(["'self'", *site.origins])
-
-
-def _page(name: str, policy: str, status: int = 200, *, language: str = "en", **fields: str) -> HTMLResponse:
+def _page(name: str, policy: str, *, language: str = "en", **fields: str) -> HTMLResponse:
     template = files("ui.server.widget").joinpath("templates", name).read_text("utf-8")
     escaped = {key: escape(value) for key, value in fields.items()}
     html = Template(template).substitute(escaped, lang=escape(language), dir=direction(language))
-    return HTMLResponse(html, status, {"content-security-policy": policy, "cache-control": "no-store"})
+    return HTMLResponse(html, headers={"content-security-policy": policy, "cache-control": "no-store"})

@@ -14,7 +14,7 @@ from starlette.staticfiles import StaticFiles
 
 from index.search import ScoredPassage
 from index.store.base import Filter
-from rag.events import CitationsResolved, Delta, Done, Event, Failed, PassagesFound, QuestionRead, SentenceDone
+from rag.events import CitationsResolved, Delta, Done, Event, Failed, PassagesFound, QuestionRead
 from rag.phrases import Part, accepted, best_language, direction, phrase
 from rag.verify import Verdict
 from ui.render import citation_card, passage_card
@@ -67,11 +67,9 @@ def _add_frame(app: FastAPI, service: Service) -> None:
         request: Request, site: _Key = "", lang: _Tag = "", page: _Tag = "", theme: _Tag = "", origin: _OriginText = ""
     ) -> HTMLResponse:
         """The page; its language is the snippet's, the site's, that of the page around it, or the browser's."""
-        found = sites.get(site)
+        found = _known(sites.get(site))
         of_browser = accepted(request.headers.get("accept-language", ""))
-        language = best_language([lang, found.language if found else "", page, *of_browser], Part.WIDGET)
-        if found is None or not found.enabled:
-            return pages.refusal_page(language, 403 if found else 404)
+        language = best_language([lang, found.language, page, *of_browser], Part.WIDGET)
         return pages.frame_page(found, language, theme, origin)
 
     @app.get("/widget/words", include_in_schema=False)
@@ -101,10 +99,15 @@ def _add_questions(app: FastAPI, service: Service) -> None:
         FeedbackFile(service.chain.backend.folder).add(said)
 
 
+def _known(site: Site | None) -> Site:
+    if site is None:
+        raise Refusal(403, "no site with this key may ask; fix: [sites.KEY] in dragoman.toml")
+    return site
+
+
 def _allowed(site: Site | None, request: Request, rates: dict[str, Rate]) -> Site:
     """The site, where its pages may send this now."""
-    if site is None or not site.enabled:
-        raise Refusal(403, "no site with this key may ask; fix: [sites.KEY] in dragoman.toml")
+    site = _known(site)
     note(site=site.key)
     # The widget asks from a page of ours, wherever that is framed.
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
@@ -138,12 +141,8 @@ def _shown(event: Event, found: Sequence[ScoredPassage]) -> dict[str, Any]:
         case QuestionRead(language=language):
             marks = {str(one): phrase(str(one), language) for one in Verdict if one != "supported"}
             return {"language": language, "marks": marks}
-        case PassagesFound():
-            return {"n": len(event.passages)}
         case Delta():
             return {"text": event.text}
-        case SentenceDone():
-            return {"verdict": str(event.sentence.verdict), "citations": list(event.sentence.citations)}
         case CitationsResolved():
             return {"citations": [asdict(citation_card(citation, found)) for citation in event.citations]}
         case Done(answer=answer):
