@@ -78,7 +78,7 @@ class ConversationBody(QuestionBody):
 
     def turns(self) -> list[Turn]:
         """The last turns of the conversation, as the chain takes them."""
-        return turns_of(self.history)
+        return turns_of([(turn.question, turn.answer) for turn in self.history])
 
 
 class AskBody(ConversationBody):
@@ -110,9 +110,9 @@ def interface_of(request: Request) -> str:
 Interface = Annotated[str, Depends(interface_of)]
 
 
-def turns_of(history: Sequence[TurnBody]) -> list[Turn]:
-    """The last turns of a conversation, without markers."""
-    return [Turn(turn.question, without_markers(turn.answer)) for turn in history[-_MAX_TURNS:]]
+def turns_of(history: Sequence[tuple[str, str]]) -> list[Turn]:
+    """The last turns of a conversation, of questions and answers, without markers."""
+    return [Turn(question, without_markers(answer)) for question, answer in history[-_MAX_TURNS:]]
 
 
 def _stored_sources(shown: str) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Response
@@ -14,12 +14,12 @@ from pydantic import BaseModel, Field
 from index.search import MAX_QUESTION_CHARS, check_question
 from rag.answer import Answer
 from rag.answerers.base import Turn
-from rag.events import Delta, Done, Event, Failed, PassagesFound
+from rag.events import Delta, Done, Event, Failed
 from ui.render import as_written, citation_json, inert, is_web_address, passage_json, sources_markdown
-from ui.server.bodies import MAX_CHARS, Body, FilterBody, Interface, TurnBody, turns_of
+from ui.server.bodies import MAX_CHARS, Body, FilterBody, Interface, turns_of
 from ui.server.errors import OPENAI, Refusal, refusal_of
 from ui.server.gate import Service
-from ui.server.sse import EventStream, answer_of, close, framed, public
+from ui.server.sse import EventStream, answer_of, framed, public
 
 MODEL = "dragoman"
 MAX_MESSAGES = 1_000
@@ -115,7 +115,12 @@ def router(service: Service) -> APIRouter:
         _check_model(body.model)
         question, history = _conversation(body.messages)
         events = service.chain.astream(question, history, body.dragoman.filter.as_filter(), interface)
-        return await _completion(events, body)
+        head = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(time.time()), "model": MODEL}
+        if not body.stream:
+            return head | _whole(await answer_of(events), footer=body.dragoman.footer)
+        usage = body.stream_options is not None and body.stream_options.include_usage
+        opening, frame = _frames(head, footer=body.dragoman.footer, usage=usage)
+        return EventStream(events, frame, opening=opening)
 
     return routes
 
@@ -145,35 +150,9 @@ def _conversation(messages: Sequence[ChatMessage]) -> tuple[str, list[Turn]]:
         code = "string_above_max_length" if question.strip() else "empty_string"
         raise Refusal(400, str(error), param="messages", code=code) from error
     history = [
-        TurnBody(question=asked[:MAX_QUESTION_CHARS], answer=_FOOTER.sub("", said)[:MAX_CHARS])
-        for asked, said in earlier
-        if asked.strip()
+        (asked[:MAX_QUESTION_CHARS], _FOOTER.sub("", said)[:MAX_CHARS]) for asked, said in earlier if asked.strip()
     ]
     return question, turns_of(history)
-
-
-async def _completion(events: AsyncIterator[Event], body: ChatBody) -> dict[str, Any] | Response:
-    head = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(time.time()), "model": MODEL}
-    footer = body.dragoman.footer
-    if not body.stream:
-        return head | _whole(await answer_of(events), footer=footer)
-    await _search(events)
-    usage = body.stream_options is not None and body.stream_options.include_usage
-    opening, frame = _frames(head, footer=footer, usage=usage)
-    return EventStream(events, frame, opening=opening)
-
-
-async def _search(events: AsyncIterator[Event]) -> None:
-    """Go on until the passages are found: what fails before a stream has begun still has a status."""
-    try:
-        async for event in events:
-            if isinstance(event, Failed):
-                raise event.error
-            if isinstance(event, PassagesFound):
-                return
-    except BaseException:
-        await close(events)
-        raise
 
 
 def _whole(answer: Answer, *, footer: bool) -> dict[str, Any]:
