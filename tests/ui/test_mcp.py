@@ -29,7 +29,7 @@ from tests.ui.browser import served
 from tests.ui.hostile import HOSTILE, RENDERER, Tags
 from tests.ui.running import Endless
 from ui.server.app import make_app
-from ui.server.mcp import CONTEXT_CHARS, MAX_SPAN_CHARS, NOTICE, make_server, search_text
+from ui.server.mcp import CONTEXT_CHARS, MAX_SPAN_CHARS, NOTICE, make_server
 from ui.server.settings import ServerSettings
 
 ROOT = Path(__file__).parent.parent.parent
@@ -237,13 +237,6 @@ def test_what_articles_say_is_no_image_link_or_tag_where_a_program_shows_it_as_m
     assert any("![pixel](https://evil.example/x.png)" in item["text"] for item in found.structured_content["results"])
 
 
-def test_only_a_web_address_of_an_article_is_shown() -> None:
-    for url, is_shown in (("https://news.example/a_(b)", True), ("javascript:x", False), ("https://x/](y)", False)):
-        span = {"doc_id": "d", "start": 0, "end": 5, "source": "a.md", "title": "T", "language": "en", "url": url}
-        result = {**span, "text": "Seven", "date": ""}
-        assert (url in search_text({"results": [result], "warnings": []})) == is_shown
-
-
 # --- errors -------------------------------------------------------------------------------------------------
 
 
@@ -357,20 +350,17 @@ def test_an_application_can_be_started_again(chain: Chain) -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "origin", "settings", "status"),
+    ("origin", "settings", "status"),
     [
-        ("127.0.0.1:7860", None, ServerSettings(), 200),
-        ("localhost", "http://localhost:3000", ServerSettings(), 200),
-        ("evil.example", None, ServerSettings(), 400),
-        ("localhost", "https://evil.example", ServerSettings(), 403),
-        ("localhost", "https://app.example", ServerSettings(cors_origins=("https://app.example",)), 200),
-        ("rag.example", "https://rag.example", ServerSettings(allowed_hosts=("rag.example",)), 200),
+        ("http://localhost:3000", ServerSettings(), 200),
+        ("https://evil.example", ServerSettings(), 403),
+        ("https://app.example", ServerSettings(cors_origins=("https://app.example",)), 200),
     ],
 )
-def test_only_its_own_names_are_answered_to(
-    chain: Chain, host: str, origin: str | None, settings: ServerSettings, status: int
+def test_only_pages_of_its_own_and_of_named_origins_may_call(
+    chain: Chain, origin: str, settings: ServerSettings, status: int
 ) -> None:
-    headers = {**ACCEPT, "Host": host, **({"Origin": origin} if origin else {})}
+    headers = {**ACCEPT, "Host": "localhost", "Origin": origin}
     with TestClient(make_app(chain, settings, with_page=False, host="127.0.0.1")) as client:
         assert client.post("/mcp", json=LIST, headers=headers).status_code == status
 
@@ -451,17 +441,6 @@ def test_stdout_carries_nothing_but_the_protocol(command: list[str], tmp_path: P
     assert "más de 30.000 documentos" in replies[1]["result"]["structuredContent"]["answer"]
     assert rest == b""
     assert told == "loading embedded\n"
-
-
-def test_a_missing_index_is_said_on_stderr_alone(
-    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from index.errors import IndexMissing
-    from ui.commands.mcp import serve_mcp
-
-    with pytest.raises(IndexMissing, match="there is no index in"):
-        serve_mcp(index=here / "none")
-    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -251,7 +251,7 @@ class EachOnce:
         draft = Draft()
         for item in sorted(task.found.passages, key=lambda item: item.passage.url):
             number = draft.cite(item.passage, item.passage.start, item.passage.end)
-            yield draft.say(f"𝒜 [{number}] ")
+            yield draft.say(f"𝒜<b> [{number}] ")
         yield from finish(task, draft, answer_language="en")
 
 
@@ -267,11 +267,11 @@ def test_markers_of_web_pages_are_annotated_where_they_stand(web_chain: Chain, s
         else:
             content, citations = got.choices[0].message.content, got.citations
             annotations = [annotation.model_dump() for annotation in got.choices[0].message.annotations]
-    assert content == "𝒜 [1] 𝒜 [2] "
+    assert content == "𝒜<\u2060b> [1] 𝒜<\u2060b> [2] "
     assert [citation["url"] for citation in citations] == ["", PAGES["harbour"][1]]
-    # In code points: "𝒜 [1] 𝒜 " has 8, and the marker 3.
+    # In code points of what is shown: twice 6 before a marker, which has 3, and a space.
     title, url, _ = PAGES["harbour"]
-    cited = {"start_index": 8, "end_index": 11, "title": title, "url": url}
+    cited = {"start_index": 16, "end_index": 19, "title": title, "url": url}
     assert annotations == [{"type": "url_citation", "url_citation": cited}]
 
 
@@ -363,18 +363,6 @@ def test_text_in_pieces_is_as_inert_as_the_whole(text: str, size: int) -> None:
     assert shown == inert(text)
     assert as_written(shown) == text
     assert not {"a", "img"} & {tag for tag, _ in Tags(RENDERER.render(shown)).tags}
-
-
-def test_annotations_point_into_the_text_that_is_shown(web_chain: Chain) -> None:
-    chain = Chain(web_chain.backend, HashEncoder(), Saying("<b> ![x](https://evil.example)"), ANYTHING)
-    question = user("The harbour has seven cranes.")
-    with serving(chain) as address, asking(address) as client:
-        message = ask(client, question).choices[0].message
-        *before, last = list(client.chat.completions.create(model="dragoman", messages=question, stream=True))
-    (annotation,) = message.annotations
-    assert message.content == text_of(before)
-    assert message.content[annotation.url_citation.start_index : annotation.url_citation.end_index] == "[1]"
-    assert last.choices[0].delta.annotations == [annotation.model_dump()]  # type: ignore[attr-defined]
 
 
 def test_no_answer_tells_where_the_server_keeps_its_files(web_client: OpenAI, web_chain: Chain) -> None:
@@ -505,13 +493,6 @@ def test_what_cannot_be_done_is_refused_in_the_shape_of_openai(
         assert error["param"] == param
     assert "xxx" not in response.text
     assert QUESTION not in response.text
-
-
-def test_what_is_no_json_is_refused(address: str) -> None:
-    with httpx.Client(trust_env=False, headers={"Content-Type": "application/json"}) as plain:
-        broken = plain.post(f"{address}/chat/completions", content=b'{"messages": "swordfish')
-    assert (broken.status_code, broken.json()["error"]["code"]) == (400, "json_invalid")
-    assert "swordfish" not in broken.text
 
 
 # --- whoever refuses ----------------------------------------------------------------------------------------
