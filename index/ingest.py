@@ -11,12 +11,12 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 
 from index.documents import Cleaned, Document
 from index.encoders.base import Encoder
-from index.errors import ReadError
+from index.errors import IndexMissing, ReadError
 from index.pieces import PIECE_CHARS, joined, pieces
 from index.read import Found, Sandbox, digest, discover, is_url, read_documents, read_untrusted, read_url, skipped
 from index.report import IngestReport, OnProgress, Progress
@@ -62,7 +62,9 @@ def ingest(
     Raises:
         IndexLocked, SettingsMismatch, StoreFull, StoreDamaged, FormatTooNew: See `index.errors`.
     """
-    limits = limits or Limits()
+    limits, items = limits or Limits(), _items(sources)
+    if failures := _only_failures(place, items):
+        return IngestReport(failed=failures)
     with (
         open_writer(place, encoder, settings) as writer,
         Sandbox(limits) as sandbox,
@@ -77,7 +79,6 @@ def ingest(
             return [read_url(item, sandbox, limits)]
 
         run = _Run(writer, workers, read, batch_documents, on_progress)
-        items = _items(sources)
         run.n_files = len(items)
         run.store(run.batches(items.values()))
         remove_gone(writer, sources, set(items), run.report)
@@ -301,6 +302,18 @@ def _items(sources: Sequence[str]) -> dict[str, Item]:
         for item in [source] if is_url(source) else discover(source):
             found.setdefault(item if isinstance(item, str) else item.location, item)
     return found
+
+
+def _only_failures(place: IndexPlace, items: Mapping[str, Item]) -> list[tuple[str, str]]:
+    """(source, reason) of each item where all are sure to fail and there is no index: none is made for that."""
+    failed = [(item.source, str(item.error)) for item in items.values() if isinstance(item, Found) and item.error]
+    if len(failed) < len(items):
+        return []
+    try:
+        open_backend(place).close()
+    except IndexMissing:
+        return [(printable(source), reason) for source, reason in failed]
+    return []
 
 
 def remove_gone(writer: Writer, sources: Sequence[str], seen: Set[str], report: IngestReport) -> None:

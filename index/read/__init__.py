@@ -74,9 +74,9 @@ def is_url(source: str) -> bool:
 def discover(source: str) -> Iterator[Found]:
     """The files that `source`, a file or folder, names, in a stable order.
 
-    A folder gives its files of known formats, at any depth; hidden ones and symbolic links
-    to folders are skipped (a loop of links therefore ends). A file named directly is
-    tried whatever its suffix. What cannot be listed comes with its error.
+    A folder gives its files of known formats, at any depth; hidden ones and symbolic links are skipped: they may
+    lead out of the folder, or in a loop. A file named directly is tried whatever its suffix. What cannot be listed
+    comes with its error.
     """
     path = Path(source)
     try:
@@ -105,7 +105,7 @@ def _walk(folder: Path) -> Iterator[Found]:
             if name.startswith(".") or path.suffix.lower() not in SUFFIXES:
                 continue
             try:
-                is_file = path.is_file()
+                is_file = path.is_file() and not path.is_symlink()
             except PermissionError as error:  # the folder may be listed, but not entered
                 failures.append(error)
                 continue
@@ -119,11 +119,12 @@ def _walk(folder: Path) -> Iterator[Found]:
 
 
 def skipped(folder: str) -> Counter[str]:
-    """How many files of a folder, by suffix, are of no type that is read; hidden ones do not count."""
+    """How many files of a folder, by suffix, are of no type that is read, or links; hidden ones do not count."""
     counts: Counter[str] = Counter()
-    for _, folders, names in os.walk(folder):
+    for root, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        suffixes = (Path(name).suffix.lower() for name in names if not name.startswith("."))
+        shown = [Path(root, name) for name in names if not name.startswith(".")]
+        suffixes = ("link" if path.is_symlink() else path.suffix.lower() for path in shown)
         counts.update(suffix or "without a suffix" for suffix in suffixes if suffix not in SUFFIXES)
     return counts
 

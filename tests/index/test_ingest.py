@@ -88,6 +88,11 @@ def index(tmp_path: Path) -> Path:
     return tmp_path / "index"
 
 
+def test_a_mistaken_path_makes_no_index(index: Path, tmp_path: Path) -> None:
+    assert [source for source, _ in run(index, tmp_path / "none.txt").failed] == [str(tmp_path / "none.txt")]
+    assert not index.exists()
+
+
 # --- the same again, changed, gone ------------------------------------------------------------------------------
 
 

@@ -513,10 +513,12 @@ def test_hidden_files_and_folders_are_passed_over(tmp_path: Path) -> None:
     assert found(tmp_path) == [str(tmp_path / "seen.txt")]
 
 
-def test_a_loop_of_links_ends(tmp_path: Path) -> None:
+def test_links_in_a_folder_lead_neither_out_of_it_nor_in_a_loop(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "a.txt").write_text("x")
     (tmp_path / "sub" / "up").symlink_to(tmp_path, target_is_directory=True)
+    (tmp_path.parent / "secret.txt").write_text("Not in the folder.", "utf-8")
+    (tmp_path / "out.txt").symlink_to(tmp_path.parent / "secret.txt")
     (tmp_path / "self.txt").symlink_to(tmp_path / "self.txt")
     (tmp_path / "gone.txt").symlink_to(tmp_path / "nothing")
     assert found(tmp_path) == [str(tmp_path / "sub" / "a.txt")]
