@@ -51,7 +51,7 @@ class IndexSettings:
     def key(self, encoder_fingerprint: str) -> str:
         """Short digest of all that shapes a document's passages and vectors."""
         # Versions of the code that cuts and tokenises: raise one when its output changes.
-        versions = {"segment": 1, "chunk": 2, "terms": TERMS_VERSION, "names": NAMES_VERSION, "vectors": 1}
+        versions = {"segment": 2, "chunk": 2, "terms": TERMS_VERSION, "names": NAMES_VERSION, "vectors": 1}
         payload = json.dumps([self.as_dict(), encoder_fingerprint, versions], sort_keys=True)
         return hashlib.sha256(payload.encode()).hexdigest()[:16]
 

@@ -31,10 +31,12 @@ _IMAGE_LINE = regex.compile(rf"(?i)[\[(（【]?\s*{_IMAGE_WORDS}\s*[\])）】]?"
 _IMAGE_TAIL = regex.compile(r"(?<=[.!?。！？:：\"”])\s(?:이미지|图片|圖片|画像|\[image\])$")
 _DECORATION = regex.compile(r"[\s|｜\-–—_=*•·~#+.,、。/\\<>«»▲▼△▽◆◇■□●○★☆※]+")
 _URL_LINE = regex.compile(r"(?:[\[(（]?\d{1,3}[\])）.]?\s*)?https?://\S+")
-_DATE_LINE = regex.compile(
-    r"(?:(?:published|updated|posted|date|发布时间|發布時間|日期|발행일?|입력|등록|公開日|更新日)\s*[:：]?\s*)?"
-    r"(\d{4}\s?[-/.年년]\s?\d{1,2}\s?[-/.月월]\s?\d{1,2}\s?[日일]?)(?:[T\s,]*\d{1,2}:\d{2}(?::\d{2})?)?(?:\s?(?:AM|PM|UTC|KST|GMT))?",
-    regex.IGNORECASE,
+_DATE = regex.compile(r"\d{4}\s?[-/.年년]\s?\d{1,2}\s?[-/.月월]\s?\d{1,2}(?:\s?[日일])?")
+_HEADER_WORD = regex.compile(rf"(?i)(?:{'|'.join(_WORDS['header_words'])})")
+# Dates, times, and labels with their counts: 입력 2024.06.03 09:12 댓글 41
+_HEADER_LINE = regex.compile(
+    rf"(?i)(?:{_DATE.pattern}|T?\d{{1,2}}:\d{{2}}(?::\d{{2}})?|\b(?:AM|PM|UTC|KST|JST|GMT)\b|오[전후]|"
+    rf"{_HEADER_WORD.pattern}(?:\s*[:：(（]?\s*\d[\d,]*+(?!\s?[-/.年년:]))?|[\s:：,·・|｜/()（）\[\]])++"
 )
 _AUTHOR_LINE = regex.compile(
     r"(?i)(?:author|by|written by|저자|글쓴이|작성자|作者|撰文|記者|记者|文|autor|autora|auteur|von|автор|著者|筆者|執筆)\s*[:：]\s*(\S.{0,60})"
@@ -141,18 +143,20 @@ def _clean_line(
 def _header_rule(line: str, metadata: Metadata) -> tuple[str, Metadata]:
     forum = _FORUM_HEADER.match(line)
     if forum:
-        date = regex.search(r"\d{4}\s?[-/.年년]\s?\d{1,2}\s?[-/.月월]\s?\d{1,2}", forum.group("rest"))
+        date = _DATE.search(forum.group("rest"))
         return "forum header", replace(
             metadata,
             author=metadata.author or forum.group("author"),
             date=metadata.date or (iso_date(date.group()) if date else ""),
         )
-    date_line = _DATE_LINE.fullmatch(line)
-    if date_line:
-        day = iso_date(date_line.group(1))
-        # A further date is a chronicle's, unless it says what it is ("Updated: ...").
-        if metadata.date in ("", day) or not line[0].isdigit():
-            return "date line", replace(metadata, date=metadata.date or day)
+    if _HEADER_LINE.fullmatch(line):
+        if date := _DATE.search(line):
+            day = iso_date(date.group())
+            # A further date is a chronicle's, unless it says what it is ("Updated: ...").
+            if metadata.date in ("", day) or not line[0].isdigit():
+                return "date line", replace(metadata, date=metadata.date or day)
+        elif len(_HEADER_WORD.findall(line)) + any(map(str.isdigit, line)) > 1:
+            return "interface line", metadata
     author = _AUTHOR_LINE.fullmatch(line)
     if author and not regex.search(r"[.!?。！？]$", line):
         return "author line", replace(metadata, author=metadata.author or author.group(1).strip())

@@ -86,14 +86,18 @@ def _is_soft_wrap(text: str, start: int, end: int) -> bool:
     after = text[end : end + 80]
     if not before or not after.strip() or _BULLET.match(after) or _BULLET.match(before):
         return False
-    last = before[-1]
+    last, width = before[-1], len(before) + len(_WIDE_CHARS.findall(before))
+    following = after.lstrip()
+    if last == "." and width >= _WRAPPED:
+        stop = line_start + before.rfind(".")
+        word = _word_before(text, line_start, stop)
+        return is_abbreviation(text, line_start, stop, following[0], following, "", word)
     if last in _FULL + _FIRM + _SOFT + ":：" or (last in _CLOSERS and before[-2:-1] in _FULL + _FIRM + _SOFT):
         return False
-    width = len(before) + len(_WIDE_CHARS.findall(before))
-    first = after.lstrip()[0]
-    if first.islower():
-        return width >= 40
-    return False
+    return following[0].islower() and width >= _WRAPPED
+
+
+_WRAPPED = 40  # characters: a line that was wrapped has more
 
 
 def _split_paragraph(text: str, start: int, end: int, language: str) -> list[Span]:
@@ -300,6 +304,8 @@ def _split_spaced(text: str, span: Span) -> list[Span]:
     begin = span.start
     for match in _SPACES.finditer(text, span.start, span.end):
         left, right = text[match.start() - 1], text[match.end() : match.end() + 1]
+        if _FIGURE_NEXT.match(text, match.end(), span.end):
+            continue
         thai_both = _THAI_LIKE.match(left) and _THAI_LIKE.match(right or " ")
         if (
             thai_both
@@ -314,6 +320,7 @@ def _split_spaced(text: str, span: Span) -> list[Span]:
     return pieces
 
 
+_FIGURE_NEXT = regex.compile(r"\S{1,14}[ \u00a0]+\p{Nd}")  # พ.ศ. 2570, ร้อยละ 45: a figure goes with what is before it
 _THAI_TARGET = 80  # characters, about a sentence of Thai news text
 
 

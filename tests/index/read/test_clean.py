@@ -66,6 +66,9 @@ def test_a_mark_of_forwarding_goes_and_the_title_stays() -> None:
         ("发布时间：2024-05-18 10:00", "2024-05-18"),
         ("公開日：2024年5月18日", "2024-05-18"),
         ("2024-13-45", ""),
+        ("입력 2024.06.03 09:12 수정 2024.06.03 10:00 댓글 41", "2024-06-03"),
+        ("기사입력 2024-06-03 오전 9:12 | 최종수정 2024-06-04", "2024-06-03"),
+        ("2024年06月03日 09:12 来源：新华网 字号：大 中 小", "2024-06-03"),
     ],
 )
 def test_a_date_line_at_the_start_gives_the_date(line: str, date: str) -> None:
@@ -109,6 +112,19 @@ def test_sentences_with_dates_and_authors_are_kept(line: str) -> None:
     document = cleaned("A title", line, *BODY)
     assert document.text == f"A title\n\n{line}\n\n{TEXT}"
     assert document.removed == ()
+
+
+@pytest.mark.parametrize(
+    "line", ["字号：大 中 小 扫一扫分享到微信", "댓글 41 공유 스크랩 인쇄", "글자크기 크게 작게", "分享到微信 收藏 打印"]
+)
+def test_a_line_of_labels_under_the_title_goes(line: str) -> None:
+    document = cleaned("A title", line, *BODY)
+    assert (document.text, rules(document)) == (f"A title\n\n{TEXT}", [("interface line", line)])
+
+
+@pytest.mark.parametrize("line", ["微信", "分享", "수정", "更新 日本の新幹線", "댓글 문화를 바꾸자", "大小", "입력 장치"])
+def test_a_title_with_words_of_labels_stays(line: str) -> None:
+    assert "interface line" not in [rule for rule, _ in rules(cleaned(line, *BODY))]
 
 
 def test_the_dates_of_a_chronicle_are_kept() -> None:

@@ -113,6 +113,20 @@ def test_stops_in_numbers_names_and_addresses_end_nothing() -> None:
     cut("그는 3.5km를 걸었다.", "v2.1이 나왔다.")
 
 
+def test_a_line_that_is_wrapped_behind_a_title_goes_on() -> None:
+    text = "The report of last year was written by Dr.\nSmith and two others. It was long."
+    assert sentences(text) == ["The report of last year was written by Dr.\nSmith and two others.", "It was long."]
+    assert len(sentences("The report of last year was written by the board.\nSmith and two others read it.")) == 2
+
+
+def test_a_thai_figure_stays_with_what_is_before_it() -> None:
+    text = (
+        "โครงการนี้ใช้งบประมาณทั้งสิ้นประมาณ 2,500 ล้านบาทและจะแล้วเสร็จตามแผนที่วางไว้ภายในปี พ.ศ. 2570 "
+        "ตามที่รัฐบาลประกาศเรื่องนี้เมื่อเดือนที่แล้ว หลังการประชุมคณะรัฐมนตรีครั้งแรก"
+    )
+    assert sentences(text, "th") == [text[: text.index(" หลัง")], text[text.index("หลัง") :]]
+
+
 def test_several_stops_in_a_row_end_one_sentence() -> None:
     cut("What?!", "No way!!!", "Really?")
     cut("他走了！！！", "真的？！", "是的。", joint="")
