@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import logging
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 import regex
 
@@ -34,7 +37,7 @@ def read_pdf(data: bytes, limits: Limits) -> Article:
             raise ReadError("a PDF that needs a password", "an open PDF", "save it without a password")
         if len(reader.pages) > limits.max_pages:
             raise ReadError(f"a PDF of {len(reader.pages)} pages", f"at most {limits.max_pages} pages", "split it")
-        pages = [page.extract_text() or "" for page in reader.pages]
+        pages = [page.extract_text().replace("\r", "\n").split("\n") for page in reader.pages]
         information = reader.metadata
     except ReadError:
         raise
@@ -43,7 +46,7 @@ def read_pdf(data: bytes, limits: Limits) -> Article:
         raise ReadError(
             f"a damaged PDF ({type(error).__name__})", "a readable PDF", "open and save it again"
         ) from error
-    blocks = tuple(Block(text) for page in pages for text in _paragraphs(page))
+    blocks = tuple(Block(text) for page in _without_running_lines(pages) for text in _paragraphs(page))
     if not any(block.text.strip() for block in blocks):
         raise ReadError("a PDF without text (scanned pages?)", "a PDF with a text layer", "run OCR on it first")
     title = str(information.title or "") if information else ""
@@ -59,18 +62,42 @@ def read_pdf(data: bytes, limits: Limits) -> Article:
     )
 
 
+def _without_running_lines(pages: Sequence[list[str]]) -> Iterator[str]:
+    """The pages without headers and footers: lines at their edges that come again on others, but for a number."""
+    edges = [{i: _DIGITS.sub("#", lines[i].strip()) for i in _edges(lines)} for lines in pages]
+    counts = Counter(key for own in edges for key in set(own.values()))
+    for lines, own in zip(pages, edges, strict=True):
+        running = {i for i, key in own.items() if counts[key] >= _MIN_RUNNING}
+        yield "\n".join("" if i in running else line for i, line in enumerate(lines))
+
+
+def _edges(lines: Sequence[str]) -> list[int]:
+    filled = [i for i, line in enumerate(lines) if line.strip()]
+    return [*filled[:2], *filled[-2:]]
+
+
+_DIGITS = regex.compile(r"\d+")
+_MIN_RUNNING = 3  # pages
+
+
 def _paragraphs(page: str) -> list[str]:
-    page = _HYPHEN_WRAP.sub("", page.replace("\r", "\n"))
+    page = _HYPHEN_WRAP.sub("", page)
+    widths = sorted(map(_width, page.split("\n")))
+    wrapped = max(40, 0.6 * widths[3 * len(widths) // 4])  # a line that is wrapped is as wide
     paragraphs = []
     for part in regex.split(r"\n[ \t]*\n", page):
-        lines = [line.strip() for line in part.split("\n") if line.strip()]
-        joined = ""
-        for line in lines:
-            if not joined or _SENTENCE_END.search(joined) or len(joined.rsplit("\n", 1)[-1]) < 40:
+        joined = last = ""
+        for line in filter(None, map(str.strip, part.split("\n"))):
+            if not joined or _SENTENCE_END.search(last) or _width(last) < wrapped:
                 joined += ("\n" if joined else "") + line
             else:
-                cjk = regex.search(r"[\p{Han}\p{Hiragana}\p{Katakana}]$", joined)
-                joined += line if cjk else " " + line
+                joined += line if regex.search(r"[\p{Han}\p{Hiragana}\p{Katakana}]$", last) else " " + line
+            last = line
         if joined:
             paragraphs.append(joined)
     return paragraphs
+
+
+def _width(line: str) -> int:
+    """Columns of a line; a character of East Asia takes two."""
+    return len(line) + sum(unicodedata.east_asian_width(char) in "WF" for char in line)

@@ -115,14 +115,17 @@ def test_sentences_with_dates_and_authors_are_kept(line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["字号：大 中 小 扫一扫分享到微信", "댓글 41 공유 스크랩 인쇄", "글자크기 크게 작게", "分享到微信 收藏 打印"]
+    "line",
+    ["字号：大 中 小 扫一扫分享到微信", "댓글 41 공유 스크랩 인쇄", "글자크기 크게 작게", "分享到微信 收藏 打印"],
 )
 def test_a_line_of_labels_under_the_title_goes(line: str) -> None:
     document = cleaned("A title", line, *BODY)
     assert (document.text, rules(document)) == (f"A title\n\n{TEXT}", [("interface line", line)])
 
 
-@pytest.mark.parametrize("line", ["微信", "分享", "수정", "更新 日本の新幹線", "댓글 문화를 바꾸자", "大小", "입력 장치"])
+@pytest.mark.parametrize(
+    "line", ["微信", "分享", "수정", "更新 日本の新幹線", "댓글 문화를 바꾸자", "大小", "입력 장치"]
+)
 def test_a_title_with_words_of_labels_stays(line: str) -> None:
     assert "interface line" not in [rule for rule, _ in rules(cleaned(line, *BODY))]
 

@@ -143,6 +143,25 @@ def test_wrapped_lines_are_joined_and_short_or_finished_ones_are_not() -> None:
     ]
 
 
+def test_the_headers_and_footers_of_pages_go() -> None:
+    bodies = [f"The body of the {name} page has this sentence." for name in ("first", "second", "third", "last")]
+    pages = [f"Annual Report 2024\n\n{body}\nPage {i} of 4" for i, body in enumerate(bodies, 1)]
+    assert texts(read_pdf(pdf(*pages), LIMITS)) == bodies
+    assert texts(read_pdf(pdf(*pages[:2]), LIMITS))[0].startswith("Annual Report 2024")  # two pages prove nothing
+
+
+def test_a_long_heading_stands_alone_and_lines_of_chinese_are_joined() -> None:
+    page = (
+        "A heading that has more than forty characters in it\n"
+        "The first sentence of this paragraph is so long that it does not fit into a single line of the page, and"
+        " so it\nruns over two lines."
+    )
+    (text,) = texts(read_pdf(pdf(page), LIMITS))
+    assert text.split("\n")[0] == "A heading that has more than forty characters in it"
+    (chinese,) = texts(read_pdf(pdf("東海道新幹線は一九六四年に開業し、東京と大阪\nを結んでいる。"), LIMITS))
+    assert chinese == "東海道新幹線は一九六四年に開業し、東京と大阪を結んでいる。"
+
+
 def test_a_word_parted_at_the_end_of_a_line_is_whole_again() -> None:
     page = (
         "The municipality of the valley announced a new trans-\nformation of its harbour, for the twenty-\nFirst time."
