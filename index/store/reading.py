@@ -9,12 +9,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
 from index.documents import Document, Passage
 from index.names import Alias
+from index.store import own_folder
 from index.store.base import (
     EVERYTHING,
     EncodedDocument,
@@ -167,20 +168,13 @@ def keep(known: dict[Filter, Value], where: Filter, value: Value) -> None:
 class Backend(Rows):
     """An index at rest, opened for reading by any number of threads."""
 
-    @property
-    @abstractmethod
-    def place(self) -> IndexPlace:
-        """What it is opened by."""
+    is_local: ClassVar[bool]  # whether a search is computed in this process; else it mostly waits for another
+    place: IndexPlace  # that it is opened by
 
     @property
-    @abstractmethod
     def folder(self) -> Path:
         """Where what belongs to its servers lies: keys, feedback, chats, uploaded files."""
-
-    @property
-    @abstractmethod
-    def is_local(self) -> bool:
-        """Whether a search is computed in this process; else it mostly waits for another."""
+        return own_folder(self.place)
 
     @abstractmethod
     def snapshot(self) -> AbstractContextManager[SqlSnapshot]:

@@ -65,6 +65,7 @@ class Rows(ABC):
     tags: ClassVar[str]  # SQL for the tags of a document `d`, as a JSON array
     tagged: ClassVar[str]  # SQL that holds for documents with one of the folded tags `?`
     matches: ClassVar[str]  # SQL that holds for a source that matches a pattern `?`
+    wildcards: ClassVar[dict[int, str]] = {}  # what stands in it for `*`, `?` and others
     whole: ClassVar[str]  # SQL for the bytes of a vector `v`
     tables: ClassVar[tuple[str, ...]]  # those whose rows go with their document
 
@@ -75,11 +76,6 @@ class Rows(ABC):
     @abstractmethod
     def lexical_problems(self) -> list[str]:
         """How the lexical index and the names differ from what the texts give; empty where they do not."""
-
-    @staticmethod
-    @abstractmethod
-    def pattern(source: str) -> str:
-        """A pattern of a source, with `*` and `?`, for `matches`."""
 
     @staticmethod
     @abstractmethod
@@ -151,7 +147,7 @@ class Rows(ABC):
             parts.append(f"({' OR '.join([one] * len(where.sources))})")
             for source in where.sources:
                 folder = source.rstrip("/") + "/"
-                values += [source, self.pattern(source), len(folder), folder]
+                values += [source, source.translate(self.wildcards), len(folder), folder]
         # Dates are ISO 8601, so that they compare as text; a month or a year ends with all that begins like it.
         if where.since:
             parts.append("d.date >= ?")

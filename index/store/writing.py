@@ -7,8 +7,7 @@ import os
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from types import TracebackType
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from index.documents import Document
 from index.encoders.base import Encoder
@@ -18,7 +17,7 @@ from index.store.described import check_settings, described
 from index.store.rows import FILES, Rows
 
 
-class Writer(Rows):
+class Writer(Rows, AbstractContextManager["Writer"]):
     """A process that changes an index, as a context manager; each call that writes is one durable transaction.
 
     Invariant: what a call has committed survives a kill at any later moment.
@@ -32,15 +31,6 @@ class Writer(Rows):
     ) -> None:
         """See `index.store.open_writer`."""
         self._place, self._encoder, self._wanted, self._adopt = place, encoder, settings, adopt
-
-    @abstractmethod
-    def __enter__(self) -> Self:
-        """Open the store, and create it where there is none."""
-
-    @abstractmethod
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
 
     @abstractmethod
     def transaction(self) -> AbstractContextManager[None]:

@@ -23,7 +23,7 @@ psycopg = pytest.importorskip("psycopg", reason="the extra `postgres` is not ins
 
 from index.documents import Document, Metadata, Passage, Span  # noqa: E402
 from index.encoders.base import Encoder  # noqa: E402
-from index.errors import FormatTooNew, FormatTooOld, IndexMissing, SettingsMismatch, StoreError  # noqa: E402
+from index.errors import FormatTooNew, FormatTooOld, IndexMissing, StoreError  # noqa: E402
 from index.ingest import ingest, refresh  # noqa: E402
 from index.search import search  # noqa: E402
 from index.settings import IndexSettings  # noqa: E402
@@ -196,29 +196,6 @@ def test_a_language_with_many_passages_gets_an_index_that_finds_what_comparing_a
         assert "hnsw_32_en" in str(plan.fetchall())
 
 
-def test_other_settings_make_documents_stale_and_a_refresh_brings_them_back(postgres: str) -> None:
-    documents = [made(f"/{i}", f"The number {i} is shown here. It is shown once more: {i}.") for i in range(5)]
-    with open_writer(postgres, ENCODER, SETTINGS) as writer:
-        writer.upsert(encoded(*documents))
-    other, settings = HashEncoder(dim=16), IndexSettings(target_tokens=40)
-    with pytest.raises(SettingsMismatch, match="expected: the same"), open_writer(postgres, other):
-        pass
-    with pytest.raises(SettingsMismatch, match="target_tokens"), open_writer(postgres, ENCODER, settings):
-        pass
-    with open_writer(postgres, other, settings, adopt=True) as writer:
-        assert writer.n_stale() == 5
-    backend = open_backend(postgres)
-    with backend.snapshot() as snapshot:
-        assert snapshot.nearest(np.full(16, 0.25, np.float32), 10) == []
-        assert len(snapshot.lexical(["number"], 10)) == 5
-    assert backend.note.startswith("5 documents wait for dragoman index --refresh")
-    assert [finding.what for finding in examine(postgres)] == ["5 documents wait for dragoman index --refresh"]
-    assert refresh(postgres, other, settings, n_workers=1).replaced == 5
-    with backend.snapshot() as snapshot:
-        assert len(snapshot.nearest(np.full(16, 0.25, np.float32), 100)) == backend.stats().n_passages >= 5
-    assert (backend.stats().n_stale, backend.note, examine(postgres)) == (0, "", [])
-
-
 # --- many writers -----------------------------------------------------------------------------------------------
 
 N_PLACES = 12
@@ -252,38 +229,6 @@ def test_writers_of_the_same_documents_never_leave_two_versions_of_one(postgres:
     with backend.snapshot() as snapshot:
         held = snapshot.passages([hit.pid for hit in snapshot.lexical(["version"], 1_000)])
     assert Counter(passage.doc_id for passage in held.values()) == {d.doc_id: d.n_passages for d in documents}
-
-
-def test_readers_see_all_of_a_change_or_nothing_of_it(postgres: str) -> None:
-    def version(number: int) -> list[EncodedDocument]:
-        return encoded(*(made(f"/{place}", f"Version v{number} of place p{place}.") for place in range(8)))
-
-    with open_writer(postgres, ENCODER, SETTINGS) as writer:
-        writer.upsert(version(0))
-    backend, stop, seen, wrong = open_backend(postgres), threading.Event(), set[str](), list[object]()
-
-    def look() -> None:
-        while not stop.is_set():
-            with backend.snapshot() as snapshot:
-                found = snapshot.passages([hit.pid for hit in snapshot.lexical(["version"], 100)]).values()
-                versions = Counter(passage.text.split()[1] for passage in found)
-                near = len(snapshot.nearest(ENCODER.encode_queries(["version"])[0], 100))
-                if [*versions.values()] != [8] or (near, snapshot.languages()) != (8, {"en": 8}):
-                    wrong.append((versions, near))
-                seen.update(versions)
-
-    readers = [threading.Thread(target=look) for _ in range(3)]
-    for reader in readers:
-        reader.start()
-    with open_writer(postgres, ENCODER, SETTINGS) as writer:
-        for number in range(1, 15):
-            writer.upsert(version(number))
-            until(lambda: f"v{number}" in seen or bool(wrong))  # noqa: B023
-    stop.set()
-    for reader in readers:
-        reader.join(60)
-    assert wrong == []
-    assert len(seen) > 3
 
 
 def test_a_change_that_brings_the_same_generation_twice_is_still_noticed(postgres: str) -> None:
@@ -340,16 +285,6 @@ def test_the_doctor_finds_what_is_wrong_and_repairs_it(postgres: str, damage: st
     refresh(postgres, ENCODER, SETTINGS, n_workers=1)
     assert examine(postgres) == []
     assert answers() == [pytest.approx(hits) for hits in before]
-
-
-def test_the_doctor_finds_a_text_that_was_altered(postgres: str) -> None:
-    with open_writer(postgres, ENCODER, SETTINGS) as writer:
-        writer.upsert(encoded(made("/a", "A text 𠮷 with a title.", "Title", ("t", "標籤")), made("/b", "Another.")))
-    assert examine(postgres) == []
-    with connected(postgres) as connection:
-        connection.execute("UPDATE documents SET title = 'Forged' WHERE source = 'a'")
-    (finding,) = examine(postgres)
-    assert "is not what was stored (SHA-256)" in finding.what and not finding.repairable
 
 
 # --- the layout -------------------------------------------------------------------------------------------------

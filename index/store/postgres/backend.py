@@ -5,11 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 import psycopg
 
-from index.store import own_folder
 from index.store.described import note_of
 from index.store.postgres.address import Connection, connected, missing, parsed, translated
 from index.store.postgres.schema import PostgresRows, check_layout, prepare
@@ -26,6 +24,8 @@ class PostgresBackend(PostgresRows, Backend):
     Invariant: every answer of a snapshot comes from one read transaction, and from counts of that very generation.
     """
 
+    is_local = False
+
     def __init__(self, address: str) -> None:
         """Open the index at `address`.
 
@@ -34,7 +34,7 @@ class PostgresBackend(PostgresRows, Backend):
             FormatTooNew, StoreError: See `index.errors`.
         """
         self._idle: list[Connection] = []
-        self._address = parsed(address)
+        self.place, self._address = address, parsed(address)
         self._lock = threading.Lock()
         self._facts = PostgresFacts()
         self._note = ""
@@ -92,23 +92,8 @@ class PostgresBackend(PostgresRows, Backend):
             return self._facts
 
     @property
-    def place(self) -> str:
-        """The address."""
-        return self._address.text
-
-    @property
-    def folder(self) -> Path:
-        """The folder on this machine for what belongs to its servers."""
-        return own_folder(self._address.text)
-
-    @property
-    def is_local(self) -> bool:
-        """False: the server compares and counts."""
-        return False
-
-    @property
     def note(self) -> str:
-        """A warning about the version that made the newest state or some of its documents; mostly empty."""
+        """See `Backend`; of the newest state that was read."""
         return self._note
 
     def _searched(self) -> tuple[str, int, dict[str, str]]:

@@ -98,6 +98,7 @@ class PostgresRows(Rows):
     tags = "array_to_json(d.tags)::text"
     tagged = "d.folded_tags && ?"
     matches = "d.source LIKE ?"
+    wildcards = str.maketrans({"*": "%", "?": "_", "%": r"\%", "_": r"\_", "\\": r"\\"})
     whole = "halfvec_send(v.embedding)"
     tables = ("passages", "vectors", "postings", "names", "aliases")
     connection: Connection
@@ -107,11 +108,6 @@ class PostgresRows(Rows):
         marked = query.replace("IN ?", "= ANY (?)").replace("?", "%s")
         cursor = self.connection.execute(marked, values, binary=True)
         return cursor.fetchall() if cursor.description else []
-
-    @staticmethod
-    def pattern(source: str) -> str:
-        """A pattern of a source, as LIKE takes it."""
-        return source.translate(_LIKE)
 
     @staticmethod
     def packed_whole(matrix: NDArray[np.floating]) -> bytes:
@@ -127,9 +123,6 @@ class PostgresRows(Rows):
         """How many documents have other postings than their terms give."""
         n = len(self.rows(WRONG_POSTINGS))
         return [f"the lexical index is wrong for {n} documents"] if n else []
-
-
-_LIKE = str.maketrans({"*": "%", "?": "_", "%": r"\%", "_": r"\_", "\\": r"\\"})
 
 
 def check_layout(connection: Connection, address: Address) -> None:

@@ -25,6 +25,8 @@ class EmbeddedBackend(SqliteRows, Backend):
     and all else raises FormatTooOld.
     """
 
+    is_local = True
+
     def __init__(self, folder: Path) -> None:
         """Open the index in `folder`.
 
@@ -36,7 +38,7 @@ class EmbeddedBackend(SqliteRows, Backend):
             raise IndexMissing(
                 f"there is no index in {folder}", f"a folder with {STORE}", "dragoman index PATH... makes one"
             )
-        self.path = folder
+        self.place = self.path = folder
         self.connection = connect(folder)
         self._idle: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
@@ -66,21 +68,6 @@ class EmbeddedBackend(SqliteRows, Backend):
         """
         check_format(self.path, self.connection)
         return super().rows(query, *values)
-
-    @property
-    def place(self) -> Path:
-        """The folder that it lies in."""
-        return self.path
-
-    @property
-    def folder(self) -> Path:
-        """The same."""
-        return self.path
-
-    @property
-    def is_local(self) -> bool:
-        """Yes: all of it."""
-        return True
 
     @contextmanager
     def snapshot(self) -> Iterator[EmbeddedSnapshot]:

@@ -106,11 +106,6 @@ class SqliteRows(Rows):
         return self.connection.execute(query.replace("IN ?", "IN (SELECT value FROM json_each(?))"), own)
 
     @staticmethod
-    def pattern(source: str) -> str:
-        """A pattern of a source, as GLOB takes it."""
-        return source
-
-    @staticmethod
     def packed_whole(matrix: NDArray[np.floating]) -> bytes:
         """The first row of `matrix`, in 8 bits a component."""
         return packed(matrix[:1])
