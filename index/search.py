@@ -107,7 +107,8 @@ def search(
         ScoredPassage(stored, item.score, _relevance(question, shown, item, n_searched, settings), item)
         for item, stored in _originals(snapshot, order, k, settings.copy_share)
     )
-    warnings = tuple(_warnings(snapshot, encoder, language))
+    n_unknown = sum(not item.dense_rank for item in candidates.found.values())
+    warnings = tuple(_warnings(snapshot, encoder, language, n_unknown))
     sure = passages[0].relevance if passages else 0.0
     return SearchResult(question, language, passages, sure, warnings, (*wanted, *phrases), n_searched)
 
@@ -283,8 +284,10 @@ def _relevance(question: str, shown: str, item: Evidence, n_passages: int, setti
     return relevance(item, may_be_same, n_passages, settings)
 
 
-def _warnings(snapshot: Snapshot, encoder: Encoder, language: str) -> Iterator[str]:
-    """The languages of the question and of the corpus that the encoder does not cover."""
+def _warnings(snapshot: Snapshot, encoder: Encoder, language: str, n_unknown: int) -> Iterator[str]:
+    """The passages that no vectors were compared of, and the languages that the encoder does not cover."""
+    if n_unknown:
+        yield f"{n_unknown} passages are ranked by their words only; dragoman doctor says why"
     covered = encoder.languages
     if not covered:
         return

@@ -62,7 +62,7 @@ def best_cosines(
     scales = np.frombuffer(b"".join(own[a:b] for own, (a, b) in zip(passages, after, strict=True)), "<f2")
     octets = np.frombuffer(b"".join(own[b:] for own, (_, b) in zip(passages, after, strict=True)), "u1")
     low, middle, high = octets.reshape(-1, _TOKEN).astype(np.int32).T
-    tokens = low | middle << 8 | high << 16
+    tokens = np.minimum(low | middle << 8 | high << 16, n_vocabulary - 1)  # a damaged one may be more
 
     # The distinct tokens, by a table: faster than sorting them.
     place = np.zeros(n_vocabulary, dtype=np.int32)
@@ -85,4 +85,4 @@ def best_cosines(
     filled = np.flatnonzero(sizes)
     if len(filled):
         best[filled] = np.maximum.reduceat(cosines, first[filled], axis=0)
-    return best
+    return np.clip(np.nan_to_num(best), -1, 1)  # a damaged scale may be anything

@@ -39,7 +39,8 @@ def unpacked(data: bytes, dim: int) -> FloatArray:
     """
     rows = np.frombuffer(data, _rows(dim))
     values: FloatArray = rows["values"].astype(np.float32)
-    values *= rows["scale"].astype(np.float32)[:, None] / np.float32(127)
+    scales = np.clip(np.nan_to_num(rows["scale"].astype(np.float32)), 0, 1)  # a damaged one may be anything
+    values *= scales[:, None] / np.float32(127)
     return values
 
 

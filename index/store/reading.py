@@ -14,6 +14,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from index.documents import Document, Passage
+from index.encoders.words import is_sound
 from index.names import Alias
 from index.store import own_folder
 from index.store.base import (
@@ -68,8 +69,11 @@ class SqlSnapshot(Rows, Snapshot):
             " JOIN vectors v ON v.doc = p.doc AND v.pid = p.pid WHERE p.pid IN ?",
             list(pids),
         )
+        size = row_bytes(self.dim)
+        # Of a damaged passage nothing is compared: it is found by its words, and doctor reports it.
+        rows = [row for row in rows if len(row[3]) % size == 0 and (not row[1] or is_sound(row[1]))]
         wholes = self.unpacked_wholes([row[2] for row in rows], self.dim)
-        parts, size = unpacked(b"".join(row[3] for row in rows), self.dim), row_bytes(self.dim)
+        parts = unpacked(b"".join(row[3] for row in rows), self.dim)
         found, start = {}, 0
         for i, (pid, words, _, own) in enumerate(rows):
             end = start + len(own) // size

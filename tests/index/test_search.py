@@ -3,6 +3,9 @@ from __future__ import annotations
 import functools
 import json
 import math
+import random
+import shutil
+import sqlite3
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import closing
@@ -23,8 +26,10 @@ from index.ingest import ingest
 from index.names import Alias, name_key
 from index.search import MAX_QUESTION_CHARS, check_question, query_terms, quoted, search
 from index.settings import SearchSettings
+from index.store import examine
 from index.store.base import EVERYTHING, Filter, Hit, PassageVectors, StoredPassage
 from index.store.sqlite import EmbeddedBackend
+from index.store.sqlite.schema import STORE
 from index.text.language import detect_language
 from index.text.terms import indexed_terms
 from rag.answer import Abstention
@@ -519,3 +524,29 @@ def test_the_embedded_encoder_says_that_it_was_not_trained_on_swahili(tmp_path: 
         warnings = search(snapshot, encoder, ENGLISH).warnings
     assert warnings == ("the encoder embedded was not trained on sw, which the corpus has",)
     backend.close()
+
+
+@pytest.mark.parametrize("column", ["words", "parts"])
+@pytest.mark.parametrize("change", ["first bit", "any bit", "length"])
+def test_damaged_passages_are_found_by_their_words_and_no_search_fails(
+    sample_index: Path, tmp_path: Path, encoder: Encoder, column: str, change: str
+) -> None:
+    shutil.copytree(sample_index, tmp_path / "index")
+    connection, random_bits = sqlite3.connect(tmp_path / "index" / STORE), random.Random(7)
+    for pid, stored in connection.execute(f"SELECT pid, {column} FROM passages").fetchall():
+        damaged = bytearray(stored)
+        if change == "length":
+            del damaged[-1]
+        elif damaged:
+            bit = 0 if change == "first bit" else random_bits.randrange(8 * len(damaged))
+            damaged[bit // 8] ^= 1 << bit % 8
+        connection.execute(f"UPDATE passages SET {column} = ? WHERE pid = ?", (bytes(damaged), pid))
+    connection.commit()
+    connection.close()
+    with EmbeddedBackend(tmp_path / "index").snapshot() as snapshot:
+        result = search(snapshot, encoder, "How many segments does the mirror of the Webb telescope have?", 10)
+    assert "06-webb-en.md" in {Path(one.passage.source).name for one in result.passages}
+    assert all(math.isfinite(one.score) and 0 <= one.relevance <= 1 for one in result.passages)
+    if change == "length":
+        assert any("passages are ranked by their words only; dragoman doctor" in one for one in result.warnings)
+    assert [finding.repairable for finding in examine(tmp_path / "index")] == [True]
