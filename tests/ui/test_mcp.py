@@ -28,6 +28,7 @@ from rag.testing import HashEncoder
 from tests.ui.browser import served
 from tests.ui.hostile import HOSTILE, RENDERER, Tags
 from tests.ui.running import Endless
+from ui.render import inert
 from ui.server.app import make_app
 from ui.server.mcp import CONTEXT_CHARS, MAX_SPAN_CHARS, NOTICE, make_server
 from ui.server.settings import ServerSettings
@@ -65,6 +66,12 @@ def called(chain: Chain, tool: str, **arguments: Any) -> Any:
             return await client.call_tool(tool, arguments)
 
     return asyncio.run(call())
+
+
+def text_of(got: Any) -> Any:
+    """What a program reads that takes only text: the same as JSON."""
+    (content,) = got.content
+    return json.loads(content.text)
 
 
 def failed(chain: Chain, tool: str, **arguments: Any) -> str:
@@ -115,8 +122,7 @@ def test_search_gives_the_passages_that_the_chain_finds(chain: Chain, question: 
     ]
     assert [r["score"] for r in results] == pytest.approx([item.score for item in expected.passages], abs=1e-6)
     assert got.structured_content["language"] == expected.language
-    (content,) = got.content
-    assert all(result["text"] in content.text and result["doc_id"] in content.text for result in results)
+    assert [item["text"] for item in text_of(got)["results"]] == [inert(item["text"]) for item in results]
     assert len(called(chain, "search_articles", query=question).structured_content["results"]) == 5
 
 
@@ -131,9 +137,7 @@ def test_ask_gives_the_answer_with_its_citations_as_text_and_as_data(chain: Chai
     assert [(s["text"], s["verdict"], s["citations"]) for s in data["sentences"]] == [
         (s.text, str(s.verdict), list(s.citations)) for s in expected.sentences
     ]
-    (content,) = got.content
-    assert expected.text in content.text
-    assert all(f"“{citation.quote}”" in content.text for citation in expected.citations)
+    assert text_of(got)["answer"] == inert(expected.text)
 
 
 def test_an_abstention_is_a_result(chain: Chain) -> None:
@@ -142,7 +146,7 @@ def test_an_abstention_is_a_result(chain: Chain) -> None:
     assert not got.is_error
     data = got.structured_content
     assert (data["abstained"], data["reason"], data["citations"]) == (True, "not_found", [])
-    assert got.content[0].text == data["answer"] == "The articles do not answer this question."
+    assert text_of(got)["answer"] == data["answer"] == "The articles do not answer this question."
 
 
 def test_a_citation_can_be_read_in_its_context(chain: Chain) -> None:
@@ -161,7 +165,7 @@ def test_a_citation_can_be_read_in_its_context(chain: Chain) -> None:
 def test_no_more_than_a_bounded_part_of_an_article_is_read(long_chain: Chain) -> None:
     (document,) = long_chain.backend.documents()
     whole = long_chain.backend.text(document.doc_id) or ""
-    got = called(long_chain, "read_passage", doc_id=document.doc_id, start=1_000, end=1_000 + MAX_SPAN_CHARS)
+    got = called(long_chain, "read_passage", doc_id=document.doc_id, start=1_000, end=10**9)
     data = got.structured_content
     assert data["text"] == whole[1_000 : 1_000 + MAX_SPAN_CHARS]
     assert (len(data["before"]), len(data["after"])) == (CONTEXT_CHARS, CONTEXT_CHARS)
@@ -184,27 +188,11 @@ def test_what_articles_say_is_marked_as_quoted_and_no_path_is_shown(
     if tool == "read_passage":
         (document,) = long_chain.backend.documents()
         arguments = {"doc_id": document.doc_id, "start": 0, "end": 100}
-    texts = []
-    for _ in range(2):
-        got = called(long_chain, tool, **arguments)
-        assert str(long_chain.backend.folder.parent) not in got.model_dump_json()
-        for item in (*got.structured_content.get("results", []), *got.structured_content.get("citations", [])):
-            assert item["source"] == "a.txt"
-        assert got.structured_content["notice"] == NOTICE
-        before, fence, quoted, after = _fenced(got.content[0].text)
-        assert NOTICE in before
-        assert "cranes" in quoted
-        assert "cranes" not in before + after
-        texts.append(fence)
-    assert texts[0] != texts[1]  # an article cannot know it
-
-
-def _fenced(text: str) -> tuple[str, str, str, str]:
-    lines = text.split("\n")
-    first = next(i for i, line in enumerate(lines) if line.startswith("=====passages-"))
-    last = lines.index(lines[first], first + 1)
-    between = ["\n".join(part) for part in (lines[:first], lines[first + 1 : last], lines[last + 1 :])]
-    return between[0], lines[first], between[1], between[2]
+    got = called(long_chain, tool, **arguments)
+    assert str(long_chain.backend.folder.parent) not in got.model_dump_json()
+    for item in (*got.structured_content.get("results", []), *got.structured_content.get("citations", [])):
+        assert item["source"] == "a.txt"
+    assert got.structured_content["notice"] == text_of(got)["notice"] == NOTICE
 
 
 @pytest.fixture(scope="module")
@@ -252,9 +240,7 @@ def test_what_articles_say_is_no_image_link_or_tag_where_a_program_shows_it_as_m
         ("search_articles", {"query": "a", "languages": ["x"] * 51}, "at most 50 items"),
         ("search_articles", {}, "Field required"),
         ("read_passage", {"doc_id": "none", "start": 0, "end": 5}, "there is no article 'none'"),
-        ("read_passage", {"doc_id": "a", "start": -1, "end": 5}, "the span is -1 to 5"),
-        ("read_passage", {"doc_id": "a", "start": 5, "end": 5}, "an end after the start"),
-        ("read_passage", {"doc_id": "a", "start": 0, "end": 8_001}, "8001 characters; expected: at most 8000"),
+        ("read_passage", {"doc_id": "a", "start": -1, "end": 5}, "greater than or equal to 0"),
         ("read_passage", {"doc_id": "a", "start": 0, "end": "x"}, "valid integer"),
     ],
 )

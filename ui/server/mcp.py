@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import tomllib
 from collections.abc import AsyncIterator, Iterator
@@ -18,7 +19,6 @@ from starlette.types import Receive, Scope, Send
 
 from index.search import MAX_QUESTION_CHARS, check_question
 from rag.chain import Chain
-from rag.prompts import new_fence
 from ui.render import answer_json, inert, is_web_address, search_json
 from ui.server.bodies import FilterBody
 from ui.server.errors import Refusal, log_unforeseen, refusal_of
@@ -65,7 +65,7 @@ def make_server(chain: Chain) -> Any:
 
 
 class _Tools:
-    """The tools; each gives text, for a model that reads only that, and the same as data."""
+    """The tools."""
 
     def __init__(self, chain: Chain) -> None:
         self._chain = chain
@@ -84,8 +84,7 @@ class _Tools:
         output = search_json(found)
         for passage, item in zip(output["results"], found.passages, strict=True):
             passage |= {"url": item.passage.url, "date": item.passage.date}
-        output = public(output)
-        return _result(search_text(output), output)
+        return _result(public(output))
 
     async def ask_articles(
         self,
@@ -101,25 +100,34 @@ class _Tools:
         output = {name: value for name, value in public(answer_json(answer)).items() if name not in left_out}
         for citation, cited in zip(output["citations"], answer.citations, strict=True):
             citation["date"] = cited.date
-        return _result(answer_text(output), output)
+        return _result(output)
 
     def read_passage(
         self,
         doc_id: Annotated[_Short, _about("doc_id")],
-        start: Annotated[int, _about("start")],
-        end: Annotated[int, _about("end")],
+        start: Annotated[int, _about("start", ge=0)],
+        end: Annotated[int, _about("end", ge=0)],
     ) -> Any:
         with _failures():
-            output = _read(self._chain, doc_id, start, end)
-        head = f"Characters {start}-{output['end']} of {output['n_chars']}, between the text before and after them."
-        return _result(_fenced(head, inert("{before}⟦{text}⟧{after}".format(**output)), []), output)
+            return _result(_read(self._chain, doc_id, start, end))
 
 
-def _result(text: str, output: dict[str, Any]) -> CallToolResult:
+def _result(output: dict[str, Any]) -> CallToolResult:
+    """`output` as data, and as text for programs that read only that."""
     from mcp.types import CallToolResult, TextContent
 
     data = {"notice": NOTICE, **output}
+    text = json.dumps(_inert(data), ensure_ascii=False, indent=1).encode("utf-8", "replace").decode()
     return CallToolResult(content=[TextContent(type="text", text=text)], structured_content=data)
+
+
+def _inert(data: Any, name: str = "") -> Any:
+    """`data` in which no text of an article is markup: a program may show it as Markdown."""
+    if isinstance(data, dict):
+        return {key: _inert(value, key) for key, value in data.items()}
+    if isinstance(data, list):
+        return [_inert(value) for value in data]
+    return data if not isinstance(data, str) or (name == "url" and is_web_address(data)) else inert(data)
 
 
 @contextmanager
@@ -142,57 +150,15 @@ def _checked(question: str) -> str:
 
 
 def _read(chain: Chain, doc_id: str, start: int, end: int) -> dict[str, Any]:
-    """A part of a document, with some of the text around it."""
-    if start < 0 or end <= start:
-        raise Refusal(422, f"the span is {start} to {end}; expected: 0 or more, and an end after the start")
-    if end - start > MAX_SPAN_CHARS:
-        raise Refusal(422, f"the span has {end - start} characters; expected: at most {MAX_SPAN_CHARS}")
+    """A part of a document, as much as there is of it, with some of the text around it."""
     text = chain.backend.text(doc_id)
     if text is None:
         raise Refusal(404, f"there is no article {doc_id!r}; fix: search again, and take an id of a result")
     if start >= len(text):
         raise Refusal(422, f"the article has {len(text)} characters; expected: a start before that, not {start}")
-    end = min(end, len(text))
+    end = min(max(start, end), start + MAX_SPAN_CHARS, len(text))
     around = {"before": text[max(0, start - CONTEXT_CHARS) : start], "after": text[end : end + CONTEXT_CHARS]}
     return {"doc_id": doc_id, "start": start, "end": end, "n_chars": len(text), "text": text[start:end], **around}
-
-
-# --- their results as text, for a model that reads only text ----------------------------------------------------------
-
-
-def search_text(found: dict[str, Any]) -> str:
-    """The passages."""
-    if not found["results"]:
-        return "\n".join(["No passages were found.", *_warned(found["warnings"])])
-    blocks = [f"{i}. {_place(item)}\n{inert(item['text'])}" for i, item in enumerate(found["results"], 1)]
-    return _fenced(f"{len(blocks)} passages, best first.", "\n\n".join(blocks), found["warnings"])
-
-
-def answer_text(answer: dict[str, Any]) -> str:
-    """The answer and its citations."""
-    if answer["abstained"]:
-        return "\n".join([inert(answer["answer"]), *_warned(answer["warnings"])])
-    cited = [f"[{one['n']}] {_place(one)}\n“{inert(one['quote'])}”" for one in answer["citations"]]
-    text = "\n\n".join([inert(answer["answer"]), *cited])
-    return _fenced("The answer, then the citations of its markers.", text, answer["warnings"])
-
-
-def _place(span: dict[str, Any]) -> str:
-    title = inert(" ".join((span["title"] or span["source"]).split()))
-    url = span["url"] if is_web_address(span["url"]) else ""
-    about = ", ".join(filter(None, (inert(span["language"]), inert(span["date"]), url)))
-    return f"{title} ({about}); doc_id {span['doc_id']}, characters {span['start']}-{span['end']}"
-
-
-def _fenced(head: str, text: str, warnings: list[str]) -> str:
-    """`text` between two lines that no article can contain on purpose."""
-    fence = new_fence()
-    notice = f"{NOTICE} It stands between the two lines {fence}"
-    return "\n".join([head, notice, fence, text.replace(fence, " "), fence, *_warned(warnings)])
-
-
-def _warned(warnings: list[str]) -> list[str]:
-    return [f"Warning: {warning}" for warning in warnings]
 
 
 # --- at /mcp, and over stdin and stdout -------------------------------------------------------------------------------
