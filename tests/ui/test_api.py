@@ -578,8 +578,8 @@ def test_an_unknown_field_is_refused_by_its_name(
 def test_the_operations_have_names_that_a_generated_client_can_show(client: TestClient) -> None:
     paths = client.get("/openapi.json").json()["paths"]
     assert sorted(one["operationId"] for methods in paths.values() for one in methods.values()) == [
-        "add_documents", "ask", "create_chat_completion", "get_health", "get_metrics", "get_model", "get_readiness",
-        "list_documents", "list_feedback", "list_models", "remove_document", "search", "send_feedback",
+        "add_documents", "ask", "create_chat_completion", "get_document", "get_health", "get_metrics", "get_model",
+        "get_readiness", "list_documents", "list_feedback", "list_models", "remove_document", "search", "send_feedback",
     ]  # fmt: skip
 
 

@@ -155,6 +155,7 @@ SCOPED = [
     ("POST", "/api/v1/ask", Scope.ASK),
     ("POST", "/api/v1/search", Scope.ASK),
     ("GET", "/api/v1/documents", Scope.ASK),
+    ("GET", "/api/v1/documents/0123456789abcdef", Scope.ASK),
     ("POST", "/api/v1/documents", Scope.INGEST),
     ("DELETE", "/api/v1/documents/0123456789abcdef", Scope.INGEST),
     ("POST", "/api/v1/feedback", Scope.ASK),

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, File, Path, Query, Request, Response, Up
 from fastapi.security import HTTPBearer
 
 from ui.render import answer_json, search_json
+from ui.server.article import document_json, find_document
 from ui.server.bodies import AskBody, Interface, SearchBody
 from ui.server.documents import Documents
 from ui.server.errors import Refusal
@@ -83,6 +84,11 @@ def _add_documents(routes: APIRouter, service: Service) -> None:
         """Add files, or bring them up to date; scope `ingest`. A sandbox reads each, and its content decides."""
         sent = [(file.filename or "", file.file) for file in files]
         return {"files": [asdict(one) for one in await asyncio.to_thread(list, documents.adding(sent))]}
+
+    @routes.get("/documents/{doc_id}", tags=["documents"], response_model=None)
+    def get_document(doc_id: _DocId) -> dict[str, Any]:
+        """A document with its text, in which `start` and `end` of a citation count code points."""
+        return document_json(doc_id, find_document(service.chain.backend, doc_id))
 
     @routes.delete("/documents/{doc_id}", tags=["documents"], status_code=204, dependencies=changing)
     def remove_document(doc_id: _DocId) -> None:

@@ -26,7 +26,9 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from rag.chain import Chain
+from rag.phrases import Part, accepted, best_language
 from ui.server import api, openai
+from ui.server.article import article_page, find_document
 from ui.server.edge import DATA, Edge
 from ui.server.errors import Refusal, handle, is_under, path_of
 from ui.server.gate import Gate, Service
@@ -75,6 +77,7 @@ def make_app(
     _add_middleware(app, service)
     _add_operation(app, service)
     _add_docs(app)
+    _add_articles(app, service)
     add_widget(app, service)
     app.include_router(api.router(service))
     app.include_router(openai.router(service))
@@ -159,6 +162,15 @@ def _missing(chain: Chain) -> list[str]:
         _log.warning("not ready: %s: %s", part, type(error).__name__)
         return [part]
     return []
+
+
+def _add_articles(app: FastAPI, service: Service) -> None:
+    @app.get("/article/{doc_id}", include_in_schema=False)
+    def article(request: Request, doc_id: str, cite: str = "") -> HTMLResponse:
+        """A document to read, with the spans in `cite` marked."""
+        document = find_document(service.chain.backend, doc_id)
+        language = best_language(accepted(request.headers.get("accept-language", "")), Part.WIDGET)
+        return article_page(doc_id, document, cite, language, "../widget/static/article.css")
 
 
 def _add_docs(app: FastAPI) -> None:

@@ -18,6 +18,7 @@ from rag.events import CitationsResolved, Delta, Done, Event, Failed, PassagesFo
 from rag.phrases import Part, accepted, best_language, direction, phrase
 from rag.verify import Verdict
 from ui.render import citation_card, passage_card
+from ui.server.article import article_page, find_document
 from ui.server.bodies import Interface, SiteBody
 from ui.server.errors import Refusal, refusal_of
 from ui.server.feedback import Feedback, FeedbackFile
@@ -71,6 +72,16 @@ def _add_frame(app: FastAPI, service: Service) -> None:
         of_browser = accepted(request.headers.get("accept-language", ""))
         language = best_language([lang, found.language, page, *of_browser], Part.WIDGET)
         return pages.frame_page(found, language, theme, origin)
+
+    @app.get("/widget/article/{doc_id}", include_in_schema=False)
+    def article(doc_id: str, site: _Key = "", lang: _Tag = "", cite: _OriginText = "") -> HTMLResponse:
+        """One of the site's documents to read, with the spans in `cite` marked."""
+        own, document = _known(sites.get(site)), find_document(service.chain.backend, doc_id)
+        about = document.metadata
+        if not Filter(languages=own.languages).takes(about.language) or (own.tags and not {*own.tags} & {*about.tags}):
+            raise Refusal(404, "there is no such document")
+        language = best_language([lang, own.language], Part.WIDGET)
+        return article_page(doc_id, document, cite, language, "../static/article.css")
 
     @app.get("/widget/words", include_in_schema=False)
     def other_words(lang: _Tag) -> dict[str, Any]:

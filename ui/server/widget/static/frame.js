@@ -152,10 +152,10 @@
       if (source.language) quoted.lang = source.language;
       const card = make("details", {},
         make("summary", {}, ...(source.n ? [make("bdi", {}, `[${source.n}]`), " "] : []), title, told), quoted);
-      if (url) {
-        const away = { href: url.href, target: "_blank", rel: "noopener noreferrer nofollow" };
-        card.append(make("a", away, words.open_article));
-      }
+      const span = `${source.start}-${source.end}`, lang = document.documentElement.lang;
+      const asked = new URLSearchParams({ site: config.site, lang, cite: span });
+      const href = url ? url.href : `article/${source.doc_id}?${asked}#${span}`;
+      card.append(make("a", { href, target: "_blank", rel: "noopener noreferrer nofollow" }, words.open_article));
       card.open = open;
       if (source.n) this.cards.set(source.n, card);
       return card;
