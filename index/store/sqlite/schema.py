@@ -157,22 +157,33 @@ def connect(path: Path, write: bool = False) -> sqlite3.Connection:
 
     Raises:
         StoreDamaged: It is no SQLite file.
-        StoreFull: There is no room for the files that SQLite needs beside it.
+        StoreFull: There is no room for what a writer writes.
     """
     with translated(path):
-        # Autocommit: every transaction below is begun and ended by hand.
-        connection = sqlite3.connect(path / STORE, isolation_level=None, timeout=30, check_same_thread=False)
         try:
-            if write:
-                connection.execute("PRAGMA page_size = 16384")  # of a new file; several passages fit
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute("PRAGMA wal_autocheckpoint = 4096")
-                connection.execute("PRAGMA synchronous = FULL")
-                connection.execute("PRAGMA cache_size = -65536")
-            format_of(connection)
-        except BaseException:
-            connection.close()
-            raise
+            return _connected(path, write)
+        except sqlite3.OperationalError:
+            # Where a full or read-only disk has no room for SQLite's files beside its own, there is no writer either.
+            if write or any(file.stat().st_size for file in path.glob(f"{STORE}-*")):
+                raise
+            return _connected(path, write, "?immutable=1")
+
+
+def _connected(path: Path, write: bool, how: str = "") -> sqlite3.Connection:
+    place = f"{(path / STORE).absolute().as_uri()}{how}"
+    # Autocommit: every transaction below is begun and ended by hand.
+    connection = sqlite3.connect(place, uri=True, isolation_level=None, timeout=30, check_same_thread=False)
+    try:
+        if write:
+            connection.execute("PRAGMA page_size = 16384")  # of a new file; several passages fit
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA wal_autocheckpoint = 4096")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA cache_size = -65536")
+        format_of(connection)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

@@ -66,7 +66,7 @@ class Writer(SqliteRows, writing.Writer):
                 "one writer at a time",
                 "wait for it to end, or stop it",
             ) from error
-        except (FileExistsError, NotADirectoryError, PermissionError) as error:
+        except OSError as error:  # a file of that name, no rights, a read-only disk
             raise StoreError(
                 f"{self.path} cannot be an index folder ({error.strerror})",
                 "a folder that can be written to",

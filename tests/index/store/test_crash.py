@@ -244,6 +244,16 @@ def assert_whole(folder: Path) -> None:
             assert hit.text == text(i, 0)
 
 
+def test_readers_need_no_room_on_the_disk(sample_index: Path) -> None:
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+    listed = dragoman("list", "--index", sample_index, before=limit)
+    assert (listed.returncode, len(listed.stdout.splitlines())) == (0, 30), listed.stderr
+    found = dragoman("search", "How many segments has the mirror?", "--index", sample_index, before=limit)
+    assert found.returncode == 0, found.stderr
+
+
 @pytest.mark.parametrize("n_mib", [1, 4])
 def test_a_limit_on_file_sizes_stops_the_command_and_its_end_lets_it_go_on(
     tmp_path: Path, many: Path, n_mib: int
