@@ -204,11 +204,9 @@ class _Run:
             self.report.add_notes(one)
             kept.add(one.document.location)
             yield from self._add_changed(one.document, location, before)
-        if failures and not kept and len(failures) == 1:
-            raise ReadError(failures[0])
         reason = f"{len(failures)} documents failed; first: {failures[0]}" if failures else ""
         if failures and not kept:
-            raise ReadError(reason)
+            raise ReadError(reason if len(failures) > 1 else failures[0])
         if failures:
             self.report.failed.append((source, reason))
         self._batch.gone += [doc_id for place, doc_id in before.items() if place not in kept]
@@ -288,11 +286,8 @@ class _Run:
 
     def _progress(self, source: str) -> None:
         if self._on_progress is not None:
-            elapsed = time.monotonic() - self.started
-            n_passages = self.report.n_passages
-            self._on_progress(
-                Progress(self._n_files_done, self.n_files, self._n_documents, n_passages, elapsed, source)
-            )
+            counts = self._n_files_done, self.n_files, self._n_documents, self.report.n_passages
+            self._on_progress(Progress(*counts, time.monotonic() - self.started, source))
 
 
 def _items(sources: Sequence[str]) -> dict[str, Item]:

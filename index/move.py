@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -15,18 +15,11 @@ from itertools import islice
 from index.encoders.base import Encoder
 from index.errors import CopyDiffers, EncoderMismatch, StoreError
 from index.ingest import BATCH_DOCUMENTS
-from index.report import Progress
-from index.search import ScoredPassage, search
+from index.report import OnProgress, Progress
 from index.store import open_backend, open_writer, shown_place
 from index.store.base import EncodedDocument, IndexPlace
 from index.store.reading import Backend
 from index.store.writing import Writer
-
-_N_QUESTIONS = 32  # asked of both indexes
-_QUESTION_CHARS = 200
-
-OnProgress = Callable[[Progress], None]
-Answer = list[tuple[str, int]]  # (doc_id, start) of the passages found, best first
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +34,11 @@ class Contents:
 
 @dataclass(frozen=True, slots=True)
 class MoveReport:
-    """What was copied, and the result of comparing both indexes."""
+    """What was copied; both indexes hold `contents`."""
 
     contents: Contents
     n_copied: int  # the other documents were there already
     n_removed: int  # documents of the destination that the source does not have
-    n_questions: int
-    n_same: int  # questions with the same passages in the same order in both
-    shared: float  # share of the first ten passages that both find, mean over questions
     seconds: float
 
 
@@ -86,11 +76,7 @@ def move(
                     f"{expected}, as {shown_place(source)}",
                     "run the same command again; if that does not help, use an empty destination",
                 )
-            answers = list(_answers(origin, copy, encoder))
-    n_same = sum(one == other for one, other in answers)
-    shares = [len(set(one) & set(other)) / max(1, len(one), len(other)) for one, other in answers if one or other]
-    shared = round(sum(shares) / len(shares), 4) if shares else 1.0
-    return MoveReport(found, n_copied, n_removed, len(answers), n_same, shared, time.monotonic() - started)
+    return MoveReport(found, n_copied, n_removed, time.monotonic() - started)
 
 
 def _check_source(origin: Backend, encoder: Encoder) -> None:
@@ -155,19 +141,3 @@ def _digest(item: EncodedDocument) -> bytes:
     for matrix in item.vectors:
         hashed.update(matrix.astype("<f2").tobytes())
     return hashed.digest()
-
-
-def _answers(origin: Backend, copy: Backend, encoder: Encoder) -> Iterator[tuple[Answer, Answer]]:
-    """What both indexes find for titles or beginnings of documents, evenly spread over the index."""
-    documents = list(origin.documents())
-    chosen = documents[:: max(1, len(documents) // _N_QUESTIONS)][:_N_QUESTIONS]
-    texts = (document.title or origin.text(document.doc_id) or "" for document in chosen)
-    questions = [text[:_QUESTION_CHARS] for text in texts if text.strip()]
-    with origin.snapshot() as one, copy.snapshot() as other:
-        for question in questions:
-            ours, theirs = (search(snapshot, encoder, question).passages for snapshot in (one, other))
-            yield _answer(ours), _answer(theirs)
-
-
-def _answer(passages: Iterable[ScoredPassage]) -> Answer:
-    return [(item.passage.doc_id, item.passage.start) for item in passages]

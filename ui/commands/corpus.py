@@ -206,14 +206,12 @@ def move(
         report = copy_index(origin, place, encoder, on_progress)
     contents = report.contents
     removed = f", {report.n_removed} that the source no longer has removed" if report.n_removed else ""
-    apart = ": each kind of index has its own approximate search" if report.shared < 1 else ""
     out(
         asdict(report),
         as_json,
         f"{shown_place(place)}: {report.n_copied} of {contents.n_documents} documents copied{removed}; it has the"
-        f" same {contents.n_passages} passages and {contents.n_vectors} vectors (digest {contents.digest[:16]}), and"
-        f" answers {report.n_same} of {report.n_questions} questions with the same passages in the same order"
-        f" ({report.shared:.0%} of the passages are found in both{apart}); {report.seconds:.1f} s",
+        f" same {contents.n_passages} passages and {contents.n_vectors} vectors (digest {contents.digest[:16]});"
+        f" {report.seconds:.1f} s",
     )
 
 
