@@ -43,10 +43,6 @@ class EncoderMismatch(IndexProblem):
     """The index was made with another encoder than the one at hand."""
 
 
-class EngineMissing(IndexProblem):
-    """What an ingest was to run on is not installed."""
-
-
 class SettingsMismatch(IndexProblem):
     """The index was made with other settings than those asked for."""
 
@@ -73,10 +69,6 @@ class IndexMissing(StoreError):
 
 class StoreDamaged(StoreError):
     """The store itself (not a derived file) fails its integrity check."""
-
-
-class CopyDiffers(StoreError):
-    """A copy of an index does not hold what the index holds."""
 
 
 class StoreFull(StoreError):

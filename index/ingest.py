@@ -76,7 +76,7 @@ def ingest(
                 return read_documents(item, sandbox, limits)
             if not allow_url:
                 raise ReadError("fetching from the web is off", "a file or folder", "add --allow-url")
-            return [read_url(item, sandbox, limits)]
+            return read_url(item, sandbox, limits)
 
         run = _Run(writer, workers, read, batch_documents, on_progress)
         run.n_files = len(items)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from index.encoders.base import Encoder
-from index.errors import CopyDiffers, EncoderMismatch, StoreError
+from index.errors import EncoderMismatch, StoreError
 from index.ingest import BATCH_DOCUMENTS
 from index.report import OnProgress, Progress
 from index.store import open_backend, open_writer, shown_place
@@ -56,9 +56,8 @@ def move(
         on_progress: Called after every transaction.
 
     Raises:
-        CopyDiffers: The destination does not hold what the source holds.
         EncoderMismatch: The encoder is not the source's own.
-        StoreError: The source has stale documents.
+        StoreError: The source has stale documents, or the destination does not hold what the source holds.
         IndexMissing, IndexLocked, SettingsMismatch, StoreFull: See `index.errors`.
     """
     started = time.monotonic()
@@ -71,7 +70,7 @@ def move(
         with closing(open_backend(destination)) as copy:
             expected, found = contents_of(origin.encoded()), contents_of(copy.encoded())
             if found != expected:
-                raise CopyDiffers(
+                raise StoreError(
                     f"{shown_place(destination)} holds {found}",
                     f"{expected}, as {shown_place(source)}",
                     "run the same command again; if that does not help, use an empty destination",

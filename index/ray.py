@@ -17,7 +17,7 @@ from typing import Any
 from index.encoders import load_encoder
 from index.encoders.base import Encoder
 from index.encoders.static import StaticEncoder
-from index.errors import EngineMissing, StoreError
+from index.errors import StoreError
 from index.ingest import ingest_files, remove_gone
 from index.read import Found, discover, is_url
 from index.report import IngestReport, OnProgress, Progress
@@ -53,8 +53,7 @@ def ingest_on_ray(
         on_progress: Called as files are done.
 
     Raises:
-        EngineMissing: Ray is not installed.
-        StoreError: The place takes one writer only, or a source is a web address.
+        StoreError: Ray is not installed, the place takes one writer only, or a source is a web address.
         SettingsMismatch, FormatTooNew: See `index.errors`.
     """
     address_of_index = _checked(place, sources)
@@ -97,7 +96,7 @@ def _cluster(address: str | None) -> Iterator[None]:
     try:
         import ray
     except ImportError as error:
-        raise EngineMissing("Ray is not installed", "", "pip install 'dragoman[ray]'") from error
+        raise StoreError("Ray is not installed", "", "pip install 'dragoman[ray]'") from error
     if ray.is_initialized():
         yield
         return

@@ -75,7 +75,7 @@ class Workers(AbstractContextManager["Workers"]):
         pending: deque[tuple[Batch, Future[Path] | None]] = deque()
         for batch in batches:
             pending.append((batch, self._submit(batch)))
-            while pending and (len(pending) > self._n + 1 or _is_done(pending[0][1])):
+            while pending and (len(pending) > self._n + 1 or (task := pending[0][1]) is None or task.done()):
                 yield self._finished(*pending.popleft())
         while pending:
             yield self._finished(*pending.popleft())
@@ -99,10 +99,6 @@ class Workers(AbstractContextManager["Workers"]):
 
     def __exit__(self, *_: object) -> None:
         self._pool.close()
-
-
-def _is_done(task: Future[Path] | None) -> bool:
-    return task is None or task.done()
 
 
 def encode(documents: Documents, encoder: Encoder, settings: IndexSettings) -> list[EncodedDocument]:

@@ -163,8 +163,8 @@ def read_untrusted(found: Found, sandbox: Sandbox) -> Documents:
     return sandbox.read(_file_type(found.path), _checked_documents, found)
 
 
-def read_url(url: str, sandbox: Sandbox, limits: Limits) -> Cleaned:
-    """The document at `url`.
+def read_url(url: str, sandbox: Sandbox, limits: Limits) -> Documents:
+    """The document at `url`, in a list.
 
     Raises:
         ReadError: It could not be fetched or read; `UnsafeUrl` where the guard refused it.
@@ -172,10 +172,7 @@ def read_url(url: str, sandbox: Sandbox, limits: Limits) -> Cleaned:
     page = fetch(url, limits)
     if page.content_type not in _PAGE_TYPES:
         raise ReadError(f"{url} is {page.content_type}", "HTML, plain text or PDF", "save and convert it")
-    (one,) = sandbox.read("page", _page, page, url)
-    if isinstance(one, ReadError):
-        raise one
-    return one
+    return sandbox.read("page", _page, page, url)
 
 
 _MAX_PLAIN_BYTES = 2**16  # what is slow or large for its reader grows with the length, at worst with its square
@@ -201,7 +198,7 @@ def _documents(found: Found, limits: Limits) -> Iterator[Cleaned | ReadError]:
         if isinstance(article, ReadError):
             yield article
         else:
-            yield _limited(_cleaned(article, found.location, found.source), limits)
+            yield _document(article, found.location, found.source, limits)
 
 
 def _all_documents(found: Found, limits: Limits) -> Documents:
@@ -220,20 +217,17 @@ def _page(page: Page, url: str, limits: Limits) -> Documents:
         article = read_text(page.data, page.charset)
     else:
         article = read_html(page.data, page.charset, page.url)
-    return [_limited(_cleaned(article, url, url), limits)]
+    return [_document(article, url, url, limits)]
 
 
-def _cleaned(article: Article, file: str, source: str) -> Cleaned:
+def _document(article: Article, file: str, source: str, limits: Limits) -> Cleaned | ReadError:
     """An article of a file as it is stored."""
     part = f"#{article.part}" if article.part else ""
-    return Cleaned(clean(article, file + part, source + part), part, article.notes)
-
-
-def _limited(one: Cleaned, limits: Limits) -> Cleaned | ReadError:
-    n_chars = len(one.document.text)
+    document = clean(article, file + part, source + part)
+    n_chars = len(document.text)
     if n_chars <= limits.max_document_chars:
-        return one
-    found = f"{one.part} {n_chars:,} characters in one document".strip()
+        return Cleaned(document, part, article.notes)
+    found = f"{part} {n_chars:,} characters in one document".strip()
     return TooLarge(found, f"at most {limits.max_document_chars:,}", "split it")
 
 

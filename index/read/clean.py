@@ -6,11 +6,10 @@ the article would miss. Offsets do not suffer: they are counted in the text made
 
 from __future__ import annotations
 
-import itertools
 import tomllib
 import unicodedata
-from collections import Counter
-from dataclasses import dataclass, replace
+from collections import Counter, defaultdict
+from dataclasses import replace
 from importlib.resources import files
 
 import regex
@@ -58,34 +57,23 @@ _STOP_AT_END = regex.compile(r"[.!?。！？؟।…\"”」]$")
 _LIST_MARK = regex.compile(r"^\s*(?:[•◦▪●·*-]|\d{1,3}[.)])\s")
 
 
-@dataclass(slots=True)
-class _Line:
-    """A line of an article, in which block it stands, and what cleaning made of it."""
-
-    block: int
-    text: str
-    kept: str = ""
-    rule: str = ""
-
-
 def clean(article: Article, location: str, source: str) -> Document:
     """The document that is stored for `article`, with what was removed and why."""
     removed: list[Removed] = []
     blocks = [Block(normalise(block.text), block.kind) for block in article.blocks]
     metadata = _clean_metadata(article.metadata, blocks, removed)
-    lines = [_Line(i, line) for i, block in enumerate(blocks) for line in block.text.split("\n") if line]
-    seen = _navigation(blocks)
-    for n, line in enumerate(lines):
+    lines = [(i, line) for i, block in enumerate(blocks) for line in block.text.split("\n") if line]
+    seen, left = _navigation(blocks), defaultdict[int, list[str]](list)
+    for n, (i, line) in enumerate(lines):
+        if _REFERENCES_HEADING.fullmatch(line) and n + 1 < len(lines) and _URL_LINE.fullmatch(lines[n + 1][1]):
+            removed.append(Removed("heading of links", line))
+            continue
         # By lines, not blocks: a file without blank lines is one block.
-        near_start, near_end = n < 20 and line.block < 8, n > 0 and n >= (len(lines) - 1) * 0.8
-        n_removed = len(removed)
-        line.kept, metadata = _clean_line(line.text, near_start, near_end, seen, metadata, removed)
-        line.rule = removed[-1].rule if len(removed) > n_removed else ""
-    _drop_headings_of_links(lines, blocks, removed)
-    kept = [
-        Block("\n".join(line.kept for line in group), blocks[i].kind)
-        for i, group in itertools.groupby((line for line in lines if line.kept), key=lambda line: line.block)
-    ]
+        near_start, near_end = n < 20 and i < 8, n > 0 and n >= (len(lines) - 1) * 0.8
+        text, metadata = _clean_line(line, near_start, near_end, seen, metadata, removed)
+        if text:
+            left[i].append(text)
+    kept = [Block("\n".join(own), blocks[i].kind) for i, own in left.items()]
     if not metadata.title:
         metadata = replace(metadata, title=_title(kept))
     text, headings = _join(kept)
@@ -203,22 +191,6 @@ def _navigation(blocks: list[Block]) -> Counter[str]:
             if folded and len(folded) <= 40 and not _STOP_AT_END.search(folded):
                 counts[folded] += 1
     return counts
-
-
-def _drop_headings_of_links(lines: list[_Line], blocks: list[Block], removed: list[Removed]) -> None:
-    """Without "References:" where all that stood under it was bare links."""
-    for n, line in enumerate(lines):
-        if not _REFERENCES_HEADING.fullmatch(line.kept):
-            continue
-        under = list(itertools.takewhile(lambda later: not later.kept, lines[n + 1 : n + 1000]))
-        links = [later for later in under if later.rule == "bare link"]
-        after = lines[n + 1 + len(under)] if n + 1 + len(under) < len(lines) else None
-        if links and (
-            after is None
-            or (after.block not in (line.block, links[-1].block) and blocks[after.block].kind is not BlockKind.ITEM)
-        ):
-            removed.append(Removed("heading of links", line.kept))
-            line.kept = ""
 
 
 def _title(blocks: list[Block]) -> str:

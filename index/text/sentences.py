@@ -102,13 +102,10 @@ _WRAPPED = 40  # characters: a line that was wrapped has more
 
 def _split_paragraph(text: str, start: int, end: int, language: str) -> list[Span]:
     spans: list[Span] = []
-    begin = start
-    position = start
-    while True:
-        match = _next_stop(text, position, end, language)
-        if match is None:
-            break
-        stop_start, stop_end = match
+    stops = _GREEK_STOP if language == "el" else _STOP
+    begin = position = start
+    while match := stops.search(text, position, end):
+        stop_start, stop_end = match.span()
         after = _take_closers(text, stop_end, end, start)
         position = max(after, stop_end)
         if _ends_sentence(text, begin, stop_start, stop_end, after, end, language):
@@ -136,11 +133,6 @@ def _reopen(spans: list[Span], text: str, start: int, begin: int, after: int) ->
     while spans and spans[-1].end > opening and spans[-1].start >= start:
         begin = spans.pop().start
     return begin
-
-
-def _next_stop(text: str, position: int, end: int, language: str) -> tuple[int, int] | None:
-    match = (_GREEK_STOP if language == "el" else _STOP).search(text, position, end)
-    return (match.start(), match.end()) if match else None
 
 
 _BRACKETS = dict(zip("）)］]】」』〉》〕｝}〟", "（(［[【「『〈《〔｛{〝", strict=True))

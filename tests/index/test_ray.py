@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from index.encoders import load_encoder
-from index.errors import EngineMissing, StoreError
+from index.errors import StoreError
 from index.ingest import ingest
 from index.move import contents_of
 from index.ray import ingest_on_ray
@@ -121,5 +121,5 @@ def test_web_addresses_are_not_for_a_cluster(articles: Path) -> None:
 def test_without_ray_nothing_is_begun(articles: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     # Nothing listens there: whoever looked for the database first would say so.
-    with pytest.raises(EngineMissing, match=r"Ray is not installed; fix: pip install 'dragoman\[ray\]'"):
+    with pytest.raises(StoreError, match=r"Ray is not installed; fix: pip install 'dragoman\[ray\]'"):
         ingest_on_ray("postgresql://localhost:1/x", [str(articles)], "embedded")
