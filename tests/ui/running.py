@@ -17,8 +17,34 @@ from typing import Any
 
 import httpx
 
-from rag.answerers.base import Task
+from index.ingest import ingest
+from index.store.sqlite import EmbeddedBackend
+from rag.answerers.base import Answerer, Task
+from rag.chain import Chain, ChainSettings
 from rag.events import Delta, Event
+from rag.testing import HashEncoder
+from ui.server.keys import KeyFile, Scope
+
+
+def indexed(folder: Path, texts: Mapping[str, str]) -> Path:
+    """A small index of these files, by name, made with the encoder for tests."""
+    for name, text in texts.items():
+        (folder / name).write_text(text, "utf-8")
+    ingest(folder / "index", [str(folder / name) for name in texts], HashEncoder(), n_workers=1)
+    return folder / "index"
+
+
+@contextmanager
+def small_chain(folder: Path, texts: Mapping[str, str], answerer: Answerer | None = None) -> Iterator[Chain]:
+    """A chain over such an index, that answers every question."""
+    backend = EmbeddedBackend(indexed(folder, texts))
+    yield Chain(backend, HashEncoder(), answerer, ChainSettings(min_relevance=0.0))
+    backend.close()
+
+
+def with_key(folder: Path, *scopes: Scope) -> dict[str, str]:
+    """The header with a new key."""
+    return {"Authorization": f"Bearer {KeyFile(folder).add('-'.join(scopes), scopes)}"}
 
 
 @dataclass(frozen=True)

@@ -15,19 +15,18 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
-from index.ingest import ingest
 from index.store.sqlite import EmbeddedBackend, Writer
 from rag.answerers.base import Task
 from rag.errors import ModelFailed
 from rag.events import Delta, Event, Warned
 from rag.testing import HashEncoder
 from tests.ui.browser import served
-from tests.ui.running import Endless, events_of
+from tests.ui.running import Endless, events_of, indexed, with_key
 from ui.render import is_web_address, shown_source
 from ui.server.documents import _safe
 from ui.server.errors import UNKNOWN, Refusal
 from ui.server.feedback import Feedback, FeedbackFile, Opinion
-from ui.server.keys import KeyFile, Scope
+from ui.server.keys import Scope
 from ui.server.settings import Site
 from ui.server.sse import EventStream, event_json, framed, public
 
@@ -41,21 +40,12 @@ TEXTS = {
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """An index of two articles that a test may change."""
-    for name, text in TEXTS.items():
-        (tmp_path / name).write_text(text, "utf-8")
-    ingest(tmp_path / "index", [str(tmp_path / name) for name in TEXTS], HashEncoder(), n_workers=1)
-    return tmp_path / "index"
+    return indexed(tmp_path, TEXTS)
 
 
 @pytest.fixture
 def client(make_client: Callable[..., TestClient]) -> TestClient:
     return make_client()
-
-
-def with_key(folder: Path, *scopes: Scope) -> dict[str, str]:
-    """The header with a new key."""
-    name = "-".join(scopes)
-    return {"Authorization": f"Bearer {KeyFile(folder).add(name, scopes)}"}
 
 
 def frame(event: Event) -> bytes:

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from index.ingest import ingest
-from rag.testing import HashEncoder
 from tests.ui.hostile import HOSTILE, Tags
+from tests.ui.running import indexed
 from ui.server.settings import Site
 
 ARABIC = "عبر الجسر ألف شخص 𝒜 اليوم.\n\nقال العمدة إن الجسر آمن."
@@ -18,12 +17,9 @@ ARABIC = "عبر الجسر ألف شخص 𝒜 اليوم.\n\nقال العمد�
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("articles")
     about = 'title: "The <b>bridge"\nlang: ar\ndate: 2024-05-18\nurl: https://news.example/a?b=1\ntags: [city]'
-    (made / "bridge.md").write_text(f"---\n{about}\n---\n\n{ARABIC}\n", "utf-8")
-    (made / "hostile.txt").write_text("Cranes. " + "\n".join(HOSTILE), "utf-8")
-    ingest(made / "index", [str(made / "bridge.md"), str(made / "hostile.txt")], HashEncoder(), n_workers=1)
-    return made / "index"
+    texts = {"bridge.md": f"---\n{about}\n---\n\n{ARABIC}\n", "hostile.txt": "Cranes. " + "\n".join(HOSTILE)}
+    return indexed(tmp_path_factory.mktemp("articles"), texts)
 
 
 @pytest.fixture

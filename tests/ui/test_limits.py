@@ -16,12 +16,11 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
-from index.ingest import ingest
 from rag.answerers.base import Task
 from rag.answerers.extractive import ExtractiveAnswerer
 from rag.events import Event
-from rag.testing import HashEncoder
 from tests.ui.browser import served
+from tests.ui.running import indexed, with_key
 from tests.ui.running import served as serving
 from ui.server.errors import Refusal
 from ui.server.gate import Outgoing, client_of
@@ -36,10 +35,7 @@ LIMIT_S = 60  # that only a hang reaches
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("limits")
-    (made / "harbour.txt").write_text("The harbour has seven cranes. They are painted red.", "utf-8")
-    ingest(made / "index", [str(made / "harbour.txt")], HashEncoder(), n_workers=1)
-    return made / "index"
+    return indexed(tmp_path_factory.mktemp("limits"), {"harbour.txt": "The harbour has seven cranes."})
 
 
 # --- rates ----------------------------------------------------------------------------------------------------
@@ -68,12 +64,11 @@ def test_a_refused_client_learns_when_to_come_again_and_a_key_has_its_own_rate(
     refused = client.post("/api/v1/ask", json=ASK)
     assert 1 <= int(refused.headers["retry-after"]) <= 20
     assert client.get("/healthz").status_code == 200
-    keys = KeyFile(folder)
-    bearer = {"Authorization": f"Bearer {keys.add('web', [Scope.ASK])}"}
+    bearer = with_key(folder, Scope.ASK)
     try:
         assert [client.post("/api/v1/ask", json=ASK, headers=bearer).status_code for _ in range(4)] == statuses
     finally:
-        keys.remove("web")
+        KeyFile(folder).remove("ask")
 
 
 @pytest.mark.parametrize(("peer", "is_owner"), [("127.0.0.1", True), ("::1", True), ("192.0.2.7", False)])

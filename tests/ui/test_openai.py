@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from openai import OpenAI
 
 from index.encoders.base import Encoder
-from index.ingest import ingest
 from index.search import MAX_QUESTION_CHARS
 from index.store.sqlite import EmbeddedBackend
 from rag.answer import Usage
@@ -29,6 +28,7 @@ from rag.events import Event
 from rag.testing import HashEncoder
 from tests.ui.browser import served
 from tests.ui.hostile import HOSTILE, RENDERER, Tags
+from tests.ui.running import small_chain
 from ui.render import as_written, inert
 from ui.server.app import make_app
 from ui.server.keys import KeyFile, Scope
@@ -79,14 +79,12 @@ def client(address: str) -> Iterator[OpenAI]:
 @pytest.fixture(scope="module")
 def web_chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
     """Two articles, one of them a web page."""
-    folder = tmp_path_factory.mktemp("pages")
+    texts = {}
     for name, (title, url, text) in PAGES.items():
         head = f'---\ntitle: "{title}"\nlang: en\n' + (f"url: {url}\n" if url else "") + "---\n\n"
-        (folder / f"{name}.md").write_text(head + text + "\n", "utf-8")
-    ingest(folder / "index", [str(folder)], HashEncoder(), n_workers=1)
-    backend = EmbeddedBackend(folder / "index")
-    yield Chain(backend, HashEncoder(), settings=ANYTHING)
-    backend.close()
+        texts[f"{name}.md"] = head + text + "\n"
+    with small_chain(tmp_path_factory.mktemp("pages"), texts) as chain:
+        yield chain
 
 
 @pytest.fixture(scope="module")
@@ -501,12 +499,8 @@ def test_what_cannot_be_done_is_refused_in_the_shape_of_openai(
 @pytest.fixture
 def keyed(tmp_path: Path) -> Iterator[tuple[Chain, dict[Scope, str]]]:
     """A chain whose index has a key of each scope."""
-    (tmp_path / "a.txt").write_text("The harbour has seven cranes.", "utf-8")
-    ingest(tmp_path / "index", [str(tmp_path / "a.txt")], HashEncoder(), n_workers=1)
-    backend = EmbeddedBackend(tmp_path / "index")
-    keys = KeyFile(tmp_path / "index")
-    yield Chain(backend, HashEncoder(), settings=ANYTHING), {scope: keys.add(scope, [scope]) for scope in Scope}
-    backend.close()
+    with small_chain(tmp_path, {"a.txt": "The harbour has seven cranes."}) as chain:
+        yield chain, {scope: KeyFile(tmp_path / "index").add(scope, [scope]) for scope in Scope}
 
 
 def shaped(error: openai.APIStatusError, kind: str, code: str | None) -> None:

@@ -15,9 +15,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from index.ingest import ingest
 from rag.testing import HashEncoder
-from tests.ui.running import Ran
+from tests.ui.running import Ran, indexed, with_key
 from ui.commands import keys as commands
 from ui.config import Config
 from ui.server.errors import UNKNOWN
@@ -34,9 +33,7 @@ EVIL = "https://evil.example"
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A small index that a test may change."""
-    (tmp_path / "harbour.txt").write_text("The harbour has seven cranes. They are painted red.", "utf-8")
-    ingest(tmp_path / "index", [str(tmp_path / "harbour.txt")], HashEncoder(), n_workers=1)
-    return tmp_path / "index"
+    return indexed(tmp_path, {"harbour.txt": "The harbour has seven cranes. They are painted red."})
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -256,8 +253,7 @@ def test_metrics_need_a_key_also_on_this_machine_where_a_proxy_may_be(
 ) -> None:
     client = make_client("127.0.0.1", peer=peer)
     assert client.get("/metrics").status_code == 401
-    admin = bearer(KeyFile(folder).add("prometheus", [Scope.ADMIN]))
-    assert client.get("/metrics", headers=admin).status_code == 200
+    assert client.get("/metrics", headers=with_key(folder, Scope.ADMIN)).status_code == 200
 
 
 # --- headers, hosts, bodies ------------------------------------------------------------------------------------
@@ -422,7 +418,7 @@ def test_a_hostile_body_is_refused_shortly_and_not_sent_back(
 )  # fmt: skip
 def test_an_id_of_a_document_is_never_a_path(make_client: Callable[..., TestClient], folder: Path, doc_id: str) -> None:
     client = make_client("127.0.0.1", allow_upload=True)
-    key = bearer(KeyFile(folder).add("loader", [Scope.INGEST]))
+    key = with_key(folder, Scope.INGEST)
     before = sorted(folder.iterdir())
     assert client.delete(f"/api/v1/documents/{doc_id}", headers=key).status_code in (404, 405, 422)
     assert sorted(folder.iterdir()) == before

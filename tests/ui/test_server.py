@@ -264,12 +264,13 @@ def test_the_page_is_served_with_the_security_headers_and_the_interface_beside_i
     assert page.client.post("/api/v1/ask", json={"question": QUESTION}).json()["language"] == "es"
 
 
-def test_the_page_takes_no_path_of_programs(page: Page) -> None:
+def test_the_page_takes_no_path_of_other_interfaces(page: Page) -> None:
     wrong = page.client.get("/api/v1/ask")
     assert (wrong.status_code, wrong.headers["allow"], wrong.json()["code"]) == (405, "POST", "method_not_allowed")
     assert page.client.delete("/v1/models").json()["error"]["message"] == "Method Not Allowed"
-    nothing = page.client.get("/api/v1/nothing")
-    assert (nothing.status_code, nothing.json()["code"]) == (404, "not_found")
+    for path, status in (("/api/v1/nothing", 404), ("/widget/nothing", 404), ("/widget/ask", 405)):
+        assert page.client.get(path).status_code == status
+    assert page.client.get("/api/v1/nothing").json()["code"] == "not_found"
 
 
 def test_the_page_loads_nothing_from_elsewhere(page: Page) -> None:

@@ -15,7 +15,6 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from index.encoders.base import Encoder
-from index.ingest import ingest
 from index.store.sqlite import EmbeddedBackend
 from rag.answer import AnswerSentence, Citation
 from rag.answerers.base import Answerer, Draft, Task, finish
@@ -24,7 +23,7 @@ from rag.events import Delta, Event, Failed, Warned
 from rag.testing import HashEncoder
 from rag.verify import Verdict
 from tests.ui.browser import OtherSite, chromium, other_site, served
-from tests.ui.running import events_of
+from tests.ui.running import events_of, indexed
 from ui.server.app import make_app
 from ui.server.feedback import FeedbackFile
 from ui.server.settings import ServerSettings, Site
@@ -293,10 +292,8 @@ def test_the_page_is_sent_what_it_shows_and_no_warning() -> None:
     assert frame(Failed(RuntimeError("sk-secret"))) == b'event: error\ndata: {"code": "internal"}\n\n'
 
 
-def test_feedback_is_kept_beside_the_index(sample_index: Path, encoder: Encoder, tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("The harbour has seven cranes.", "utf-8")
-    ingest(tmp_path / "index", [str(tmp_path / "a.txt")], HashEncoder(), n_workers=1)
-    chain = Chain(EmbeddedBackend(tmp_path / "index"), HashEncoder())
+def test_feedback_is_kept_beside_the_index(tmp_path: Path) -> None:
+    chain = Chain(EmbeddedBackend(indexed(tmp_path, {"a.txt": "The harbour has seven cranes."})), HashEncoder())
     client = TestClient(widget_app(chain, SITE))
     said = {
         "site": KEY,
@@ -551,9 +548,7 @@ class Hostile:
 def test_hostile_answers_passages_and_titles_stay_inert_text(stage: Callable[..., Stage], tmp_path: Path) -> None:
     answerer = Hostile()
     hostile = "cranes <img src=x onerror=alert(1)> <script>alert(1)</script> \u202eevil <svg onload=alert(1)> " * 8
-    (tmp_path / "a.txt").write_text(f"How many cranes? {hostile}", "utf-8")
-    ingest(tmp_path / "index", [str(tmp_path / "a.txt")], HashEncoder(), n_workers=1)
-    backend = EmbeddedBackend(tmp_path / "index")
+    backend = EmbeddedBackend(indexed(tmp_path, {"a.txt": f"How many cranes? {hostile}"}))
     on = stage(chain=Chain(backend, HashEncoder(), answerer, ChainSettings(min_relevance=0.0)))
     answerer.beacon = on.beacon.origin
     dialogs: list[str] = []

@@ -38,6 +38,7 @@ from ui.server.settings import ServerSettings
 from ui.server.widget.routes import add_widget
 
 _DOCS = files("ui").joinpath("server", "static", "docs")
+_PAGES = ("/article", "/docs", "/embed", "/widget")
 _SPARE_THREADS = 8  # besides one for each question
 _log = logging.getLogger(__name__)
 
@@ -91,14 +92,15 @@ def make_app(
 
 
 class Nowhere(BaseRoute):
-    """Refuses what stands below the paths of programs and no route takes: the page would take it."""
+    """Refuses what stands below our own paths and no route takes: the page would take it."""
 
     def __init__(self, others: Sequence[BaseRoute]) -> None:
         self._others = others
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Match every such path."""
-        return (Match.FULL if scope["type"] == "http" and is_under(path_of(scope), DATA) else Match.NONE), {}
+        is_ours = scope["type"] == "http" and is_under(path_of(scope), (*DATA, *_PAGES))
+        return (Match.FULL if is_ours else Match.NONE), {}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a route that has the path refuse the method (405); else there is no such path."""
