@@ -62,16 +62,11 @@ def _postgres() -> ModuleType:
     """
     try:
         from index.store import postgres
-    except ModuleNotFoundError as error:
-        if error.name not in ("psycopg", "pgvector"):
-            raise
+    except ImportError as error:  # of psycopg, pgvector, or libpq
+        first = str(error).partition("\n")[0]
         raise StoreError(
-            "the client of PostgreSQL is not installed", "the extra `postgres`", "pip install 'dragoman[postgres]'"
-        ) from error
-    except ImportError as error:  # psycopg without libpq
-        raise StoreError(
-            f"the client of PostgreSQL cannot be used ({str(error).partition(chr(10))[0]})",
-            "psycopg with its library",
+            f"the client of PostgreSQL is not installed, or not whole ({first})",
+            "the extra `postgres`",
             "pip install 'dragoman[postgres]'",
         ) from error
     return postgres

@@ -6,9 +6,10 @@ import json
 from abc import abstractmethod
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -37,7 +38,9 @@ from index.store.rows import (
     IS_STALE,
     PASSAGE_TEXT,
     PassageRow,
+    Row,
     Rows,
+    SqlValue,
     Whole,
     phonetic_terms_of,
     spans,
@@ -45,6 +48,7 @@ from index.store.rows import (
 )
 
 Value = TypeVar("Value")
+_MAX_IDLE = 32  # connections kept for the next snapshot
 _MAX_FILTERS = 16  # for which counts are kept
 _MAX_ALIAS_ROWS = 20_000  # that are looked at: of more documents, the first ones speak for the others
 _MAX_ALIASES = 64  # of the names of one question
@@ -52,8 +56,10 @@ _MAX_ALIASES = 64  # of the names of one question
 
 @dataclass(slots=True)
 class Facts:
-    """Counts that all searches of one generation share."""
+    """What all searches of one generation share."""
 
+    generation: str = ""
+    note: str = ""
     languages: dict[Filter, dict[str, int]] = field(default_factory=dict)
 
 
@@ -61,7 +67,19 @@ class SqlSnapshot(Rows, Snapshot):
     """The part of a snapshot (`index.store.base.Snapshot`) that is the same SQL in both stores."""
 
     facts: Facts
-    dim: int
+
+    def __init__(self) -> None:
+        """Read what this state says of itself."""
+        self._described = super().meta()
+        self.dim = int(self._described.get("dim", 0))
+
+    def meta(self) -> dict[str, str]:
+        """The index's description of itself."""
+        return self._described
+
+    @abstractmethod
+    def read_facts(self, last: Facts) -> Facts:
+        """The facts of this state; `last` are those of an earlier or a later one."""
 
     def vectors(self, pids: Sequence[int]) -> dict[int, PassageVectors]:
         rows = self.rows(
@@ -173,20 +191,91 @@ class Backend(Rows):
     """An index at rest, opened for reading by any number of threads."""
 
     is_local: ClassVar[bool]  # whether a search is computed in this process; else it mostly waits for another
-    place: IndexPlace  # that it is opened by
+    begin: ClassVar[str]
+    generation: ClassVar[str]  # the part of its description that no other generation has
+    lost: ClassVar[tuple[type[Exception], ...]] = ()  # errors of a kept connection that was closed
+
+    def __init__(self, place: IndexPlace, facts: Facts) -> None:
+        """Open what lies at `place`; `facts` are those of an index where nothing is known."""
+        self.place, self._facts = place, facts
+        self._idle: list[Any] = []  # connections
+        self._lock = Lock()
+
+    @abstractmethod
+    def _translated(self) -> AbstractContextManager[None]:
+        """The errors of the store as this package's."""
+
+    @abstractmethod
+    def _connected(self) -> Any:
+        """A new connection to an index of this version's format."""
+
+    @abstractmethod
+    def _reader(self, connection: Any) -> SqlSnapshot:
+        """What an open transaction of a connection sees."""
+
+    @contextmanager
+    def transaction(self) -> Iterator[SqlSnapshot]:
+        """The newest state, held still for the length of a `with` block; `snapshot` also lets it be searched."""
+        with self._translated():
+            connection = self._begun()
+            try:
+                yield self._reader(connection)
+                connection.execute("COMMIT")
+            except BaseException:
+                with suppress(Exception):
+                    connection.close()
+                raise
+            if len(self._idle) < _MAX_IDLE:
+                self._idle.append(connection)
+            else:
+                connection.close()
+
+    def _begun(self) -> Any:
+        """A connection in a new transaction; a kept one may have been closed by a server that was started again."""
+        while self._idle:
+            with suppress(IndexError, *self.lost):
+                kept = self._idle.pop()  # another thread may take the last one
+                kept.execute(self.begin)
+                return kept
+        connection = self._connected()
+        connection.execute(self.begin)
+        return connection
+
+    @contextmanager
+    def snapshot(self) -> Iterator[SqlSnapshot]:
+        """The newest consistent state, held still for the length of a `with` block.
+
+        Raises:
+            FormatTooOld, StoreDamaged, StoreError: See `index.errors`.
+        """
+        with self.transaction() as found:
+            meta = found.meta()
+            generation = meta[self.generation]
+            with self._lock:
+                if self._facts.generation != generation:
+                    self._facts = found.read_facts(self._facts)
+                    self._facts.generation = generation
+                    self._facts.note = note_of(meta, found.count(f"count(*) FROM documents WHERE {IS_STALE}"))
+                found.facts = self._facts
+            yield found
+
+    def rows(self, query: str, *values: SqlValue) -> list[Row]:
+        """Run a query on the newest state; the rows that it gives."""
+        with self.transaction() as found:
+            return found.rows(query, *values)
+
+    def close(self) -> None:
+        """Close the connections that no snapshot holds."""
+        while self._idle:
+            self._idle.pop().close()
+
+    def __del__(self) -> None:
+        self.close()
 
     @property
     def folder(self) -> Path:
         """Where what belongs to its servers lies: keys, feedback, chats, uploaded files."""
         return own_folder(self.place)
-
-    @abstractmethod
-    def snapshot(self) -> AbstractContextManager[SqlSnapshot]:
-        """The newest consistent state, held still for the length of a `with` block."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Close what no snapshot holds."""
 
     def check_file(self) -> None:
         """Let the store check its own file, where it has one.
@@ -212,7 +301,8 @@ class Backend(Rows):
     @property
     def note(self) -> str:
         """What readers should know about the version that made it or some of its documents; mostly empty."""
-        return note_of(self.meta(), self.count(f"count(*) FROM documents WHERE {IS_STALE}"))
+        with self.snapshot() as found:
+            return found.facts.note
 
     def documents(self) -> Iterator[StoredDocument]:
         """Every stored document, in the order of ingest."""

@@ -24,7 +24,7 @@ from index.store.base import EncodedDocument, Filter
 from index.store.quantized import packed
 from index.text.terms import indexed_terms
 
-Value = str | int | list[str] | list[int]
+SqlValue = str | int | list[str] | list[int]
 Row = tuple[Any, ...]
 KEY = "(SELECT value FROM meta WHERE key = 'settings_key')"
 IS_CURRENT = f"settings_key = {KEY}"
@@ -70,7 +70,7 @@ class Rows(ABC):
     tables: ClassVar[tuple[str, ...]]  # those whose rows go with their document
 
     @abstractmethod
-    def rows(self, query: str, *values: Value) -> list[Row]:
+    def rows(self, query: str, *values: SqlValue) -> list[Row]:
         """Run a statement; the rows that it gives."""
 
     @abstractmethod
@@ -101,11 +101,11 @@ class Rows(ABC):
         """Digest of the settings, the encoder and the rules that current documents carry."""
         return self.meta()["settings_key"]
 
-    def count(self, what: str, *values: Value) -> int:
+    def count(self, what: str, *values: SqlValue) -> int:
         """The one number that `SELECT {what}` gives."""
         return int(self.rows(f"SELECT {what}", *values)[0][0])
 
-    def wholes(self, condition: str, *values: Value, limit: int = 2**62) -> Iterator[list[Whole]]:
+    def wholes(self, condition: str, *values: SqlValue, limit: int = 2**62) -> Iterator[list[Whole]]:
         """At most `limit` documents for which `condition` holds, some hundred at a time, in the order of ingest."""
         chosen = f"SELECT doc FROM documents d WHERE {condition} ORDER BY {self.order} LIMIT {limit}"
         numbers = [doc for (doc,) in self.rows(chosen, *values)]
@@ -129,7 +129,7 @@ class Rows(ABC):
             found[doc].append(PassageRow(*row))
         return found
 
-    def condition(self, where: Filter, tags: list[str]) -> tuple[str, list[Value]]:
+    def condition(self, where: Filter, tags: list[str]) -> tuple[str, list[SqlValue]]:
         """SQL that holds for the passages p of documents d in `where`, and its values.
 
         Args:
@@ -139,9 +139,9 @@ class Rows(ABC):
         inside, values = self.of_documents(where)
         return f"p.language IN ?{inside}", [tags, *values]
 
-    def of_documents(self, where: Filter) -> tuple[str, list[Value]]:
+    def of_documents(self, where: Filter) -> tuple[str, list[SqlValue]]:
         """SQL for what `where` asks of documents d (languages aside), beginning with AND or empty; and its values."""
-        parts, values = [], list[Value]()
+        parts, values = [], list[SqlValue]()
         if where.sources:
             one = f"d.source = ? OR {self.matches} OR substr(d.source, 1, ?) = ?"
             parts.append(f"({' OR '.join([one] * len(where.sources))})")

@@ -18,7 +18,7 @@ from index.encoders.base import FloatArray
 from index.errors import FormatTooNew, FormatTooOld, StoreError
 from index.store import shown_place
 from index.store.postgres.address import Address, Connection, missing
-from index.store.rows import Row, Rows, Value
+from index.store.rows import Row, Rows, SqlValue
 
 FORMAT_VERSION = 4
 _MIN_PGVECTOR = (0, 8)
@@ -103,7 +103,7 @@ class PostgresRows(Rows):
     tables = ("passages", "vectors", "postings", "names", "aliases")
     connection: Connection
 
-    def rows(self, query: str, *values: Value) -> list[Row]:
+    def rows(self, query: str, *values: SqlValue) -> list[Row]:
         """Run a statement; the rows that it gives."""
         marked = query.replace("IN ?", "= ANY (?)").replace("?", "%s")
         cursor = self.connection.execute(marked, values, binary=True)

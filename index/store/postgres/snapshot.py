@@ -25,27 +25,28 @@ _MIN_SHARE = 0.1  # a filter that leaves less of a language is searched without 
 class PostgresFacts(Facts):
     """What every search of one generation needs, counted once."""
 
-    token: str = ""  # no other generation has it
     n_passages: int = 0
     mean_length: float = 1.0  # terms a passage
     indexes: set[str] = field(default_factory=set)  # names of the HNSW indexes
 
 
-def read_facts(connection: Connection, token: str) -> PostgresFacts:
-    """The facts of the generation that the open transaction sees."""
-    sizes = "SELECT count(*), coalesce(avg(n_terms), 1)::float8 FROM passages"
-    n_passages, mean_length = connection.execute(sizes).fetchall()[0]
-    return PostgresFacts(token=token, n_passages=n_passages, mean_length=mean_length, indexes=existing(connection))
-
-
 class PostgresSnapshot(PostgresRows, SqlSnapshot):
     """One state of the index; see `index.store.base.Snapshot`."""
 
-    def __init__(self, connection: Connection, facts: PostgresFacts, dim: int) -> None:
+    facts: PostgresFacts
+
+    def __init__(self, connection: Connection) -> None:
         """Read what the connection's open transaction sees."""
-        self.connection, self.facts, self._sizes, self.dim = connection, facts, facts, dim
+        self.connection = connection
+        super().__init__()
         self._frequencies: dict[str, int] = {}  # of words
         self._phrases: dict[str, list[Row]] = {}  # (pid, frequency, n_terms) of the passages that hold one
+
+    def read_facts(self, last: Facts) -> PostgresFacts:
+        """The sizes of this state."""
+        sizes = "SELECT count(*), coalesce(avg(n_terms), 1)::float8 FROM passages"
+        n_passages, mean_length = self.rows(sizes)[0]
+        return PostgresFacts(n_passages=n_passages, mean_length=mean_length, indexes=existing(self.connection))
 
     def nearest(self, query: FloatArray, n: int, where: Filter = EVERYTHING) -> list[Hit]:
         every, taken, vector = self.languages(), self.languages(where), HalfVector(query)
@@ -64,13 +65,13 @@ class PostgresSnapshot(PostgresRows, SqlSnapshot):
         return sorted(best, key=_by_score)
 
     def lexical(self, terms: Sequence[str], n: int, where: Filter = EVERYTHING) -> list[Hit]:
-        idf = {term: bm25.idf(self._sizes.n_passages, held) for term, held in self.frequencies(terms).items()}
+        idf = {term: bm25.idf(self.facts.n_passages, held) for term, held in self.frequencies(terms).items()}
         if not idf:
             return []
         words = [term for term in idf if " " not in term]
         phrases = [(*row, idf[term]) for term in idf if " " in term for row in self._phrases[term]]
         columns = [list(column) for column in zip(*phrases, strict=True)] or [[], [], [], []]
-        values: list[Any] = [self._sizes.mean_length, words, [idf[word] for word in words], *columns]
+        values: list[Any] = [self.facts.mean_length, words, [idf[word] for word in words], *columns]
         within = ""
         if where != EVERYTHING:
             condition, own = self.condition(where, list(self.languages(where)))

@@ -21,7 +21,7 @@ from index.store.bm25 import TITLE_WEIGHT
 from index.store.postgres.address import connected, parsed, translated
 from index.store.postgres.hnsw import refresh
 from index.store.postgres.schema import WRONG_POSTINGS, PostgresRows, lay_out, prepare
-from index.store.rows import Row, Value, alias_rows, document_row, folded, rows_of
+from index.store.rows import Row, SqlValue, alias_rows, document_row, folded, rows_of
 
 _MANY_PASSAGES = 2_000  # written by one writer: then the server's statistics are brought up to date
 _COPIED = {  # columns and their types
@@ -83,7 +83,7 @@ class Writer(PostgresRows, writing.Writer):
     def __exit__(self, *_: object) -> None:
         self.connection.close()
 
-    def rows(self, query: str, *values: Value) -> list[Row]:
+    def rows(self, query: str, *values: SqlValue) -> list[Row]:
         """Run a statement; the rows that it gives."""
         with translated(self._address):
             return super().rows(query, *values)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from index.encoders.base import FloatArray
 from index.errors import FormatTooNew, FormatTooOld
 from index.store.quantized import packed, unpacked
-from index.store.rows import PASSAGE_TEXT, Row, Rows, Value, phonetic_terms_of, terms_of
+from index.store.rows import PASSAGE_TEXT, Row, Rows, SqlValue, phonetic_terms_of, terms_of
 from index.store.sqlite.problems import STORE, translated
 
 FORMAT_VERSION = 6
@@ -95,12 +95,12 @@ class SqliteRows(Rows):
     path: Path
     connection: sqlite3.Connection
 
-    def rows(self, query: str, *values: Value) -> list[Row]:
+    def rows(self, query: str, *values: SqlValue) -> list[Row]:
         """Run a statement; the rows that it gives."""
         with translated(self.path):
             return list(self.stream(query, *values))
 
-    def stream(self, query: str, *values: Value) -> Iterator[Row]:
+    def stream(self, query: str, *values: SqlValue) -> Iterator[Row]:
         """Run a query; its rows one by one."""
         own = [json.dumps(value) if isinstance(value, list) else value for value in values]
         return self.connection.execute(query.replace("IN ?", "IN (SELECT value FROM json_each(?))"), own)
@@ -115,12 +115,12 @@ class SqliteRows(Rows):
         """float32, (n, dim), of vectors that `packed_whole` gave."""
         return unpacked(b"".join(data), dim)
 
-    def texts(self, condition: str = "1 = 1", *values: Value) -> Iterator[tuple[int, str, str]]:
+    def texts(self, condition: str = "1 = 1", *values: SqlValue) -> Iterator[tuple[int, str, str]]:
         """pid, terms and terms of the title of the passages p of documents d for which `condition` holds."""
         query = f"SELECT p.pid, {PASSAGE_TEXT}, d.title FROM passages p JOIN documents d USING (doc) WHERE {condition}"
         return ((pid, terms_of(text), terms_of(title)) for pid, text, title in self.stream(query, *values))
 
-    def name_forms(self, condition: str, *values: Value) -> Counter[tuple[str, str]]:
+    def name_forms(self, condition: str, *values: SqlValue) -> Counter[tuple[str, str]]:
         """(key, form) of names, with the number of documents that have it; of those for which `condition` holds."""
         found: Counter[tuple[str, str]] = Counter()
         query = f"SELECT title, text, language FROM documents d WHERE n_passages > 0 AND {condition}"

@@ -14,9 +14,9 @@ from index.encoders.base import FloatArray
 from index.store.base import EVERYTHING, Filter, Hit
 from index.store.bm25 import TITLE_WEIGHT
 from index.store.reading import Facts, SqlSnapshot, keep
-from index.store.rows import Value
+from index.store.rows import SqlValue
 from index.store.sqlite.schema import SqliteRows
-from index.store.sqlite.vectors import VectorIndex, language_group
+from index.store.sqlite.vectors import VectorIndex, advanced, language_group
 
 _MAX_REMEMBERED = 10_000  # frequencies of terms, of one generation
 # bm25() takes 1.3 to 1.8 us for each passage that holds a term. Beyond this sum the commonest terms of a question are
@@ -26,8 +26,9 @@ _MAX_POSTINGS = 20_000
 
 @dataclass(slots=True)
 class EmbeddedFacts(Facts):
-    """Counts that all searches of one generation share, and the passages that filters take."""
+    """The FAISS indexes of one generation, and the counts that its searches share."""
 
+    index: VectorIndex = field(default_factory=VectorIndex)
     frequencies: dict[str, int] = field(default_factory=dict)
     allowed: dict[Filter, NDArray[np.uint8]] = field(default_factory=dict)  # a bit a pid
 
@@ -35,34 +36,37 @@ class EmbeddedFacts(Facts):
 class EmbeddedSnapshot(SqliteRows, SqlSnapshot):
     """One state of the index; see `index.store.base.Snapshot`."""
 
+    facts: EmbeddedFacts
+
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         """Read what the connection's open transaction sees."""
         self.path, self.connection = path, connection
-        self.dim = int(self.meta()["dim"])
+        super().__init__()
 
-    def use(self, index: VectorIndex, facts: EmbeddedFacts) -> None:
-        """Search by the index of this very generation, and count into its facts."""
-        self._index, self.facts, self._counts = index, facts, facts
+    def read_facts(self, last: Facts) -> EmbeddedFacts:
+        """The FAISS indexes of this state; groups of the last one that did not change are shared."""
+        assert isinstance(last, EmbeddedFacts)
+        return EmbeddedFacts(index=advanced(last.index, self, self.dim))
 
     def nearest(self, query: FloatArray, n: int, where: Filter = EVERYTHING) -> list[Hit]:
         allowed = self._allowed_pids(where) if where != EVERYTHING else None
         groups = dict.fromkeys(language_group(tag) for tag in self.languages(where))
-        found = [hit for group in groups for hit in self._index.nearest(group, query, n, allowed)]
+        found = [hit for group in groups for hit in self.facts.index.nearest(group, query, n, allowed)]
         pids = [pid for pid, _ in found]
         languages: dict[int, str] = dict(self.rows("SELECT pid, language FROM vectors WHERE pid IN ?", pids))
         return [Hit(pid, languages[pid], score) for pid, score in sorted(found, key=lambda hit: (-hit[1], hit[0]))]
 
     def _allowed_pids(self, where: Filter) -> NDArray[np.uint8]:
-        known = self._counts.allowed.get(where)
+        known = self.facts.allowed.get(where)
         if known is None:
             inside, values = self._inside(where)
             bits = np.zeros(1 + self.count("coalesce(max(pid), 0) FROM passages"), dtype=bool)
             bits[[pid for (pid,) in self.rows(inside, *values)]] = True
             known = np.packbits(bits, bitorder="little")
-            keep(self._counts.allowed, where, known)
+            keep(self.facts.allowed, where, known)
         return known
 
-    def _inside(self, where: Filter) -> tuple[str, list[Value]]:
+    def _inside(self, where: Filter) -> tuple[str, list[SqlValue]]:
         """A query for the pids of the passages in `where`, and its values."""
         condition, values = self.condition(where, list(self.languages(where)))
         return f"SELECT p.pid FROM passages p JOIN documents d USING (doc) WHERE {condition}", values
@@ -96,7 +100,7 @@ class EmbeddedSnapshot(SqliteRows, SqlSnapshot):
         return kept
 
     def frequencies(self, terms: Sequence[str]) -> dict[str, int]:
-        known = self._counts.frequencies
+        known = self.facts.frequencies
         if len(known) > _MAX_REMEMBERED:
             known.clear()
         found = {}

@@ -31,7 +31,6 @@ _AT_ONCE = 10_000  # passages read
 class VectorIndex:
     """What one generation of a store finds by vectors; immutable."""
 
-    generation: int = -1
     groups: Mapping[str, Any] = field(default_factory=dict)  # a FAISS index by language group
 
     def nearest(
@@ -57,9 +56,9 @@ def language_group(tag: str) -> str:
     return tag.split("-")[0]
 
 
-def advanced(last: VectorIndex, store: SqliteRows, meta: Mapping[str, str]) -> VectorIndex:
+def advanced(last: VectorIndex, store: SqliteRows, dim: int) -> VectorIndex:
     """The index of the state that the store's transaction sees; what it shares with `last` is taken from there."""
-    dim, current = int(meta["dim"]), np.array(store.rows("SELECT pid FROM vectors"), np.int64).ravel()
+    current = np.array(store.rows("SELECT pid FROM vectors"), np.int64).ravel()
     groups: dict[str, Any] = {}
     known = [np.empty(0, np.int64)]
     own: set[str] = set()  # groups that `last` does not share, so that they may be changed
@@ -81,7 +80,7 @@ def advanced(last: VectorIndex, store: SqliteRows, meta: Mapping[str, str]) -> V
             groups[group] = faiss.clone_index(groups[group])
         own.add(group)
         groups[group].add_with_ids(vectors, pids)
-    return VectorIndex(int(meta["generation"]), groups)
+    return VectorIndex(groups)
 
 
 def _vectors(
