@@ -15,4 +15,4 @@ _LEAST_IDF = 1e-6
 
 def idf(n_passages: int, n_holding: int) -> float:
     """How rare a term is that `n_holding` of `n_passages` hold."""
-    return max(_LEAST_IDF, math.log((n_passages - n_holding + 0.5) / (n_holding + 0.5)))
+    return max(_LEAST_IDF, math.log((max(0, n_passages - n_holding) + 0.5) / (n_holding + 0.5)))

@@ -87,9 +87,13 @@ class SqlSnapshot(Rows, Snapshot):
             " JOIN vectors v ON v.doc = p.doc AND v.pid = p.pid WHERE p.pid IN ?",
             list(pids),
         )
-        size = row_bytes(self.dim)
+        size, of_whole = row_bytes(self.dim), len(self.packed_whole(np.zeros((1, self.dim), np.float32)))
         # Of a damaged passage nothing is compared: it is found by its words, and doctor reports it.
-        rows = [row for row in rows if len(row[3]) % size == 0 and (not row[1] or is_sound(row[1]))]
+        rows = [
+            row
+            for row in rows
+            if len(row[2]) == of_whole and len(row[3]) % size == 0 and (not row[1] or is_sound(row[1]))
+        ]
         wholes = self.unpacked_wholes([row[2] for row in rows], self.dim)
         parts = unpacked(b"".join(row[3] for row in rows), self.dim)
         found, start = {}, 0

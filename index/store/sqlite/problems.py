@@ -47,6 +47,8 @@ def _problem(path: Path, error: sqlite3.Error) -> Exception:
             "the right to read it, and to write beside it",
             f"look at the rights of {path} and of the files in it",
         )
+    if extended == sqlite3.SQLITE_CORRUPT_VTAB:  # FTS5's tables are derived from the others
+        return StoreDamaged(f"the lexical index of {path} is damaged ({error})", "", "dragoman doctor --repair")
     return damaged(path, error)
 
 

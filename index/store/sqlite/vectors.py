@@ -58,7 +58,7 @@ def language_group(tag: str) -> str:
 
 def advanced(last: VectorIndex, store: SqliteRows, dim: int) -> VectorIndex:
     """The index of the state that the store's transaction sees; what it shares with `last` is taken from there."""
-    current = np.array(store.rows("SELECT pid FROM vectors"), np.int64).ravel()
+    current = np.fromiter((pid for (pid,) in store.stream("SELECT pid FROM vectors")), np.int64)
     groups: dict[str, Any] = {}
     known = [np.empty(0, np.int64)]
     own: set[str] = set()  # groups that `last` does not share, so that they may be changed

@@ -172,6 +172,11 @@ def test_the_doctor_finds_and_repairs_what_can_be_made_again_from_the_texts(
     findings = examine(folder)
     assert any(complaint in finding.what for finding in findings), findings
     assert all(finding.repairable for finding in findings)
+    try:
+        with EmbeddedBackend(folder).snapshot() as snapshot:
+            assert search(snapshot, ENCODER, "Marker7v1", 3).passages[0].passage.source == "d/7.txt"
+    except StoreDamaged as error:
+        assert statements == [WRONG_TERM] and "dragoman doctor --repair" in str(error)
     repair(folder, ENCODER)
     refresh(folder, ENCODER, SETTINGS, n_workers=1)
     assert examine(folder) == []
