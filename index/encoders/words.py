@@ -79,10 +79,10 @@ def best_cosines(
         cosines[longer] += of_tokens.take(places[starts[longer] + n], axis=0)
         n += 1
         longer = longer[n_tokens[longer] > n]
-    cosines *= scales[:, None]
+    cosines *= np.nan_to_num(scales, posinf=0, neginf=0)[:, None]  # a damaged one may be anything
     best = np.zeros((len(passages), of_tokens.shape[1]), dtype=np.float32)
     first = np.fromiter(accumulate(sizes[:-1], initial=0), np.int64, len(sizes))
     filled = np.flatnonzero(sizes)
     if len(filled):
         best[filled] = np.maximum.reduceat(cosines, first[filled], axis=0)
-    return np.clip(np.nan_to_num(best), -1, 1)  # a damaged scale may be anything
+    return np.clip(best, -1, 1)

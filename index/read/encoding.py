@@ -13,7 +13,7 @@ from typing import NamedTuple
 import regex
 
 from index.errors import ReadError
-from index.read.plausibility import plausibility
+from index.read.plausibility import DATA, plausibility
 from index.read.signatures import BINARY
 from index.text.language import detect_with_probability
 
@@ -23,15 +23,7 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-# Codec -> primary language subtags that were written in it. Order decides ties: the common codec first.
-_CODECS: dict[str, str] = {
-    "cp949": "ko", "cp950": "zh", "big5hkscs": "zh", "gb18030": "zh", "cp932": "ja", "euc_jp": "ja",
-    "cp1252": "en de fr es it pt nl sv da nb fi is ca eu gl ga id ms tl sw af et sq",
-    "cp1251": "ru uk bg sr mk be", "cp1250": "pl cs sk hu ro hr sl sq",
-    "cp1253": "el", "cp1254": "tr az", "cp1255": "he", "cp1256": "ar fa ur", "cp1257": "et lv lt",
-    "cp1258": "vi", "cp874": "th", "koi8_r": "ru bg", "koi8_u": "uk ru", "cp866": "ru",
-    "iso8859_2": "pl cs sk hu ro hr sl", "iso8859_5": "ru bg sr mk", "iso8859_15": "fr fi",
-}  # fmt: skip
+_CODECS: dict[str, str] = DATA["languages"]
 _UTF_16 = ("utf-16-le", "utf-16-be")
 _CHARACTER_SET = regex.compile(r"(?:cp|iso8859|koi8|mac|kz|big5|gb|euc|shift|tis|johab|ptcp|hp)")
 _ISO_2022 = regex.compile(rb"\x1b\$[@B]")

@@ -7,13 +7,16 @@ two alphabets in one word, capitals inside words, Chinese with spaces. Each has 
 from __future__ import annotations
 
 import functools
+import tomllib
 import unicodedata
 from collections import Counter
+from importlib.resources import files
 
 import regex
 
 from index.text.hanzi import telling_characters
 
+DATA = tomllib.loads((files("index.read") / "encodings.toml").read_text("utf-8"))
 _NON_ASCII_RUN = regex.compile(r"[^\x00-\x7f]+")
 _ODD = regex.compile(
     r"[\p{Co}\p{Cn}\x80-\x9f\uff61-\uff9f\p{So}\p{Sm}\p{Sk}\u2500-\u259f\u2160-\u217f\ufe30-\ufe6f\u0591-\u05bd\u05bf-\u05cf\u05f0-\u05f4]"
@@ -120,17 +123,7 @@ def _mixture_penalty(joined: str, counts: Counter[str]) -> float:
     return 1.0 - shares[dominant] + _missing_daily(dominant, counts)
 
 
-# Characters without which nobody writes a paragraph of a script, and the share of it that they have at least.
-_DAILY = {
-    "han": (frozenset("的一是在不了有和人這这中大為为上個个國国我以要他時时來来到於于出就對对成會会年與与將将"), 0.06),
-    "kana": (frozenset("のにはをたがでとしていなるれさすりンーっ"), 0.35),
-    "hangul": (frozenset("이다는의에을를가은한로고하지도기서사인리그있라나"), 0.20),
-    "cyrillic": (frozenset("оеаинтсрвлії"), 0.55),
-    "greek": (frozenset("αοιετσςνηυρκπάέήίόύώ"), 0.75),
-    "hebrew": (frozenset("יוהלאמרבתשנםן"), 0.65),
-    "arabic": (frozenset("اليمونرتبهةأدسعفکیہےں"), 0.65),
-    "thai": (frozenset("านรอกเงมยลวัีิทสตะ่้คปดหแไบ็จโ"), 0.75),
-}
+_DAILY = {script: (frozenset(chars), least) for script, (chars, least) in DATA["daily"].items()}
 _ENOUGH = 30  # characters of a script, for their frequencies to mean something
 
 

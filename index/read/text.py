@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import html
 from collections.abc import Iterator
 from contextlib import suppress
@@ -97,6 +98,7 @@ def iso_date(value: str) -> str:
         return ""
 
 
+@functools.lru_cache(maxsize=4096)  # a date takes a millisecond, and those of a corpus repeat
 def read_date(value: str, language: str) -> str:
     """`YYYY-MM-DD` from a date as `language` (BCP 47) writes it, 02/03/2024 or 5 mars 2024; empty where it is none."""
     import dateparser
