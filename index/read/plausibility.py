@@ -123,7 +123,9 @@ def _mixture_penalty(joined: str, counts: Counter[str]) -> float:
     return 1.0 - shares[dominant] + _missing_daily(dominant, counts)
 
 
-_DAILY = {script: (frozenset(chars), least) for script, (chars, least) in DATA["daily"].items()}
+_DAILY: dict[str, tuple[frozenset[str], float]] = {
+    script: (frozenset(chars), least) for script, (chars, least) in DATA["daily"].items()
+}
 _ENOUGH = 30  # characters of a script, for their frequencies to mean something
 
 
