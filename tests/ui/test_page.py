@@ -54,7 +54,7 @@ from ui.page.markup import answer_id_of, answer_markdown, panel_markdown, panel_
 from ui.page.page import mount
 from ui.page.shell import rewritten
 from ui.page.uploads import add_files, rows_html
-from ui.render import is_web_address, shown_source
+from ui.render import shown_source
 from ui.server.app import make_app
 from ui.server.documents import Added, Documents
 from ui.server.feedback import Feedback, Opinion, feedback_on
@@ -144,7 +144,8 @@ def card(shown: Answer) -> str:
 def test_a_card_shows_the_quotation_marked_in_its_context_and_the_sentence_that_rests_on_it() -> None:
     assert card(answer("It said so.", verdict=Verdict.PARTLY)) == (
         '<section><h2>Sources</h2><p class="asked" dir="auto">?</p>'
-        '<article id="src-0-1" class="card"><b>[1] <span dir="auto">Title</span></b><br>'
+        '<article id="src-0-1" class="card"><b>[1] <a href="article/dddddddddddddddd?cite=111-121#111-121"'
+        ' rel="noopener noreferrer nofollow" target="_blank" dir="auto">Title</a></b><br>'
         "<small>en · 2024-05-01 · a.txt</small>"
         '<p class="quote" lang="en" dir="auto">Before it. <mark>The quote.</mark> After it.</p>'
         '<p class="said v-partly"><b>◐ only partly supported by the cited passage</b>: '
@@ -176,7 +177,7 @@ def test_passages_that_were_only_found_stand_apart_from_the_cited() -> None:
 def test_where_the_server_keeps_its_files_is_not_shown(source: str, shown: str) -> None:
     html = card(answer(source=source, title=""))
     assert f"<small>en · 2024-05-01 · {shown}</small>" in html
-    assert f'<span dir="auto">{shown}</span></b>' in html
+    assert f'dir="auto">{shown}</a></b>' in html
     assert "secret" not in html
 
 
@@ -220,13 +221,15 @@ def test_the_title_links_to_a_web_address_of_the_source() -> None:
         "https://example.org/ onclick=alert(1)",
     ],
 )
-def test_any_other_address_becomes_no_link(url: str) -> None:
-    seen = Tags(card(answer(url=url)))
-    assert "a" not in [tag for tag, _ in seen.tags]
+def test_for_any_other_address_the_title_links_to_our_own_page_of_the_article(url: str) -> None:
+    shown = answer(url=url)
+    seen, cited = Tags(card(shown)), shown.citations[0]
+    (link,) = [attributes["href"] for tag, attributes in seen.tags if tag == "a"]
+    assert link == f"article/{cited.doc_id}?cite={cited.start}-{cited.end}#{cited.start}-{cited.end}"
     assert "[1] Title" in seen.text
 
 
-CARD = ["section", "h2", "p", "article", "b", "span", "br", "small", "p", "mark", "p", "b", "span"]
+CARD = ["section", "h2", "p", "article", "b", "a", "br", "small", "p", "mark", "p", "b", "span"]
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
@@ -235,9 +238,8 @@ def test_hostile_text_of_a_document_is_shown_in_the_panel_and_does_nothing(place
     given = {place: "https://x.example/" + hostile if place == "url" else hostile}
     seen = Tags(card(answer(**given)))  # type: ignore[arg-type]
     tags = [tag for tag, _ in seen.tags]
-    linked = place == "url" and is_web_address(given["url"])
     # Before and after the mark nothing else comes: the card is all that there is.
-    assert tags == [*CARD[:5], "a" if linked else "span", *CARD[6:]]
+    assert tags == CARD
     allowed = {
         "article": {"id", "class"},
         "a": {"href", "rel", "target", "dir"},

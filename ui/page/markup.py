@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from urllib.parse import quote
 
 import regex
 
@@ -121,10 +122,10 @@ def _card_html(card: Card) -> str:
     """A card's title, place and text, the quoted words marked."""
     number = f"[{card.n}] " if card.n else ""
     about = " · ".join(flat(part) for part in (card.language, card.date, card.source) if part)
-    quote = f"<mark>{flat(card.quote)}</mark>" if card.quote else ""
+    quoted = f"<mark>{flat(card.quote)}</mark>" if card.quote else ""
     return (
         f"<b>{number}{_title(card)}</b><br><small>{about}</small>"
-        f'<p class="quote" lang="{flat(card.language)}" dir="auto">{flat(card.before)}{quote}{flat(card.after)}</p>'
+        f'<p class="quote" lang="{flat(card.language)}" dir="auto">{flat(card.before)}{quoted}{flat(card.after)}</p>'
     )
 
 
@@ -149,10 +150,11 @@ def _retrieved(answer: Answer, lang: str) -> str:
 
 
 def _title(card: Card) -> str:
+    """The title, as a link to the article's own page or else to ours, at the cited span."""
+    span = f"{card.start}-{card.end}"
+    href = card.url or f"article/{quote(card.doc_id)}?cite={span}#{span}"
     title = flat(card.title or card.source)
-    if not card.url:
-        return f'<span dir="auto">{title}</span>'
-    return f'<a href="{escape(card.url)}" rel="noopener noreferrer nofollow" target="_blank" dir="auto">{title}</a>'
+    return f'<a href="{escape(href)}" rel="noopener noreferrer nofollow" target="_blank" dir="auto">{title}</a>'
 
 
 def _holds(item: ScoredPassage, doc_id: str, start: int, end: int) -> bool:

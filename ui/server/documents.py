@@ -18,7 +18,7 @@ from typing import IO, Any
 import regex
 
 from index.encoders.base import Encoder
-from index.errors import IndexLocked, IndexProblem, ReadError
+from index.errors import IndexLocked, IndexProblem, ReadError, TooLarge
 from index.ingest import ingest_untrusted
 from index.read import SUFFIXES, Found, Sandbox
 from index.settings import Limits
@@ -98,6 +98,9 @@ class Documents:
         suffix = Path(name).suffix.lower()
         if suffix not in SUFFIXES:
             raise ReadError(suffix or "a name without a suffix", f"one of {', '.join(sorted(SUFFIXES))}")
+        if (n_bytes := content.seek(0, os.SEEK_END)) > self._limits.max_file_bytes:
+            raise TooLarge(f"{n_bytes:,} bytes", f"at most {self._limits.max_file_bytes:,}", "split it")
+        content.seek(0)
         # The same content and name always has the same place below the index.
         digest = hashlib.file_digest(content, "sha256").hexdigest()[:16]  # type: ignore[arg-type]
         path = self._uploads / digest / name
