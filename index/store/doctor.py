@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from index.store.base import Finding
-from index.store.reading import SqlSnapshot
 from index.store.rows import IS_CURRENT, IS_STALE, Rows, checksum_of
+from index.store.snapshot import SqlSnapshot
 from index.store.writing import Writer
 
 

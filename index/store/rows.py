@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 import unicodedata
 import zlib
 from abc import ABC, abstractmethod
@@ -198,7 +199,7 @@ def rows_of(item: EncodedDocument, packed_whole: Callable[[NDArray[np.floating]]
     """
     found = []
     for passage, matrix, words, _ in zip(item.passages, item.vectors, item.words, item.terms, strict=True):
-        offsets = np.array(passage.sentences, dtype=np.int32).reshape(-1, 2) - passage.start
+        offsets = np.array(passage.sentences, dtype="<i4").reshape(-1, 2) - passage.start
         own = (passage.ordinal, passage.start, passage.end, passage.language, passage.section)
         found.append(PassageRow(*own, offsets.tobytes(), words, packed_whole(matrix), packed(matrix[1:])))
     return found
@@ -224,7 +225,8 @@ def alias_rows(doc: int, aliases: Sequence[Alias]) -> list[Row]:
 
 def spans(start: int, sentences: bytes) -> tuple[Span, ...]:
     """The sentences of a passage that begins at `start`."""
-    return tuple(Span(a, b) for a, b in (np.frombuffer(sentences, dtype=np.int32).reshape(-1, 2) + start).tolist())
+    offsets = struct.unpack_from(f"<{len(sentences) // 8 * 2}i", sentences)
+    return tuple(Span(start + a, start + b) for a, b in zip(offsets[::2], offsets[1::2], strict=True))
 
 
 def phonetic_terms_of(title: str, text: str, language: str) -> list[str]:

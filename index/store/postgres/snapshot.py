@@ -15,8 +15,8 @@ from index.store.base import EVERYTHING, Filter, Hit
 from index.store.postgres.address import Connection
 from index.store.postgres.hnsw import existing, near
 from index.store.postgres.schema import PostgresRows
-from index.store.reading import Facts, SqlSnapshot
 from index.store.rows import Row
+from index.store.snapshot import Facts, SqlSnapshot
 
 _MIN_SHARE = 0.1  # a filter that leaves less of a language is searched without the index, which would find too little
 

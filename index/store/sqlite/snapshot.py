@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from index.encoders.base import FloatArray
 from index.store.base import EVERYTHING, Filter, Hit
 from index.store.bm25 import TITLE_WEIGHT
-from index.store.reading import Facts, SqlSnapshot, keep
 from index.store.rows import SqlValue
+from index.store.snapshot import Facts, SqlSnapshot, keep
 from index.store.sqlite.schema import SqliteRows
 from index.store.sqlite.vectors import VectorIndex, advanced, language_group
 
