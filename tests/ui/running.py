@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,6 +122,14 @@ def served(
     finally:
         process.kill()
         process.wait()
+
+
+def wait_until(met: Callable[[], bool]) -> None:
+    """Until it comes true, with a limit that only a hang reaches."""
+    end = time.monotonic() + 60
+    while not met():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def wait_until_ready(process: subprocess.Popen[bytes], address: str, log: Path) -> None:

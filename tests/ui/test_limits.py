@@ -20,7 +20,7 @@ from rag.answerers.base import Task
 from rag.answerers.extractive import ExtractiveAnswerer
 from rag.events import Event
 from tests.ui.browser import served
-from tests.ui.running import indexed, with_key
+from tests.ui.running import indexed, wait_until, with_key
 from tests.ui.running import served as serving
 from ui.server.errors import Refusal
 from ui.server.gate import Outgoing, client_of
@@ -176,13 +176,6 @@ class Held:
         self.n += 1
         self.go_on.wait(LIMIT_S)
         yield from ExtractiveAnswerer().answer(task)
-
-
-def wait_until(met: Callable[[], bool]) -> None:
-    end = time.monotonic() + LIMIT_S
-    while not met():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def test_more_than_may_be_open_get_503_and_one_who_leaves_makes_room(make_client: Callable[..., TestClient]) -> None:

@@ -10,7 +10,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from operator import gt
 from pathlib import Path
@@ -18,7 +18,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.ui.running import Served, assert_one_line_error, served, shell
+from tests.ui.running import Served, assert_one_line_error, served, shell, wait_until
 from ui.server.keys import KeyFile, Scope
 from ui.server.logs import JsonFormatter, TextFormatter
 
@@ -315,15 +315,13 @@ def test_several_workers_serve_the_same_index_and_end_together(sample_index: Pat
 @pytest.mark.slow
 def test_a_page_that_is_open_does_not_hold_up_a_stop(sample_index: Path, tmp_path: Path) -> None:
     with (
-        served(tmp_path / "here", "--index", sample_index) as server,
+        served(tmp_path / "here", "--index", sample_index, settings={"stop_grace_s": 600}) as server,
         httpx.Client(base_url=server.address, timeout=30, trust_env=False) as client,
         client.stream("GET", "/gradio_api/heartbeat/abc") as heartbeat,
     ):
         assert heartbeat.status_code == 200
-        told_at = time.monotonic()
         server.process.send_signal(signal.SIGTERM)
-        assert server.process.wait(20) == 0
-        assert time.monotonic() - told_at < 10  # the grace is 30 s
+        assert server.process.wait(60) == 0  # the grace is longer
         assert "Traceback" not in server.told
 
 
@@ -331,7 +329,6 @@ def test_a_page_that_is_open_does_not_hold_up_a_stop(sample_index: Path, tmp_pat
 
 N_NEW = 200
 N_CLIENTS = 8
-FOUND_WITHIN_S = 10.0  # of the end of the process that added it; nearly all of that is for a machine that is busy
 NEW_QUESTION = "How many lamps has the lighthouse of Kelpworth?"
 
 
@@ -361,15 +358,6 @@ def sources_found(server: Served, question: str) -> list[str]:
     return [Path(result["source"]).name for result in found["results"]]
 
 
-def seconds_until(met: Callable[[], bool]) -> float:
-    """How long it took to come true; infinite where it took too long."""
-    started = time.monotonic()
-    while time.monotonic() - started < FOUND_WITHIN_S:
-        if met():
-            return time.monotonic() - started
-    return float("inf")
-
-
 @pytest.mark.slow
 def test_no_question_fails_while_another_process_adds_and_removes(sample_index: Path, tmp_path: Path) -> None:
     index, folder = tmp_path / "index", tmp_path / "new"
@@ -386,18 +374,16 @@ def test_no_question_fails_while_another_process_adds_and_removes(sample_index: 
         clients = [Client(server.address, end) for _ in range(N_CLIENTS)]
         added = shell("index", folder, "--index", index, "--json")
         assert (added.code, added.json["added"]) == (0, N_NEW + 1), added.err
-        appeared_s = seconds_until(lambda: sources_found(server, NEW_QUESTION)[0] == "kelpworth.txt")
+        wait_until(lambda: sources_found(server, NEW_QUESTION)[0] == "kelpworth.txt")
         gone = [folder / "kelpworth.txt", *(folder / f"port-{number}.txt" for number in range(100))]
         removed = shell("remove", *gone, "--index", index, "--json")
         assert (removed.code, removed.json["removed"]) == (0, 101), removed.err
-        vanished_s = seconds_until(lambda: "kelpworth.txt" not in sources_found(server, NEW_QUESTION))
+        wait_until(lambda: "kelpworth.txt" not in sources_found(server, NEW_QUESTION))
         n_before = [client.n_answers for client in clients]
-        assert seconds_until(lambda: all(map(gt, [client.n_answers for client in clients], n_before))) < FOUND_WITHIN_S
+        wait_until(lambda: all(map(gt, [client.n_answers for client in clients], n_before)))
         end.set()
         for client in clients:
             client.join(60)
         assert "Traceback" not in server.told
     assert [client.failures for client in clients] == [[]] * N_CLIENTS
     assert all(client.n_answers for client in clients)
-    assert appeared_s < FOUND_WITHIN_S
-    assert vanished_s < FOUND_WITHIN_S
