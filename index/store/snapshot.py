@@ -31,6 +31,7 @@ class Facts:
     generation: str = ""
     note: str = ""
     languages: dict[Filter, dict[str, int]] = field(default_factory=dict)
+    sound: set[str] = field(default_factory=set)  # ids of documents whose digest was found right
 
 
 class SqlSnapshot(Rows, Snapshot):
@@ -81,11 +82,20 @@ class SqlSnapshot(Rows, Snapshot):
             " JOIN documents d ON d.doc = p.doc WHERE p.pid IN ?",
             list(pids),
         )
-        stored = {}
+        stored, altered = {}, self._altered({row[1] for row in rows})
         for pid, *row, sentences in rows:
             fields: list[Any] = [*row, spans(row[8], sentences)]
             stored[pid] = StoredPassage(pid, *fields)
-        return {pid: stored[pid] for pid in pids if pid in stored}
+        return {pid: stored[pid] for pid in pids if pid in stored and stored[pid].doc_id not in altered}
+
+    def _altered(self, doc_ids: set[str]) -> set[str]:
+        """Those documents that are not what was stored; a sound one is looked at once a generation."""
+        if new := list(doc_ids - self.facts.sound):
+            # The id of a document is a digest of its content.
+            self.facts.sound |= {one.document.doc_id for some in self.wholes("doc_id IN ?", new) for one in some}
+        if altered := doc_ids - self.facts.sound:
+            self.facts.note = f"altered on the disk and left out: {', '.join(altered)}; fix: dragoman doctor"
+        return altered
 
     def languages(self, where: Filter = EVERYTHING) -> dict[str, int]:
         known = self.facts.languages.get(where)

@@ -550,3 +550,21 @@ def test_damaged_passages_are_found_by_their_words_and_no_search_fails(
     if change == "length":
         assert any("passages are ranked by their words only; dragoman doctor" in one for one in result.warnings)
     assert [finding.repairable for finding in examine(tmp_path / "index")] == [True]
+
+
+def test_a_document_that_was_altered_on_the_disk_is_left_out_with_a_warning(
+    sample_index: Path, tmp_path: Path, encoder: Encoder
+) -> None:
+    shutil.copytree(sample_index, tmp_path / "index")
+    question = "How many segments does the mirror of the Webb telescope have?"
+    connection = sqlite3.connect(tmp_path / "index" / STORE)
+    change = "UPDATE documents SET text = replace(text, 'mirror', 'mirrow') WHERE source LIKE '%06-webb-en.md'"
+    assert connection.execute(change).rowcount == 1
+    connection.commit()
+    connection.close()
+    with closing(EmbeddedBackend(tmp_path / "index")) as backend:
+        with backend.snapshot() as snapshot:
+            result = search(snapshot, encoder, question, 10)
+        assert len(result.passages) == 10
+        assert not [one for one in result.passages if "06-webb-en" in one.passage.source]
+        assert "left out" in backend.note and "dragoman doctor" in backend.note
