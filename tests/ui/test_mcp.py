@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mcp import Client, StdioServerParameters
+from mcp import Client
 from starlette.testclient import TestClient
 
 from index.encoders.base import Encoder
@@ -371,25 +371,6 @@ app()
 @pytest.fixture
 def command(sample_index: Path) -> list[str]:
     return [sys.executable, "-c", _SERVE, "--index", str(sample_index)]
-
-
-def test_the_command_speaks_the_protocol_to_the_official_client(command: list[str], chain: Chain) -> None:
-    question = "誰被OpenAI董事會解職？"
-
-    async def call() -> list[Any]:
-        environment = {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
-        server = StdioServerParameters(command=command[0], args=command[1:], env=environment)
-        async with Client(server) as client:
-            tools = (await client.list_tools()).tools
-            found = await client.call_tool("search_articles", {"query": question, "k": 2})
-            wrong = await client.call_tool("ask_articles", {"question": ""})
-            return [[tool.name for tool in tools], found, wrong]
-
-    names, found, wrong = asyncio.run(call())
-    assert names == TOOLS
-    expected = [item.passage.text for item in chain.retrieve(question, 2).passages]
-    assert [result["text"] for result in found.structured_content["results"]] == expected
-    assert wrong.is_error
 
 
 def test_stdout_carries_nothing_but_the_protocol(command: list[str], tmp_path: Path) -> None:

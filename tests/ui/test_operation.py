@@ -111,11 +111,6 @@ def test_an_error_is_told_by_its_kind_and_place_without_its_words(formatter: log
 def test_another_form_of_the_log_is_refused(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DRAGOMAN_SERVER_LOG_FORMAT", "xml")
     assert_one_line_error(shell("config"), "log_format is 'xml'", "expected: text, json")
-    monkeypatch.setenv("DRAGOMAN_SERVER_LOG_FORMAT", "json")
-    shown = shell("config").out
-    assert [line.split()[1:] for line in shown.splitlines() if line.startswith("server.log_format")] == [
-        ["json", "DRAGOMAN_SERVER_LOG_FORMAT"]
-    ]
 
 
 # --- the log of a session ------------------------------------------------------------------------------------
