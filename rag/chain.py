@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -150,7 +150,7 @@ class Chain:
 
     async def astream(
         self, question: str, history: Sequence[Turn] = (), where: Filter = EVERYTHING, interface: str = ""
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncGenerator[Event, None]:
         """`stream` for async code; the work is done in a thread."""
         import asyncio  # a tenth of the start-up of a command
 

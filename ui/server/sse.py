@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing, suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -75,7 +75,7 @@ class EventStream(EventSourceResponse):
 
     def __init__(
         self,
-        events: AsyncIterator[Event],
+        events: AsyncGenerator[Event, None],
         frame: Callable[[Event], bytes],
         *,
         opening: bytes = b"",
@@ -91,35 +91,27 @@ class EventStream(EventSourceResponse):
             await super().__call__(scope, receive, send)
         finally:
             await self._frames.aclose()
-            await close(self._events)
+            await self._events.aclose()
 
 
-async def answer_of(events: AsyncIterator[Event]) -> Answer:
+async def answer_of(events: AsyncGenerator[Event, None]) -> Answer:
     """The answer at the end of `events`, which are closed however that ends.
 
     Raises:
         Refusal: The question failed.
     """
-    try:
+    async with aclosing(events):
         async for event in events:
             if isinstance(event, Done):
                 return event.answer
             if isinstance(event, Failed):
                 log_unforeseen(event.error)
                 raise refusal_of(event.error) from None
-        raise AssertionError("a stream ends with Done or Failed")  # pragma: no cover
-    finally:
-        await close(events)
-
-
-async def close(events: AsyncIterator[Event]) -> None:
-    """End a stream of events that nobody reads any more."""
-    if isinstance(events, AsyncGenerator):
-        await events.aclose()
+    raise AssertionError("a stream ends with Done or Failed")  # pragma: no cover
 
 
 async def _frames(
-    events: AsyncIterator[Event], frame: Callable[[Event], bytes], opening: bytes, keep_alive_s: float
+    events: AsyncGenerator[Event, None], frame: Callable[[Event], bytes], opening: bytes, keep_alive_s: float
 ) -> AsyncGenerator[bytes, None]:
     coming: asyncio.Task[Event | None] | None = None
     try:
