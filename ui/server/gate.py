@@ -51,10 +51,8 @@ class Service:
 
     def is_open(self, scope: Scope) -> bool:
         """Whether this needs no key: asking, where everybody may, or on this machine while no key is for asking."""
-        if scope is not Scope.ASK:
-            return False
-        is_public = _is_public(self.host, self.settings)
-        return self.settings.public_anonymous or not (is_public or self.keys.any_may(Scope.ASK))
+        is_public, is_anonymous = _is_public(self.host, self.settings), self.settings.public_anonymous
+        return scope is Scope.ASK and (is_anonymous or not (is_public or self.keys.any_may(Scope.ASK)))
 
 
 def check_open_to_somebody(settings: ServerSettings, host: str, keys: KeyFile) -> None:
