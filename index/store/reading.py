@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 
 from index.store import own_folder
 from index.store.base import EncodedDocument, FileRecord, IndexPlace, Stats, StoredDocument
-from index.store.described import note_of
 from index.store.rows import FILES, IS_STALE, Row, Rows, SqlValue
 from index.store.snapshot import Facts, SqlSnapshot
 
@@ -81,13 +80,12 @@ class Backend(Rows):
             FormatTooOld, StoreDamaged, StoreError: See `index.errors`.
         """
         with self.transaction() as found:
-            meta = found.meta()
-            generation = meta[self.generation]
+            generation = found.meta()[self.generation]
             with self._lock:
                 if self._facts.generation != generation:
                     self._facts = found.read_facts(self._facts)
                     self._facts.generation = generation
-                    self._facts.note = note_of(meta, found.count(f"count(*) FROM documents WHERE {IS_STALE}"))
+                    self._facts.note = _note_of(found)
                 found.facts = self._facts
             yield found
 
@@ -179,3 +177,12 @@ class Backend(Rows):
             generation=int(meta["generation"]),
             extra=extra,
         )
+
+
+def _note_of(index: Rows) -> str:
+    """What readers should know about the rules that the index or some of its documents were made by; mostly empty."""
+    if n_stale := index.count(f"count(*) FROM documents WHERE {IS_STALE}"):
+        return f"{n_stale} documents wait for dragoman index --refresh: they are found by their words only"
+    if index.is_of_older_rules:
+        return "the index was made by an older version of this program; dragoman index --refresh makes it search better"
+    return ""

@@ -102,6 +102,11 @@ class Rows(ABC):
         """Digest of the settings, the encoder and the rules that current documents carry."""
         return self.meta()["settings_key"]
 
+    @property
+    def is_of_older_rules(self) -> bool:
+        """Whether documents were cut, or their terms and names made, by other rules than this program's."""
+        return self.settings.key(self.meta()["encoder_fingerprint"]) != self.settings_key
+
     def count(self, what: str, *values: SqlValue) -> int:
         """The one number that `SELECT {what}` gives."""
         return int(self.rows(f"SELECT {what}", *values)[0][0])

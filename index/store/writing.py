@@ -11,9 +11,9 @@ from typing import ClassVar
 
 from index.documents import Document
 from index.encoders.base import Encoder
+from index.errors import SettingsMismatch
 from index.settings import IndexSettings
 from index.store.base import EncodedDocument, FileRecord
-from index.store.described import check_settings, described
 from index.store.rows import FILES, Rows
 
 
@@ -24,13 +24,13 @@ class Writer(Rows, AbstractContextManager["Writer"]):
     """
 
     lock: ClassVar[str] = ""  # SQL that locks rows until the transaction ends
-    _own: dict[str, str]  # the description as this writer took it
 
     def __init__(
         self, place: str, encoder: Encoder, settings: IndexSettings | None = None, *, adopt: bool = False
     ) -> None:
         """See `index.store.open_writer`."""
         self._place, self._encoder, self._wanted, self._adopt = place, encoder, settings, adopt
+        self._own = dict[str, str]()
 
     @abstractmethod
     def transaction(self) -> AbstractContextManager[None]:
@@ -57,38 +57,64 @@ class Writer(Rows, AbstractContextManager["Writer"]):
         for table in self.tables:
             self.rows(f"DELETE FROM {table} WHERE doc IN ?", docs)
 
+    def meta(self) -> dict[str, str]:
+        """The index's description of itself, as it was when this writer had opened it."""
+        return self._own
+
     def _settle(self, **first: str) -> None:
         """Give a new index its settings and the values of `first`; check those of another, or adopt new ones."""
-        if "settings_key" not in self.meta():
+        if "settings_key" not in super().meta():
             with self.transaction():
-                wanted = described(self._wanted or IndexSettings(), self._encoder)
+                wanted = self._described(self._wanted or IndexSettings())
                 self.set_meta({"generation": "0", **first, **wanted}, "DO NOTHING")
-        self._own = self.meta()
+        self._own = super().meta()
         wanted_settings = self._wanted or self.settings
         if not self._adopt:
-            check_settings(self._place, self._own, self._encoder, self._wanted)
+            self._check_settings()
         elif (key := wanted_settings.key(self._encoder.fingerprint)) != self.settings_key:
             with self.transaction():  # every document becomes stale
-                self.set_meta(described(wanted_settings, self._encoder))
+                self.set_meta(self._described(wanted_settings))
                 self.rows("UPDATE documents SET settings_key = '' WHERE settings_key = ?", key)
                 self.rows("DELETE FROM vectors")
                 self.next_generation()
-            self._own = self.meta()
+            self._own = super().meta()
+
+    def _described(self, settings: IndexSettings) -> dict[str, str]:
+        """What an index with these settings and the writer's encoder says of itself."""
+        return {
+            "dim": str(self._encoder.dim),
+            "encoder": self._encoder.name,
+            "encoder_fingerprint": self._encoder.fingerprint,
+            "settings": json.dumps(settings.as_dict()),
+            "settings_key": settings.key(self._encoder.fingerprint),
+        }
+
+    def _check_settings(self) -> None:
+        """Refuse to write what would not go with the rest of the index."""
+        own, encoder = self._own, self._encoder
+        if self._wanted is not None and self._wanted != self.settings:
+            raise SettingsMismatch(
+                f"{self._place} was made with {own['settings']}",
+                f"the same settings, not {json.dumps(self._wanted.as_dict())}",
+                "dragoman index --refresh with the new settings re-does the stored documents",
+            )
+        if own["encoder_fingerprint"] != encoder.fingerprint:
+            raise SettingsMismatch(
+                f"{self._place} was made with encoder {own['encoder']} ({own['encoder_fingerprint']})",
+                f"the same, not {encoder.name} ({encoder.fingerprint})",
+                f"dragoman index --refresh --encoder {encoder.name} re-does the stored documents",
+            )
+        if self.is_of_older_rules:
+            raise SettingsMismatch(
+                f"{self._place} was made by an older version of this program",
+                "passages, terms and names by the rules of this one",
+                "dragoman index --refresh re-does the stored documents; the sources are not needed",
+            )
 
     def set_meta(self, values: dict[str, str], conflict: str = "DO UPDATE SET value = excluded.value") -> None:
         """Set values of the index's description of itself."""
         for pair in values.items():
             self.rows(f"INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) {conflict}", *pair)
-
-    @property
-    def settings(self) -> IndexSettings:
-        """The settings that documents are chunked and encoded with."""
-        return IndexSettings.from_dict(json.loads(self._own["settings"]))
-
-    @property
-    def settings_key(self) -> str:
-        """Digest of the settings, the encoder and the rules that current documents carry."""
-        return self._own["settings_key"]
 
     def file_record(self, location: str) -> FileRecord | None:
         """The entry of a file in the ingest log."""

@@ -173,7 +173,7 @@ class Writer(PostgresRows, writing.Writer):
     def refresh_vectors(self, force: bool = False) -> bool:
         """Create an HNSW index for each language that needs one, or all again; returns whether any was created."""
         with translated(self._address):
-            created = refresh(self.connection, int(self._own["dim"]), force)
+            created = refresh(self.connection, int(self.meta()["dim"]), force)
             if created:
                 with self.transaction():
                     self.next_generation()

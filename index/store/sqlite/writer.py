@@ -109,7 +109,7 @@ class Writer(SqliteRows, writing.Writer):
             check_format(self.path, self.connection)
             self._settle(next_pid="1", terms=RULES)
             # FTS5 forgets a passage by the very terms that it was given, which other rules would not give again.
-            if self._own.get("terms") != RULES:
+            if self.meta().get("terms") != RULES:
                 with self.transaction():
                     self.rebuild_terms()
         except BaseException:
@@ -124,7 +124,7 @@ class Writer(SqliteRows, writing.Writer):
         """
         with self.transaction():
             self._remove("location", [item.document.location for item in documents])
-            next_pid = int(self.meta()["next_pid"])
+            next_pid = self.count("value FROM meta WHERE key = 'next_pid'")
             for item in documents:
                 next_pid = self._insert(item, next_pid)
             self.connection.executemany(
