@@ -22,10 +22,7 @@ _ODD = regex.compile(
     r"[\p{Co}\p{Cn}\x80-\x9f\uff61-\uff9f\p{So}\p{Sm}\p{Sk}\u2500-\u259f\u2160-\u217f\ufe30-\ufe6f\u0591-\u05bd\u05bf-\u05cf\u05f0-\u05f4]"
 )
 _COMMON_PUNCTUATION = frozenset("。，、！？：；「」『』（）《》〈〉“”‘’…—·～・【】　–«»„€№°©®™×¿¡´£§")
-# The letters that each single-byte language writes daily; others in a codec's upper half are rare.
-_EUROPEAN_DAILY = frozenset("äöüßéèêëàâîïôûùçæœñáíóúãõåøìòěščřžýůďťňąćęłńóśźżăâîșțşţőűğıİđ") | frozenset(
-    "абвгдежзийклмнопрстуфхцчшщъыьэюяёіїєґўђјљњћџαβγδεζηθικλμνξοπρσςτυφχψωάέήίόύώϊϋ"
-)
+_EUROPEAN_DAILY = frozenset(DATA["letters"]["daily"])
 
 
 def plausibility(text: str) -> float:
@@ -90,21 +87,12 @@ def _common_han() -> frozenset[str]:
     return frozenset(chars)
 
 
-_SCRIPT_OF = (
-    ("hangul", regex.compile(r"[\uac00-\ud7a3]")),
-    ("kana", regex.compile(r"[\u3041-\u30fe]")),
-    ("han", regex.compile(r"[\u3400-\u9fff]")),
-    ("cyrillic", regex.compile(r"\p{Cyrillic}")),
-    ("greek", regex.compile(r"\p{Greek}")),
-    ("hebrew", regex.compile(r"\p{Hebrew}")),
-    ("arabic", regex.compile(r"\p{Arabic}")),
-    ("thai", regex.compile(r"\p{Thai}")),
-)
+_SCRIPT_OF = {script: regex.compile(pattern) for script, (pattern, *_) in DATA["scripts"].items()}
 
 
 def _mixture_penalty(joined: str, counts: Counter[str]) -> float:
     """Scripts that do not go together in one text (hangul with rare han, kana in Korean, Greek in Chinese)."""
-    n = {name: sum(k for char, k in counts.items() if pattern.match(char)) for name, pattern in _SCRIPT_OF}
+    n = {name: sum(k for char, k in counts.items() if pattern.match(char)) for name, pattern in _SCRIPT_OF.items()}
     total = sum(n.values())
     if not total:
         return 0.0
@@ -124,14 +112,14 @@ def _mixture_penalty(joined: str, counts: Counter[str]) -> float:
 
 
 _DAILY: dict[str, tuple[frozenset[str], float]] = {
-    script: (frozenset(chars), least) for script, (chars, least) in DATA["daily"].items()
+    script: (frozenset(chars), least) for script, (_, chars, least) in DATA["scripts"].items()
 }
 _ENOUGH = 30  # characters of a script, for their frequencies to mean something
 
 
 def _missing_daily(script: str, counts: Counter[str]) -> float:
     """Up to 0.4 where the everyday characters of `script` are rarer than anyone writes them."""
-    pattern = dict(_SCRIPT_OF)[script]
+    pattern = _SCRIPT_OF[script]
     daily, least = _DAILY[script]
     n = sum(k for char, k in counts.items() if pattern.match(char))
     n_daily = sum(k for char, k in counts.items() if char.lower() in daily)
