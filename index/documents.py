@@ -102,10 +102,9 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Cleaned:
-    """A document as it is to be stored, which part of its file it is, and what its reader noted."""
+    """A document as it is to be stored, and what its reader noted."""
 
     document: Document
-    part: str = ""  # `#` and the part's name; empty for a file that is one article
     notes: tuple[str, ...] = ()
 
 

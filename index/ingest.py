@@ -197,9 +197,8 @@ class _Run:
         kept: set[str] = set()
         failures: list[str] = []
         for one in self._read(item):
-            problem = str(one) if isinstance(one, ReadError) else problem_of(one)
-            if isinstance(one, ReadError) or problem:
-                failures.append(printable(problem))
+            if isinstance(one, ReadError):
+                failures.append(printable(str(one)))
                 continue
             self.report.add_notes(one)
             kept.add(one.document.location)
@@ -321,18 +320,6 @@ def remove_gone(writer: Writer, sources: Sequence[str], seen: Set[str], report: 
         gone = [location for location in under if location not in seen and is_gone(location)]
         report.deleted += writer.forget_files(gone) if gone else 0
         report.skipped.update(skipped(source))
-
-
-def problem_of(one: Cleaned) -> str:
-    """Why a document cannot be stored; empty where it can."""
-    document, problem = one.document, ""
-    try:
-        document.doc_id  # noqa: B018 - made from everything that the store keeps as UTF-8
-    except UnicodeEncodeError:
-        problem = "a lone surrogate in its id or metadata: no UTF-8 can hold it"
-    if not document.text:
-        problem = problem or "no text is left after cleaning"
-    return f"{one.part} {problem}".strip() if problem else ""
 
 
 def printable(text: str) -> str:

@@ -221,14 +221,18 @@ def _page(page: Page, url: str, limits: Limits) -> Documents:
 
 
 def _document(article: Article, file: str, source: str, limits: Limits) -> Cleaned | ReadError:
-    """An article of a file as it is stored."""
+    """An article of a file as it is stored, or why it cannot be."""
     part = f"#{article.part}" if article.part else ""
     document = clean(article, file + part, source + part)
     n_chars = len(document.text)
-    if n_chars <= limits.max_document_chars:
-        return Cleaned(document, part, article.notes)
-    found = f"{part} {n_chars:,} characters in one document".strip()
-    return TooLarge(found, f"at most {limits.max_document_chars:,}", "split it")
+    if n_chars > limits.max_document_chars:
+        found = f"{part} {n_chars:,} characters in one document".strip()
+        return TooLarge(found, f"at most {limits.max_document_chars:,}", "split it")
+    try:
+        document.doc_id  # noqa: B018 - made from everything that the store keeps as UTF-8
+    except UnicodeEncodeError:
+        return ReadError(f"{part} a lone surrogate in its id or metadata: no UTF-8 can hold it".strip())
+    return Cleaned(document, article.notes) if n_chars else ReadError(f"{part} no text is left after cleaning".strip())
 
 
 def read_path(path: Path, limits: Limits) -> Iterator[Article | ReadError]:
