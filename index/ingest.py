@@ -12,6 +12,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import suppress
 from pathlib import Path
 
 from index.documents import Cleaned, Document
@@ -301,13 +302,11 @@ def _items(sources: Sequence[str]) -> dict[str, Item]:
 def _only_failures(place: IndexPlace, items: Mapping[str, Item]) -> list[tuple[str, str]]:
     """(source, reason) of each item where all are sure to fail and there is no index: none is made for that."""
     failed = [(item.source, str(item.error)) for item in items.values() if isinstance(item, Found) and item.error]
-    if len(failed) < len(items):
+    with suppress(IndexMissing):
+        if len(failed) == len(items):
+            open_backend(place).close()
         return []
-    try:
-        open_backend(place).close()
-    except IndexMissing:
-        return [(printable(source), reason) for source, reason in failed]
-    return []
+    return [(printable(source), reason) for source, reason in failed]
 
 
 def remove_gone(writer: Writer, sources: Sequence[str], seen: Set[str], report: IngestReport) -> None:

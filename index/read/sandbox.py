@@ -48,9 +48,5 @@ class Sandbox(AbstractContextManager["Sandbox"]):
             ) from error
         return documents
 
-    def close(self) -> None:
-        """End the process, if there is one."""
-        self._pool.close()
-
     def __exit__(self, *_: object) -> None:
-        self.close()
+        self._pool.close()

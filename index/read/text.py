@@ -183,17 +183,12 @@ def _markdown_blocks(tokens: list[Any]) -> Iterator[Block]:
         elif token.type == "inline" and row is not None:
             row.append(_inline_text(token))
         elif token.type == "inline":
-            yield Block(_inline_text(token), _kind(heading, item_depth))
+            kind = BlockKind.ITEM if item_depth else BlockKind.PARAGRAPH
+            yield Block(_inline_text(token), BlockKind.HEADING if heading else kind)
         elif token.type in ("fence", "code_block"):
             yield Block(token.content.rstrip("\n"))
         elif token.type == "html_block":
             yield Block(_strip_tags(token.content))
-
-
-def _kind(heading: bool, item_depth: int) -> BlockKind:
-    if heading:
-        return BlockKind.HEADING
-    return BlockKind.ITEM if item_depth else BlockKind.PARAGRAPH
 
 
 def _inline_text(token: Any) -> str:
