@@ -16,6 +16,8 @@ _META_CHARSET = regex.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([A-Za-
 _HTML_LANG = regex.compile(
     r"<html[^>]{0,400}?\slang\s*=\s*[\"']?([A-Za-z]{2,3}(?:[-_][A-Za-z0-9]+)*)", regex.IGNORECASE
 )
+_HUGE_TAG = regex.compile(r"<[^<>]{20000,}+")
+_MAX_ATTRIBUTES = 1_000  # of a tag; the parser's time grows with their square
 
 
 def read_html(data: bytes, declared: str = "", url: str = "") -> Article:
@@ -29,6 +31,7 @@ def read_html(data: bytes, declared: str = "", url: str = "") -> Article:
     named = _META_CHARSET.search(data[:4096])
     text, _, notes = decode(data, declared or (named.group(1).decode("ascii") if named else ""))
     text = text.replace("\x00", "")
+    text = _HUGE_TAG.sub(lambda tag: tag[0] if len(tag[0].split()) < _MAX_ATTRIBUTES else "<p", text)
     found = trafilatura.bare_extraction(
         text,
         url=url or None,
