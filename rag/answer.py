@@ -11,7 +11,10 @@ from index.search import ScoredPassage
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """A numbered span of a stored document; `quote == document.text[start:end]`."""
+    """A numbered span of a stored document; `quote == document.text[start:end]`.
+
+    `answer_start` and `answer_end` are the words in it that answer, in the document too; equal where none are known.
+    """
 
     n: int
     doc_id: str
@@ -23,6 +26,8 @@ class Citation:
     quote: str
     url: str
     date: str = ""
+    answer_start: int = 0
+    answer_end: int = 0
 
 
 class Verdict(StrEnum):
@@ -110,12 +115,14 @@ def passage_json(item: ScoredPassage) -> dict[str, Any]:
     }
 
 
+_CITATION = (
+    "n", "doc_id", "source", "title", "language", "start", "end", "quote", "url", "answer_start", "answer_end",
+)  # fmt: skip
+
+
 def citation_json(citation: Citation) -> dict[str, Any]:
     """One citation of `ask --json`."""
-    return {
-        name: getattr(citation, name)
-        for name in ("n", "doc_id", "source", "title", "language", "start", "end", "quote", "url")
-    }
+    return {name: getattr(citation, name) for name in _CITATION}
 
 
 def sentence_json(sentence: AnswerSentence) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from rag.answerers.base import Answerer, Task, Turn, abstain
 from rag.answerers.extractive import ExtractiveAnswerer
 from rag.events import Done, Event, Failed, PassagesFound, QuestionRead, Warned
 from rag.followups import Rewriter, carried_over
+from rag.reader import Candidate, Reader, chosen, embedded_reader
 from rag.reader.cross_encoders import N_RERANKED, Reranker, reranked
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class ChainSettings:
     """How a question is answered."""
 
     k: int = 10  # passages retrieved
+    n_read: int = 10  # of them that the reader reads
     min_relevance: float = 0.40  # below, the articles are held not to answer; docs/decisions/0008
     search: SearchSettings = field(default_factory=SearchSettings)
 
@@ -52,6 +54,7 @@ class Chain:
         settings: ChainSettings | None = None,
         *,
         rewriter: Rewriter = carried_over,
+        reader: Reader | None = None,
         reranker: Reranker | None = None,
         names: KnownNames = NO_NAMES,
     ) -> None:
@@ -63,11 +66,13 @@ class Chain:
             answerer: Writes the answers; the extractive one by default.
             settings: How a question is answered.
             rewriter: Makes a follow-up stand alone for the search.
+            reader: Reads the first passages; the one in the package by default.
             reranker: Orders the first passages once more; none by default.
             names: User-defined aliases.
         """
         self.backend, self.encoder = backend, encoder
         self._rewriter, self._reranker, self._names = rewriter, reranker, names
+        self._reader = reader
         # While a database or a model works, others may search.
         is_local = backend.is_local and isinstance(encoder, StaticEncoder) and reranker is None
         self._lock: AbstractContextManager[Any] = _one_at_a_time if is_local else nullcontext()
@@ -108,10 +113,11 @@ class Chain:
         found = self._search(query, shown, self.settings.k, where)
         language = language or found.language
         retrieved = time.perf_counter()
-        yield PassagesFound(found.passages, found.relevance)
+        yield PassagesFound(found.passages)
         for message in found.warnings:
             yield Warned(message)
-        task = Task(question, language, found, self.encoder, history, self._names, self._lock)
+        found, sentences = self._read(query, found)
+        task = Task(question, language, found, self.encoder, sentences, history, self._names)
         for event in self._answered(task):
             if isinstance(event, Done):
                 timings = {
@@ -185,6 +191,12 @@ class Chain:
             found = reranked(self._reranker, found, k)
         note = self.backend.note
         return replace(found, warnings=(*found.warnings, note)) if note else found
+
+    def _read(self, query: str, found: SearchResult) -> tuple[SearchResult, tuple[Candidate, ...]]:
+        """`found` in the order of the reader, and the sentences that may answer, best first."""
+        reader = self._reader or embedded_reader()
+        passages = [item.passage for item in found.passages[: self.settings.n_read]]
+        return chosen(found, reader.read(query, passages) if passages else [])
 
     def as_runnable(self) -> ChainRunnable:
         """This chain as a LangChain Runnable; apart, because importing langchain-core takes as long as answering."""

@@ -25,11 +25,10 @@ class QuestionRead:
 
 @dataclass(frozen=True, slots=True)
 class PassagesFound:
-    """The passages that the answer may rest on, best first."""
+    """The passages that the search found, best first; the reader may put them in another order."""
 
     name: ClassVar[str] = "passages"
     passages: tuple[ScoredPassage, ...]
-    relevance: float
 
 
 @dataclass(frozen=True, slots=True)

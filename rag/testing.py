@@ -1,12 +1,13 @@
-"""Fakes for tests of programs built on this package: a chat model with a script, and a tiny encoder.
+"""Fakes for tests of programs built on this package: a chat model with a script, a tiny encoder, a tiny reader.
 
-Both stand at the seams (LangChain's `BaseChatModel`, this project's `Encoder`), so that a test
+All stand at the seams (LangChain's `BaseChatModel`, this project's `Encoder` and `Reader`), so that a test
 needs no network, no model file and no patching.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 import unicodedata
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -22,8 +23,10 @@ from pydantic import Field
 
 from index.encoders.base import FloatArray, encode_parts_as_texts, unit_rows
 from index.settings import Parts
+from index.store.base import StoredPassage
+from rag.reader import Judgement, Reading, SentenceReading
 
-__all__ = ["HashEncoder", "Piece", "ScriptedChatModel", "prompt_keys"]
+__all__ = ["HashEncoder", "Piece", "ScriptedChatModel", "WordReader", "prompt_keys"]
 
 Piece = str | Exception
 _KEY_LINE = regex.compile(r"^\[([a-z]+)\] \(.*\)$", regex.MULTILINE)
@@ -110,3 +113,36 @@ class HashEncoder:
         for word in unicodedata.normalize("NFKC", text).casefold().split():
             marked = f"<{word}>"
             yield from (marked[i : i + self._n] for i in range(max(1, len(marked) - self._n + 1)))
+
+
+class WordReader:
+    """A tiny `Reader`: a sentence answers a question by the words that it shares with it.
+
+    A claim is supported by a passage that has all its words, and not mentioned by any other.
+    """
+
+    name = "words"
+
+    def read(self, question: str, passages: Sequence[StoredPassage]) -> list[Reading]:
+        wanted = _words(question)
+        return [self._reading(wanted, passage) for passage in passages]
+
+    def judge(self, claims: Sequence[tuple[str, StoredPassage]]) -> list[Judgement]:
+        held = [_words(claim) <= _words(passage.text) for claim, passage in claims]
+        return [Judgement(1.0, 0.0, 0.0) if one else Judgement(0.0, 0.0, 1.0) for one in held]
+
+    def _reading(self, wanted: set[str], passage: StoredPassage) -> Reading:
+        found = []
+        for start, end in passage.sentences:
+            own = _words(passage.text[start - passage.start : end - passage.start])
+            share = len(wanted & own) / max(1, len(wanted))
+            found.append(SentenceReading(start, end, start, end, math.log(share + 0.01)))
+        best = max((math.exp(one.score) for one in found), default=0.0)
+        return Reading(12 * best - 3, tuple(found))
+
+
+def _words(text: str) -> set[str]:
+    """The words of a text without case; in scripts without spaces its pairs of characters."""
+    words = regex.findall(r"[\p{L}\p{N}]+", unicodedata.normalize("NFKC", text).casefold())
+    pairs = (word[i : i + 2] for word in words if not word.isascii() for i in range(len(word) - 1))
+    return {*words, *pairs}

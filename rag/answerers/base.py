@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from index.encoders.base import Encoder
 from index.names import NO_NAMES, KnownNames
@@ -14,6 +13,7 @@ from index.store.base import StoredPassage
 from rag.answer import Abstention, Answer, AnswerSentence, Citation, Usage
 from rag.events import CitationsResolved, Delta, Done, Event, SentenceDone, Warned
 from rag.phrases import phrase, phrase_language
+from rag.reader.choice import Candidate
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +35,9 @@ class Task:
     language: str
     found: SearchResult
     encoder: Encoder
+    sentences: tuple[Candidate, ...] = ()  # of `found`, the most probable answer first
     history: Sequence[Turn] = ()
     names: KnownNames = NO_NAMES
-    lock: AbstractContextManager[Any] = field(default_factory=nullcontext)  # held while this process computes
 
 
 class Answerer(Protocol):
@@ -87,8 +87,8 @@ class Draft:
         self.sentences.clear()
         self.citations.clear()
 
-    def cite(self, passage: StoredPassage, start: int, end: int) -> int:
-        """The number of the citation of this span, a new one where it is not cited yet."""
+    def cite(self, passage: StoredPassage, start: int, end: int, answer: tuple[int, int] = (0, 0)) -> int:
+        """The number of the citation of this span, a new one where it is not cited yet; `answer` is the part of it."""
         for known in self.citations:
             if (known.doc_id, known.start, known.end) == (passage.doc_id, start, end):
                 return known.n
@@ -104,6 +104,8 @@ class Draft:
                 quote=passage.text[start - passage.start : end - passage.start],
                 url=passage.url,
                 date=passage.date,
+                answer_start=answer[0],
+                answer_end=answer[1],
             )
         )
         return len(self.citations)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from index.text.language import same_language
 from index.text.names import written
-from rag.answer import AnswerSentence, Verdict
-from rag.answerers.base import Draft, Task, finish
-from rag.answerers.sentences import Candidate, ranked
+from rag.answer import Abstention, AnswerSentence, Verdict
+from rag.answerers.base import Draft, Task, abstain, finish
 from rag.citations import without_markers
 from rag.events import Event
 from rag.phrases import phrase, phrase_language
+from rag.reader.choice import Candidate
 
 _MAX_SENTENCES = 3
 _MIN_CONFIDENCE = 0.7  # of a name's other form that is shown
@@ -23,15 +23,17 @@ class ExtractiveAnswerer:
 
     def answer(self, task: Task) -> Iterator[Event]:
         draft = Draft()
-        with task.lock:
-            chosen = _choose(ranked(task.found, task.encoder))
+        if not task.sentences:
+            yield from abstain(task, Abstention.NOT_FOUND)
+            return
+        chosen = _choose(task.sentences)
         language = phrase_language(task.language)
         languages = {item.passage.language for item in chosen}
         others = sorted(name for name in languages if not same_language(name, task.language))
         intro = phrase("intro_other" if others else "intro", language)
         yield draft.say(intro.replace("{languages}", ", ".join(others)))
         for item in chosen:
-            number = draft.cite(item.passage, item.start, item.end)
+            number = draft.cite(item.passage, item.start, item.end, (item.answer_start, item.answer_end))
             shown = " ".join(without_markers(item.text).split())
             yield draft.say(f"\n{shown} [{number}]{_other_forms(task, item)}")
             yield draft.close(AnswerSentence(shown, Verdict.SUPPORTED, (number,)))
@@ -49,7 +51,7 @@ def _other_forms(task: Task, item: Candidate) -> str:
     return f" ({'; '.join(f'{name} = {shown}' for name, shown in pairs.items())})" if pairs else ""
 
 
-def _choose(candidates: list[Candidate]) -> list[Candidate]:
+def _choose(candidates: Sequence[Candidate]) -> list[Candidate]:
     """The best sentences, no two of them overlapping, best first."""
     chosen: list[Candidate] = []
     for item in candidates:

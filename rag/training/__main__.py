@@ -1,9 +1,10 @@
-"""`python -m rag.training COMMAND`: prepare, train or evaluate the reader."""
+"""`python -m rag.training COMMAND`: prepare, train, evaluate or export the reader."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -12,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer
 
+from rag.reader.onnx import EMBEDDED, TOKENIZER
 from rag.training.base_model import base_model_file, read_base_model, unigram_tokenizer
-from rag.training.evaluate import evaluate, natural_questions
+from rag.training.evaluate import evaluate
+from rag.training.export import export
 from rag.training.model import ReaderModel
 from rag.training.prepare import Prepared, collect, kept_pieces, openings, prepare, summary
 from rag.training.train import TrainSettings, load_trained, train
@@ -24,17 +26,16 @@ from rag.training.train import TrainSettings, load_trained, train
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status."""
     given = _parser().parse_args(arguments)
-    commands = {"prepare": _prepare, "train": _train, "evaluate": _evaluate}
+    commands = {"prepare": _prepare, "train": _train, "evaluate": _evaluate, "export": _export}
     return commands[given.command](given)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m rag.training", description=__doc__)
-    parser.add_argument("command", choices=("prepare", "train", "evaluate"))
-    parser.add_argument(
-        "--data", type=Path, help="folder with natural-train, qa, qp, parallel; evaluate: with gold.jsonl"
-    )
+    parser.add_argument("command", choices=("prepare", "train", "evaluate", "export"))
+    parser.add_argument("--data", type=Path, help="prepare: folder with natural-train, qa, qp, parallel")
     parser.add_argument("--work", type=Path, required=True, help="folder of the prepared examples and checkpoints")
+    parser.add_argument("--out", type=Path, default=EMBEDDED, help="export: folder of the model")
     parser.add_argument("--layers", type=int, default=8, help="layers of the base model that are kept")
     parser.add_argument("--steps", type=int, default=20_000, help="steps of 2,048 tokens in all")
     parser.add_argument("--threads", type=int, default=0, help="threads on a CPU; 0 takes them all")
@@ -82,15 +83,22 @@ def _train(given: argparse.Namespace) -> int:
 
 
 def _evaluate(given: argparse.Namespace) -> int:
-    """Measure the newest checkpoint; with --data also on the gold questions there."""
+    """Measure the newest checkpoint on the held-out examples."""
+    sys.stdout.write(json.dumps(evaluate(_trained(given), _prepared(given.work))) + "\n")
+    return 0
+
+
+def _export(given: argparse.Namespace) -> int:
+    """Write the newest checkpoint as the model that the product reads with."""
+    export(_trained(given), given.out)
+    shutil.copy(given.work / TOKENIZER, given.out / TOKENIZER)
+    return 0
+
+
+def _trained(given: argparse.Namespace) -> ReaderModel:
     model = _model(given)
     load_trained(model, given.work / "model.safetensors")
-    found = evaluate(model, _prepared(given.work))
-    if given.data:
-        tokenizer = Tokenizer.from_file(str(given.work / "tokenizer.json"))
-        found |= natural_questions(model.to("cpu"), tokenizer, given.data)
-    sys.stdout.write(json.dumps(found) + "\n")
-    return 0
+    return model
 
 
 def _prepared(work: Path) -> Prepared:

@@ -14,7 +14,7 @@ from pathlib import Path
 import regex
 
 from index.text.language import detect_language, function_words
-from rag.training.sets import CONTRADICTED, NOT_MENTIONED, SUPPORTED, Example
+from rag.training.sets import CONTRADICTED, NOT_MENTIONED, SUPPORTED, UNKNOWN, Example
 
 # Sources of the translation pairs that read well; the others are technical or machine-translated.
 GOOD_SOURCES = ("ud-pud", "tatoeba", "tico19", "korean-news", "mlqe-pe", "indian-wiki")
@@ -84,6 +84,21 @@ def other_passage(example: Example, others: Sequence[Example], rng: random.Rando
         return None
     chosen = rng.choice(fitting)
     return _unanswered(replace(example, passage=chosen.passage, title=chosen.title))
+
+
+_SMALL_TALK = """hello|hi there|thanks|thank you very much|who are you?|what can you do|good morning|ok|lol|test|help
+bonjour|merci beaucoup|qui es-tu ?|hola|gracias|¿quién eres?|hallo|danke schön|wer bist du|ciao|grazie|obrigado|bom dia
+привет|спасибо|кто ты?|dzień dobry|dziękuję|merhaba|teşekkürler|sen kimsin|سلام|شكرا جزيلا|من أنت؟|ممنون|שלום|תודה רבה
+你好|谢谢|謝謝|你是誰|こんにちは|ありがとう|あなたは誰|안녕하세요|감사합니다|너는 누구야|สวัสดี|ขอบคุณ|xin chào|cảm ơn
+नमस्ते|धन्यवाद|तुम कौन हो|হ্যালো|ধন্যবাদ|halo|terima kasih|habari|asante|γεια σου|ευχαριστώ|hej|tack så mycket|kiitos"""
+
+
+def not_asked(examples: Sequence[Example], n: int, rng: random.Random) -> Iterator[Example]:
+    """`n` examples of small talk and of random letters, with passages that cannot answer them."""
+    talk = [phrase for line in _SMALL_TALK.splitlines() for phrase in line.split("|")]
+    for one in rng.sample(examples, min(n, len(examples))):
+        letters = "".join(rng.choices("abcdefghijklmnopqrstuvwxyz    ?12", k=rng.randrange(4, 30))).strip()
+        yield _unanswered(replace(one, text=rng.choice(talk) if rng.random() < 0.6 else letters or "?", label=UNKNOWN))
 
 
 def _unanswered(example: Example) -> Example:

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from tokenizers import AddedToken, Regex, Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import Unigram
 
+from rag.reader.onnx import BLOCK
+from rag.reader.pairs import SPECIAL
+
 Array = NDArray[np.float32]
-SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")  # the first four pieces, in this order
-_BLOCK = 32  # weights that share a scale
-_BLOCK_TYPE = np.dtype([("scale", "<f2"), ("nibbles", "u1", _BLOCK // 2)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def _tensor(content: bytes, n: int) -> Array:
     """A flat float32 array of `n` weights, which are stored as float32 or in blocks."""
     if len(content) == 4 * n:
         return np.frombuffer(content, "<f4")
-    blocks = np.frombuffer(content, _BLOCK_TYPE)
+    blocks = np.frombuffer(content, BLOCK)
     nibbles = blocks["nibbles"]
     signed = np.concatenate([nibbles & 15, nibbles >> 4], axis=1).astype(np.float32) - 8
     return (signed * blocks["scale"].astype(np.float32)[:, None]).reshape(-1)

@@ -50,8 +50,8 @@ class ReaderModel(nn.Module):  # type: ignore[misc]  # torch is not followed
     The word embeddings are frozen: they are most of the weights, and rare words would drift apart from frequent ones.
     """
 
-    def __init__(self, base: BaseModel, kept_pieces: Sequence[int], n_layers: int) -> None:
-        """The first `n_layers` of `base` with the rows of `kept_pieces`, and new heads."""
+    def __init__(self, base: BaseModel, kept_pieces: Sequence[int], n_layers: int, n_frozen: int = 0) -> None:
+        """The first `n_layers` of `base` with the rows of `kept_pieces`, and new heads; `n_frozen` layers stay."""
         super().__init__()
         inner, hidden = base.weights["l0.fi.w"].shape
         self.bert = BertModel(
@@ -69,8 +69,8 @@ class ReaderModel(nn.Module):  # type: ignore[misc]  # torch is not followed
             add_pooling_layer=False,
         )
         self.bert.load_state_dict(_state(base, kept_pieces, n_layers))
-        for parameter in self.bert.embeddings.parameters():
-            parameter.requires_grad = False
+        for part in (self.bert.embeddings, *self.bert.encoder.layer[:n_frozen]):
+            part.requires_grad_(False)
         self.span = nn.Linear(hidden, 2)
         self.answerable = nn.Sequential(nn.Linear(2 * hidden, hidden), nn.Tanh(), nn.Linear(hidden, 1))
         self.label = nn.Sequential(nn.Linear(2 * hidden, hidden), nn.Tanh(), nn.Linear(hidden, len(LABELS)))
@@ -78,14 +78,18 @@ class ReaderModel(nn.Module):  # type: ignore[misc]  # torch is not followed
     def forward(self, ids: Tensor, mask: Tensor, in_passage: Tensor) -> Scores:
         """Scores of a batch; `ids`, `mask` and `in_passage` are (n, n_tokens), 1 where it holds."""
         states = self.bert(input_ids=ids, attention_mask=mask).last_hidden_state
-        spans = self.span(states)
+        spans, answerable, label = self.heads(states, in_passage)
         allowed = in_passage.bool().clone()
         allowed[:, 0] = True
         spans = spans.masked_fill(~allowed[:, :, None], -1e4)
+        return Scores(spans[:, :, 0], spans[:, :, 1], answerable, label)
+
+    def heads(self, states: Tensor, in_passage: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(span (n, n_tokens, 2), answerable (n,), label (n, 3)) of the last layer's states (n, n_tokens, dim)."""
         weights = in_passage[:, :, None].to(states.dtype)
         mean = (states * weights).sum(1) / weights.sum(1).clamp(min=1)
         pooled = torch.cat([states[:, 0], mean], dim=1)
-        return Scores(spans[:, :, 0], spans[:, :, 1], self.answerable(pooled)[:, 0], self.label(pooled))
+        return self.span(states), self.answerable(pooled)[:, 0], self.label(pooled)
 
     def trained_state(self) -> dict[str, Tensor]:
         """The weights that training changes, by name."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -16,31 +17,38 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from index.encoders import load_encoder
+from index.ingest import ingest
+from index.search import search
+from index.store import open_backend
 from index.text.language import detect_language
-from rag.training.augment import as_typed, names_in, near_miss, other_passage, translated_claims
-from rag.training.base_model import SPECIAL, BaseModel, unigram_tokenizer
+from rag.reader.pairs import SPECIAL, make_pair
+from rag.training.augment import as_typed, names_in, near_miss, not_asked, other_passage, translated_claims
+from rag.training.base_model import BaseModel, unigram_tokenizer
 from rag.training.sets import SETS, Example, overlaps
 
 VALIDATION = "e"  # the natural set whose examples are only measured on
 MAX_TOKENS = 288
-_MAX_QUESTION_TOKENS = 64
 N_PIECES = 80_000  # of 250,000: the embeddings are most of the size
 _N_BY_SCORE = 20_000  # pieces that stay because they are frequent in the base model's own corpus
 _OPENINGS = 6_000  # encyclopedic openings a language, for counting pieces
 _TRANSLATED = 500  # claims a language
+_NOT_ASKED = 150  # small talk and random letters, of each natural set
+_FOUND = 5  # first passages of a search that a wrong one is taken from
 
 
 class Prepared(NamedTuple):
     """Examples as arrays; example i has the tokens `ids[offsets[i]:offsets[i + 1]]`.
 
-    `first` is the token where the passage (with its title) begins. `start` and `end` are the answer's first and last
-    token, 0 for none, -1 for unknown. `answerable` and `label` are as in `Example`. `natural` marks our own natural
-    questions and claims, `validation` held-out ones.
+    `first` is the token where the title begins, `text_first` that where the passage begins. `start` and `end` are the
+    answer's first and last token, 0 for none, -1 for unknown. `answerable` and `label` are as in `Example`. `natural`
+    marks our own natural questions and claims, `validation` held-out ones.
     """
 
     ids: NDArray[np.int32]
     offsets: NDArray[np.int64]
     first: NDArray[np.int16]
+    text_first: NDArray[np.int16]
     start: NDArray[np.int16]
     end: NDArray[np.int16]
     answerable: NDArray[np.int8]
@@ -57,12 +65,13 @@ def collect(data: Path, seed: int = 0) -> Iterator[tuple[Example, bool]]:
         beginnings = left_out.get(folder.partition("/")[2], ())
         own = [one for one in read(data / folder) if not (beginnings and one.text.startswith(beginnings))]
         if folder.endswith(f"/{VALIDATION}"):
-            yield from ((one, True) for one in [*own, *_negatives(own, 0.5, rng)])
+            yield from ((one, True) for one in [*own, *found_passages(own, rng), *_negatives(own, 0.3, rng)])
             continue
         own = rng.sample(own, cap) if len(own) > cap else own
         is_natural = folder.startswith("natural-train/")
-        more = [*_negatives(own, 1.0 if is_natural else 0.35, rng)]
+        more = [*_negatives(own, 0.6 if is_natural else 0.35, rng)]
         if is_natural:
+            more += [*found_passages(own, rng), *not_asked(own, _NOT_ASKED, rng)]
             more += [as_typed(one, rng) for one in own if one.answerable >= 0]
         yield from ((_varied(one, rng), False) for one in [*own, *more])
     yield from ((one, False) for one in translated_claims(data / "parallel", _TRANSLATED, rng))
@@ -80,6 +89,33 @@ def _negatives(examples: Sequence[Example], share: float, rng: random.Random) ->
             found = found or other_passage(one, rng.sample(groups[one.group], min(8, len(groups[one.group]))), rng)
             if found:
                 yield found
+
+
+def found_passages(examples: Sequence[Example], rng: random.Random) -> list[Example]:
+    """Each answerable question with a passage that the search finds among the first and that does not hold its answer.
+
+    These are what the reader has to tell from the right one.
+    """
+    passages = {(one.title, one.passage): one for one in examples}
+    encoder = load_encoder("embedded")
+    found: list[Example] = []
+    with tempfile.TemporaryDirectory() as scratch:
+        rows = [
+            {"id": str(number), "title": one.title, "text": one.passage} for number, one in enumerate(passages.values())
+        ]
+        articles = Path(scratch) / "articles.jsonl"
+        articles.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+        ingest(Path(scratch) / "index", [str(articles)], encoder)
+        backend = open_backend(Path(scratch) / "index")
+        with backend.snapshot() as snapshot:
+            for one in examples:
+                if one.answerable == 1:
+                    best = search(snapshot, encoder, one.text, _FOUND).passages
+                    others = [Example("", scored.passage.text, scored.passage.title) for scored in best]
+                    others = [other for other in others if other.passage[:80] not in one.passage]
+                    found += filter(None, [other_passage(one, others, rng)])
+        backend.close()
+    return found
 
 
 def _varied(example: Example, rng: random.Random) -> Example:
@@ -128,32 +164,12 @@ def openings(data: Path) -> Iterator[str]:
             yield str(text)
 
 
-class Layout(NamedTuple):
-    """A pair as the model reads it: `<s> question </s> title </s> passage </s>`; offsets are those in the passage."""
-
-    ids: list[int]
-    first: int
-    offsets: list[tuple[int, int]]  # of the tokens from `text_first` on
-    text_first: int
-
-
-def layout(tokenizer: Tokenizer, question: str, title: str, passage: str) -> Layout:
-    """The tokens of a pair, cut at `MAX_TOKENS`."""
-    bos, _, eos, _ = range(len(SPECIAL))
-    asked = tokenizer.encode(question, add_special_tokens=False).ids[:_MAX_QUESTION_TOKENS]
-    named = tokenizer.encode(title, add_special_tokens=False).ids[:24] if title else []
-    read = tokenizer.encode(passage, add_special_tokens=False)
-    head = [bos, *asked, eos, *named, eos]
-    room = MAX_TOKENS - len(head) - 1
-    return Layout([*head, *read.ids[:room], eos], len(asked) + 2, read.offsets[:room], len(head))
-
-
 def prepare(examples: Iterable[tuple[Example, bool]], tokenizer: Tokenizer) -> Prepared:
     """The examples as arrays; one whose answer is beyond the last token is left out."""
     ids: list[NDArray[np.int32]] = []
-    rows: list[tuple[int, int, int, int, int, bool, bool]] = []
+    rows: list[tuple[int, int, int, int, int, int, bool, bool]] = []
     for example, is_validation in examples:
-        own = layout(tokenizer, example.text, example.title, example.passage)
+        own = make_pair(tokenizer, example.text, example.title, example.passage, MAX_TOKENS)
         start, end = (0, 0) if example.answerable == 0 else (-1, -1)
         if example.start >= 0:
             covered = [i for i, (a, b) in enumerate(own.offsets) if a < example.end and b > example.start]
@@ -162,8 +178,8 @@ def prepare(examples: Iterable[tuple[Example, bool]], tokenizer: Tokenizer) -> P
             start, end = own.text_first + covered[0], own.text_first + covered[-1]
         ids.append(np.array(own.ids, dtype=np.int32))
         natural = example.origin.startswith("natural")
-        rows.append((own.first, start, end, example.answerable, example.label, natural, is_validation))
-    first, starts, ends, answerable, label, is_natural, validation = (
+        rows.append((own.first, own.text_first, start, end, example.answerable, example.label, natural, is_validation))
+    first, text_first, starts, ends, answerable, label, is_natural, validation = (
         np.array(column) for column in zip(*rows, strict=True)
     )
     offsets = np.concatenate([[0], np.cumsum([len(own) for own in ids])]).astype(np.int64)
@@ -171,6 +187,7 @@ def prepare(examples: Iterable[tuple[Example, bool]], tokenizer: Tokenizer) -> P
         np.concatenate(ids),
         offsets,
         first.astype(np.int16),
+        text_first.astype(np.int16),
         starts.astype(np.int16),
         ends.astype(np.int16),
         answerable.astype(np.int8),

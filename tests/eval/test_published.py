@@ -17,7 +17,7 @@ from eval.runs.ask import ask_all
 from index.ingest import ingest
 from index.store.sqlite import EmbeddedBackend
 from rag.chain import Chain
-from rag.testing import HashEncoder
+from rag.testing import HashEncoder, WordReader
 
 HANGANG = "나루호는 2019년 4월에 진수되었다. 길이는 38미터이고, 2019년 겨울부터 강을 오갔다."
 MORI = "森の塔は高さ三十メートルで、鐘は七つある。鐘は朝に鳴る。"
@@ -161,7 +161,11 @@ def test_a_file_of_another_shape_is_refused_by_name(tmp_path: Path, values: Any,
 def ran(found: Published, folder: Path) -> list[Any]:
     """The rows of a run over an index of the documents, made as `dragoman index` makes it."""
     ingest(folder / "index", [str(write_corpus(found, folder))], HashEncoder(dim=64), n_workers=1)
-    return ask_all(Chain(EmbeddedBackend(folder / "index"), HashEncoder(dim=64)), found.items, retrieval_only=True)
+    return ask_all(
+        Chain(EmbeddedBackend(folder / "index"), HashEncoder(dim=64), reader=WordReader()),
+        found.items,
+        retrieval_only=True,
+    )
 
 
 def test_an_index_of_the_documents_holds_the_evidence_and_a_run_finds_it(tmp_path: Path) -> None:

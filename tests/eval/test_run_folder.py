@@ -21,7 +21,7 @@ from eval.runs.summary import summarise
 from index.ingest import ingest
 from index.store.sqlite import EmbeddedBackend
 from rag.chain import Chain, ChainSettings
-from rag.testing import HashEncoder
+from rag.testing import HashEncoder, WordReader
 
 SHAPE = {"gold": "gold.jsonl", "k": 10, "search": {"lexical_weight": 0.3}}
 
@@ -121,12 +121,17 @@ def test_runs_are_found_by_name_and_the_last_of_a_gold_file(tmp_path: Path) -> N
 def test_a_run_that_was_stopped_asks_only_what_is_missing(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("yes, the harbour has seven cranes.", "utf-8")
     ingest(tmp_path / "index", [str(tmp_path / "a.txt")], HashEncoder(), n_workers=1)
-    chain = Chain(EmbeddedBackend(tmp_path / "index"), HashEncoder(), settings=ChainSettings(min_relevance=0.0))
+    chain = Chain(
+        EmbeddedBackend(tmp_path / "index"),
+        HashEncoder(),
+        settings=ChainSettings(min_relevance=0.0),
+        reader=WordReader(),
+    )
     items = [GoldItem(str(i), f"Has the harbour {i} cranes?", "en", True, ("seven",), ()) for i in range(5)]
     gold = tmp_path / "gold.jsonl"
     gold.write_text("{}", "utf-8")
     shape = shape_of(chain, gold, items, {"retrieval_only": False})
-    fewer = Chain(chain.backend, HashEncoder(), settings=ChainSettings(k=3))
+    fewer = Chain(chain.backend, HashEncoder(), settings=ChainSettings(k=3), reader=WordReader())
     assert shape != shape_of(fewer, gold, items, {"retrieval_only": False})
 
     class StoppedError(Exception):

@@ -20,7 +20,7 @@ from rag.answer import Abstention, AnswerSentence
 from rag.answerers.base import Draft, Task, finish
 from rag.chain import Chain, ChainSettings
 from rag.events import Event
-from rag.testing import HashEncoder
+from rag.testing import HashEncoder, WordReader
 from rag.verify import Verdict
 
 ROOT = Path(__file__).parent.parent.parent
@@ -71,7 +71,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
     for name, text in DOCUMENTS.items():
         (folder / name).write_text(text, "utf-8")
     ingest(folder / "index", [str(folder / name) for name in DOCUMENTS], HashEncoder(dim=2048), n_workers=1)
-    return Chain(EmbeddedBackend(folder / "index"), HashEncoder(dim=2048), Scripted(), ALWAYS)
+    return Chain(EmbeddedBackend(folder / "index"), HashEncoder(dim=2048), Scripted(), ALWAYS, reader=WordReader())
 
 
 def item(id: str, question: str, lang: str, answers: tuple[str, ...] = (), *evidence: tuple[str, str]) -> GoldItem:
@@ -167,7 +167,7 @@ def test_a_run_of_retrieval_only_asks_no_answerer_and_measures_no_answers(chain:
         def answer(self, task: Task) -> Iterator[Event]:
             raise AssertionError("not to be asked")
 
-    bare = Chain(chain.backend, chain.encoder, Refuses(), ALWAYS)
+    bare = Chain(chain.backend, chain.encoder, Refuses(), ALWAYS, reader=WordReader())
     result = measured(bare, GOLD, retrieval_only=True)
     assert not {"answer", "citation", "abstention"} & set(result)
     whole = measured(chain, GOLD)
@@ -180,7 +180,7 @@ def test_an_answerer_that_breaks_is_a_failed_row_and_not_the_end_of_the_run(chai
         def answer(self, task: Task) -> Iterator[Event]:
             raise RuntimeError("out of memory")
 
-    result = measured(Chain(chain.backend, chain.encoder, Breaks(), ALWAYS), GOLD[:2])
+    result = measured(Chain(chain.backend, chain.encoder, Breaks(), ALWAYS, reader=WordReader()), GOLD[:2])
     assert result["failed"] == 2
     assert result["failures"][0] == {"id": "cranes", "why": "RuntimeError: out of memory"}
     assert (result["recall@10"], result["answer"]["f1"], result["latency_ms"]["p95"]) == (0.0, 0.0, 0.0)
@@ -244,7 +244,7 @@ def test_a_row_tells_where_its_question_went_right_or_wrong(chain: Chain) -> Non
         "answers": Outcome.RIGHT,
         "elsewhere": Outcome.WRONG,
     }
-    silent = Chain(chain.backend, chain.encoder, settings=ChainSettings(min_relevance=1.0))
+    silent = Chain(chain.backend, chain.encoder, settings=ChainSettings(min_relevance=1.0), reader=WordReader())
     assert [row.outcome for row in ask_all(silent, GOLD[:1])] == [Outcome.REFUSED]
     bare = {row.item.id: row.outcome for row in ask_all(chain, GOLD, retrieval_only=True)}
     assert (bare["cranes"], bare["cup"], bare["long"]) == (Outcome.RETRIEVED, Outcome.UNJUDGED, Outcome.FAILED)
@@ -352,7 +352,7 @@ def test_the_sample_questions_can_all_be_measured_on_the_sample_articles(
     sample_backend: EmbeddedBackend, encoder: Encoder
 ) -> None:
     items = read_gold(ROOT / "ui/samples/questions.jsonl")
-    result: dict[str, Any] = measured(Chain(sample_backend, encoder), items)
+    result: dict[str, Any] = measured(Chain(sample_backend, encoder, reader=WordReader()), items)
     assert result["failures"] == []
     assert result["n"] == len(items)
     assert result["recall@10"] > 0.5

@@ -34,7 +34,7 @@ from index.text.language import detect_language
 from index.text.terms import indexed_terms
 from rag.answer import Abstention
 from rag.chain import Chain, ChainSettings
-from rag.testing import HashEncoder
+from rag.testing import HashEncoder, WordReader
 
 # Fixed here, so that hand-made sums do not move with the tuned defaults.
 SETTINGS = SearchSettings(
@@ -427,7 +427,7 @@ def test_what_says_nothing_to_the_encoder_is_found_nowhere(
     ingest(tmp_path / "index", [str(tmp_path / "a.jsonl")], encoder, n_workers=1)
     with closing(EmbeddedBackend(tmp_path / "index")) as backend, backend.snapshot() as snapshot:
         found = search(snapshot, encoder, question)
-        chain = Chain(backend, encoder)
+        chain = Chain(backend, encoder, reader=WordReader())
         answer = chain.invoke(question)
     assert (found.passages, found.relevance, found.n_searched) == ((), 0.0, 2 * n_articles)
     assert answer.reason is Abstention.NOT_FOUND

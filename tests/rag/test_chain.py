@@ -5,7 +5,7 @@ import contextlib
 import shutil
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
@@ -15,7 +15,7 @@ import pytest
 from index.encoders.base import Encoder
 from index.errors import IndexProblem
 from index.ingest import ingest
-from index.search import MAX_QUESTION_CHARS
+from index.search import MAX_QUESTION_CHARS, ScoredPassage
 from index.store.base import Filter
 from index.store.sqlite import EmbeddedBackend
 from rag.answer import Answer
@@ -24,7 +24,7 @@ from rag.answerers.generative import GenerativeAnswerer
 from rag.chain import Chain, ChainSettings
 from rag.events import CitationsResolved, Delta, Done, Event, Failed, PassagesFound, QuestionRead, SentenceDone, Warned
 from rag.phrases import phrase
-from rag.testing import ScriptedChatModel
+from rag.testing import ScriptedChatModel, WordReader
 
 QUESTION = "예전 오픈AI 이사회 구성원 가운데 새 이사회에 그대로 남은 유일한 사람은 누구인가?"
 ALWAYS = ChainSettings(min_relevance=0.0)
@@ -32,11 +32,15 @@ ALWAYS = ChainSettings(min_relevance=0.0)
 
 @pytest.fixture
 def chain(sample_backend: EmbeddedBackend, encoder: Encoder) -> Chain:
-    return Chain(sample_backend, encoder, settings=ALWAYS)
+    return Chain(sample_backend, encoder, settings=ALWAYS, reader=WordReader())
 
 
 def untimed(answer: Answer) -> Answer:
     return replace(answer, timings_ms={})
+
+
+def pids(passages: Sequence[ScoredPassage]) -> list[int]:
+    return [item.passage.pid for item in passages]
 
 
 async def collected(chain: Chain) -> list[Event]:
@@ -64,9 +68,8 @@ def test_the_last_event_holds_what_the_events_before_it_told(chain: Chain) -> No
     assert answer.text == "".join(event.text for event in events if isinstance(event, Delta))
     assert list(answer.sentences) == [event.sentence for event in events if isinstance(event, SentenceDone)]
     assert [event.citations for event in events if isinstance(event, CitationsResolved)] == [answer.citations]
-    assert [(e.passages, e.relevance) for e in events if isinstance(e, PassagesFound)] == [
-        (answer.retrieved, answer.relevance)
-    ]
+    (found,) = [pids(event.passages) for event in events if isinstance(event, PassagesFound)]
+    assert sorted(found) == sorted(pids(answer.retrieved))  # the reader has put them in its own order
     assert (answer.question, answer.language, answer.answer_language) == (QUESTION, "ko", "ko")
 
 
@@ -101,7 +104,7 @@ class BrokenAnswerer:
 def test_what_goes_wrong_is_the_last_event_and_is_raised_by_invoke(
     sample_backend: EmbeddedBackend, encoder: Encoder
 ) -> None:
-    chain = Chain(sample_backend, encoder, BrokenAnswerer(), ALWAYS)
+    chain = Chain(sample_backend, encoder, BrokenAnswerer(), ALWAYS, reader=WordReader())
     events = list(chain.stream(QUESTION))
     assert [event.name for event in events] == ["question", "passages", "delta", "error"]
     assert isinstance(events[-1], Failed)
@@ -116,7 +119,7 @@ def test_what_goes_wrong_is_the_last_event_and_is_raised_by_invoke(
 def test_an_index_that_goes_away_under_a_chain_is_an_error_event(tmp_path: Path, encoder: Encoder) -> None:
     (tmp_path / "a.txt").write_text("The lighthouse of Anvik was opened in 1861.", "utf-8")
     ingest(tmp_path / "index", [str(tmp_path / "a.txt")], encoder)
-    chain = Chain(EmbeddedBackend(tmp_path / "index"), encoder)
+    chain = Chain(EmbeddedBackend(tmp_path / "index"), encoder, reader=WordReader())
     shutil.rmtree(tmp_path / "index")
     *_, last = chain.stream("When was the lighthouse opened?")
     assert isinstance(last, Failed)
@@ -149,17 +152,22 @@ def test_an_empty_or_too_long_question_is_refused_in_every_form(chain: Chain, qu
 def test_a_question_is_answered_from_the_threshold_of_relevance_on_and_not_below(
     sample_backend: EmbeddedBackend, encoder: Encoder
 ) -> None:
-    relevance = Chain(sample_backend, encoder).retrieve(QUESTION).relevance
+    def asked(limit: float) -> Answer:
+        settings = ChainSettings(min_relevance=limit)
+        return Chain(sample_backend, encoder, settings=settings, reader=WordReader()).invoke(QUESTION)
+
+    relevance = asked(0.0).relevance
     assert 0 < relevance < 1
-    at = Chain(sample_backend, encoder, settings=ChainSettings(min_relevance=relevance)).invoke(QUESTION)
-    above = Chain(sample_backend, encoder, settings=ChainSettings(min_relevance=relevance + 1e-9)).invoke(QUESTION)
+    at, above = asked(relevance), asked(relevance + 1e-9)
     assert (at.abstained, above.abstained) == (False, True)
     assert above.text == phrase("abstain", "ko")
 
 
 def test_below_the_threshold_the_model_is_not_even_asked(sample_backend: EmbeddedBackend, encoder: Encoder) -> None:
     model = ScriptedChatModel(script=["never"])
-    chain = Chain(sample_backend, encoder, GenerativeAnswerer(model), ChainSettings(min_relevance=1.0))
+    chain = Chain(
+        sample_backend, encoder, GenerativeAnswerer(model), ChainSettings(min_relevance=1.0), reader=WordReader()
+    )
     assert chain.invoke(QUESTION).abstained
     assert model.calls == []
 
@@ -182,17 +190,18 @@ def test_the_answerer_gets_question_language_passages_encoder_and_history(
     sample_backend: EmbeddedBackend, encoder: Encoder
 ) -> None:
     recorder, turns = Recorder(), [Turn("before", "so")]
-    chain = Chain(sample_backend, encoder, recorder, ALWAYS)
+    chain = Chain(sample_backend, encoder, recorder, ALWAYS, reader=WordReader())
     chain.invoke(QUESTION, turns)
     (task,) = recorder.tasks
     assert (task.question, task.language, task.encoder, task.history) == (QUESTION, "ko", encoder, turns)
-    assert task.found == chain.retrieve(QUESTION)
+    assert sorted(pids(task.found.passages)) == sorted(pids(chain.retrieve(QUESTION).passages))
+    assert {one.passage.pid for one in task.sentences} == set(pids(task.found.passages))
 
 
 def test_warnings_of_the_search_and_of_the_answerer_are_told_once_each_and_in_order(
     sample_backend: EmbeddedBackend, encoder: Encoder
 ) -> None:
-    chain = Chain(sample_backend, encoder, Recorder(), ALWAYS)
+    chain = Chain(sample_backend, encoder, Recorder(), ALWAYS, reader=WordReader())
     swahili = "Darubini hiyo ilirushwa lini na iligharimu kiasi gani cha fedha?"
     events = list(chain.stream(swahili))
     done = events[-1]
@@ -206,9 +215,9 @@ def test_a_model_answers_through_the_chain_with_citations_of_the_index(
     sample_backend: EmbeddedBackend, encoder: Encoder
 ) -> None:
     model = ScriptedChatModel(script=lambda keys: ["새 이사회에 남은 사람은 애덤 디앤젤로 ", f"한 명이다 [{keys[0]}]."])
-    chain = Chain(sample_backend, encoder, GenerativeAnswerer(model), ALWAYS)
+    chain = Chain(sample_backend, encoder, GenerativeAnswerer(model), ALWAYS, reader=WordReader())
     answer = chain.invoke(QUESTION, where=Filter(languages=("ja",)))
-    assert answer.text == "새 이사회에 남은 사람은 애덤 디앤젤로 한 명이다. [1]"
+    assert answer.text.startswith("새 이사회에 남은 사람은 애덤 디앤젤로 한 명이다. [1]")
     (citation,) = answer.citations
     text = sample_backend.text(citation.doc_id)
     assert text is not None
@@ -234,7 +243,7 @@ class Endless:
 
 def test_whoever_stops_listening_stops_the_answer(sample_backend: EmbeddedBackend, encoder: Encoder) -> None:
     endless = Endless()
-    chain = Chain(sample_backend, encoder, endless, ALWAYS)
+    chain = Chain(sample_backend, encoder, endless, ALWAYS, reader=WordReader())
 
     async def listen_for_a_while() -> int:
         n = 0
@@ -282,7 +291,7 @@ def test_a_question_without_a_clear_language_is_answered_in_that_of_the_interfac
     sample_backend: EmbeddedBackend, encoder: Encoder, question: str, history: list[Turn], interface: str, language: str
 ) -> None:
     for limit in (0.0, 1.0):  # answered, refused
-        chain = Chain(sample_backend, encoder, settings=ChainSettings(min_relevance=limit))
+        chain = Chain(sample_backend, encoder, settings=ChainSettings(min_relevance=limit), reader=WordReader())
         answer = chain.invoke(question, history, interface=interface)
         assert (answer.language, answer.answer_language) == (language, language)
         assert answer.abstained == bool(limit)
@@ -290,6 +299,6 @@ def test_a_question_without_a_clear_language_is_answered_in_that_of_the_interfac
 
 
 def test_the_interface_changes_no_passage(sample_backend: EmbeddedBackend, encoder: Encoder) -> None:
-    chain = Chain(sample_backend, encoder, settings=ALWAYS)
+    chain = Chain(sample_backend, encoder, settings=ALWAYS, reader=WordReader())
     one, other = (chain.invoke("nvidia", interface=tag) for tag in ("de", "ja"))
     assert one.retrieved == other.retrieved

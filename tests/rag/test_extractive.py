@@ -20,7 +20,8 @@ from rag.answerers.extractive import ExtractiveAnswerer
 from rag.chain import Chain, ChainSettings
 from rag.events import Done
 from rag.phrases import phrase
-from rag.testing import HashEncoder
+from rag.reader import chosen
+from rag.testing import HashEncoder, WordReader
 
 ROOT = Path(__file__).parent.parent.parent
 MakePassage = Callable[..., ScoredPassage]
@@ -30,15 +31,17 @@ QUESTIONS = [json.loads(line) for line in (ROOT / "ui/samples/questions.jsonl").
 ALWAYS = ChainSettings(min_relevance=0.0)
 
 
-def answer(task: Task) -> Answer:
-    *_, done = ExtractiveAnswerer().answer(task)
+def answer(question: str, found: SearchResult) -> Answer:
+    """The extractive answer from these passages, read by words."""
+    found, sentences = chosen(found, WordReader().read(question, [item.passage for item in found.passages]))
+    *_, done = ExtractiveAnswerer().answer(Task(question, "en", found, HashEncoder(), sentences))
     assert isinstance(done, Done)
     return done.answer
 
 
 @pytest.fixture(scope="module")
 def answers(sample_index: Path, encoder: Encoder) -> list[Answer]:
-    chain = Chain(EmbeddedBackend(sample_index), encoder, settings=ALWAYS)
+    chain = Chain(EmbeddedBackend(sample_index), encoder, settings=ALWAYS, reader=WordReader())
     return [chain.invoke(values["question"]) for values in QUESTIONS]
 
 
@@ -95,7 +98,7 @@ def test_one_sentence_in_two_passages_is_quoted_once(make_passage: MakePassage, 
     first = make_passage("Tea is hot. Water is cold.", 1, start=0)
     again = make_passage("Water is cold. Ice is colder.", 2, start=12)
     second = replace(again, passage=replace(again.passage, doc_id=first.passage.doc_id))
-    found = answer(Task("Water is cold?", "en", found_result("Water is cold?", "en", first, second), HashEncoder()))
+    found = answer("Water is cold?", found_result("Water is cold?", "en", first, second))
     assert [c.quote for c in found.citations].count("Water is cold.") == 1
     assert found.citations[0].quote == "Water is cold."
 
@@ -107,10 +110,10 @@ def test_what_a_sentence_with_a_colon_introduces_is_quoted_with_it(
     question, opening = "What did Hinton say about himself?", f"Hinton said this about himself{colon}"
     passage = make_passage(f"{opening}\n\nI am old and I am worried. The weather was fine.")
     assert len(passage.passage.sentences) == 3
-    found = answer(Task(question, "en", found_result(question, "en", passage), encoder))
+    found = answer(question, found_result(question, "en", passage))
     assert found.citations[0].quote == f"{opening}\n\nI am old and I am worried."
     # At the end of a passage there is nothing that it introduces.
-    found = answer(Task(question, "en", found_result(question, "en", make_passage(opening)), encoder))
+    found = answer(question, found_result(question, "en", make_passage(opening)))
     assert found.citations[0].quote == opening
 
 
@@ -120,7 +123,7 @@ def test_a_sentence_over_several_lines_is_shown_on_one_and_cited_as_it_stands(
     passage = make_passage(
         "The harbour of the town was once built by the\nromans   and is still open to every ship and\nin use.", start=50
     )
-    found = answer(Task("harbour", "en", found_result("harbour", "en", passage), HashEncoder()))
+    found = answer("harbour", found_result("harbour", "en", passage))
     assert (
         found.sentences[0].text
         == "The harbour of the town was once built by the romans and is still open to every ship and in use."
@@ -133,7 +136,7 @@ def test_markers_of_the_source_do_not_become_citations_of_the_answer(
     make_passage: MakePassage, found_result: MakeResult
 ) -> None:
     passage = make_passage("The harbour was built in 120.[1][23] Its tower [7, 8] is white［２］.")
-    found = answer(Task("harbour tower", "en", found_result("harbour tower", "en", passage), HashEncoder()))
+    found = answer("harbour tower", found_result("harbour tower", "en", passage))
     marked = [int(n) for n in regex.findall(r"\[(\d+)\]", found.text)]
     assert marked == [c.n for c in found.citations]
     assert not regex.search(r"\d\]", "".join(sentence.text for sentence in found.sentences))
@@ -157,7 +160,9 @@ def test_an_abstention_is_in_the_questions_language_and_cites_nothing(
     sample_backend: EmbeddedBackend, encoder: Encoder, question: str, language: str
 ) -> None:
     # A relevance of 1 is never reached: every question is held not to be answered.
-    found = Chain(sample_backend, encoder, settings=ChainSettings(min_relevance=1.0)).invoke(question)
+    found = Chain(sample_backend, encoder, settings=ChainSettings(min_relevance=1.0), reader=WordReader()).invoke(
+        question
+    )
     assert found.abstained
     assert found.text == phrase("abstain", language)
     assert (found.answer_language, found.sentences, found.citations) == (language, (), ())
@@ -167,7 +172,7 @@ def test_an_abstention_is_in_the_questions_language_and_cites_nothing(
 def test_an_empty_index_abstains_and_says_that_it_is_empty(tmp_path: Path, encoder: Encoder) -> None:
     ingest(tmp_path / "index", [], encoder, n_workers=1)
     backend = EmbeddedBackend(tmp_path / "index")
-    chain = Chain(backend, encoder)
+    chain = Chain(backend, encoder, reader=WordReader())
     for question, language in (("누가 우승했나요?", "ko"), ("Who won?", "en"), ("???", "en")):
         found = chain.invoke(question)
         assert (found.abstained, found.text, found.retrieved) == (True, phrase("empty", language), ())
@@ -187,7 +192,7 @@ def test_names_of_the_question_are_shown_in_both_scripts(make_passage: MakePassa
     )
     passage = make_passage(text, language="zh-Hant")
     passage.evidence.forms = forms
-    found = answer(Task("Altman", "en", found_result_of("Altman", passage), HashEncoder()))
+    found = answer("Altman", found_result_of("Altman", passage))
     first = found.text.splitlines()[1]
     assert first == "阿爾特曼離開了公司。 [1] (Altman = 阿爾特曼)"
     assert found.sentences[0].text == "阿爾特曼離開了公司。"

@@ -16,7 +16,7 @@ from rag.answerers.base import Draft, Task, Turn, finish
 from rag.chain import Chain, ChainSettings
 from rag.events import Done, Event, QuestionRead
 from rag.followups import ModelRewriter, carried_over
-from rag.testing import ScriptedChatModel
+from rag.testing import ScriptedChatModel, WordReader
 
 FIRED = Turn("When was Sam Altman fired?", "On a Friday. [1]")
 
@@ -118,7 +118,7 @@ def test_the_search_gets_the_query_and_the_answer_the_question(
     sample_backend: EmbeddedBackend, encoder: Encoder
 ) -> None:
     recorder = Recorder()
-    chain = Chain(sample_backend, encoder, recorder, ChainSettings(min_relevance=0.0))
+    chain = Chain(sample_backend, encoder, recorder, ChainSettings(min_relevance=0.0), reader=WordReader())
     webb = Turn("When did the Webb telescope leave Earth?", "In 2021.")
     events = list(chain.stream("누가 그것을 발사했나요?", [webb]))
     assert events[0] == QuestionRead("누가 그것을 발사했나요?", "ko", "누가 그것을 발사했나요? Webb Earth")
@@ -135,7 +135,14 @@ def test_the_search_gets_the_query_and_the_answer_the_question(
 def test_a_rewriter_of_ones_own_takes_its_place(sample_backend: EmbeddedBackend, encoder: Encoder) -> None:
     recorder = Recorder()
     settings = ChainSettings(min_relevance=0.0)
-    chain = Chain(sample_backend, encoder, recorder, settings, rewriter=lambda question, history: f"{question} kimchi")
+    chain = Chain(
+        sample_backend,
+        encoder,
+        recorder,
+        settings,
+        rewriter=lambda question, history: f"{question} kimchi",
+        reader=WordReader(),
+    )
     chain.invoke("Why?", [FIRED])
     chain.invoke("Why?")
     assert [task.found.question for task in recorder.tasks] == ["Why? kimchi", "Why?"]

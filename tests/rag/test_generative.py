@@ -23,7 +23,8 @@ from rag.answerers.generative import GenerativeAnswerer, ModelLimits, load_chat_
 from rag.errors import ModelUnavailable
 from rag.events import CitationsResolved, Delta, Done, Event, SentenceDone, Warned
 from rag.phrases import phrase
-from rag.testing import Piece, ScriptedChatModel
+from rag.reader import chosen
+from rag.testing import Piece, ScriptedChatModel, WordReader
 
 MakePassage = Callable[..., ScoredPassage]
 MakeResult = Callable[..., SearchResult]
@@ -40,7 +41,9 @@ STAYED = "Only Adam D'Angelo of the old board stayed"
 def task(make_passage: MakePassage, found_result: MakeResult, encoder: Encoder) -> Task:
     korean = make_passage(KOREAN, 1, language="ko", start=10, date="2023-11-23", title="오픈AI")
     japanese = make_passage(JAPANESE, 2, language="ja", start=500)
-    return Task(QUESTION, "en", found_result(QUESTION, "en", korean, japanese), encoder)
+    found = found_result(QUESTION, "en", korean, japanese)
+    _, sentences = chosen(found, WordReader().read(QUESTION, [korean.passage, japanese.passage]))
+    return Task(QUESTION, "en", found, encoder, sentences)
 
 
 def run(task: Task, script: list[Piece] | Script) -> tuple[list[Event], Answer]:

@@ -10,13 +10,14 @@ from index.encoders.base import Encoder
 from index.store.sqlite import EmbeddedBackend
 from rag.chain import Chain
 from rag.runnable import DragomanRetriever
+from rag.testing import WordReader
 
 QUESTION = "How much did the Webb telescope cost?"
 
 
 @pytest.fixture
 def chain(sample_backend: EmbeddedBackend, encoder: Encoder) -> Chain:
-    return Chain(sample_backend, encoder)
+    return Chain(sample_backend, encoder, reader=WordReader())
 
 
 def test_it_is_a_langchain_retriever_that_gives_the_passages_of_our_search(chain: Chain) -> None:

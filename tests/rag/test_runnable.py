@@ -21,7 +21,7 @@ from rag.answerers.generative import GenerativeAnswerer
 from rag.chain import Chain, ChainSettings
 from rag.events import Done, Event
 from rag.runnable import ChainRunnable
-from rag.testing import ScriptedChatModel
+from rag.testing import ScriptedChatModel, WordReader
 
 QUESTION = "예전 오픈AI 이사회 구성원 가운데 새 이사회에 그대로 남은 유일한 사람은 누구인가?"
 ALWAYS = ChainSettings(min_relevance=0.0)
@@ -29,7 +29,7 @@ ALWAYS = ChainSettings(min_relevance=0.0)
 
 @pytest.fixture
 def chain(sample_backend: EmbeddedBackend, encoder: Encoder) -> Chain:
-    return Chain(sample_backend, encoder, settings=ALWAYS)
+    return Chain(sample_backend, encoder, settings=ALWAYS, reader=WordReader())
 
 
 def untimed(answer: Answer) -> Answer:
@@ -109,7 +109,7 @@ def test_the_models_call_is_traced_within_the_chains_run(
     sample_backend: EmbeddedBackend, encoder: Encoder, way: str
 ) -> None:
     model = ScriptedChatModel(script=lambda keys: [f"아담 디안젤로입니다 [{keys[0]}]."])
-    runnable = ChainRunnable(Chain(sample_backend, encoder, GenerativeAnswerer(model), ALWAYS))
+    runnable = ChainRunnable(Chain(sample_backend, encoder, GenerativeAnswerer(model), ALWAYS, reader=WordReader()))
     recorder = Recorder()
     config: Any = {"callbacks": [recorder]}
 

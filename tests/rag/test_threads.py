@@ -18,7 +18,7 @@ from rag.answerers.extractive import ExtractiveAnswerer
 from rag.chain import Chain, ChainSettings
 from rag.events import Event
 from rag.reader.cross_encoders import Reranker
-from rag.testing import HashEncoder
+from rag.testing import HashEncoder, WordReader
 
 WAIT_S = 60.0  # reached by a hang only
 
@@ -74,7 +74,7 @@ def test_one_question_is_searched_at_a_time_unless_a_database_or_a_model_is_wait
 ) -> None:
     encoder = Watched(0.3 if most == 1 else WAIT_S)
     with closing(kind(small)) as backend, ThreadPoolExecutor(2) as threads:
-        chain = Chain(backend, encoder, reranker=reranker)
+        chain = Chain(backend, encoder, reranker=reranker, reader=WordReader())
         found = list(threads.map(chain.retrieve, ["grey harbour", "a boat"]))
     assert all(one.passages for one in found)
     assert encoder.most == most
@@ -96,7 +96,7 @@ def test_a_remote_encoder_does_not_hold_up_other_questions(tmp_path: Path) -> No
     (tmp_path / "a.txt").write_text("The harbour of Kelp is grey. A boat lies in it.", "utf-8")
     ingest(tmp_path / "index", [str(tmp_path / "a.txt")], HashEncoder(), n_workers=1)
     with closing(EmbeddedBackend(tmp_path / "index")) as backend, ThreadPoolExecutor(2) as threads:
-        found = list(threads.map(Chain(backend, Remote()).retrieve, ["grey harbour", "a boat"]))
+        found = list(threads.map(Chain(backend, Remote(), reader=WordReader()).retrieve, ["grey harbour", "a boat"]))
     assert all(one.passages for one in found)
 
 
@@ -111,9 +111,9 @@ def test_a_slow_model_does_not_hold_up_other_questions(small: Path, encoder: Enc
 
     always = ChainSettings(min_relevance=0.0)
     with closing(EmbeddedBackend(small)) as backend, ThreadPoolExecutor(1) as threads:
-        waiting = threads.submit(Chain(backend, encoder, Slow(), always).invoke, "harbour")
+        waiting = threads.submit(Chain(backend, encoder, Slow(), always, reader=WordReader()).invoke, "harbour")
         assert begun.wait(WAIT_S)
-        assert Chain(backend, encoder, settings=always).invoke("harbour").citations
+        assert Chain(backend, encoder, settings=always, reader=WordReader()).invoke("harbour").citations
         assert not waiting.done()
         go_on.set()
         assert waiting.result(WAIT_S).citations

@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from index.store.sqlite import EmbeddedBackend
 from rag.chain import Chain, ChainSettings
-from rag.testing import HashEncoder
+from rag.testing import HashEncoder, WordReader
 from tests.ui.running import Ran
 from ui.cli import main
 from ui.server.app import make_app
@@ -52,7 +52,9 @@ def make_client(folder: Path) -> Iterator[Callable[..., TestClient]]:
         host: str = "", answerer: Any = None, peer: str = "192.0.2.7", encoder: Any = None, **given: Any
     ) -> TestClient:
         backend = EmbeddedBackend(folder)
-        chain = Chain(backend, encoder or HashEncoder(), answerer, ChainSettings(min_relevance=0.0))
+        chain = Chain(
+            backend, encoder or HashEncoder(), answerer, ChainSettings(min_relevance=0.0), reader=WordReader()
+        )
         app = make_app(chain, ServerSettings(**given), with_page=False, host=host)
         url = f"http://{host or 'testserver'}"
         made = TestClient(app, base_url=url, raise_server_exceptions=False, client=(peer, 5000))

@@ -22,7 +22,7 @@ from index.store.sqlite import EmbeddedBackend
 from rag.answerers.base import Answerer, Task
 from rag.chain import Chain, ChainSettings
 from rag.events import Delta, Event
-from rag.testing import HashEncoder
+from rag.testing import HashEncoder, WordReader
 from ui.server.keys import KeyFile, Scope
 
 
@@ -38,7 +38,7 @@ def indexed(folder: Path, texts: Mapping[str, str]) -> Path:
 def small_chain(folder: Path, texts: Mapping[str, str], answerer: Answerer | None = None) -> Iterator[Chain]:
     """A chain over such an index, that answers every question."""
     backend = EmbeddedBackend(indexed(folder, texts))
-    yield Chain(backend, HashEncoder(), answerer, ChainSettings(min_relevance=0.0))
+    yield Chain(backend, HashEncoder(), answerer, ChainSettings(min_relevance=0.0), reader=WordReader())
     backend.close()
 
 

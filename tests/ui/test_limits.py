@@ -342,13 +342,13 @@ import sys
 from pathlib import Path
 from index.store.sqlite import EmbeddedBackend
 from rag.chain import Chain
-from rag.testing import HashEncoder
+from rag.testing import HashEncoder, WordReader
 from ui.server import run
 from ui.server.app import make_app
 from ui.server.settings import ServerSettings
 
 run._UNREAD_MS = 500
-chain = Chain(EmbeddedBackend(Path(sys.argv[2])), HashEncoder())
+chain = Chain(EmbeddedBackend(Path(sys.argv[2])), HashEncoder(), reader=WordReader())
 run.serve(make_app(chain, with_page=False, host="127.0.0.1"), "127.0.0.1", int(sys.argv[1]), ServerSettings())
 """
 

@@ -23,7 +23,7 @@ from rag.answerers.base import Task
 from rag.chain import Chain, ChainSettings
 from rag.errors import ModelFailed
 from rag.events import Event
-from rag.testing import HashEncoder
+from rag.testing import HashEncoder, WordReader
 from tests.ui.browser import served
 from tests.ui.hostile import HOSTILE, RENDERER, Tags
 from tests.ui.running import Endless, small_chain
@@ -41,7 +41,7 @@ TOOLS = ["search_articles", "ask_articles", "read_passage"]
 @pytest.fixture(scope="module")
 def chain(sample_index: Path, encoder: Encoder) -> Iterator[Chain]:
     backend = EmbeddedBackend(sample_index)
-    yield Chain(backend, encoder, settings=ANYTHING)
+    yield Chain(backend, encoder, settings=ANYTHING, reader=WordReader())
     backend.close()
 
 
@@ -136,7 +136,7 @@ def test_ask_gives_the_answer_with_its_citations_as_text_and_as_data(chain: Chai
 
 
 def test_an_abstention_is_a_result(chain: Chain) -> None:
-    strict = Chain(chain.backend, chain.encoder, settings=ChainSettings(min_relevance=1.1))
+    strict = Chain(chain.backend, chain.encoder, settings=ChainSettings(min_relevance=1.1), reader=WordReader())
     got = called(strict, "ask_articles", question="Who won?")
     assert not got.is_error
     data = got.structured_content
@@ -260,9 +260,17 @@ class Failing:
 def test_a_model_that_fails_says_so_and_a_fault_of_our_own_is_not_told(
     long_chain: Chain, caplog: pytest.LogCaptureFixture
 ) -> None:
-    gone = Chain(long_chain.backend, HashEncoder(), Failing(ModelFailed("the model is gone", "", "start it")), ANYTHING)
+    gone = Chain(
+        long_chain.backend,
+        HashEncoder(),
+        Failing(ModelFailed("the model is gone", "", "start it")),
+        ANYTHING,
+        reader=WordReader(),
+    )
     assert "the model is gone" in failed(gone, "ask_articles", question="cranes?")
-    broken = Chain(long_chain.backend, HashEncoder(), Failing(ValueError("/secret/path")), ANYTHING)
+    broken = Chain(
+        long_chain.backend, HashEncoder(), Failing(ValueError("/secret/path")), ANYTHING, reader=WordReader()
+    )
     told = failed(broken, "ask_articles", question="cranes?")
     assert "secret" not in told
     assert "secret" not in caplog.text
@@ -273,7 +281,9 @@ def test_a_call_that_is_cancelled_ends_the_answer(long_chain: Chain) -> None:
     endless = Endless()
 
     async def call() -> None:
-        async with Client(make_server(Chain(long_chain.backend, HashEncoder(), endless, ANYTHING))) as client:
+        async with Client(
+            make_server(Chain(long_chain.backend, HashEncoder(), endless, ANYTHING, reader=WordReader()))
+        ) as client:
             asked = asyncio.create_task(client.call_tool("ask_articles", {"question": "cranes?"}))
             assert await asyncio.to_thread(endless.begun.wait, 60)
             asked.cancel()

@@ -25,7 +25,7 @@ from rag.answerers.base import Draft, Task, finish
 from rag.chain import Chain, ChainSettings
 from rag.errors import ModelFailed
 from rag.events import Event
-from rag.testing import HashEncoder
+from rag.testing import HashEncoder, WordReader
 from tests.ui.browser import served
 from tests.ui.hostile import HOSTILE, RENDERER, Tags
 from tests.ui.running import small_chain
@@ -60,7 +60,7 @@ def asking(address: str, key: str = "sk-any") -> Iterator[OpenAI]:
 @pytest.fixture(scope="module")
 def samples(sample_index: Path, encoder: Encoder) -> Iterator[Chain]:
     backend = EmbeddedBackend(sample_index)
-    yield Chain(backend, encoder, settings=ANYTHING)
+    yield Chain(backend, encoder, settings=ANYTHING, reader=WordReader())
     backend.close()
 
 
@@ -206,7 +206,7 @@ def test_markers_and_sources_of_earlier_answers_are_left_out(web_chain: Chain) -
         seen.extend((turn.question, turn.answer) for turn in history)
         return question
 
-    chain = Chain(web_chain.backend, HashEncoder(), settings=ANYTHING, rewriter=rewriter)
+    chain = Chain(web_chain.backend, HashEncoder(), settings=ANYTHING, rewriter=rewriter, reader=WordReader())
     said = "Seven. [1]\n\nSources:\n[1] The harbour, https://news.example/harbour\n[2] The bridge"
     with serving(chain) as address, asking(address) as client:
         first = [*user("x" * 3_000), *user("How many?"), {"role": "assistant", "content": said}]
@@ -255,7 +255,7 @@ class EachOnce:
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_markers_of_web_pages_are_annotated_where_they_stand(web_chain: Chain, stream: bool) -> None:
-    chain = Chain(web_chain.backend, HashEncoder(), EachOnce(), ANYTHING)
+    chain = Chain(web_chain.backend, HashEncoder(), EachOnce(), ANYTHING, reader=WordReader())
     with serving(chain) as address, asking(address) as client:
         got: Any = client.chat.completions.create(model="dragoman", messages=user("How many cranes?"), stream=stream)
         if stream:
@@ -282,7 +282,7 @@ def test_an_address_that_is_not_of_the_web_is_neither_annotated_nor_named(web_ch
                 yield draft.say(f"A[{draft.cite(passage, passage.start, passage.start + 3)}] ")
             yield from finish(task, draft, answer_language="en")
 
-    chain = Chain(web_chain.backend, HashEncoder(), Hostile(), ANYTHING)
+    chain = Chain(web_chain.backend, HashEncoder(), Hostile(), ANYTHING, reader=WordReader())
     with serving(chain) as address, asking(address) as client:
         got = ask(client, user("How many cranes?"), dragoman={"footer": True})
     content = got.choices[0].message.content
@@ -335,7 +335,9 @@ def text_of(chunks: Any) -> str:
 @pytest.mark.parametrize("hostile", [*HOSTILE, "```html\n<b>x</b>\n```", "\\href{javascript:alert(1)}{x}"])
 def test_what_articles_say_is_shown_as_it_is_and_is_no_image_link_or_tag(web_chain: Chain, hostile: str) -> None:
     said = f"Cranes: {hostile}"
-    chain = Chain(web_chain.backend, HashEncoder(), Saying(*said, title=hostile), ANYTHING)  # a sign at a time
+    chain = Chain(
+        web_chain.backend, HashEncoder(), Saying(*said, title=hostile), ANYTHING, reader=WordReader()
+    )  # a sign at a time
     with serving(chain) as address, asking(address) as client:
         question = user("How many cranes?")
         whole = ask(client, question, dragoman={"footer": True}).choices[0].message.content
@@ -393,7 +395,10 @@ class Model:
 
 
 def test_the_usage_is_what_the_model_tells(web_chain: Chain) -> None:
-    with serving(Chain(web_chain.backend, HashEncoder(), Model(), ANYTHING)) as address, asking(address) as client:
+    with (
+        serving(Chain(web_chain.backend, HashEncoder(), Model(), ANYTHING, reader=WordReader())) as address,
+        asking(address) as client,
+    ):
         usage = ask(client, user("How many cranes?")).usage
         assert (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens) == (120, 7, 127)
         stream = client.chat.completions.create(
@@ -405,7 +410,7 @@ def test_the_usage_is_what_the_model_tells(web_chain: Chain) -> None:
 
 
 def test_annotations_point_into_the_text_that_was_streamed(web_chain: Chain) -> None:
-    chain = Chain(web_chain.backend, HashEncoder(), Model(begins_again=True), ANYTHING)
+    chain = Chain(web_chain.backend, HashEncoder(), Model(begins_again=True), ANYTHING, reader=WordReader())
     question = "The harbour has seven cranes."
     with serving(chain) as address, asking(address) as client:
         *before, last = list(client.chat.completions.create(model="dragoman", messages=user(question), stream=True))
@@ -419,7 +424,10 @@ def test_annotations_point_into_the_text_that_was_streamed(web_chain: Chain) -> 
 def test_a_model_that_fails_is_told_in_the_stream_and_by_status(web_chain: Chain) -> None:
     failing = Model(fails=ModelFailed("the model is gone", "an answer", "start it"))
     question = user("How many cranes?")
-    with serving(Chain(web_chain.backend, HashEncoder(), failing, ANYTHING)) as address, asking(address) as client:
+    with (
+        serving(Chain(web_chain.backend, HashEncoder(), failing, ANYTHING, reader=WordReader())) as address,
+        asking(address) as client,
+    ):
         with pytest.raises(openai.InternalServerError) as caught:
             ask(client, question)
         assert (caught.value.status_code, caught.value.type, caught.value.code) == (502, "server_error", "model_failed")
@@ -435,7 +443,7 @@ def test_a_fault_of_our_own_is_logged_and_not_told(web_chain: Chain, caplog: pyt
     failing = Model(fails=ValueError("/secret/path"))
     with (
         caplog.at_level(logging.ERROR),
-        serving(Chain(web_chain.backend, HashEncoder(), failing, ANYTHING)) as address,
+        serving(Chain(web_chain.backend, HashEncoder(), failing, ANYTHING, reader=WordReader())) as address,
         asking(address) as client,
         pytest.raises(openai.InternalServerError) as caught,
     ):

@@ -33,7 +33,7 @@ from index.store.sqlite import EmbeddedBackend
 from index.encoders import load_encoder
 from rag.answerers.generative import GenerativeAnswerer
 from rag.chain import Chain, ChainSettings
-from rag.testing import ScriptedChatModel
+from rag.testing import ScriptedChatModel, WordReader
 from ui.config import load_config
 from ui.server.app import make_app
 from ui.server.run import serve
@@ -53,8 +53,7 @@ chain = Chain(
     EmbeddedBackend(Path(index)),
     load_encoder("embedded"),
     Failing() if kind == "failing" else GenerativeAnswerer(ScriptedChatModel(script=said)),
-    ChainSettings(min_relevance=0.0),
-)
+    ChainSettings(min_relevance=0.0), reader=WordReader())
 settings = load_config().server
 serve(make_app(chain, settings, with_page=False, host="127.0.0.1"), "127.0.0.1", int(port), settings)
 """

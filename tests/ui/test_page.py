@@ -33,7 +33,7 @@ from rag.chain import Chain, ChainSettings
 from rag.errors import ModelFailed
 from rag.events import Event
 from rag.phrases import Part, languages
-from rag.testing import HashEncoder
+from rag.testing import HashEncoder, WordReader
 from rag.verify import Verdict
 from tests.ui.hostile import HOSTILE, RENDERER, Tags
 from ui.page.conversation import (
@@ -388,7 +388,9 @@ def chain_of(folder: Path, answerer: Answerer | None = None, *articles: str) -> 
         (folder / f"{n}.txt").write_text(article, "utf-8")
     ingest(folder / "index", [str(path) for path in sorted(folder.glob("*.txt"))], HashEncoder(), n_workers=1)
     encoder = HashEncoder()
-    return Chain(EmbeddedBackend(folder / "index"), encoder, answerer, ChainSettings(min_relevance=0.0))
+    return Chain(
+        EmbeddedBackend(folder / "index"), encoder, answerer, ChainSettings(min_relevance=0.0), reader=WordReader()
+    )
 
 
 def test_the_first_text_of_an_answer_is_not_held_back(tmp_path: Path) -> None:
@@ -624,7 +626,9 @@ class Called:
 
 @pytest.fixture(scope="module")
 def called(sample_index: Path, encoder: Encoder) -> Iterator[Called]:
-    chain = Chain(EmbeddedBackend(sample_index), encoder, settings=ChainSettings(min_relevance=0.0))
+    chain = Chain(
+        EmbeddedBackend(sample_index), encoder, settings=ChainSettings(min_relevance=0.0), reader=WordReader()
+    )
     with serving(page_app(chain)) as address, httpx.Client(base_url=address, timeout=30, trust_env=False) as client:
         yield Called(client)
 
@@ -735,7 +739,9 @@ def test_a_language_from_outside_is_never_written_into_the_page(called: Called) 
 
 def test_feedback_reaches_its_store_with_what_was_cited(sample_index: Path, encoder: Encoder) -> None:
     given: list[Feedback] = []
-    chain = Chain(EmbeddedBackend(sample_index), encoder, settings=ChainSettings(min_relevance=0.0))
+    chain = Chain(
+        EmbeddedBackend(sample_index), encoder, settings=ChainSettings(min_relevance=0.0), reader=WordReader()
+    )
     with (
         serving(page_app(chain, on_feedback=given.append)) as address,
         httpx.Client(base_url=address, timeout=30, trust_env=False) as client,

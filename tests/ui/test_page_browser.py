@@ -20,6 +20,7 @@ from index.encoders.base import Encoder
 from index.store.sqlite import EmbeddedBackend
 from rag.chain import Chain, ChainSettings
 from rag.phrases import Part, phrase
+from rag.testing import WordReader
 from rag.verify import Verdict
 from tests.ui.test_page import Saying, chain_of, page_app, serving
 from ui.server.keys import KeyFile, Scope
@@ -103,7 +104,9 @@ def visit(seen: Seen, query: str = "") -> None:
 
 @pytest.fixture(scope="module")
 def address(sample_index: Path, encoder: Encoder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    chain = Chain(EmbeddedBackend(sample_index), encoder, settings=ChainSettings(min_relevance=0.0))
+    chain = Chain(
+        EmbeddedBackend(sample_index), encoder, settings=ChainSettings(min_relevance=0.0), reader=WordReader()
+    )
     with serving(page_app(chain, on_feedback=FEEDBACK.append)) as at:
         yield at
 
@@ -393,7 +396,7 @@ def uploading(sample_index: Path, encoder: Encoder, tmp_path_factory: pytest.Tem
     """The address of a page where articles can be added, to an index of its own."""
     folder = tmp_path_factory.mktemp("uploading") / "index"
     shutil.copytree(sample_index, folder)
-    chain = Chain(EmbeddedBackend(folder), encoder, settings=ChainSettings(min_relevance=0.0))
+    chain = Chain(EmbeddedBackend(folder), encoder, settings=ChainSettings(min_relevance=0.0), reader=WordReader())
     with serving(page_app(chain, ServerSettings(allow_upload=True, per_minute=100_000))) as at:
         yield at
 
@@ -534,7 +537,9 @@ def with_jsonl(folder: Path) -> Chain:
 
     report = ingest(folder / "index", [str(folder / "hostile.jsonl")], HashEncoder(), n_workers=1)
     assert report.added >= 8
-    return Chain(EmbeddedBackend(folder / "index"), HashEncoder(), settings=ChainSettings(min_relevance=0.0))
+    return Chain(
+        EmbeddedBackend(folder / "index"), HashEncoder(), settings=ChainSettings(min_relevance=0.0), reader=WordReader()
+    )
 
 
 def until(holds: Callable[[], bool], timeout_s: float = 15) -> None:

@@ -18,6 +18,7 @@ import uvicorn
 from index.encoders.base import Encoder
 from index.store.sqlite import EmbeddedBackend
 from rag.chain import Chain, ChainSettings
+from rag.testing import WordReader
 from tests.ui.running import free_port
 from ui.server.app import make_app
 from ui.server.settings import ServerSettings
@@ -33,7 +34,7 @@ def behind_nginx(sample_backend: EmbeddedBackend, encoder: Encoder, tmp_path: Pa
     """Address of the server behind nginx, with the very lines that the documentation shows."""
     port, own = free_port(), free_port()
     settings = ServerSettings(root_path="/answers", trusted_proxies=("127.0.0.1",), public_anonymous=True)
-    chain = Chain(sample_backend, encoder, settings=ChainSettings(min_relevance=0.0))
+    chain = Chain(sample_backend, encoder, settings=ChainSettings(min_relevance=0.0), reader=WordReader())
     app = make_app(chain, settings, with_page=False, host="127.0.0.1")
     server = uvicorn.Server(uvicorn.Config(app, port=own, log_level="critical"))
     threading.Thread(target=server.run, daemon=True).start()

@@ -19,6 +19,7 @@ from index.encoders.base import Encoder
 from index.search import MAX_QUESTION_CHARS
 from index.store.sqlite import EmbeddedBackend
 from rag.chain import Chain, ChainSettings
+from rag.testing import WordReader
 from ui.config import Config
 from ui.server.app import make_app
 from ui.server.run import run
@@ -30,7 +31,7 @@ EVIL = "https://evil.example"
 
 @pytest.fixture
 def chain(sample_backend: EmbeddedBackend, encoder: Encoder) -> Chain:
-    return Chain(sample_backend, encoder, settings=ChainSettings(min_relevance=0.0))
+    return Chain(sample_backend, encoder, settings=ChainSettings(min_relevance=0.0), reader=WordReader())
 
 
 @pytest.fixture
@@ -199,7 +200,7 @@ from rag.chain import Chain, ChainSettings
 from ui.server.app import make_app
 
 backend = EmbeddedBackend(Path(sys.argv[1]))
-app = make_app(Chain(backend, load_encoder("embedded"), settings=ChainSettings(min_relevance=0.0)))
+app = make_app(Chain(backend, load_encoder("embedded"), settings=ChainSettings(min_relevance=0.0), reader=WordReader()))
 blocks = [route.app.blocks for route in app.routes if hasattr(getattr(route, "app", None), "blocks")]
 listener = socket.create_server(("127.0.0.1", 0))
 port = listener.getsockname()[1]

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from index.store.sqlite import EmbeddedBackend
-from rag.testing import HashEncoder
+from rag.testing import HashEncoder, WordReader
 from tests.ui.test_page import Called, chain_of, page_app, serving
 from ui.server import documents
 from ui.server.documents import Added, Documents
@@ -136,7 +136,7 @@ def test_a_hostile_file_costs_its_sender_alone(backend: EmbeddedBackend, monkeyp
 def replace_backend(backend: EmbeddedBackend) -> Any:
     from rag.chain import Chain, ChainSettings
 
-    return Chain(backend, HashEncoder(), None, ChainSettings(min_relevance=0.0))
+    return Chain(backend, HashEncoder(), None, ChainSettings(min_relevance=0.0), reader=WordReader())
 
 
 def key_of(backend: EmbeddedBackend, *scopes: Scope, basic: bool = False) -> dict[str, str]:

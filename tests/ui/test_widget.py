@@ -20,7 +20,7 @@ from rag.answer import AnswerSentence, Citation
 from rag.answerers.base import Answerer, Draft, Task, finish
 from rag.chain import Chain, ChainSettings
 from rag.events import Delta, Event, Failed, Warned
-from rag.testing import HashEncoder
+from rag.testing import HashEncoder, WordReader
 from rag.verify import Verdict
 from tests.ui.browser import OtherSite, chromium, other_site, served
 from tests.ui.running import events_of, indexed
@@ -44,7 +44,7 @@ def widget_app(chain: Chain, *sites: Site, **limits: Any) -> FastAPI:
 
 @pytest.fixture
 def chain(sample_backend: EmbeddedBackend, encoder: Encoder) -> Chain:
-    return Chain(sample_backend, encoder, settings=ChainSettings(min_relevance=0.0))
+    return Chain(sample_backend, encoder, settings=ChainSettings(min_relevance=0.0), reader=WordReader())
 
 
 @pytest.fixture
@@ -255,7 +255,7 @@ def test_a_sites_passages_are_the_only_ones_that_answer(chain: Chain) -> None:
 
 
 def test_an_abstention_offers_the_closest_passage(sample_backend: EmbeddedBackend, encoder: Encoder) -> None:
-    chain = Chain(sample_backend, encoder, settings=ChainSettings(min_relevance=1.0))
+    chain = Chain(sample_backend, encoder, settings=ChainSettings(min_relevance=1.0), reader=WordReader())
     done = events_of(ask(TestClient(widget_app(chain, SITE))).text)[-1][1]
     assert (done["abstained"], done["closest"]["quote"]) == (True, "")
     text = chain.backend.text(done["closest"]["doc_id"])
@@ -293,7 +293,11 @@ def test_the_page_is_sent_what_it_shows_and_no_warning() -> None:
 
 
 def test_feedback_is_kept_beside_the_index(tmp_path: Path) -> None:
-    chain = Chain(EmbeddedBackend(indexed(tmp_path, {"a.txt": "The harbour has seven cranes."})), HashEncoder())
+    chain = Chain(
+        EmbeddedBackend(indexed(tmp_path, {"a.txt": "The harbour has seven cranes."})),
+        HashEncoder(),
+        reader=WordReader(),
+    )
     client = TestClient(widget_app(chain, SITE))
     said = {
         "site": KEY,
@@ -387,7 +391,9 @@ def stage(browser: Any, sample_backend: EmbeddedBackend, encoder: Encoder) -> It
             answerer: Answerer | None = None, chain: Chain | None = None, site: Any = None, **options: Any
         ) -> Stage:
             host, beacon = stack.enter_context(other_site()), stack.enter_context(other_site())
-            chain = chain or Chain(sample_backend, encoder, answerer, ChainSettings(min_relevance=0.0))
+            chain = chain or Chain(
+                sample_backend, encoder, answerer, ChainSettings(min_relevance=0.0), reader=WordReader()
+            )
             allowed = Site(key=KEY, origins=(host.origin,), **(site or {}))
             stranger = Site(key="pk_stranger", origins=("https://www.example.org",))
             server = stack.enter_context(served(widget_app(chain, allowed, stranger)))
@@ -549,7 +555,7 @@ def test_hostile_answers_passages_and_titles_stay_inert_text(stage: Callable[...
     answerer = Hostile()
     hostile = "cranes <img src=x onerror=alert(1)> <script>alert(1)</script> \u202eevil <svg onload=alert(1)> " * 8
     backend = EmbeddedBackend(indexed(tmp_path, {"a.txt": f"How many cranes? {hostile}"}))
-    on = stage(chain=Chain(backend, HashEncoder(), answerer, ChainSettings(min_relevance=0.0)))
+    on = stage(chain=Chain(backend, HashEncoder(), answerer, ChainSettings(min_relevance=0.0), reader=WordReader()))
     answerer.beacon = on.beacon.origin
     dialogs: list[str] = []
     on.page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))

@@ -44,8 +44,7 @@ def event_json(event: Event) -> dict[str, Any]:
         case QuestionRead():
             return asdict(event)
         case PassagesFound():
-            passages = [public(passage_json(item)) for item in event.passages]
-            return {"passages": passages, "relevance": round(event.relevance, 6)}
+            return {"passages": [public(passage_json(item)) for item in event.passages]}
         case Delta():
             return {"text": event.text}
         case SentenceDone():

@@ -11,13 +11,16 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from rag.training.augment import as_typed, near_miss, other_passage
+from rag.reader.onnx import TOKENIZER, OnnxReader
+from rag.reader.pairs import make_pair, padded
+from rag.training.augment import as_typed, near_miss, not_asked, other_passage
 from rag.training.base_model import BaseModel, base_model_file, read_base_model, unigram_tokenizer
 from rag.training.evaluate import best_spans
+from rag.training.export import blocks_of, export
 from rag.training.model import ReaderModel, Scores
-from rag.training.prepare import Prepared, layout, prepare
+from rag.training.prepare import Prepared, found_passages, prepare
 from rag.training.sets import Example, inference, squad
-from rag.training.train import Batch, TrainSettings, batches, loss_of, train
+from rag.training.train import Batch, TrainSettings, batches, loss_of, shortened, train, whole
 
 LETTERS = [*"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.?,", "▁"]
 PIECES = ["<s>", "<pad>", "</s>", "<unk>", *LETTERS, "▁the", "▁king", "▁of"]
@@ -40,7 +43,7 @@ def tokenizer() -> Tokenizer:
 @pytest.fixture(scope="module")
 def base() -> BaseModel:
     """A model of two tiny layers with random weights."""
-    rng, hidden, inner = np.random.default_rng(0), 12, 24
+    rng, hidden, inner = np.random.default_rng(0), 32, 64
     shapes = {"q": (hidden, hidden), "k": (hidden, hidden), "v": (hidden, hidden), "ao": (hidden, hidden)}
     shapes |= {"fi": (inner, hidden), "fo": (hidden, inner)}
     weights = {
@@ -74,7 +77,7 @@ def test_the_base_model_gives_the_vectors_of_its_own_package() -> None:
 
 
 def test_a_pair_is_laid_out_with_the_offsets_of_its_passage(tokenizer: Tokenizer) -> None:
-    found = layout(tokenizer, "who?", "Kings", "The king of Rome.")
+    found = make_pair(tokenizer, "who?", "Kings", "The king of Rome.", 288)
     assert [PIECES[i] for i in found.ids][: found.first] == ["<s>", "▁", "w", "h", "o", "?", "</s>"]
     tokens = found.ids[found.text_first : -1]
     assert "".join(PIECES[i] for i in tokens) == "▁The▁king▁of▁Rome."
@@ -115,6 +118,19 @@ def test_another_passage_never_holds_the_answer() -> None:
     assert other_passage(WATERLOO, [WATERLOO, holds], random.Random(0)) is None
     found = other_passage(WATERLOO, [holds, lacks], random.Random(0))
     assert found is not None and (found.passage, found.title, found.answerable) == ("It rained.", "Weather", 0)
+
+
+def test_small_talk_has_no_answer() -> None:
+    found = list(not_asked([WATERLOO] * 30, 20, random.Random(0)))
+    assert len(found) == 20
+    assert {(one.start, one.answerable, one.passage) for one in found} == {(-1, 0, WATERLOO.passage)}
+    assert WATERLOO.text not in {one.text for one in found}
+
+
+def test_a_passage_that_the_search_finds_without_the_answer_is_a_negative() -> None:
+    other = Example("", "The battle of Austerlitz was fought in winter by two emperors.", "Austerlitz", answerable=0)
+    (found,) = found_passages([WATERLOO, other], random.Random(0))
+    assert (found.text, found.passage, found.answerable) == (WATERLOO.text, other.passage, 0)
 
 
 def test_a_question_as_typed_keeps_its_answer() -> None:
@@ -177,22 +193,64 @@ def test_training_that_is_stopped_goes_on_as_if_it_had_not_been(
 def test_every_batch_is_within_its_tokens_and_an_epoch_has_each_natural_example_once(tokenizer: Tokenizer) -> None:
     prepared = few(tokenizer)._replace(natural=np.ones(24, bool))
     first = list(itertools.islice(batches(prepared, TrainSettings(n_steps=1, batch_tokens=400), 0), 20))
-    seen = list(itertools.takewhile(lambda n: n <= 24, itertools.accumulate(map(len, first))))
-    epoch = np.concatenate(first[: len(seen)])
+    numbers = [rows for _, rows in first]
+    seen = list(itertools.takewhile(lambda n: n <= 24, itertools.accumulate(map(len, numbers))))
+    epoch = np.concatenate(numbers[: len(seen)])
     assert sorted(epoch.tolist()) == list(range(24))
     later = list(itertools.islice(batches(prepared, TrainSettings(n_steps=1, batch_tokens=400), 3), 5))
-    assert all((a == b).all() for a, b in zip(first[3:], later, strict=False))
-    lengths = np.diff(prepared.offsets)
-    assert all(len(rows) * lengths[rows].max() <= 400 for rows in first)
+    assert all((a == b).all() for a, (_, b) in zip(numbers[3:], later, strict=False))
+    assert all(len(cut) * max(len(one.ids) for one in cut) <= 400 for cut, _ in first)
 
 
 def test_learning_lowers_the_loss(tokenizer: Tokenizer, base: BaseModel, tmp_path: Path) -> None:
     prepared = few(tokenizer)
     torch.manual_seed(0)
     model = ReaderModel(base, range(len(PIECES)), 2)
-    batch = Batch(prepared, np.arange(6), "cpu")
+    batch = Batch([whole(prepared, row) for row in range(6)], prepared, np.arange(6), "cpu")
     before = float(loss_of(model(batch.ids, batch.mask, batch.in_passage), batch).detach())
     settings = TrainSettings(n_steps=40, batch_tokens=800, learning_rate=3e-3, head_rate=1e-2, warm_up=5)
     train(model, prepared, tmp_path, settings, lambda line: None)
     after = float(loss_of(model(batch.ids, batch.mask, batch.in_passage), batch).detach())
     assert after < 0.7 * before
+
+
+def test_the_exported_model_gives_the_scores_of_the_trained_one(
+    base: BaseModel, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    model = ReaderModel(base, range(len(PIECES)), 2).eval()
+    # Word vectors that 4 bits hold exactly, as those of the base model.
+    words = model.bert.embeddings.word_embeddings.weight
+    blocks = blocks_of(words.detach().numpy())
+    signed = np.concatenate([blocks["nibbles"] & 15, blocks["nibbles"] >> 4], -1).astype(np.float32) - 8
+    words.data = torch.from_numpy((signed * blocks["scale"].astype(np.float32)[..., None]).reshape(words.shape))
+    assert (blocks_of(words.detach().numpy())["nibbles"] == blocks["nibbles"]).all()
+    export(model, tmp_path)
+    tokenizer.save(str(tmp_path / TOKENIZER))
+    passages = ["The king of Rome.", "A tower, 50 high, of the king."]
+    pairs = [make_pair(tokenizer, "who?", "Kings", passage, 288) for passage in passages]
+    batch = padded([(pair.ids, pair.first) for pair in pairs])
+    with torch.no_grad():
+        expected = model(*map(torch.from_numpy, batch))
+    for i, (span, answerable, label) in OnnxReader(tmp_path)._scores(pairs):
+        inside = slice(pairs[i].first, len(pairs[i].ids) - 1)
+        assert np.allclose(span[inside, 0], expected.start[i, inside], atol=0.03)
+        assert answerable == pytest.approx(float(expected.answerable[i]), abs=0.03)
+        assert np.allclose(label, expected.label[i], atol=0.03)
+
+
+def test_a_part_of_a_passage_holds_the_answer(tokenizer: Tokenizer) -> None:
+    text = "no " * 45 + "in 1815 " + "no " * 30
+    start = text.index("in 1815")
+    asked = Example("when?", text, start=start, end=start + 7, answerable=1)
+    prepared = prepare([(asked, False)], tokenizer)
+    whole_ids = whole(prepared, 0)
+    answer = whole_ids.ids[whole_ids.start : whole_ids.end + 1].tolist()
+    lengths = set()
+    for seed in range(50):
+        cut = shortened(prepared, 0, np.random.default_rng(seed))
+        assert cut.ids[cut.start : cut.end + 1].tolist() == answer
+        assert cut.ids[: cut.first].tolist() == whole_ids.ids[: cut.first].tolist()
+        assert cut.ids[-1] == whole_ids.ids[-1]
+        lengths.add(len(cut.ids))
+    assert len(lengths) > 10 and min(lengths) < len(whole_ids.ids) == max(lengths)
