@@ -24,9 +24,8 @@ from index.text.terms import terms
 # The baseline of a language is the mean of these ranks of its scores (counted from 0): below what may be the answer
 # and its neighbours, above what is far away. docs/decisions/0010
 _BASELINE_FIRST, _BASELINE_LAST = 3, 10
-# A mean over so many passages counts half, and what is known beforehand the other half: for a language beside all
-# others, and for a corpus beside an average one. docs/decisions/0010
-_FEW_OF_LANGUAGE, _FEW_OF_CORPUS = 10, 100
+# A mean over so many passages of a language counts half, and that of all languages the other half. docs/decisions/0010
+_FEW_OF_LANGUAGE = 10
 _SHINGLE = 3  # terms
 _MIN_SHINGLES = 5  # shorter passages are copies only if they are equal
 _DIGIT = regex.compile(r"\p{Nd}")
@@ -131,28 +130,6 @@ def _baseline(values: Sequence[float], n_passages: int) -> float:
     last = max(first + 1, min(_BASELINE_LAST, -(-n_passages // 2)))
     at_ranks = ordered[first:last] or ordered[-1:]
     return sum(at_ranks) / len(at_ranks)
-
-
-# That a passage answers the question: the logistic function of how far its signals are above their baseline, and of
-# whether it is in the question's language, where strangers are nearer too. docs/decisions/0008
-_ABOVE, _SAME, _BIAS = 17.96, -2.7, -0.87
-_STRANGERS = {True: 0.39, False: 0.31}  # the baseline in an average corpus, in the question's language and in others
-
-
-def relevance(item: Evidence, same: float, n_passages: int, settings: SearchSettings) -> float:
-    """The probability that a passage answers the question, in [0, 1].
-
-    Args:
-        item: The evidence of the passage.
-        same: The probability that it is in the question's language.
-        n_passages: Passages in all: the passages of a small corpus are all about its subject, and their baseline
-            shows little of strangers.
-        settings: The weights of the signals.
-    """
-    # Where the encoder has no word of the question, strangers share nothing with it.
-    strangers = same * _STRANGERS[True] + (1 - same) * _STRANGERS[False] if item.dense else 0.0
-    above = item.signals(settings) - shrunk(item.baseline, strangers, n_passages, _FEW_OF_CORPUS)
-    return 1 / (1 + math.exp(-max(-500.0, min(500.0, _ABOVE * above + _SAME * same + _BIAS))))
 
 
 class Copies:

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 import regex
 
 from index.encoders.base import Encoder, LateInteraction
-from index.fusion import Copies, Evidence, language_group, ranked, relevance
+from index.fusion import Copies, Evidence, language_group, ranked
 from index.names import NO_NAMES, KnownNames, Origin, OtherForm, name_key, other_forms
 from index.settings import SearchSettings
 from index.store import bm25
 from index.store.base import EVERYTHING, Filter, Hit, Snapshot, StoredPassage
-from index.text.language import dominant_script, function_words, question_language, same_language
+from index.text.language import function_words, question_language
 from index.text.names import is_acronym, written
 from index.text.terms import number_terms, terms, with_relatives
 
@@ -29,8 +29,8 @@ class ScoredPassage:
 
     passage: StoredPassage
     score: float
-    relevance: float  # the probability that the passage answers the question, in [0, 1]
     evidence: Evidence
+    relevance: float = 0.0  # the probability that the passage answers the question, in [0, 1]; 0 if unread
     reranked: float | None = None  # the score of a reranker; None where none has read it
 
 
@@ -41,10 +41,10 @@ class SearchResult:
     question: str
     language: str
     passages: tuple[ScoredPassage, ...]
-    relevance: float  # the probability that the first passage answers the question, in [0, 1]
     warnings: tuple[str, ...]
     query_terms: tuple[str, ...] = ()  # the terms that were looked up; a quoted phrase has spaces
     n_searched: int = 0  # passages that could be found
+    relevance: float = 0.0  # the probability that the articles answer, in [0, 1]; 0 if unread
 
 
 def check_question(question: str) -> str:
@@ -93,8 +93,7 @@ def search(
     if k < 1:
         raise ValueError(f"k is {k}; expected: 1 or more")
     settings = settings or SearchSettings()
-    shown = language or question_language(question)
-    language = shown or question_language(question, corpus=_majority(snapshot.languages()))
+    language = language or question_language(question, corpus=_majority(snapshot.languages()))
     wanted, phrases = query_terms(question, language), quoted(question)
     candidates = _Candidates(snapshot, where, max(settings.n_candidates, 2 * k), wanted)
     candidates.add_words()
@@ -104,13 +103,11 @@ def search(
     order = ranked(candidates.found.values(), candidates.sizes, settings)
     n_searched = sum(candidates.sizes.values())
     passages = tuple(
-        ScoredPassage(stored, item.score, _relevance(question, shown, item, n_searched, settings), item)
-        for item, stored in _originals(snapshot, order, k, settings.copy_share)
+        ScoredPassage(stored, item.score, item) for item, stored in _originals(snapshot, order, k, settings.copy_share)
     )
     n_unknown = sum(not item.dense_rank for item in candidates.found.values())
     warnings = tuple(_warnings(snapshot, encoder, language, n_unknown))
-    sure = passages[0].relevance if passages else 0.0
-    return SearchResult(question, language, passages, sure, warnings, (*wanted, *phrases), n_searched)
+    return SearchResult(question, language, passages, warnings, (*wanted, *phrases), n_searched)
 
 
 def _majority(sizes: Mapping[str, int]) -> str:
@@ -273,15 +270,6 @@ def _originals(
                 n += 1
         if n == k:
             return
-
-
-def _relevance(question: str, shown: str, item: Evidence, n_passages: int, settings: SearchSettings) -> float:
-    """The relevance of a passage to a question in the language that it shows, which may be none."""
-    if not any(map(str.isalnum, question)):
-        return 0.0  # punctuation is near to something by chance only
-    # Letters of a script that is not known are in no passage's language.
-    may_be_same = 0.5 if not shown and dominant_script(question) else float(same_language(shown, item.language))
-    return relevance(item, may_be_same, n_passages, settings)
 
 
 def _warnings(snapshot: Snapshot, encoder: Encoder, language: str, n_unknown: int) -> Iterator[str]:

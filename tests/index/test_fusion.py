@@ -1,17 +1,15 @@
-"""Baselines of languages, the ranking that rests on them, relevance, and copies; sums by hand."""
+"""Baselines of languages, the ranking that rests on them, and copies; sums by hand."""
 
 from __future__ import annotations
-
-import math
 
 import pytest
 
 from index import fusion
-from index.fusion import Copies, Evidence, baselines, language_group, ranked, relevance, shrunk
+from index.fusion import Copies, Evidence, baselines, language_group, ranked
 from index.settings import SearchSettings
 from index.store.base import StoredPassage
 
-FEW, FEW_OF_CORPUS = fusion._FEW_OF_LANGUAGE, fusion._FEW_OF_CORPUS
+FEW = fusion._FEW_OF_LANGUAGE
 SETTINGS = SearchSettings(lexical_weight=0.5, names_weight=1.0, quoted_weight=0.3)
 
 
@@ -70,18 +68,6 @@ def test_a_phonetic_match_never_lifts_a_passage_over_one_with_the_questions_own_
 def test_a_question_that_is_uninformative_to_the_encoder_has_no_baselines() -> None:
     found = ranked([Evidence(1, "en", words=0.5), Evidence(2, "en", words=0.2)], {"en": 200}, SETTINGS)
     assert [(item.pid, item.baseline, item.score) for item in found] == [(1, 0.0, 0.25), (2, 0.0, 0.1)]
-
-
-def test_relevance_is_the_logistic_function_of_what_is_above_the_baseline() -> None:
-    item = Evidence(1, "en", dense=0.6, baseline=0.2)
-    total = (
-        fusion._ABOVE * (0.6 - shrunk(0.2, fusion._STRANGERS[True], 300, FEW_OF_CORPUS)) + fusion._SAME + fusion._BIAS
-    )
-    assert relevance(item, 1.0, 300, SETTINGS) == pytest.approx(1 / (1 + math.exp(-total)))
-    strangers = (fusion._STRANGERS[True] + fusion._STRANGERS[False]) / 2
-    total = fusion._ABOVE * (0.6 - shrunk(0.2, strangers, 300, FEW_OF_CORPUS)) + fusion._SAME / 2 + fusion._BIAS
-    assert relevance(item, 0.5, 300, SETTINGS) == pytest.approx(1 / (1 + math.exp(-total)))
-    assert shrunk(0.2, 0.4, 10, 10) == pytest.approx(0.3)
 
 
 def passage(pid: int, text: str, language: str = "en") -> StoredPassage:

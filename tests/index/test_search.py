@@ -21,7 +21,6 @@ from tokenizers import Tokenizer
 from index.documents import Document
 from index.encoders.base import Encoder, FloatArray
 from index.encoders.static import StaticEncoder
-from index.fusion import relevance
 from index.ingest import ingest
 from index.names import Alias, name_key
 from index.search import MAX_QUESTION_CHARS, check_question, query_terms, quoted, search
@@ -33,7 +32,7 @@ from index.store.sqlite.schema import STORE
 from index.text.language import detect_language
 from index.text.terms import indexed_terms
 from rag.answer import Abstention
-from rag.chain import Chain, ChainSettings
+from rag.chain import Chain
 from rag.testing import HashEncoder, WordReader
 
 # Fixed here, so that hand-made sums do not move with the tuned defaults.
@@ -299,9 +298,9 @@ def test_a_passage_deleted_between_the_legs_and_the_look_up_is_left_out() -> Non
     assert [item.passage.pid for item in search(snapshot, FixedEncoder(), ENGLISH).passages] == [1]
 
 
-def test_an_index_without_passages_finds_nothing_and_says_so_with_relevance_zero() -> None:
+def test_an_index_without_passages_finds_nothing() -> None:
     found = search(table(dense=[]), FixedEncoder(), ENGLISH)
-    assert (found.passages, found.relevance, found.warnings) == ((), 0.0, ())
+    assert (found.passages, found.warnings) == ((), ())
 
 
 def test_function_words_are_not_looked_up_unless_there_is_nothing_else() -> None:
@@ -310,17 +309,6 @@ def test_function_words_are_not_looked_up_unless_there_is_nothing_else() -> None
     assert snapshot.asked[-1] == ["name", "big", "telescope", "‿name", "‿tele"]
     search(snapshot, FixedEncoder(), "What is the how?")
     assert snapshot.asked[-1] == ["what", "is", "the", "how", "‿what"]
-
-
-def test_relevance_rises_with_nearness_and_with_shared_words() -> None:
-    def relevance(cosine: float, text: str) -> float:
-        lexical = [1] if "telescope" in text else []
-        snapshot = TableSnapshot({1: (passage(1, text), at_cosines(cosine))}, [1], lexical)
-        return search(snapshot, FixedEncoder(), ENGLISH).relevance
-
-    far, near = relevance(0.1, "something else"), relevance(0.6, "something else")
-    said = relevance(0.6, "the big telescope has a name")
-    assert 0 < far < near < said < 1
 
 
 # --- the same on a real index -------------------------------------------------------------------------------
@@ -412,8 +400,6 @@ def test_a_question_without_any_word_finds_by_vectors_alone(tiny: EmbeddedBacken
         found = search(snapshot, HashEncoder(), "…?!")
     assert found.language == "en"  # that of the corpus
     assert {item.evidence.lexical_rank for item in found.passages} == {0}
-    assert found.relevance == 0.0
-    assert {item.relevance for item in found.passages} == {0.0}
 
 
 @pytest.mark.parametrize("question", ["?", "…", "🙂", "𐎀𐎁𐎂", "ᚠᚢᚦ ᚨᚱᚲ?"])
@@ -429,7 +415,7 @@ def test_what_says_nothing_to_the_encoder_is_found_nowhere(
         found = search(snapshot, encoder, question)
         chain = Chain(backend, encoder, reader=WordReader())
         answer = chain.invoke(question)
-    assert (found.passages, found.relevance, found.n_searched) == ((), 0.0, 2 * n_articles)
+    assert (found.passages, found.n_searched) == ((), 2 * n_articles)
     assert answer.reason is Abstention.NOT_FOUND
 
 
@@ -443,7 +429,6 @@ def test_a_question_in_hiragana_alone_asks_something(tmp_path: Path, encoder: En
     with closing(EmbeddedBackend(tmp_path / "index")) as backend, backend.snapshot() as snapshot:
         found = search(snapshot, encoder, question)
     assert found.passages[0].passage.text[:3] == question[:3]
-    assert found.relevance > ChainSettings().min_relevance
 
 
 def test_a_word_that_the_encoder_does_not_know_is_found_by_its_letters(tmp_path: Path, encoder: Encoder) -> None:
@@ -453,7 +438,6 @@ def test_a_word_that_the_encoder_does_not_know_is_found_by_its_letters(tmp_path:
     with closing(EmbeddedBackend(tmp_path / "index")) as backend, backend.snapshot() as snapshot:
         found = search(snapshot, encoder, "𐎀𐎁𐎂?")
     assert found.passages[0].passage.text == "𐎀𐎁𐎂 is a harbour."
-    assert found.relevance > ChainSettings().min_relevance
 
 
 def test_one_passage_that_a_filter_leaves_is_judged_as_if_it_were_alone(tmp_path: Path) -> None:
@@ -467,7 +451,6 @@ def test_one_passage_that_a_filter_leaves_is_judged_as_if_it_were_alone(tmp_path
     (item,) = found.passages
     settings = SearchSettings()
     assert item.evidence.baseline == pytest.approx(item.evidence.signals(settings))  # itself, a poor baseline
-    assert found.relevance == item.relevance == pytest.approx(relevance(item.evidence, 1.0, 1, settings))
     backend.close()
 
 

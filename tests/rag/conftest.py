@@ -44,7 +44,7 @@ def make_passage() -> PassageMaker:
             text=text,
             sentences=sentences,
         )
-        return ScoredPassage(passage, score, 0.0, Evidence(passage.pid, passage.language, dense=0.5, words=0.5))
+        return ScoredPassage(passage, score, Evidence(passage.pid, passage.language, dense=0.5, words=0.5))
 
     return make
 
@@ -54,6 +54,6 @@ def found_result() -> Callable[..., SearchResult]:
     """A function that makes a search result of passages."""
 
     def make(question: str, language: str, *passages: ScoredPassage) -> SearchResult:
-        return SearchResult(question, language, passages, 0.9, ())
+        return SearchResult(question, language, passages, ())
 
     return make

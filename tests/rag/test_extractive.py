@@ -200,4 +200,4 @@ def test_names_of_the_question_are_shown_in_both_scripts(make_passage: MakePassa
 
 
 def found_result_of(question: str, *passages: ScoredPassage) -> SearchResult:
-    return SearchResult(question, "en", passages, 0.9, ())
+    return SearchResult(question, "en", passages, ())

@@ -99,7 +99,7 @@ def answer(
         answer_language="en",
         sentences=(AnswerSentence(text, verdict, (1,)),),
         citations=(citation,),
-        retrieved=(ScoredPassage(stored, 1.0, 0.5, Evidence(stored.pid, stored.language)),),
+        retrieved=(ScoredPassage(stored, 1.0, Evidence(stored.pid, stored.language), 0.5),),
         relevance=0.9,
     )
 

@@ -24,7 +24,7 @@ def reading(passage: ScoredPassage, answerable: float, *scores: float) -> Readin
 
 
 def result(*passages: ScoredPassage) -> SearchResult:
-    return SearchResult("When was it built?", "en", passages, 0.0, ())
+    return SearchResult("When was it built?", "en", passages, ())
 
 
 def test_passages_and_sentences_come_in_the_order_of_the_reader(make_passage: MakePassage) -> None:
