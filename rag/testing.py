@@ -138,7 +138,7 @@ class WordReader:
             share = len(wanted & own) / max(1, len(wanted))
             found.append(SentenceReading(start, end, start, end, math.log(share + 0.01)))
         best = max((math.exp(one.score) for one in found), default=0.0)
-        return Reading(12 * best - 3, tuple(found))
+        return Reading(12 * best - 3, 12 * best - 3, tuple(found))
 
 
 def _words(text: str) -> set[str]:

@@ -24,13 +24,14 @@ class SentenceReading:
 class Reading:
     """What the reader found in one passage.
 
-    `answerable` is in log-odds. `sentences` are those of the passage, in order; one beyond the reader's last token is
+    `answerable` and `margin` are both log-odds that it answers: by a head of its own, and of any span against none.
+    `sentences` are those of the passage, in order; one beyond the reader's last token is
     not among them.
     """
 
     answerable: float
+    margin: float
     sentences: tuple[SentenceReading, ...]
-    margin: float = 0.0
 
 
 class Judgement(NamedTuple):

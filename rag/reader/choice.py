@@ -12,8 +12,11 @@ from index.search import ScoredPassage, SearchResult
 from index.store.base import StoredPassage
 from rag.reader.base import Reading, SentenceReading
 
-# Log-odds that a sentence answers, per unit of each; docs/decisions/0019
-_ANSWERABLE, _SENTENCE, _SEARCH, _BIAS = 1.0, 1.0, 10.0, 0.0
+# A sentence's score per unit of each: what the reader says of the passage, of the sentence, and how far the passage is
+# below the first of the search. docs/decisions/0019
+_ANSWERABLE, _MARGIN, _SENTENCE, _SEARCH = 0.29, 0.55, 1.09, 8.8
+# Log-odds that a passage answers, per unit of what the reader says of it. docs/decisions/0019
+_BY_HEAD, _BY_SPAN, _BIAS = 0.63, 0.19, -0.05
 # Subtracted: a heading repeats the question's words, and a question answers none.
 _HEADING, _QUESTION = 5.0, 3.0
 _ASKS = regex.compile(r"[?？؟]['\"”’»」』)）]*$")
@@ -23,7 +26,7 @@ _MIN_LETTERS = 4  # a "sentence" with fewer is a list mark or a page number
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A sentence that may answer; offsets are code points of its document, `score` is in log-odds."""
+    """A sentence that may answer; offsets are code points of its document; a higher score is better."""
 
     passage: StoredPassage
     start: int
@@ -36,11 +39,6 @@ class Candidate:
     def text(self) -> str:
         return self.passage.text[self.start - self.passage.start : self.end - self.passage.start]
 
-    @property
-    def probability(self) -> float:
-        """The probability that it answers the question, in [0, 1]."""
-        return 1 / (1 + math.exp(-max(-500.0, min(500.0, self.score))))
-
     def overlaps(self, other: Candidate) -> bool:
         """Whether both have a part of the document in common."""
         same = self.passage.doc_id == other.passage.doc_id
@@ -48,33 +46,39 @@ class Candidate:
 
 
 def chosen(found: SearchResult, readings: Sequence[Reading]) -> tuple[SearchResult, tuple[Candidate, ...]]:
-    """`found` in the order of its readings, with their probabilities as relevance, and its sentences, best first.
+    """`found` in the order of its best sentences, with the reader's relevance, and its sentences, best first.
 
     `readings` are of the first passages of `found`; the others come behind, as they were.
     """
     candidates: list[Candidate] = []
-    read: list[ScoredPassage] = []
+    read: list[tuple[float, ScoredPassage]] = []
     best_search = max((item.score for item in found.passages), default=0.0)
     for item, reading in zip(found.passages, readings, strict=False):
-        passage_score = _ANSWERABLE * reading.answerable + _SEARCH * (item.score - best_search) + _BIAS
+        base = _ANSWERABLE * reading.answerable + _MARGIN * reading.margin + _SEARCH * (item.score - best_search)
         own = [
-            _candidate(item.passage, one, passage_score)
+            _candidate(item.passage, one, base)
             for one in reading.sentences
             if len(regex.findall(r"\p{L}", _text(item.passage, one.start, one.end))) >= _MIN_LETTERS
         ]
         candidates += own
-        read.append(replace(item, relevance=max((one.probability for one in own), default=0.0)))
-    order = sorted(range(len(read)), key=lambda i: (-read[i].relevance, i))
-    passages = (*(read[i] for i in order), *found.passages[len(read) :])
+        best = max((one.score for one in own), default=-math.inf)
+        read.append((best, replace(item, relevance=relevance(reading))))
+    read.sort(key=lambda pair: -pair[0])
+    passages = (*(item for _, item in read), *found.passages[len(read) :])
     ranked = sorted(candidates, key=lambda one: (-one.score, one.passage.pid, one.start))
-    relevance = passages[0].relevance if passages else 0.0
-    return replace(found, passages=passages, relevance=relevance), tuple(ranked)
+    highest = max((item.relevance for _, item in read), default=0.0)
+    return replace(found, passages=passages, relevance=highest), tuple(ranked)
 
 
-def _candidate(passage: StoredPassage, one: SentenceReading, passage_score: float) -> Candidate:
+def relevance(reading: Reading) -> float:
+    """The probability that a passage answers, in [0, 1]."""
+    return 1 / (1 + math.exp(-(_BY_HEAD * reading.answerable + _BY_SPAN * reading.margin + _BIAS)))
+
+
+def _candidate(passage: StoredPassage, one: SentenceReading, base: float) -> Candidate:
     text, end = _text(passage, one.start, one.end), one.end
     heading = (bool(passage.section) and text == passage.section) or text.strip() == passage.title
-    score = passage_score + _SENTENCE * one.score - (_HEADING if heading else _QUESTION if _ASKS.search(text) else 0.0)
+    score = base + _SENTENCE * one.score - (_HEADING if heading else _QUESTION if _ASKS.search(text) else 0.0)
     if _INTRODUCES.search(text):  # a sentence that ends in a colon is quoted with the one that it introduces
         end = min((after for _, after in passage.sentences if after > end), default=end)
     return Candidate(passage, one.start, end, one.answer_start, one.answer_end, score)

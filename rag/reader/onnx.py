@@ -27,7 +27,7 @@ MAX_TOKENS = 512
 _BATCH = 4  # pairs a run, of like lengths: padding costs time
 _MAX_ANSWER_TOKENS = 40
 _MOST_THREADS = 2
-_UNLIKELY = -30.0  # log-probability of a sentence without a token
+_UNLIKELY = -30.0  # log-odds, of what cannot be
 
 
 class OnnxReader:
@@ -40,7 +40,8 @@ class OnnxReader:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = min(_MOST_THREADS, os.cpu_count() or 1)
+        options.intra_op_num_threads = min(_MOST_THREADS, _n_cores())
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting takes no processor
         options.log_severity_level = 3  # errors
         self._session = onnxruntime.InferenceSession(str(folder / LAYERS), options, providers=["CPUExecutionProvider"])
         self._words = np.load(folder / WORDS, mmap_mode="r")
@@ -52,8 +53,11 @@ class OnnxReader:
         found: dict[int, Reading] = {}
         for i, (span, answerable, _) in self._scores(pairs):
             text = span[pairs[i].text_first : len(pairs[i].ids) - 1].astype(np.float64)
-            margin = float((np.logaddexp.reduce(text, axis=0) - span[0]).mean()) if len(text) else -9.0
-            found[i] = Reading(answerable, tuple(_sentences(span, pairs[i], passages[i])), margin)
+            if not len(text):
+                found[i] = Reading(_UNLIKELY, _UNLIKELY, ())
+                continue
+            margin = float((np.logaddexp.reduce(text, axis=0) - span[0]).mean())
+            found[i] = Reading(answerable, margin, tuple(_sentences(_log_softmax(text, axis=0), pairs[i], passages[i])))
         return [found[i] for i in range(len(pairs))]
 
     def judge(self, claims: Sequence[tuple[str, StoredPassage]]) -> list[Judgement]:
@@ -81,11 +85,17 @@ class OnnxReader:
         return vectors.reshape(*ids.shape, -1)
 
 
-def _sentences(span: FloatArray, pair: Pair, passage: StoredPassage) -> Iterator[SentenceReading]:
-    """The reading of each sentence, from the start and end logits of the passage's tokens."""
-    n = len(pair.offsets)
-    both = _log_softmax(span[pair.text_first : pair.text_first + n].astype(np.float64), axis=0)
-    offsets = np.array(pair.offsets).reshape(n, 2) + passage.start
+def _n_cores() -> int:
+    """Cores that this process may use; not every system can tell."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1
+
+
+def _sentences(both: NDArray[np.float64], pair: Pair, passage: StoredPassage) -> Iterator[SentenceReading]:
+    """The reading of each sentence; `both` are log-probabilities of start and end at the passage's tokens, (n, 2)."""
+    offsets = np.array(pair.offsets).reshape(-1, 2) + passage.start
     for start, end in passage.sentences:
         inside = np.flatnonzero((offsets[:, 0] < end) & (offsets[:, 1] > start))
         if not len(inside):
