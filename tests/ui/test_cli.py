@@ -52,7 +52,7 @@ ASK = {
     "question", "language", "abstained", "reason", "answer", "answer_language", "sentences", "citations", "retrieved",
     "warnings", "timings_ms", "usage",
 }  # fmt: skip
-CITATION = {"n", "doc_id", "source", "title", "language", "start", "end", "quote", "url"}
+CITATION = {"n", "doc_id", "source", "title", "language", "start", "end", "quote", "url", "answer_start", "answer_end"}
 
 
 def test_search_prints_the_passages_best_first(dragoman: Dragoman, sample_index: Path) -> None:

@@ -104,9 +104,7 @@ def visit(seen: Seen, query: str = "") -> None:
 
 @pytest.fixture(scope="module")
 def address(sample_index: Path, encoder: Encoder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    chain = Chain(
-        EmbeddedBackend(sample_index), encoder, settings=ChainSettings(min_relevance=0.0), reader=WordReader()
-    )
+    chain = Chain(EmbeddedBackend(sample_index), encoder, settings=ChainSettings(min_relevance=0.0))
     with serving(page_app(chain, on_feedback=FEEDBACK.append)) as at:
         yield at
 

@@ -27,6 +27,7 @@ from ui.server.run import run
 ROOT = Path(__file__).parent.parent.parent
 QUESTION = "¿Cuántos documentos revisaron los abogados?"
 EVIL = "https://evil.example"
+CITATION = {"n", "doc_id", "source", "title", "language", "start", "end", "quote", "url", "answer_start", "answer_end"}
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def test_ask_gives_the_answer_in_the_shape_of_the_command_line(client: TestClien
         (s.text, s.supported, list(s.citations)) for s in expected.sentences
     ]
     first = got["citations"][0]
-    assert set(first) == {"n", "doc_id", "source", "title", "language", "start", "end", "quote", "url"}
+    assert set(first) == CITATION
     assert "más de 30.000 documentos" in first["quote"]
     text = chain.backend.text(first["doc_id"])
     assert text is not None
@@ -197,6 +198,7 @@ import uvicorn
 from index.store.sqlite import EmbeddedBackend
 from index.encoders import load_encoder
 from rag.chain import Chain, ChainSettings
+from rag.testing import WordReader
 from ui.server.app import make_app
 
 backend = EmbeddedBackend(Path(sys.argv[1]))
