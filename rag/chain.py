@@ -39,7 +39,7 @@ class ChainSettings:
 
     k: int = 10  # passages retrieved
     n_read: int = 10  # of them that the reader reads
-    min_relevance: float = 0.40  # below, the articles are held not to answer; docs/decisions/0008
+    min_relevance: float = 0.29  # below, the articles are held not to answer; docs/decisions/0008
     search: SearchSettings = field(default_factory=SearchSettings)
 
 

@@ -13,10 +13,10 @@ from index.store.base import StoredPassage
 from rag.reader.base import Reading, SentenceReading
 
 # A sentence's score per unit of each: what the reader says of the passage, of the sentence, and how far the passage is
-# below the first of the search. docs/decisions/0019
-_ANSWERABLE, _MARGIN, _SENTENCE, _SEARCH = 0.29, 0.55, 1.09, 8.8
-# Log-odds that a passage answers, per unit of what the reader says of it. docs/decisions/0019
-_BY_HEAD, _BY_SPAN, _BIAS = 0.63, 0.19, -0.05
+# below the first of the search. docs/decisions/0012
+_ANSWERABLE, _MARGIN, _SENTENCE, _SEARCH = 0.3, 0.5, 1.1, 8.8
+# Log-odds that a passage answers, per unit of what the reader says of it. docs/decisions/0008
+_BY_HEAD, _BY_SPAN, _BIAS = 0.21, 0.43, -0.46
 # Subtracted: a heading repeats the question's words, and a question answers none.
 _HEADING, _QUESTION = 5.0, 3.0
 _ASKS = regex.compile(r"[?？؟]['\"”’»」』)）]*$")
