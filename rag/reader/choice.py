@@ -79,7 +79,7 @@ def _candidate(passage: StoredPassage, one: SentenceReading, base: float) -> Can
     text, end = _text(passage, one.start, one.end), one.end
     heading = (bool(passage.section) and text == passage.section) or text.strip() == passage.title
     score = base + _SENTENCE * one.score - (_HEADING if heading else _QUESTION if _ASKS.search(text) else 0.0)
-    if _INTRODUCES.search(text):  # a sentence that ends in a colon is quoted with the one that it introduces
+    if _INTRODUCES.search(text):  # a sentence that ends in a colon is quoted with the next one
         end = min((after for _, after in passage.sentences if after > end), default=end)
     return Candidate(passage, one.start, end, one.answer_start, one.answer_end, score)
 
