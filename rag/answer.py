@@ -33,6 +33,7 @@ class Citation:
 class Verdict(StrEnum):
     """How far the cited passages support a sentence; the best first."""
 
+    QUOTED = "quoted"  # it is a quotation, word for word
     SUPPORTED = "supported"  # near it, with all its figures and names, and both negate or neither
     PARTLY = "partly"  # near it, but some of that is missing
     UNSUPPORTED = "unsupported"  # not near it, or none of its figures is there
@@ -49,7 +50,7 @@ class AnswerSentence:
 
     @property
     def supported(self) -> bool:
-        return self.verdict is Verdict.SUPPORTED
+        return self.verdict in (Verdict.QUOTED, Verdict.SUPPORTED)
 
 
 class Abstention(StrEnum):
@@ -82,7 +83,8 @@ class Answer:
     """The answer to a question, with everything that it rests on.
 
     `text` has `[n]` markers, numbered from 1 in order of appearance; every one of them is
-    the `n` of a citation, and every citation has a marker in the text.
+    the `n` of a citation, and every citation has a marker in the text. Beside an abstention, `closest` is the nearest
+    sentence, where one is near: it is shown without being claimed as an answer.
     """
 
     question: str
@@ -98,6 +100,7 @@ class Answer:
     warnings: tuple[str, ...] = ()
     timings_ms: dict[str, float] = field(default_factory=dict)
     usage: Usage = Usage()
+    closest: Citation | None = None
 
 
 def passage_json(item: ScoredPassage) -> dict[str, Any]:
@@ -146,6 +149,7 @@ def answer_json(answer: Answer) -> dict[str, Any]:
         "answer_language": answer.answer_language,
         "sentences": [sentence_json(sentence) for sentence in answer.sentences],
         "citations": [citation_json(citation) for citation in answer.citations],
+        "closest": citation_json(answer.closest) if answer.closest else None,
         "retrieved": [passage_json(item) for item in answer.retrieved],
         "warnings": list(answer.warnings),
         "timings_ms": answer.timings_ms,

@@ -35,11 +35,16 @@ _one_at_a_time = threading.Lock()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChainSettings:
-    """How a question is answered."""
+    """How a question is answered.
+
+    There is an answer from a relevance of `min_relevance` on; from that of `min_closest` on, the nearest sentence is
+    shown without being called an answer. docs/decisions/0008
+    """
 
     k: int = 10  # passages retrieved
     n_read: int = 10  # of them that the reader reads
-    min_relevance: float = 0.29  # below, the articles are held not to answer; docs/decisions/0008
+    min_relevance: float = 0.29
+    min_closest: float = 0.15
     search: SearchSettings = field(default_factory=SearchSettings)
 
 
@@ -117,6 +122,8 @@ class Chain:
         for message in found.warnings:
             yield Warned(message)
         found, sentences = self._read(query, found)
+        if found.relevance < min(self.settings.min_closest, self.settings.min_relevance):
+            sentences = ()
         task = Task(question, language, found, self.encoder, sentences, history, self._names)
         for event in self._answered(task):
             if isinstance(event, Done):

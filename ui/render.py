@@ -17,7 +17,7 @@ from rag.phrases import phrase
 
 __all__ = [
     "Card", "answer_json", "as_written", "citation_card", "citation_json", "citation_lines", "explanation_lines",
-    "inert", "is_web_address", "nearest_lines", "passage_card", "passage_json", "passage_lines", "search_json",
+    "inert", "is_web_address", "passage_card", "passage_json", "passage_lines", "search_json",
     "sentence_json", "shown_source", "sources_markdown", "without_login",
 ]  # fmt: skip
 
@@ -92,18 +92,18 @@ def explanation_lines(found: SearchResult, item: ScoredPassage) -> Iterator[str]
 
 
 def citation_lines(answer: Answer) -> Iterator[str]:
-    """The citations of an answer: where each is, and its exact words."""
+    """The citations of an answer: where each is, and its exact words; below an abstention the closest sentence."""
     for citation in answer.citations:
-        yield f"[{citation.n}] {_titled(citation.title or citation.source, citation.language, citation.date)}"
-        yield f"    {citation.url or citation.source}, characters {citation.start}-{citation.end}"
-        yield from (f"    {line}" for line in _wrapped(f"“{' '.join(citation.quote.split())}”"))
-
-
-def nearest_lines(answer: Answer) -> Iterator[str]:
-    """The nearest passage, below an abstention; labelled in the question's language."""
-    if answer.abstained and answer.retrieved:
+        yield from _citation_lines(f"[{citation.n}] ", citation)
+    if answer.closest:
         yield phrase("closest", answer.language)
-        yield from passage_lines(1, answer.retrieved[0])
+        yield from _citation_lines("", answer.closest)
+
+
+def _citation_lines(number: str, citation: Citation) -> Iterator[str]:
+    yield f"{number}{_titled(citation.title or citation.source, citation.language, citation.date)}"
+    yield f"    {citation.url or citation.source}, characters {citation.start}-{citation.end}"
+    yield from (f"    {line}" for line in _wrapped(f"“{' '.join(citation.quote.split())}”"))
 
 
 def _titled(title: str, language: str, date: str) -> str:

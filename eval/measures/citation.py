@@ -35,6 +35,6 @@ def citation(cited: Sequence[SpanIn], evidence: Sequence[Sequence[SpanIn]]) -> t
 
 
 def unsupported_share(verdicts: Sequence[Verdict]) -> float:
-    """Of one answer's sentences, the share whose verdict is not `supported`; NaN without sentences."""
-    n_unsupported = sum(verdict is not Verdict.SUPPORTED for verdict in verdicts)
+    """Of one answer's sentences, the share that is neither quoted nor supported; NaN without sentences."""
+    n_unsupported = sum(verdict not in (Verdict.QUOTED, Verdict.SUPPORTED) for verdict in verdicts)
     return n_unsupported / len(verdicts) if verdicts else math.nan

@@ -35,7 +35,7 @@ class Task:
     language: str
     found: SearchResult
     encoder: Encoder
-    sentences: tuple[Candidate, ...] = ()  # of `found`, the most probable answer first
+    sentences: tuple[Candidate, ...] = ()  # of `found`, the most probable answer first; none where none is near
     history: Sequence[Turn] = ()
     names: KnownNames = NO_NAMES
 
@@ -92,27 +92,31 @@ class Draft:
         for known in self.citations:
             if (known.doc_id, known.start, known.end) == (passage.doc_id, start, end):
                 return known.n
-        self.citations.append(
-            Citation(
-                n=len(self.citations) + 1,
-                doc_id=passage.doc_id,
-                source=passage.source,
-                title=passage.title,
-                language=passage.language,
-                start=start,
-                end=end,
-                quote=passage.text[start - passage.start : end - passage.start],
-                url=passage.url,
-                date=passage.date,
-                answer_start=answer[0],
-                answer_end=answer[1],
-            )
-        )
+        self.citations.append(_citation(len(self.citations) + 1, passage, start, end, answer))
         return len(self.citations)
 
 
+def _citation(n: int, passage: StoredPassage, start: int, end: int, answer: tuple[int, int]) -> Citation:
+    return Citation(
+        n=n,
+        doc_id=passage.doc_id,
+        source=passage.source,
+        title=passage.title,
+        language=passage.language,
+        start=start,
+        end=end,
+        quote=passage.text[start - passage.start : end - passage.start],
+        url=passage.url,
+        date=passage.date,
+        answer_start=answer[0],
+        answer_end=answer[1],
+    )
+
+
 def finish(task: Task, draft: Draft, *, answer_language: str, reason: Abstention = Abstention.NONE) -> Iterator[Event]:
-    """The last events of every answer; it abstains where there is a `reason`."""
+    """The last events of every answer; it abstains where there is a `reason`, and then shows the nearest sentence."""
+    near = next(iter(task.sentences), None) if reason is not Abstention.NONE else None
+    words = (near.answer_start, near.answer_end) if near else (0, 0)
     yield CitationsResolved(tuple(draft.citations))
     yield Done(
         Answer(
@@ -128,6 +132,7 @@ def finish(task: Task, draft: Draft, *, answer_language: str, reason: Abstention
             reason=reason,
             warnings=tuple(draft.warnings),
             usage=draft.usage,
+            closest=_citation(0, near.passage, near.start, near.end, words) if near else None,
         )
     )
 

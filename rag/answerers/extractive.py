@@ -36,7 +36,7 @@ class ExtractiveAnswerer:
             number = draft.cite(item.passage, item.start, item.end, (item.answer_start, item.answer_end))
             shown = " ".join(without_markers(item.text).split())
             yield draft.say(f"\n{shown} [{number}]{_other_forms(task, item)}")
-            yield draft.close(AnswerSentence(shown, Verdict.SUPPORTED, (number,)))
+            yield draft.close(AnswerSentence(shown, Verdict.QUOTED, (number,)))
         yield from finish(task, draft, answer_language=language)
 
 

@@ -54,8 +54,11 @@ def _prepare(given: argparse.Namespace) -> int:
     for line in summary(examples):
         _say(line)
     base = read_base_model(base_model_file())
-    texts = (text for one, _ in examples for text in (one.text, one.passage, one.title))
-    kept = kept_pieces(base, chain(texts, openings(given.data)))
+    if (given.work / "pieces.json").exists():  # of a model that goes on learning
+        kept = json.loads((given.work / "pieces.json").read_text("utf-8"))
+    else:
+        texts = (text for one, _ in examples for text in (one.text, one.passage, one.title))
+        kept = kept_pieces(base, chain(texts, openings(given.data)))
     tokenizer = unigram_tokenizer([base.pieces[i] for i in kept], [float(base.scores[i]) for i in kept])
     np.savez_compressed(given.work / "examples.npz", **prepare(examples, tokenizer)._asdict())
     (given.work / "pieces.json").write_text(json.dumps(kept), "utf-8")

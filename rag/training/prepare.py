@@ -27,6 +27,7 @@ from rag.training.augment import as_typed, names_in, near_miss, not_asked, other
 from rag.training.base_model import BaseModel, unigram_tokenizer
 from rag.training.sets import SETS, Example, overlaps
 
+WRITTEN = Path(__file__).parent  # of sets that are kept with the code
 VALIDATION = "e"  # the natural set whose examples are only measured on
 MAX_TOKENS = 288
 N_PIECES = 80_000  # of 250,000: the embeddings are most of the size
@@ -35,6 +36,7 @@ _OPENINGS = 6_000  # encyclopedic openings a language, for counting pieces
 _TRANSLATED = 500  # claims a language
 _NOT_ASKED = 150  # small talk and random letters, of each natural set
 _FOUND = 5  # first passages of a search that a wrong one is taken from
+_ELSEWHERE = 0.3  # share of the answerable questions that are also put to the passages of another set
 
 
 class Prepared(NamedTuple):
@@ -61,17 +63,22 @@ def collect(data: Path, seed: int = 0) -> Iterator[tuple[Example, bool]]:
     """Every example to learn from or, where the second is true, to measure on."""
     rng = random.Random(seed)
     left_out = overlaps(data)
+    before: list[Example] = []  # of the natural set before
     for folder, read, cap in SETS:
         beginnings = left_out.get(folder.partition("/")[2], ())
-        own = [one for one in read(data / folder) if not (beginnings and one.text.startswith(beginnings))]
+        source = data / folder if (data / folder).exists() else WRITTEN / folder
+        own = [one for one in read(source) if not (beginnings and one.text.startswith(beginnings))]
         if folder.endswith(f"/{VALIDATION}"):
-            yield from ((one, True) for one in [*own, *found_passages(own, rng), *_negatives(own, 0.3, rng)])
+            yield from ((one, True) for one in [*own, *found_passages(own, own, rng), *_negatives(own, 0.3, rng)])
             continue
         own = rng.sample(own, cap) if len(own) > cap else own
         is_natural = folder.startswith("natural-train/")
         more = [*_negatives(own, 0.6 if is_natural else 0.35, rng)]
         if is_natural:
-            more += [*found_passages(own, rng), *not_asked(own, _NOT_ASKED, rng)]
+            more += [*found_passages(own, own, rng), *not_asked(own, _NOT_ASKED, rng)]
+            if before:
+                more += found_passages([one for one in own if rng.random() < _ELSEWHERE], before, rng)
+            before = own
             more += [as_typed(one, rng) for one in own if one.answerable >= 0]
         yield from ((_varied(one, rng), False) for one in [*own, *more])
     yield from ((one, False) for one in translated_claims(data / "parallel", _TRANSLATED, rng))
@@ -91,12 +98,13 @@ def _negatives(examples: Sequence[Example], share: float, rng: random.Random) ->
                 yield found
 
 
-def found_passages(examples: Sequence[Example], rng: random.Random) -> list[Example]:
+def found_passages(questions: Sequence[Example], of: Sequence[Example], rng: random.Random) -> list[Example]:
     """Each answerable question with a passage that the search finds among the first and that does not hold its answer.
 
-    These are what the reader has to tell from the right one.
+    These are what the reader has to tell from the right one. Where the passages are `of` another set, the question is
+    about something else than the articles.
     """
-    passages = {(one.title, one.passage): one for one in examples}
+    passages = {(one.title, one.passage): one for one in of}
     encoder = load_encoder("embedded")
     found: list[Example] = []
     with tempfile.TemporaryDirectory() as scratch:
@@ -108,7 +116,7 @@ def found_passages(examples: Sequence[Example], rng: random.Random) -> list[Exam
         ingest(Path(scratch) / "index", [str(articles)], encoder)
         backend = open_backend(Path(scratch) / "index")
         with backend.snapshot() as snapshot:
-            for one in examples:
+            for one in questions:
                 if one.answerable == 1:
                     best = search(snapshot, encoder, one.text, _FOUND).passages
                     others = [Example("", scored.passage.text, scored.passage.title) for scored in best]

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -27,8 +28,10 @@ from index.search import MAX_QUESTION_CHARS
 from index.store.sqlite import EmbeddedBackend
 from index.store.sqlite.problems import STORE
 from index.store.sqlite.schema import FORMAT_VERSION
+from rag.answer import Abstention, Answer, Citation
 from rag.phrases import phrase
 from tests.ui.running import Ran, assert_one_line_error, shell
+from ui.render import citation_lines
 
 ROOT = Path(__file__).parent.parent.parent
 QUESTION = "When did the Webb telescope leave Earth?"
@@ -49,8 +52,8 @@ def writable(sample_index: Path, tmp_path: Path) -> Path:
 PASSAGE = {"doc_id", "source", "title", "language", "start", "end", "text", "score"}
 SEARCH = {"question", "language", "results", "warnings"}
 ASK = {
-    "question", "language", "abstained", "reason", "answer", "answer_language", "sentences", "citations", "retrieved",
-    "warnings", "timings_ms", "usage",
+    "question", "language", "abstained", "reason", "answer", "answer_language", "sentences", "citations", "closest",
+    "retrieved", "warnings", "timings_ms", "usage",
 }  # fmt: skip
 CITATION = {"n", "doc_id", "source", "title", "language", "start", "end", "quote", "url", "answer_start", "answer_end"}
 
@@ -101,14 +104,13 @@ def test_an_abstention_has_the_same_shape_and_is_no_failure(dragoman: Dragoman, 
     assert ran.json["reason"] == "not_found"
 
 
-def test_an_abstention_offers_the_nearest_passage(dragoman: Dragoman, sample_index: Path) -> None:
-    ran = dragoman("ask", "Wer hat die Fußball-Weltmeisterschaft 1954 gewonnen?", "--index", sample_index)
-    first, label, passage, *_ = ran.out.splitlines()
-    assert first == "Die Artikel beantworten diese Frage nicht."
-    assert label == phrase("closest", "de")
-    assert passage.startswith("1. ")
-    answered = dragoman("ask", QUESTION, "--index", sample_index).out
-    assert phrase("closest", "en") not in answered
+def test_an_abstention_shows_the_closest_sentence_where_one_is_near() -> None:
+    near = Citation(0, "d", "a.md", "Fußball", "de", 0, 27, "Das Finale war in der Stadt.", "", "1954-07-04")
+    answer = Answer("Wer gewann?", "de", True, "", "de", (), (), (), 0.2, Abstention.NOT_FOUND, closest=near)
+    label, title, _, quote = citation_lines(answer)
+    assert (label, title) == (phrase("closest", "de"), "Fußball (de, 1954-07-04)")
+    assert quote.strip() == "“Das Finale war in der Stadt.”"
+    assert list(citation_lines(replace(answer, closest=None))) == []
 
 
 INDEX = {"index", "added", "replaced", "unchanged", "deleted", "passages", "failed", "seconds"}

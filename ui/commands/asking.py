@@ -119,7 +119,7 @@ def show_answer(chain: Chain, question: str, where: Filter | None = None) -> Non
     """Print an answer as it comes, then its citations; warnings go to stderr."""
     from index.store.base import EVERYTHING
     from rag.events import Delta, Done, Failed, Warned
-    from ui.render import citation_lines, nearest_lines
+    from ui.render import citation_lines
 
     for event in chain.stream(question, where=where or EVERYTHING, interface=_interface()):
         if isinstance(event, Delta):
@@ -130,7 +130,7 @@ def show_answer(chain: Chain, question: str, where: Filter | None = None) -> Non
             raise event.error
         elif isinstance(event, Done):
             write("\n")
-            for line in (*citation_lines(event.answer), *nearest_lines(event.answer)):
+            for line in citation_lines(event.answer):
                 write(f"{line}\n")
 
 

@@ -43,7 +43,7 @@ def answer_markdown(said: str, answer_id: str = "0", sentences: Sequence[AnswerS
     for at in sorted({*places, *marks}):
         pieces.append(inert(said[position:at]))
         position = at
-        if at in marks:
+        if at in marks and marks[at] is not Verdict.QUOTED:
             pieces.append(f" {_verdict_mark(marks[at], lang)}")
         if at in places:
             number = places[at].group(1)
@@ -95,6 +95,9 @@ def panel_section(answer: Answer, answer_id: str = "0", lang: str = "en") -> str
     """What an answer rests on, as one line of escaped HTML that Markdown passes through: cited, then merely found."""
     cards = "".join(_cited(citation, answer, answer_id, lang) for citation in answer.citations)
     loose = "".join(_said(sentence, lang) for sentence in answer.sentences if not sentence.citations)
+    if answer.closest:
+        card = _card_html(citation_card(answer.closest, answer.retrieved))
+        cards = f'<p><b>{flat(phrase("closest", lang))}</b></p><article class="card">{card}</article>'
     found = _retrieved(answer, lang)
     if not cards and not loose and not found:
         return ""
@@ -113,7 +116,11 @@ def panel_markdown(sections: Sequence[str], lang: str = "en") -> str:
 
 
 def _cited(citation: Citation, answer: Answer, answer_id: str, lang: str) -> str:
-    said = "".join(_said(sentence, lang) for sentence in answer.sentences if citation.n in sentence.citations)
+    said = "".join(
+        _said(sentence, lang)
+        for sentence in answer.sentences
+        if citation.n in sentence.citations and sentence.verdict is not Verdict.QUOTED
+    )
     card = citation_card(citation, answer.retrieved)
     return f'<article id="src-{answer_id}-{card.n}" class="card">{_card_html(card)}{said}</article>'
 
@@ -140,7 +147,8 @@ def _said(sentence: AnswerSentence, lang: str) -> str:
 
 def _retrieved(answer: Answer, lang: str) -> str:
     """The passages that were found and are not cited, closed; open where they are all that there is."""
-    cited = [(citation.doc_id, citation.start, citation.end) for citation in answer.citations]
+    shown = (*answer.citations, *([answer.closest] if answer.closest else ()))
+    cited = [(citation.doc_id, citation.start, citation.end) for citation in shown]
     others = [item for item in answer.retrieved if not any(_holds(item, *span) for span in cited)]
     if not others:
         return ""

@@ -129,7 +129,7 @@ def test_small_talk_has_no_answer() -> None:
 
 def test_a_passage_that_the_search_finds_without_the_answer_is_a_negative() -> None:
     other = Example("", "The battle of Austerlitz was fought in winter by two emperors.", "Austerlitz", answerable=0)
-    (found,) = found_passages([WATERLOO, other], random.Random(0))
+    (found,) = found_passages([WATERLOO], [WATERLOO, other], random.Random(0))
     assert (found.text, found.passage, found.answerable) == (WATERLOO.text, other.passage, 0)
 
 

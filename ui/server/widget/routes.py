@@ -17,7 +17,7 @@ from index.store.base import Filter
 from rag.events import CitationsResolved, Delta, Done, Event, Failed, PassagesFound, QuestionRead
 from rag.phrases import Part, accepted, best_language, direction, phrase
 from rag.verify import Verdict
-from ui.render import citation_card, passage_card
+from ui.render import citation_card
 from ui.server.article import article_page, find_document
 from ui.server.bodies import Interface, SiteBody
 from ui.server.errors import Refusal, refusal_of
@@ -150,20 +150,19 @@ def _shown(event: Event, found: Sequence[ScoredPassage]) -> dict[str, Any]:
     """
     match event:
         case QuestionRead(language=language):
-            marks = {str(one): phrase(str(one), language) for one in Verdict if one != "supported"}
+            marks = {str(one): phrase(str(one), language) for one in Verdict if one not in ("quoted", "supported")}
             return {"language": language, "marks": marks}
         case Delta():
             return {"text": event.text}
         case CitationsResolved():
             return {"citations": [asdict(citation_card(citation, found)) for citation in event.citations]}
         case Done(answer=answer):
-            closest = answer.retrieved[0] if answer.abstained and answer.retrieved else None
             return {
                 "text": answer.text,
                 "language": answer.answer_language,
                 "abstained": answer.abstained,
                 "reason": str(answer.reason),
-                "closest": asdict(passage_card(closest)) if closest else None,
+                "closest": asdict(citation_card(answer.closest, found)) if answer.closest else None,
             }
         case Failed():
             return {"code": refusal_of(event.error).code}
