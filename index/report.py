@@ -50,6 +50,11 @@ class IngestReport:
     n_passages: int = 0
     seconds: float = 0.0
 
+    @property
+    def n_documents(self) -> int:
+        """Documents of the sources that are stored."""
+        return self.added + self.replaced + self.unchanged
+
     def add(self, other: IngestReport) -> None:
         """Add what another part of the same ingest did."""
         for name in ("added", "replaced", "unchanged", "deleted", "n_passages"):

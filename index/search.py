@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import regex
 
 from index.encoders.base import Encoder, LateInteraction
+from index.encoders.contextual import FINGERPRINT, contextual_encoder
 from index.fusion import Copies, Evidence, language_group, ranked
 from index.names import NO_NAMES, KnownNames, Origin, OtherForm, name_key, other_forms
 from index.settings import SearchSettings
@@ -20,6 +21,7 @@ from index.text.names import is_acronym, written
 from index.text.terms import number_terms, terms, with_relatives
 
 MAX_QUESTION_CHARS = 2_000
+_CONTEXT_SPREAD = 2.0  # cosines of the contextual encoder differ less from each other than those of the static one
 _MIN_EACH = 24  # passages of a language that are looked at, however many languages there are
 
 
@@ -100,6 +102,7 @@ def search(
     candidates.add_names(other_forms(snapshot, question, language, names))
     candidates.add_quoted(phrases)
     candidates.add_vectors(encoder, question, settings.max_sim_weight)
+    candidates.add_context(question, settings.context_weight)
     order = ranked(candidates.found.values(), candidates.sizes, settings)
     n_searched = sum(candidates.sizes.values())
     passages = tuple(
@@ -242,6 +245,19 @@ class _Candidates:
         # A stale document has no vectors: its rank by words stands for its rank by similarity.
         for pid in self.found.keys() - vectors.keys() if nearest else ():
             self.found[pid].dense = self.found[nearest[min(self.found[pid].lexical_rank, len(nearest)) - 1]].dense
+
+    def add_context(self, question: str, weight: float) -> None:
+        """Similarity by the contextual encoder, mixed by `weight` into that by the encoder, once all passages have it.
+
+        A few passages without it, of a document that was added just now, would be ranked by another measure.
+        """
+        vectors = self.snapshot.context(FINGERPRINT, list(self.found))
+        if not vectors or len(vectors) < len(self.found):
+            return
+        query = contextual_encoder().encode_query(question)
+        for pid, vector in vectors.items():
+            item = self.found[pid]
+            item.dense += weight * (_CONTEXT_SPREAD * float(vector @ query) - item.dense)
 
 
 def _shares_of_names(matches: Sequence[tuple[OtherForm, float]]) -> tuple[float, float]:

@@ -78,6 +78,7 @@ class SearchSettings:
 
     n_candidates: int = 100  # passages of each signal
     max_sim_weight: float = 0.6  # of the word by word similarity in that of the encoder; docs/decisions/0009
+    context_weight: float = 0.5  # of the contextual encoder's similarity, where passages have it; docs/decisions/0019
     lexical_weight: float = 0.3  # of the share of the question's information that a passage's words hold
     names_weight: float = 1.0  # of the same share, for other forms of its names; docs/decisions/0011
     quoted_weight: float = 0.3  # of a phrase that the question quotes

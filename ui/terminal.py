@@ -61,6 +61,19 @@ def progress_bar() -> Iterator[Callable[[Progress], None]]:
         yield lambda progress: update(progress.n_files_done, progress.n_files, _progress_text(progress))
 
 
+@contextmanager
+def contextual_bar() -> Iterator[Callable[[int, int, float], None]]:
+    """Shows how many passages have a contextual vector, on stderr."""
+    with _bar("contextual vectors") as update:
+
+        def show(done: int, total: int, seconds: float) -> None:
+            left_s = (total - done) * seconds / done
+            text = f"contextual vectors: {done:,}/{total:,} passages, {left_s:.0f} s left; the index can be searched"
+            update(done, total, text)
+
+        yield show
+
+
 def _progress_text(progress: Progress) -> str:
     eta = f", {progress.eta_s:.0f} s left" if progress.n_files > 1 and progress.n_files_done else ""
     return (

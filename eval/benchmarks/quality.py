@@ -15,6 +15,7 @@ from eval.benchmarks.suites import Suite
 from eval.measures.abstention import abstention, roc_auc
 from eval.runs.ask import ask_all
 from eval.runs.rows import Row
+from index.contextual import add_contextual
 from index.encoders.base import Encoder
 from index.ingest import ingest
 from index.store import open_backend
@@ -63,6 +64,7 @@ def index_part(part: Part, encoder: Encoder, folder: Path) -> None:
         path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), "utf-8")
         sources.append(str(path))
     ingest(folder / "index", sources, encoder, n_workers=1)
+    add_contextual(folder / "index", encoder)
 
 
 def measures_of(rows: Sequence[Row]) -> dict[str, float]:

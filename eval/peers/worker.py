@@ -29,6 +29,7 @@ _REPORTED = ("faiss", "haystack", "langchain", "llama", "rank-bm25", "sentence-t
 
 def dragoman(job: dict[str, Any]) -> Index:
     """`ingest` and `Chain.retrieve`, with the embedded encoder, or with that of the other systems."""
+    from index.contextual import add_contextual
     from index.encoders import load_encoder
     from index.ingest import ingest
     from index.store import open_backend
@@ -38,6 +39,7 @@ def dragoman(job: dict[str, Any]) -> Index:
 
     def index(articles: list[dict[str, Any]]) -> Indexed:
         report = ingest(Path(job["folder"]) / "index", [job["corpus"]], encoder)
+        add_contextual(Path(job["folder"]) / "index", encoder)
         chain = Chain(open_backend(Path(job["folder"]) / "index"), encoder)
 
         def ask(question: str) -> list[Hit]:

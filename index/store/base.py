@@ -193,6 +193,10 @@ class Snapshot(Protocol):
         """Stored vectors and words of passages; those without current vectors are left out."""
         ...
 
+    def context(self, fingerprint: str, pids: Sequence[int]) -> dict[int, FloatArray]:
+        """Vectors of passages by the contextual encoder with this fingerprint; those without one are left out."""
+        ...
+
     def passages(self, pids: Sequence[int]) -> dict[int, StoredPassage]:
         """Passages by pid; unknown pids are left out."""
         ...

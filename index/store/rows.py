@@ -25,7 +25,7 @@ from index.store.base import EncodedDocument, Filter
 from index.store.quantized import packed
 from index.text.terms import indexed_terms
 
-SqlValue = str | int | list[str] | list[int]
+SqlValue = str | int | bytes | list[str] | list[int]
 Row = tuple[Any, ...]
 KEY = "(SELECT value FROM meta WHERE key = 'settings_key')"
 IS_CURRENT = f"settings_key = {KEY}"

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from index.documents import Document, Passage
+from index.encoders.base import FloatArray
 from index.encoders.words import is_sound
 from index.names import Alias
 from index.store.base import EVERYTHING, EncodedDocument, Filter, PassageVectors, Snapshot, StoredPassage
@@ -74,6 +75,29 @@ class SqlSnapshot(Rows, Snapshot):
         matrix[is_whole], matrix[~is_whole] = wholes, parts
         pairs = zip(rows, pairwise(starts), strict=True)
         return {row[0]: PassageVectors(matrix[a:b], row[1]) for row, (a, b) in pairs}
+
+    def context(self, fingerprint: str, pids: Sequence[int]) -> dict[int, FloatArray]:
+        if self.meta().get("context") != fingerprint:
+            return {}
+        rows = self.rows("SELECT pid, embedding FROM context WHERE pid IN ?", list(pids))
+        return {pid: unpacked(data, len(data) - row_bytes(0))[0] for pid, data in rows}
+
+    def without_context(self, fingerprint: str, limit: int) -> list[tuple[int, int, str]]:
+        """(pid, doc, title and text) of passages without a vector of the contextual encoder with this fingerprint."""
+        rows = self.rows(
+            f"SELECT p.pid, p.doc, d.title, {PASSAGE_TEXT} FROM passages p JOIN documents d ON d.doc = p.doc"
+            f" {self._lacking(fingerprint)} LIMIT {limit}"
+        )
+        return [(pid, doc, f"{title}. {text}" if title else text) for pid, doc, title, text in rows]
+
+    def n_without_context(self, fingerprint: str) -> int:
+        """Number of these passages."""
+        return self.count(f"count(*) FROM passages p {self._lacking(fingerprint)}")
+
+    def _lacking(self, fingerprint: str) -> str:
+        if self.meta().get("context") != fingerprint:
+            return ""
+        return "LEFT JOIN context c ON c.doc = p.doc AND c.pid = p.pid WHERE c.pid IS NULL"
 
     def passages(self, pids: Sequence[int]) -> dict[int, StoredPassage]:
         rows = self.rows(

@@ -10,10 +10,11 @@ from contextlib import AbstractContextManager
 from typing import ClassVar
 
 from index.documents import Document
-from index.encoders.base import Encoder
+from index.encoders.base import Encoder, FloatArray
 from index.errors import SettingsMismatch
 from index.settings import IndexSettings
 from index.store.base import EncodedDocument, FileRecord
+from index.store.quantized import packed
 from index.store.rows import FILES, Rows
 
 
@@ -110,6 +111,22 @@ class Writer(Rows, AbstractContextManager["Writer"]):
                 "passages, terms and names by the rules of this one",
                 "dragoman index --refresh re-does the stored documents; the sources are not needed",
             )
+
+    def add_context(self, fingerprint: str, rows: Sequence[tuple[int, int, FloatArray]]) -> None:
+        """Store (pid, doc, vector) of the contextual encoder with this fingerprint; those of another one go."""
+        with self.transaction():
+            if super().meta().get("context") != fingerprint:
+                self.rows("DELETE FROM context")
+                self.set_meta({"context": fingerprint})
+                self.next_generation()
+            for pid, doc, vector in rows:  # its passage may be gone by now
+                self.rows(
+                    "INSERT INTO context (pid, doc, embedding) SELECT pid, doc, ? FROM passages"
+                    " WHERE doc = ? AND pid = ? ON CONFLICT DO NOTHING",
+                    packed(vector[None]),
+                    doc,
+                    pid,
+                )
 
     def set_meta(self, values: dict[str, str], conflict: str = "DO UPDATE SET value = excluded.value") -> None:
         """Set values of the index's description of itself."""

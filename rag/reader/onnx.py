@@ -5,28 +5,22 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
+from index.encoders.transformer import MAX_TOKENS, SHARED, WORDS, Session, TokenVectors, batches
 from index.store.base import StoredPassage
 from rag.reader.base import Judgement, Reading, SentenceReading
 from rag.reader.pairs import Pair, make_pair, padded
 
-FloatArray = NDArray[np.float32]
 EMBEDDED = Path(__file__).parent / "embedded"
-LAYERS, WORDS, TOKENIZER = "layers.onnx", "words.npy", "tokenizer.json"  # files of a model
-BLOCK = np.dtype([("scale", "<f2"), ("nibbles", "u1", 16)])  # 32 weights of 4 bits, as llama.cpp's Q4_0
-MAX_TOKENS = 512
-_BATCH = 4  # pairs a run, of like lengths: padding costs time
+LAYERS = "layers.onnx"  # of a model; it brings tokens and word vectors of its own, or has those of the encoder
+_BATCH_TOKENS = 1_024  # of a run, padding included: padding costs time
 _MAX_ANSWER_TOKENS = 40
-_MOST_THREADS = 2
 _UNLIKELY = -30.0  # log-odds, of what cannot be
 
 
@@ -37,19 +31,11 @@ class OnnxReader:
 
     def __init__(self, folder: Path = EMBEDDED) -> None:
         """Load the model in `folder`."""
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = min(_MOST_THREADS, _n_cores())
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting takes no processor
-        options.log_severity_level = 3  # errors
-        self._session = onnxruntime.InferenceSession(str(folder / LAYERS), options, providers=["CPUExecutionProvider"])
-        self._words = np.load(folder / WORDS, mmap_mode="r")
-        self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
-        self._lock = threading.Lock()  # one run has all threads
+        self._session = Session(folder / LAYERS)
+        self._words = TokenVectors(folder if (folder / WORDS).exists() else SHARED)
 
     def read(self, question: str, passages: Sequence[StoredPassage]) -> list[Reading]:
-        pairs = [make_pair(self._tokenizer, question, one.title, one.text, MAX_TOKENS) for one in passages]
+        pairs = [make_pair(self._words.tokenizer, question, one.title, one.text, MAX_TOKENS) for one in passages]
         found: dict[int, Reading] = {}
         for i, (span, answerable, _) in self._scores(pairs):
             text = span[pairs[i].text_first : len(pairs[i].ids) - 1].astype(np.float64)
@@ -61,36 +47,18 @@ class OnnxReader:
         return [found[i] for i in range(len(pairs))]
 
     def judge(self, claims: Sequence[tuple[str, StoredPassage]]) -> list[Judgement]:
-        pairs = [make_pair(self._tokenizer, claim, one.title, one.text, MAX_TOKENS) for claim, one in claims]
+        pairs = [make_pair(self._words.tokenizer, claim, one.title, one.text, MAX_TOKENS) for claim, one in claims]
         found = {i: Judgement(*np.exp(_log_softmax(label)).tolist()) for i, (*_, label) in self._scores(pairs)}
         return [found[i] for i in range(len(pairs))]
 
     def _scores(self, pairs: Sequence[Pair]) -> Iterator[tuple[int, Any]]:
         """(number, (span (n_tokens, 2), answerable, label (3,))) of each pair, all logits; short ones first."""
-        order = sorted(range(len(pairs)), key=lambda i: len(pairs[i].ids))
-        for begin in range(0, len(order), _BATCH):
-            own = order[begin : begin + _BATCH]
+        for own in batches([len(pair.ids) for pair in pairs], _BATCH_TOKENS):
             batch = padded([(pairs[i].ids, pairs[i].first) for i in own])
-            inputs = {"words": self._vectors(batch.ids), "mask": batch.mask, "in_passage": batch.in_passage}
-            with self._lock:
-                outputs = self._session.run(None, inputs)
+            outputs = self._session.run(
+                {"words": self._words(batch.ids), "mask": batch.mask, "in_passage": batch.in_passage}
+            )
             yield from ((i, (span, float(a), label)) for i, span, a, label in zip(own, *outputs, strict=True))
-
-    def _vectors(self, ids: NDArray[np.int64]) -> FloatArray:
-        """Word vectors of tokens, (n, n_tokens, dim)."""
-        blocks = self._words[ids]
-        nibbles = blocks["nibbles"]
-        signed = np.concatenate([nibbles & 15, nibbles >> 4], axis=-1).astype(np.float32) - 8
-        vectors: FloatArray = signed * blocks["scale"].astype(np.float32)[..., None]
-        return vectors.reshape(*ids.shape, -1)
-
-
-def _n_cores() -> int:
-    """Cores that this process may use; not every system can tell."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:
-        return os.cpu_count() or 1
 
 
 def _sentences(both: NDArray[np.float64], pair: Pair, passage: StoredPassage) -> Iterator[SentenceReading]:

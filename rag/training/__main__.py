@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from rag.reader.onnx import EMBEDDED, TOKENIZER
+from index.encoders.transformer import TOKENIZER
+from rag.reader.onnx import EMBEDDED
 from rag.training.base_model import base_model_file, read_base_model, unigram_tokenizer
 from rag.training.evaluate import evaluate
 from rag.training.export import export

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from tokenizers import AddedToken, Regex, Tokenizer, normalizers, pre_tokenizers
 from tokenizers.models import Unigram
 
-from rag.reader.onnx import BLOCK
+from index.encoders.transformer import BLOCK
 from rag.reader.pairs import SPECIAL
 
 Array = NDArray[np.float32]

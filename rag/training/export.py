@@ -12,7 +12,8 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from torch import Tensor, nn
 from torch.nn import functional
 
-from rag.reader.onnx import BLOCK, LAYERS, WORDS
+from index.encoders.transformer import BLOCK, WORDS
+from rag.reader.onnx import LAYERS
 from rag.training.model import ReaderModel
 
 _OPSET = 17

@@ -313,7 +313,7 @@ def test_the_tables_keep_the_rules_that_let_them_be_sharded(postgres: str) -> No
 @pytest.mark.parametrize(
     ("version", "kind", "message"),
     [
-        (FORMAT_VERSION - 1, FormatTooOld, "of an older version.*dragoman index --index .*_v4' PATH"),
+        (FORMAT_VERSION - 1, FormatTooOld, "of an older version.*dragoman index --index .*_v5' PATH"),
         (FORMAT_VERSION + 1, FormatTooNew, f"expected: at most {FORMAT_VERSION}"),
     ],
 )

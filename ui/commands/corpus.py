@@ -13,11 +13,12 @@ from index.store import as_place, shown_place
 from ui.commands.opening import encoder_for
 from ui.commands.options import IndexOption, JsonOption
 from ui.config import Config, load_config
-from ui.terminal import out, progress_bar, say
+from ui.terminal import contextual_bar, out, progress_bar, say
 
 if TYPE_CHECKING:
+    from index.encoders.base import Encoder
     from index.report import IngestReport
-    from index.store.base import StoredDocument
+    from index.store.base import IndexPlace, StoredDocument
 
 
 def index(
@@ -41,6 +42,9 @@ def index(
         str | None,
         typer.Option(metavar="HOST:PORT", help="Use a Ray cluster (local: one on this machine), into a database."),
     ] = None,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Make no contextual vectors: done at once, but search finds less.")
+    ] = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Also show removed boilerplate, and how files were decoded.")
     ] = False,
@@ -57,6 +61,8 @@ def index(
         report = _ingested(config, paths, workers, ray, allow_url)
     assert report is not None
     _show_report(report, config, verbose, as_json)
+    if not fast and (refresh or report.n_documents):
+        _add_contextual(config.index, encoder_for(config))
     if report.failed and not (report.added + report.replaced + report.unchanged + report.deleted):
         raise typer.Exit(1)
 
@@ -98,6 +104,17 @@ def _ingested(config: Config, paths: list[str], workers: int | None, ray: str | 
             n_workers=workers,
             on_progress=on_progress,
         )
+
+
+def _add_contextual(place: IndexPlace, encoder: Encoder) -> None:
+    """Make the contextual vectors that are missing; a stop keeps what is done."""
+    from index.contextual import add_contextual
+
+    try:
+        with contextual_bar() as on_progress:
+            add_contextual(place, encoder, on_progress)
+    except KeyboardInterrupt:
+        say("stopped: the index can be searched; run the same command again to make the other contextual vectors")
 
 
 def _show_report(report: IngestReport, config: Config, verbose: bool, as_json: bool) -> None:
@@ -213,6 +230,7 @@ def move(
         f" same {contents.n_passages} passages and {contents.n_vectors} vectors (digest {contents.digest[:16]});"
         f" {report.seconds:.1f} s",
     )
+    _add_contextual(place, encoder)
 
 
 def doctor(

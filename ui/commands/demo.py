@@ -11,7 +11,7 @@ from pathlib import Path
 from ui.commands.asking import show_answer
 from ui.commands.opening import open_chain
 from ui.config import Config
-from ui.terminal import say, write
+from ui.terminal import contextual_bar, say, write
 
 # Each is answered from an article in another language (named after it).
 QUESTIONS = (
@@ -28,6 +28,7 @@ def run_demo(keep: Path | None, config: Config) -> None:
     """Index the samples into `keep` or a temporary folder, ask, and print cited answers."""
     from dataclasses import replace
 
+    from index.contextual import add_contextual
     from index.encoders import load_encoder
     from index.ingest import ingest
 
@@ -36,10 +37,13 @@ def run_demo(keep: Path | None, config: Config) -> None:
         folder = keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dragoman-"))) / "index"
         # Citations show the shorter path.
         source = min(os.path.relpath(samples), str(samples), key=len)
-        report = ingest(folder, [source], load_encoder("embedded"))
+        encoder = load_encoder("embedded")
+        report = ingest(folder, [source], encoder)
+        with contextual_bar() as on_progress:
+            add_contextual(folder, encoder, on_progress)
         chain = stack.enter_context(closing(open_chain(replace(config, index=folder, encoder="embedded"))))
         languages = sorted({document.language for document in chain.backend.documents()})
-        n_documents = report.added + report.replaced + report.unchanged
+        n_documents = report.n_documents
         say(f"{n_documents} sample articles in {report.seconds:.1f} s")
         write(f"{n_documents} articles in {len(languages)} languages: {', '.join(languages)}\n")
         for question in QUESTIONS:

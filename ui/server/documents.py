@@ -17,6 +17,7 @@ from typing import IO, Any
 
 import regex
 
+from index.contextual import add_contextual
 from index.encoders.base import Encoder
 from index.errors import IndexLocked, IndexProblem, ReadError, TooLarge
 from index.ingest import ingest_untrusted
@@ -33,6 +34,7 @@ _MAX_NAME_BYTES = 200  # its end, where the suffix is
 _PARSE_TIMEOUT_S = 60.0  # others wait meanwhile
 _PARSE_MEMORY_BYTES = 2**30
 _log = logging.getLogger(__name__)
+_making = threading.Lock()  # contextual vectors
 _locks = defaultdict[IndexPlace, threading.Lock](threading.Lock)  # the API and the page change the same index
 
 
@@ -93,6 +95,8 @@ class Documents:
                     _log.warning("an uploaded file could not be kept: %r", error)
                     added = Added(name, "failed", reason=error.strerror or "it could not be kept")
                 yield added
+        if self._backend.meta().get("context"):
+            threading.Thread(target=_add_contextual, args=(self._backend.place, self._encoder), daemon=True).start()
 
     def _add(self, name: str, content: IO[bytes], sandbox: Sandbox) -> Added:
         suffix = Path(name).suffix.lower()
@@ -132,6 +136,17 @@ class Documents:
             if not writer.documents_of(file) and Path(file).is_relative_to(self._uploads):
                 _remove(Path(file))
         return True
+
+
+def _add_contextual(place: IndexPlace, encoder: Encoder) -> None:
+    """Make contextual vectors in the background; a run that goes on already does it."""
+    if _making.acquire(blocking=False):
+        try:
+            add_contextual(place, encoder)
+        except IndexProblem as error:
+            _log.warning("contextual vectors could not be made: %s", error)
+        finally:
+            _making.release()
 
 
 def _copy(content: IO[bytes], path: Path) -> None:

@@ -20,7 +20,7 @@ from index.store import shown_place
 from index.store.postgres.address import Address, Connection, missing
 from index.store.rows import Row, Rows, SqlValue
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 _MIN_PGVECTOR = (0, 8)
 
 # `doc` is a digest of the location: a location has one row, which its writer locks. `pid` is a digest of the document,
@@ -65,6 +65,9 @@ CREATE TABLE vectors (
 );
 CREATE INDEX ON vectors (doc);
 CREATE INDEX ON vectors (language);
+-- Vectors of passages by the contextual encoder, which are made after all else.
+CREATE TABLE context (pid bigint NOT NULL, doc bigint NOT NULL, embedding bytea NOT NULL, PRIMARY KEY (pid, doc));
+CREATE INDEX ON context (doc);
 -- The lexical index, derived from `passages` and `documents`: a row for each term of each passage.
 CREATE TABLE postings (
     doc bigint NOT NULL, pid bigint NOT NULL, term bigint NOT NULL,  -- digest of the term
@@ -100,7 +103,7 @@ class PostgresRows(Rows):
     matches = "d.source LIKE ?"
     wildcards = str.maketrans({"*": "%", "?": "_", "%": r"\%", "_": r"\_", "\\": r"\\"})
     whole = "halfvec_send(v.embedding)"
-    tables = ("passages", "vectors", "postings", "names", "aliases")
+    tables = ("passages", "vectors", "context", "postings", "names", "aliases")
     connection: Connection
 
     def rows(self, query: str, *values: SqlValue) -> list[Row]:

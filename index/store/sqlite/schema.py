@@ -18,7 +18,7 @@ from index.store.quantized import packed, unpacked
 from index.store.rows import PASSAGE_TEXT, Row, Rows, SqlValue, phonetic_terms_of, terms_of
 from index.store.sqlite.problems import STORE, translated
 
-FORMAT_VERSION = 6
+FORMAT_VERSION = 7
 
 _SOURCES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -70,6 +70,12 @@ CREATE TABLE aliases (
 ) WITHOUT ROWID;
 CREATE INDEX aliases_key ON aliases (key);
 """
+_CONTEXT = """
+-- Vectors of passages by the contextual encoder, which are made after all else.
+CREATE TABLE context (pid INTEGER PRIMARY KEY, doc INTEGER NOT NULL, embedding BLOB NOT NULL);
+CREATE INDEX context_doc ON context (doc);
+"""
+_WITHOUT_CONTEXT = 6  # the format before it, which has all else
 # Formats since 2 have the same documents, files and tags. All else is derived again from the texts.
 _OLDEST = 2
 _OLD_TABLES = ("terms", "names", "forms", "words", "aliases", "deleted", "vectors", "passages")
@@ -91,7 +97,7 @@ class SqliteRows(Rows):
     tagged = "d.doc IN (SELECT doc FROM tags WHERE folded IN ?)"
     matches = "d.source GLOB ?"
     whole = "v.embedding"
-    tables = ("tags", "aliases", "vectors", "passages")
+    tables = ("tags", "aliases", "vectors", "context", "passages")
     path: Path
     connection: sqlite3.Connection
 
@@ -215,18 +221,24 @@ def _remedy(path: Path, version: int) -> str:
 
 def create(connection: sqlite3.Connection) -> None:
     """Make the tables of an empty store, in one transaction."""
-    connection.executescript(f"BEGIN IMMEDIATE; {_SOURCES} {_DERIVED} PRAGMA user_version = {FORMAT_VERSION}; COMMIT;")
+    connection.executescript(
+        f"BEGIN IMMEDIATE; {_SOURCES} {_DERIVED} {_CONTEXT} PRAGMA user_version = {FORMAT_VERSION}; COMMIT;"
+    )
 
 
 def upgrade(path: Path, connection: sqlite3.Connection) -> None:
-    """Bring an older format up to date, in one transaction: every document becomes stale and has no passages.
+    """Bring an older format up to date, in one transaction.
+
+    Of formats before 6 every document becomes stale and has no passages.
 
     Raises:
         FormatTooOld: It is too old for that.
     """
-    if format_of(connection) < _OLDEST:
+    version = format_of(connection)
+    if version < _OLDEST:
         check_format(path, connection)
-    script = f"{_UPGRADE} {_DERIVED} PRAGMA user_version = {FORMAT_VERSION};"
+    older = "" if version == _WITHOUT_CONTEXT else f"{_UPGRADE} {_DERIVED}"
+    script = f"{older} {_CONTEXT} PRAGMA user_version = {FORMAT_VERSION};"
     connection.executescript(f"BEGIN IMMEDIATE; {script} COMMIT;")
     connection.execute("VACUUM")
     shutil.rmtree(path / "faiss", ignore_errors=True)  # formats before 6 kept vectors in files of their own

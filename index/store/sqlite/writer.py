@@ -47,7 +47,7 @@ class Writer(SqliteRows, writing.Writer):
         """See `index.store.open_writer`; with `adopt` an older format is brought up to date."""
         super().__init__(str(folder), encoder, settings, adopt=adopt)
         self.path = folder
-        self._lock = FileLock(folder / LOCK, timeout=0)
+        self._lock = FileLock(folder / LOCK, timeout=1)  # contextual vectors are written in moments
 
     def __enter__(self) -> Self:
         """Take the lock and open the store.

@@ -630,6 +630,36 @@ def test_words_are_kept_as_the_encoder_packed_them_and_go_with_their_passage(sto
     }
 
 
+def test_contextual_vectors_are_kept_go_with_their_document_and_are_all_made_again_for_another_model(
+    filled: Store,
+) -> None:
+    with closing(filled.reader()) as backend:
+
+        def lacking(model: str) -> list[tuple[int, int, str]]:
+            with backend.snapshot() as snapshot:
+                found = snapshot.without_context(model, 1000)
+                assert snapshot.n_without_context(model) == len(found)
+                return found
+
+        rows = lacking("model 1")
+        given = {pid: np.eye(8, dtype=np.float32)[i % 8] for i, (pid, _, _) in enumerate(rows)}
+        with filled.writer() as writer:
+            writer.add_context("model 1", [(pid, doc, given[pid]) for pid, doc, _ in rows[1:]])
+            writer.add_context("model 1", [(999_999, rows[0][1], given[rows[0][0]])])  # its passage is gone
+            assert lacking("model 1") == rows[:1]
+            with backend.snapshot() as snapshot:
+                held = snapshot.context("model 1", [*given, 999_999])
+                assert not snapshot.context("model 2", list(given))
+            assert held.keys() == given.keys() - {rows[0][0]}
+            assert all(np.allclose(vector, given[pid], atol=1e-2) for pid, vector in held.items())
+            writer.delete([one.doc_id for one in backend.documents()][:1])
+            assert len(lacking("model 1")) <= 1
+            left = lacking("model 2")
+            writer.add_context("model 2", [(left[0][0], left[0][1], given[left[0][0]])])
+        assert sorted(lacking("model 2")) == sorted(left[1:])
+        assert len(lacking("model 1")) == len(left)
+
+
 def test_other_settings_are_refused_or_adopted_and_a_refresh_brings_the_documents_back(
     filled: Store, corpus: list[EncodedDocument]
 ) -> None:

@@ -271,6 +271,18 @@ def test_an_index_of_the_last_format_is_refused_with_the_command_that_brings_it_
     assert {document.tags for document in backend.documents()} == {("Lamps", "海"), ()}
 
 
+def test_an_index_of_the_format_before_contextual_vectors_is_kept_whole(folder: Path) -> None:
+    before = EmbeddedBackend(folder).stats()
+    alter(folder, "DROP TABLE context")
+    alter(folder, "PRAGMA user_version = 6")
+    with pytest.raises(FormatTooOld, match="dragoman doctor --repair"), EmbeddedBackend(folder).snapshot():
+        pass
+    assert repair(folder, ENCODER) == []
+    assert examine(folder) == []
+    after = EmbeddedBackend(folder).stats()
+    assert (after.n_passages, after.n_vectors, after.n_stale) == (before.n_passages, before.n_vectors, 0)
+
+
 def every_use(folder: Path) -> Iterator[Callable[[], object]]:
     """All that a command does with an index."""
     yield lambda: list(EmbeddedBackend(folder).documents())

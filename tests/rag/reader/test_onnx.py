@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from index.encoders.transformer import SHARED, WORDS, TokenVectors
 from index.search import ScoredPassage
 from rag.reader import Reader, embedded_reader
-from rag.reader.onnx import EMBEDDED, WORDS, OnnxReader
 
 MakePassage = Callable[..., ScoredPassage]
 
@@ -57,7 +57,7 @@ def test_a_judgement_is_three_probabilities(make_passage: MakePassage, reader: R
 
 
 def test_the_word_vectors_are_those_of_their_blocks() -> None:
-    reader, words = OnnxReader(), np.load(EMBEDDED / WORDS)
+    words = np.load(SHARED / WORDS)
     (block,) = words[[1234]]
     expected = np.concatenate(
         [
@@ -65,4 +65,4 @@ def test_the_word_vectors_are_those_of_their_blocks() -> None:
             for one in block
         ]
     )
-    assert np.allclose(reader._vectors(np.array([[1234]]))[0, 0], expected)
+    assert np.allclose(TokenVectors()(np.array([[1234]]))[0, 0], expected)

@@ -11,7 +11,8 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from rag.reader.onnx import TOKENIZER, OnnxReader
+from index.encoders.transformer import TOKENIZER
+from rag.reader.onnx import OnnxReader
 from rag.reader.pairs import make_pair, padded
 from rag.training.augment import as_typed, near_miss, not_asked, other_passage
 from rag.training.base_model import BaseModel, base_model_file, read_base_model, unigram_tokenizer
