@@ -1,7 +1,7 @@
 """A contextual encoder: multilingual-e5-small (MIT) in ONNX, one vector a text.
 
 It takes a hundred times as long as the static encoder and finds more: docs/decisions/0019. Its vectors are added to an
-index that can be searched already (`index.contextual`). `python -m index.training.contextual` makes its file.
+index that can be searched already (`index.contextual`). `python -m rag.training encoder` makes its file.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`python -m rag.training COMMAND`: prepare, train, evaluate or export the reader."""
+"""`python -m rag.training COMMAND`: prepare, train, evaluate or export the reader; export the contextual encoder."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from index.encoders.transformer import TOKENIZER
+from index.encoders.contextual import CONTEXTUAL
+from index.encoders.transformer import SHARED, TOKENIZER, WORDS
 from rag.reader.onnx import EMBEDDED
 from rag.training.base_model import base_model_file, read_base_model, unigram_tokenizer
 from rag.training.evaluate import evaluate
-from rag.training.export import export
+from rag.training.export import export, export_encoder
 from rag.training.model import ReaderModel
 from rag.training.prepare import Prepared, collect, kept_pieces, openings, prepare, summary
 from rag.training.train import TrainSettings, load_trained, train
@@ -27,13 +28,19 @@ from rag.training.train import TrainSettings, load_trained, train
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status."""
     given = _parser().parse_args(arguments)
-    commands = {"prepare": _prepare, "train": _train, "evaluate": _evaluate, "export": _export}
+    commands = {
+        "prepare": _prepare,
+        "train": _train,
+        "evaluate": _evaluate,
+        "export": _export,
+        "encoder": _export_encoder,
+    }
     return commands[given.command](given)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m rag.training", description=__doc__)
-    parser.add_argument("command", choices=("prepare", "train", "evaluate", "export"))
+    parser.add_argument("command", choices=("prepare", "train", "evaluate", "export", "encoder"))
     parser.add_argument("--data", type=Path, help="prepare: folder with natural-train, qa, qp, parallel")
     parser.add_argument("--work", type=Path, required=True, help="folder of the prepared examples and checkpoints")
     parser.add_argument("--out", type=Path, default=EMBEDDED, help="export: folder of the model")
@@ -95,7 +102,17 @@ def _evaluate(given: argparse.Namespace) -> int:
 def _export(given: argparse.Namespace) -> int:
     """Write the newest checkpoint as the model that the product reads with."""
     export(_trained(given), given.out)
-    shutil.copy(given.work / TOKENIZER, given.out / TOKENIZER)
+    if (SHARED / TOKENIZER).read_bytes() == (given.work / TOKENIZER).read_bytes():
+        (given.out / WORDS).unlink()  # it has the vocabulary of the contextual encoder
+    else:
+        shutil.copy(given.work / TOKENIZER, given.out / TOKENIZER)
+    return 0
+
+
+def _export_encoder(given: argparse.Namespace) -> int:
+    """Write the base model as the contextual encoder."""
+    given.layers = read_base_model(base_model_file()).n_layers
+    export_encoder(_model(given), CONTEXTUAL)
     return 0
 
 

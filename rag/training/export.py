@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,15 +20,15 @@ from rag.training.model import ReaderModel
 _OPSET = 17
 
 
-class Layers(nn.Module):  # type: ignore[misc]  # torch is not followed
-    """The model from word vectors to the scores of its heads, in operations that onnxruntime knows how to fuse."""
+class _Layers(nn.Module):  # type: ignore[misc]  # torch is not followed
+    """The layers of a model, in operations that onnxruntime knows how to fuse."""
 
     def __init__(self, model: ReaderModel) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, words: Tensor, mask: Tensor, in_passage: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(span (n, n_tokens, 2), answerable (n,), label (n, 3)) of word vectors (n, n_tokens, dim)."""
+    def states(self, words: Tensor, mask: Tensor) -> Tensor:
+        """States of the last layer, (n, n_tokens, dim), of word vectors of that shape."""
         bert = self.model.bert
         own = bert.embeddings
         places = own.position_embeddings(torch.arange(words.shape[1])[None])
@@ -35,8 +36,7 @@ class Layers(nn.Module):  # type: ignore[misc]  # torch is not followed
         bias = (1 - mask[:, None, None, :].to(words.dtype)) * -1e4
         for layer in bert.encoder.layer:
             states = self._layer(layer, states, bias)
-        span, answerable, label = self.model.heads(states, in_passage)
-        return span, answerable, label
+        return states
 
     def _layer(self, layer: nn.Module, states: Tensor, bias: Tensor) -> Tensor:
         n, n_tokens, dim = states.shape
@@ -53,35 +53,66 @@ class Layers(nn.Module):  # type: ignore[misc]  # torch is not followed
         return layer.output.LayerNorm(layer.output.dense(inner) + states)
 
 
-def export(model: ReaderModel, folder: Path) -> None:
-    """Write the layers and the word vectors into `folder`.
+class _ReaderLayers(_Layers):
+    """From word vectors to the scores of the heads."""
 
-    Weights of the layers have 8 bits and a scale a row; activations are quantised as they come. The range is reduced
-    to 7 bits: without VNNI, sums of two products would overflow 16 bits.
-    """
+    outputs = ("span", "answerable", "label")
+
+    def forward(self, words: Tensor, mask: Tensor, in_passage: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(span (n, n_tokens, 2), answerable (n,), label (n, 3)) of word vectors (n, n_tokens, dim)."""
+        span, answerable, label = self.model.heads(self.states(words, mask), in_passage)
+        return span, answerable, label
+
+
+class _EncoderLayers(_Layers):
+    """From word vectors to one vector of unit length a text: the mean of its states."""
+
+    outputs = ("vector",)
+
+    def forward(self, words: Tensor, mask: Tensor) -> Tensor:
+        """Vectors (n, dim) of word vectors (n, n_tokens, dim)."""
+        weights = mask[:, :, None].to(words.dtype)
+        return functional.normalize((self.states(words, mask) * weights).sum(1) / weights.sum(1), dim=1)
+
+
+def export(model: ReaderModel, folder: Path) -> None:
+    """Write the reader's layers and the word vectors into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     model.to("cpu").eval()
-    words = model.bert.embeddings.word_embeddings.weight.detach()
-    np.save(folder / WORDS, blocks_of(words.numpy()))
-    names = ("words", "mask", "in_passage")
-    example = (words[torch.ones(2, 16, dtype=torch.int64)], *(torch.ones(2, 16, dtype=torch.int64) for _ in range(2)))
-    axes = {name: {0: "n", 1: "n_tokens"} for name in (*names, "span")} | {"answerable": {0: "n"}, "label": {0: "n"}}
+    np.save(folder / WORDS, blocks_of(model.bert.embeddings.word_embeddings.weight.detach().numpy()))
+    _write(_ReaderLayers(model), ("words", "mask", "in_passage"), folder / LAYERS)
+
+
+def export_encoder(model: ReaderModel, path: Path) -> None:
+    """Write the layers of an untrained model, with all those of its base, as the contextual encoder."""
+    _write(_EncoderLayers(model.to("cpu").eval()), ("words", "mask"), path)
+
+
+def _write(layers: _ReaderLayers | _EncoderLayers, inputs: Sequence[str], path: Path) -> None:
+    """Write layers as ONNX.
+
+    Weights have 8 bits and a scale a row; activations are quantised as they come. The range is reduced to 7 bits:
+    without VNNI, sums of two products would overflow 16 bits.
+    """
+    words = layers.model.bert.embeddings.word_embeddings.weight.detach()
+    masks = [torch.ones(2, 16, dtype=torch.int64) for _ in inputs[1:]]
+    axes = {
+        name: {0: "n", 1: "n_tokens"} if name in (*inputs, "span") else {0: "n"} for name in (*inputs, *layers.outputs)
+    }
     with tempfile.TemporaryDirectory() as scratch, torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter of torch is deprecated; the new one needs another library
-        plain = Path(scratch) / LAYERS
+        plain = Path(scratch) / path.name
         torch.onnx.export(
-            Layers(model),
-            example,
+            layers,
+            (words[torch.ones(2, 16, dtype=torch.int64)], *masks),
             str(plain),
-            input_names=list(names),
-            output_names=["span", "answerable", "label"],
+            input_names=list(inputs),
+            output_names=list(layers.outputs),
             dynamic_axes=axes,
             opset_version=_OPSET,
             dynamo=False,
         )
-        quantize_dynamic(
-            plain, folder / LAYERS, weight_type=QuantType.QInt8, per_channel=True, reduce_range=True,
-        )  # fmt: skip
+        quantize_dynamic(plain, path, weight_type=QuantType.QInt8, per_channel=True, reduce_range=True)
 
 
 def blocks_of(words: np.ndarray) -> np.ndarray:
