@@ -15,8 +15,9 @@ DEFAULT_ENCODER = "embedded"
 def load_encoder(name: str, device: str | None = None) -> Encoder:
     """The encoder called `name`.
 
-    `embedded` is the one in the package; `e5` the contextual one there (multilingual-e5-small); `langchain:PROVIDER:MODEL` any
-    LangChain embeddings; a directory of a static model that model; anything else goes to sentence-transformers.
+    `embedded` is the static one in the package, `e5` the contextual one there (multilingual-e5-small);
+    `langchain:PROVIDER:MODEL` any LangChain embeddings; a directory of a static model that model; anything else goes to
+    sentence-transformers.
 
     Raises:
         EncoderUnavailable: It cannot be loaded; the error says what to do.
