@@ -170,7 +170,9 @@ def connect(path: Path, write: bool = False) -> sqlite3.Connection:
             return _connected(path, write)
         except sqlite3.OperationalError:
             # Where a full or read-only disk has no room for SQLite's files beside its own, there is no writer either.
-            if write or any(file.stat().st_size for file in path.glob(f"{STORE}-*")):
+            # The log must be empty; a `-shm` file may be left of a process that was killed.
+            log = path / f"{STORE}-wal"
+            if write or (log.exists() and log.stat().st_size):
                 raise
             return _connected(path, write, "?immutable=1")
 

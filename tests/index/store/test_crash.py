@@ -6,6 +6,7 @@ import json
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from index.errors import IndexMissing
 from index.ingest import BATCH_DOCUMENTS, ingest
 from index.store import examine, open_writer
 from index.store.sqlite import EmbeddedBackend
+from index.store.sqlite.problems import STORE
 from index.text.terms import terms
 
 N = 400
@@ -244,13 +246,18 @@ def assert_whole(folder: Path) -> None:
             assert hit.text == text(i, 0)
 
 
-def test_readers_need_no_room_on_the_disk(sample_index: Path) -> None:
+@pytest.mark.parametrize("left", [0, 32_768])
+def test_readers_need_no_room_on_the_disk(sample_index: Path, tmp_path: Path, left: int) -> None:
+    folder = shutil.copytree(sample_index, tmp_path / "copy", ignore=shutil.ignore_patterns("*-wal", "*-shm"))
+    if left:  # by a process that was killed
+        (folder / f"{STORE}-shm").write_bytes(bytes(left))
+
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 
-    listed = dragoman("list", "--index", sample_index, before=limit)
+    listed = dragoman("list", "--index", folder, before=limit)
     assert (listed.returncode, len(listed.stdout.splitlines())) == (0, 30), listed.stderr
-    found = dragoman("search", "How many segments has the mirror?", "--index", sample_index, before=limit)
+    found = dragoman("search", "How many segments has the mirror?", "--index", folder, before=limit)
     assert found.returncode == 0, found.stderr
 
 
