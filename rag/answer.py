@@ -57,7 +57,9 @@ class Abstention(StrEnum):
     """Why there is no answer; empty where there is one."""
 
     NONE = ""
-    EMPTY = "empty"  # nothing has been indexed, or the filter leaves nothing
+    EMPTY = "empty"  # nothing has been indexed
+    FILTERED = "filtered"  # the filter takes no article
+    CONVERSATION = "conversation"  # said in passing, or asked about the collection: there is a reply, not from articles
     NOT_FOUND = "not_found"  # no passage is relevant to the question
     NOT_IN_PASSAGES = "not_in_passages"  # the model says that the passages do not answer
 

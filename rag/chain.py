@@ -20,7 +20,8 @@ from index.text.language import question_language
 from rag.answer import Abstention, Answer
 from rag.answerers.base import Answerer, Task, Turn, abstain
 from rag.answerers.extractive import ExtractiveAnswerer
-from rag.events import Done, Event, Failed, PassagesFound, QuestionRead, Warned
+from rag.conversation import reply
+from rag.events import CitationsResolved, Delta, Done, Event, Failed, PassagesFound, QuestionRead, Warned
 from rag.followups import Rewriter, carried_over
 from rag.reader import Candidate, Reader, chosen, embedded_reader
 from rag.reader.cross_encoders import N_RERANKED, Reranker, reranked
@@ -113,6 +114,9 @@ class Chain:
         language = question_language(question, interface=interface, conversation=spoken)
         query = self._rewriter(question, history) if history else question
         yield QuestionRead(question, language, query)
+        if said := reply(question, language, self.backend, goes_on=bool(history)):
+            yield from _replied(question, *said)
+            return
         # Not the interface's: the same question finds the same passages everywhere.
         shown = question_language(question, conversation=spoken)
         found = self._search(query, shown, self.settings.k, where)
@@ -125,7 +129,7 @@ class Chain:
         if found.relevance < min(self.settings.min_closest, self.settings.min_relevance):
             sentences = ()
         task = Task(question, language, found, self.encoder, sentences, history, self._names)
-        for event in self._answered(task):
+        for event in self._answered(task, where):
             if isinstance(event, Done):
                 timings = {
                     "retrieval": round((retrieved - started) * 1000, 2),
@@ -136,11 +140,12 @@ class Chain:
             else:
                 yield event
 
-    def _answered(self, task: Task) -> Iterator[Event]:
+    def _answered(self, task: Task, where: Filter) -> Iterator[Event]:
         """The answerer's events, or those of an abstention."""
         found = task.found
         if not (found.passages or found.n_searched):
-            return abstain(task, Abstention.EMPTY)
+            filtered = where != EVERYTHING and self.backend.count("count(*) FROM documents")
+            return abstain(task, Abstention.FILTERED if filtered else Abstention.EMPTY)
         if not found.passages or found.relevance < self.settings.min_relevance:
             return abstain(task, Abstention.NOT_FOUND)
         return self._answerer.answer(task)
@@ -210,6 +215,14 @@ class Chain:
         from rag.runnable import ChainRunnable
 
         return ChainRunnable(self)
+
+
+def _replied(question: str, text: str, language: str) -> Iterator[Event]:
+    """The events of a reply that is not from the articles."""
+    yield PassagesFound(())
+    yield Delta(text)
+    yield CitationsResolved(())
+    yield Done(Answer(question, language, True, text, language, (), (), (), 0.0, Abstention.CONVERSATION))
 
 
 def _close(events: Iterator[Event]) -> None:

@@ -251,7 +251,7 @@ def test_a_sites_passages_are_the_only_ones_that_answer(chain: Chain) -> None:
     assert {citation["language"] for citation in events["citations"]["citations"]} <= {"fr", "zh-Hans", "zh-Hant"}
     none = Site(key=KEY, origins=(), tags=("no such tag",))
     events = dict(events_of(ask(TestClient(widget_app(chain, none))).text))
-    assert events["done"]["reason"] == "empty"
+    assert events["done"]["reason"] == "filtered"
 
 
 def test_an_abstention_offers_the_closest_sentence(sample_backend: EmbeddedBackend, encoder: Encoder) -> None:
