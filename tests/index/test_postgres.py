@@ -304,7 +304,7 @@ def test_the_tables_keep_the_rules_that_let_them_be_sharded(postgres: str) -> No
             " WHERE contype IN ('f', 'x') AND nspname = current_schema() UNION ALL"
             " SELECT relname FROM pg_class WHERE relkind = 'S' AND relnamespace = current_schema()::regnamespace"
         ).fetchall()
-    tables = {"meta", "files", "documents", "passages", "vectors", "names", "aliases"}
+    tables = {"meta", "files", "documents", "passages", "vectors", "context", "names", "aliases"}
     assert {table for table, _ in unique} == tables
     assert all("doc" in columns for table, columns in unique if table != "meta")
     assert others == []

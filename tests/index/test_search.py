@@ -145,6 +145,9 @@ class TableSnapshot:
     def vectors(self, pids: Sequence[int]) -> dict[int, PassageVectors]:
         return {pid: PassageVectors(self.stored[pid][1], b"") for pid in pids if pid in self.stored}
 
+    def context(self, fingerprint: str, pids: Sequence[int]) -> dict[int, FloatArray]:
+        return {}
+
     def passages(self, pids: Sequence[int]) -> dict[int, StoredPassage]:
         return {pid: self.stored[pid][0] for pid in pids if pid in self.stored}
 

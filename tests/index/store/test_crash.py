@@ -270,11 +270,11 @@ def test_a_limit_on_file_sizes_stops_the_command_and_its_end_lets_it_go_on(
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (n_mib * 2**20, n_mib * 2**20))
 
-    assert_stopped_for_want_of_room(dragoman("index", many, "--index", folder, before=limit))
+    assert_stopped_for_want_of_room(dragoman("index", many, "--fast", "--index", folder, before=limit))
     kept = n_stored(folder)
     assert kept >= BATCH_DOCUMENTS if n_mib > 1 else kept < 1_000
     assert [finding for finding in examine(folder) if not finding.repairable] == []
-    done = dragoman("index", many, "--index", folder, "--json")
+    done = dragoman("index", many, "--fast", "--index", folder, "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["unchanged"] == kept
     assert_whole(folder)
