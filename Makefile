@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test check serve bench encoder dist docs clean
+.PHONY: demo test test-all check serve bench encoder dist docs clean
 
 # Base installation: no torch. Also what `pip install` of the wheel brings.
 $(VENV)/.base: pyproject.toml constraints.txt
@@ -21,6 +21,10 @@ demo: $(VENV)/.base
 
 # One process a core; a file's tests stay together.
 test: $(VENV)/.dev
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
+
+# Those too that take long: kills, servers that fail, browsers.
+test-all: $(VENV)/.dev
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: $(VENV)/.dev

@@ -283,6 +283,7 @@ def n_stored(index: Path) -> int:
         backend.close()
 
 
+@pytest.mark.slow
 def test_speed_suites_on_the_samples(tmp_path: Path, encoder: Encoder) -> None:
     small = {"passages": 60, "questions": 12, "answers": 6, "users": [1, 3]}
     one = Suite("small", "speed", "ingest", small, tmp_path)

@@ -22,6 +22,7 @@ pieces = st.text(
 )
 
 
+@pytest.mark.slow
 def test_no_character_of_a_script_without_spaces_is_taken_for_a_letter_of_a_word() -> None:
     unspaced = regex.compile(f"[{UNSPACED}]")
     wrong = []
@@ -34,6 +35,7 @@ def test_no_character_of_a_script_without_spaces_is_taken_for_a_letter_of_a_word
     assert wrong == []
 
 
+@pytest.mark.slow
 def test_no_character_makes_a_small_word_a_name_by_compatibility() -> None:
     capitals = [char for char in CHARACTERS if regex.match(r"\p{Lu}", unicodedata.normalize("NFKC", char))]
     assert len(capitals) > 1_000

@@ -444,6 +444,7 @@ def assert_holds(address: str, acknowledged: int, begun: int) -> int:
     return len(held)
 
 
+@pytest.mark.slow
 def test_what_was_acknowledged_outlives_a_server_that_is_killed(new_server: Callable[[], Any]) -> None:
     server = new_server()
     acknowledged = 0
@@ -472,6 +473,7 @@ def test_what_was_acknowledged_outlives_a_server_that_is_killed(new_server: Call
     assert_holds(server.address, acknowledged + 1, acknowledged + 1)
 
 
+@pytest.mark.slow
 def test_a_replica_answers_and_takes_over_with_all_that_there_was(new_server: Callable[..., Any]) -> None:
     primary = new_server()
     with open_writer(primary.address, ENCODER, SETTINGS) as writer:
