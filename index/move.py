@@ -126,7 +126,7 @@ def contents_of(documents: Iterable[EncodedDocument]) -> Contents:
     for item in documents:
         n_documents += 1
         n_passages += len(item.passages)
-        n_vectors += sum(map(len, item.vectors))
+        n_vectors += len(item.vectors)
         total = (total + int.from_bytes(_digest(item), "big")) % 2**256
     return Contents(n_documents, n_passages, n_vectors, f"{total:064x}")
 
@@ -137,6 +137,5 @@ def _digest(item: EncodedDocument) -> bytes:
     texts = (document.location, item.file, document.source, document.sha256, document.headings, item.passages)
     found = (*texts, item.terms, item.words, item.title_terms, sorted(item.sounds.split()), aliases)
     hashed = hashlib.sha256(repr(found).encode("utf-8", "surrogatepass"))
-    for matrix in item.vectors:
-        hashed.update(matrix.astype("<f2").tobytes())
+    hashed.update(item.vectors.astype("<f2").tobytes())
     return hashed.digest()

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 
+import numpy as np
+
 from index.documents import Document, Passage, Span
 from index.store.base import EncodedDocument
 from index.text.sentences import split_sentences
@@ -54,7 +56,7 @@ def joined(document: Document, encoded: Sequence[EncodedDocument]) -> EncodedDoc
         encoded[0],
         document=document,
         passages=tuple(passages),
-        vectors=tuple(chain.from_iterable(piece.vectors for piece in encoded)),
+        vectors=np.concatenate([piece.vectors for piece in encoded]),
         words=tuple(chain.from_iterable(piece.words for piece in encoded)),
         terms=tuple(chain.from_iterable(piece.terms for piece in encoded)),
         sounds=" ".join(dict.fromkeys(chain.from_iterable(piece.sounds.split() for piece in encoded))),

@@ -222,8 +222,8 @@ class _Candidates:
     def add_vectors(self, encoder: Encoder, question: str, word_weight: float) -> None:
         """Similarity by the encoder, of the nearest passages of each language and of all that were found before.
 
-        The mean of the cosines of the whole and of the best part, mixed by `word_weight` with how well the words of
-        the question are met where the encoder compares words.
+        The cosine, mixed by `word_weight` with how well the words of the question are met where the encoder compares
+        words.
         """
         query = encoder.encode_queries([question])[0]
         n_each = max(_MIN_EACH, -(-self.n // max(1, len(self.sizes))))
@@ -236,8 +236,7 @@ class _Candidates:
             words = {pid: own.words for pid, own in vectors.items() if own.words}
             by_word = dict(zip(words, encoder.max_sim_packed(question, list(words.values())).tolist(), strict=True))
         for pid, own in vectors.items():
-            cosines = own.matrix @ query
-            near = float(cosines[0] + cosines[1:].max(initial=cosines[0] if len(cosines) == 1 else -1.0)) / 2
+            near = float(own.vector @ query)
             self.found[pid].dense = near + word_weight * (by_word.get(pid, near) - near)
         nearest = sorted(vectors, key=lambda pid: (-self.found[pid].dense, pid))
         for rank, pid in enumerate(nearest, 1):

@@ -5,19 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
-from enum import StrEnum
 from typing import Any
 
 TERMS_VERSION = 4  # of `index.text.terms`: raise it when their output changes
 NAMES_VERSION = 2  # of `index.names`
-
-
-class Parts(StrEnum):
-    """Which vectors a passage has besides the one of the whole."""
-
-    WHOLE = "whole"
-    SENTENCES = "sentences"
-    PAIRS = "pairs"  # sentences and pairs of neighbouring sentences
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +22,6 @@ class IndexSettings:
     target_tokens: int = 256  # encoder tokens a passage; measured in docs/decisions/0006
     max_tokens: int = 384  # a longer sentence is split; a passage never has more
     overlap_sentences: int = 1
-    parts: Parts = Parts.SENTENCES  # measured in docs/decisions/0006
 
     def __post_init__(self) -> None:
         if not 0 < self.target_tokens <= self.max_tokens:
@@ -41,17 +31,17 @@ class IndexSettings:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON-ready values."""
-        return {**asdict(self), "parts": str(self.parts)}
+        return asdict(self)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> IndexSettings:
         """The settings that `as_dict` wrote."""
-        return cls(**{**values, "parts": Parts(values["parts"])})
+        return cls(**{name: value for name, value in values.items() if name != "parts"})  # of older versions
 
     def key(self, encoder_fingerprint: str) -> str:
         """Short digest of all that shapes a document's passages and vectors."""
         # Versions of the code that cuts and tokenises: raise one when its output changes.
-        versions = {"segment": 2, "chunk": 2, "terms": TERMS_VERSION, "names": NAMES_VERSION, "vectors": 1}
+        versions = {"segment": 2, "chunk": 2, "terms": TERMS_VERSION, "names": NAMES_VERSION, "vectors": 2}
         payload = json.dumps([self.as_dict(), encoder_fingerprint, versions], sort_keys=True)
         return hashlib.sha256(payload.encode()).hexdigest()[:16]
 
@@ -77,7 +67,7 @@ class SearchSettings:
     """How passages are ranked. Defaults are measured in docs/decisions/0010."""
 
     n_candidates: int = 100  # passages of each signal
-    max_sim_weight: float = 0.6  # of the word by word similarity in that of the encoder; docs/decisions/0009
+    max_sim_weight: float = 0.7  # of the word by word similarity in that of the encoder; docs/decisions/0009
     context_weight: float = 0.5  # of the contextual encoder's similarity, where passages have it; docs/decisions/0019
     lexical_weight: float = 0.3  # of the share of the question's information that a passage's words hold
     names_weight: float = 1.0  # of the same share, for other forms of its names; docs/decisions/0011

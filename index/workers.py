@@ -15,6 +15,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from index.documents import Document
 from index.encoders.base import Encoder, LateInteraction
 from index.encoders.static import StaticEncoder
@@ -109,14 +111,15 @@ def encode(documents: Documents, encoder: Encoder, settings: IndexSettings) -> l
         for (document, _), passages in zip(documents, cut, strict=True)
         for passage in passages
     ]
-    vectors = iter(encoder.encode_parts(sentences, settings.parts))
+    vectors = rounded(encoder.encode_sentences(sentences))
+    ends = np.cumsum([len(passages) for passages in cut], dtype=int)
     words = iter(encoder.packed_words(sentences) if isinstance(encoder, LateInteraction) else [b""] * len(sentences))
     aliases = [glosses(document.text) for document, _ in documents]
     return [
         EncodedDocument(
             document,
             tuple(passages),
-            tuple(rounded(next(vectors)) for _ in passages),
+            vectors[end - len(passages) : end],
             tuple(next(words) for _ in passages),
             tuple(" ".join(indexed_terms(passage.text)) for passage in passages),
             " ".join(indexed_terms(document.metadata.title)),
@@ -124,7 +127,7 @@ def encode(documents: Documents, encoder: Encoder, settings: IndexSettings) -> l
             tuple(own),
             file,
         )
-        for (document, file), passages, own in zip(documents, cut, aliases, strict=True)
+        for (document, file), passages, own, end in zip(documents, cut, aliases, ends, strict=True)
     ]
 
 

@@ -21,8 +21,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import Field
 
-from index.encoders.base import FloatArray, encode_parts_as_texts, unit_rows
-from index.settings import Parts
+from index.encoders.base import FloatArray, unit_rows
 from index.store.base import StoredPassage
 from rag.reader import Judgement, Reading, SentenceReading
 
@@ -105,8 +104,8 @@ class HashEncoder:
                 row[zlib.crc32(gram.encode("utf-8", "surrogatepass")) % self.dim] += 1
         return unit_rows(counts)
 
-    def encode_parts(self, passages: Sequence[Sequence[str]], parts: Parts) -> list[FloatArray]:
-        return encode_parts_as_texts(self, passages, parts)
+    def encode_sentences(self, passages: Sequence[Sequence[str]]) -> FloatArray:
+        return self.encode_passages([" ".join(sentences) for sentences in passages])
 
     def _grams(self, text: str) -> Iterator[str]:
         """The n-grams of each word, its ends marked; a text of white space has none."""

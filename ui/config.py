@@ -36,7 +36,6 @@ class Config:
     aliases: Path | None = None  # user-defined aliases; aliases.toml here, where there is one
     k: int = 10
     passage_tokens: int | None = None  # of a new index, or with --refresh; docs/decisions/0006
-    parts: str | None = None  # likewise: vectors besides the whole passage: sentences, pairs or whole (none)
     max_file_mb: int = 64
     host: str = "127.0.0.1"
     port: int = 7860
@@ -54,23 +53,13 @@ class Config:
 
     @property
     def index_settings(self) -> IndexSettings | None:
-        """How documents are cut and encoded; None where nothing was set.
+        """How documents are cut and encoded; None where nothing was set."""
+        from index.settings import IndexSettings
 
-        Raises:
-            ValueError: `parts` is unknown.
-        """
-        from index.settings import IndexSettings, Parts
-
-        if self.parts is None and self.passage_tokens is None:
+        if self.passage_tokens is None:
             return None
-        if self.parts is not None and self.parts not in list(Parts):
-            raise ValueError(f"parts is {self.parts!r}; expected: {', '.join(Parts)}")
-        default = IndexSettings()
-        target = self.passage_tokens or default.target_tokens
-        longest = max(default.max_tokens, target + target // 2)
-        return IndexSettings(
-            target_tokens=target, max_tokens=longest, parts=Parts(self.parts) if self.parts else default.parts
-        )
+        longest = max(IndexSettings().max_tokens, self.passage_tokens + self.passage_tokens // 2)
+        return IndexSettings(target_tokens=self.passage_tokens, max_tokens=longest)
 
 
 class Setting(NamedTuple):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from index.encoders.base import Encoder, FloatArray, part_ranges
+from index.encoders.base import Encoder, FloatArray
 from index.encoders.static import EMBEDDED, StaticEncoder, is_static_model
 
-__all__ = ["DEFAULT_ENCODER", "Encoder", "FloatArray", "load_encoder", "part_ranges"]
+__all__ = ["DEFAULT_ENCODER", "Encoder", "FloatArray", "load_encoder"]
 
 DEFAULT_ENCODER = "embedded"
 

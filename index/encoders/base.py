@@ -8,8 +8,6 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from index.settings import Parts
-
 FloatArray = NDArray[np.float32]
 HalfArray = NDArray[np.float16]
 
@@ -46,11 +44,8 @@ class Encoder(Protocol):
         """Vectors of passages, (n, dim), rows of unit L2 norm."""
         ...
 
-    def encode_parts(self, passages: Sequence[Sequence[str]], parts: Parts) -> list[FloatArray]:
-        """Vectors of each passage, given as its sentences: the whole first, then its parts.
-
-        Returns one (n_parts, dim) array a passage; `part_ranges` says what each row is.
-        """
+    def encode_sentences(self, passages: Sequence[Sequence[str]]) -> FloatArray:
+        """Vectors of passages, each given as its sentences, (n, dim), rows of unit L2 norm."""
         ...
 
 
@@ -74,31 +69,6 @@ class LateInteraction(Protocol):
     def max_sim_packed(self, query: str, passages: Sequence[bytes]) -> FloatArray:
         """`max_sim` of one query with passages as `packed_words` gives them, (passages,)."""
         ...
-
-
-def part_ranges(n_sentences: int, parts: Parts) -> list[tuple[int, int]]:
-    """(first, last + 1) sentence of each vector of a passage, the whole first.
-
-    A part that equals the whole is left out: a passage of one sentence has one vector.
-    """
-    ranges = [(0, n_sentences)]
-    if parts is not Parts.WHOLE and n_sentences > 1:
-        ranges += [(i, i + 1) for i in range(n_sentences)]
-        if parts is Parts.PAIRS and n_sentences > 2:
-            ranges += [(i, i + 2) for i in range(n_sentences - 1)]
-    return ranges
-
-
-def encode_parts_as_texts(encoder: Encoder, passages: Sequence[Sequence[str]], parts: Parts) -> list[FloatArray]:
-    """`encode_parts` for any encoder: each part as a text of its own."""
-    texts: list[str] = []
-    sizes: list[int] = []
-    for sentences in passages:
-        ranges = part_ranges(len(sentences), parts)
-        texts.extend(" ".join(sentences[first:last]) for first, last in ranges)
-        sizes.append(len(ranges))
-    vectors = encoder.encode_passages(texts)
-    return np.split(vectors, np.cumsum(sizes)[:-1]) if sizes else []
 
 
 def unit_rows(vectors: NDArray[np.floating]) -> FloatArray:

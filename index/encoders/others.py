@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import regex
 
-from index.encoders.base import FloatArray, encode_parts_as_texts, unit_rows
+from index.encoders.base import FloatArray, unit_rows
 from index.encoders.contextual import contextual_encoder
 from index.encoders.static import EMBEDDED, StaticEncoder
 from index.encoders.transformer import MAX_TOKENS
 from index.errors import EncoderUnavailable
-from index.settings import Parts
 
 if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
@@ -32,12 +31,15 @@ _PROMPTS: tuple[tuple[str, str, str], ...] = (
 
 
 class _TextEncoder:
-    """What both have in common: each text is encoded by itself, and a part of a passage is a text."""
+    """What both have in common: each text is encoded by itself."""
 
     languages: frozenset[str] = frozenset()
 
-    def encode_parts(self, passages: Sequence[Sequence[str]], parts: Parts) -> list[FloatArray]:
-        return encode_parts_as_texts(self, passages, parts)  # type: ignore[arg-type]
+    def encode_sentences(self, passages: Sequence[Sequence[str]]) -> FloatArray:
+        return self.encode_passages([" ".join(sentences) for sentences in passages])
+
+    def encode_passages(self, texts: Sequence[str]) -> FloatArray:
+        raise NotImplementedError
 
 
 class TransformerEncoder(_TextEncoder):

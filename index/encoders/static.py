@@ -22,7 +22,6 @@ from index.encoders.base import FloatArray, unit_rows
 from index.encoders.tokenize import TokenIds, Word
 from index.encoders.words import MAX_WORD, IntArray, best_cosines, packed
 from index.errors import EncoderUnavailable
-from index.settings import Parts
 
 EMBEDDED = Path(__file__).parent / "embedded"
 _FILES = ("config.json", "model.safetensors", "tokenizer.json")
@@ -52,10 +51,7 @@ def is_static(fingerprint: str) -> bool:
 
 
 class StaticEncoder:
-    """The vector of a text is that of the sum of its tokens' vectors.
-
-    Because a sum of sums is a sum, a passage's parts cost no more than its sentences.
-    """
+    """The vector of a text is that of the sum of its tokens' vectors."""
 
     max_tokens: int | None = None  # it truncates nothing
 
@@ -113,14 +109,12 @@ class StaticEncoder:
     def encode_passages(self, texts: Sequence[str]) -> FloatArray:
         return unit_rows(self._sums(texts))
 
-    def encode_parts(self, passages: Sequence[Sequence[str]], parts: Parts) -> list[FloatArray]:
-        if not passages:
-            return []
+    def encode_sentences(self, passages: Sequence[Sequence[str]]) -> FloatArray:
         # Passages overlap: each distinct sentence is encoded once.
         position = {text: i for i, text in enumerate(dict.fromkeys(chain.from_iterable(passages)))}
         sums = self._sums(list(position))
-        rows = [_parts(sums[[position[sentence] for sentence in sentences]], parts) for sentences in passages]
-        return np.split(unit_rows(np.concatenate(rows)), np.cumsum([len(own) for own in rows])[:-1])
+        rows = [sums[[position[sentence] for sentence in sentences]].sum(axis=0) for sentences in passages]
+        return unit_rows(np.array(rows, dtype=np.float32).reshape(-1, self.dim))
 
     def max_sim(self, queries: Sequence[str], passages: Sequence[str]) -> FloatArray:
         words = self.packed_words([[text] for text in passages])
@@ -201,16 +195,6 @@ class StaticEncoder:
                 # One weighted sum a text: five times as fast as numpy's reduceat over rows.
                 np.dot(weights[start:end], rows[start:end], out=out[i])
         return out
-
-
-def _parts(sentences: FloatArray, parts: Parts) -> FloatArray:
-    """Sums of the ranges that `part_ranges` names, of the sums of sentences."""
-    rows = [sentences.sum(axis=0, keepdims=True)]
-    if parts is not Parts.WHOLE and len(sentences) > 1:
-        rows.append(sentences)
-        if parts is Parts.PAIRS and len(sentences) > 2:
-            rows.append(sentences[:-1] + sentences[1:])
-    return np.concatenate(rows)
 
 
 def _runs(sizes: Sequence[int], most: int) -> Iterator[tuple[int, int]]:

@@ -17,11 +17,11 @@ IndexPlace = Path | str  # a folder, or the address of a database
 
 @dataclass(frozen=True, slots=True)
 class EncodedDocument:
-    """A document ready to store: its passages and, for each, the vectors of its parts, its words and its terms."""
+    """A document ready to store: its passages and, for each, its vector, its words and its terms."""
 
     document: Document
     passages: tuple[Passage, ...]
-    vectors: tuple[HalfArray, ...]  # one (n_parts, dim) a passage
+    vectors: HalfArray  # (n_passages, dim)
     words: tuple[bytes, ...]  # one a passage, as the encoder packs them; empty where it compares no words
     terms: tuple[str, ...]  # one a passage, joined by spaces
     title_terms: str
@@ -64,7 +64,7 @@ class StoredDocument:
 class StoredPassage:
     """A passage with what is shown of its document; `text == document.text[start:end]`.
 
-    `sentences` are (start, end) in the document, the same that its part vectors stand for.
+    `sentences` are (start, end) in the document.
     """
 
     pid: int
@@ -151,11 +151,11 @@ class Hit(NamedTuple):
 class PassageVectors(NamedTuple):
     """What is stored of a passage for comparing it with a question.
 
-    `matrix` is float32, (n_parts, dim): the whole passage first, then its sentences. Rows have unit L2 norm to 0.2 %.
+    `vector` is float32, (dim,), of unit L2 norm to 0.2 %.
     `words` are its words as the encoder packs them; empty where it compares no words.
     """
 
-    matrix: FloatArray
+    vector: FloatArray
     words: bytes
 
 

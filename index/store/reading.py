@@ -167,7 +167,7 @@ class Backend(Rows):
         return Stats(
             n_documents=self.count("count(*) FROM documents"),
             n_passages=self.count("count(*) FROM passages"),
-            n_vectors=self.count("coalesce(sum(n_vectors), 0) FROM passages"),
+            n_vectors=self.count("count(*) FROM vectors"),
             n_stale=self.count(f"count(*) FROM documents WHERE {IS_STALE}"),
             n_failed=self.count("count(*) FROM files WHERE status != 'ok'"),
             languages=dict(languages),

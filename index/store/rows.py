@@ -22,7 +22,6 @@ from index.names import Alias, name_key, phonetic_terms
 from index.pieces import pieces
 from index.settings import IndexSettings
 from index.store.base import EncodedDocument, Filter
-from index.store.quantized import packed
 from index.text.terms import indexed_terms
 
 SqlValue = str | int | bytes | list[str] | list[int]
@@ -55,8 +54,7 @@ class PassageRow(NamedTuple):
     section: str
     sentences: bytes  # int32 pairs, offsets from the passage's start
     words: bytes
-    whole: bytes  # the vector of the whole passage, as the store keeps it; None where it is missing
-    parts: bytes  # the other vectors, `index.store.quantized`
+    vector: bytes  # as the store keeps it; None where it is missing
 
 
 class Rows(ABC):
@@ -67,7 +65,7 @@ class Rows(ABC):
     tagged: ClassVar[str]  # SQL that holds for documents with one of the folded tags `?`
     matches: ClassVar[str]  # SQL that holds for a source that matches a pattern `?`
     wildcards: ClassVar[dict[int, str]] = {}  # what stands in it for `*`, `?` and others
-    whole: ClassVar[str]  # SQL for the bytes of a vector `v`
+    vector: ClassVar[str]  # SQL for the bytes of a vector `v`
     tables: ClassVar[tuple[str, ...]]  # those whose rows go with their document
 
     @abstractmethod
@@ -80,13 +78,13 @@ class Rows(ABC):
 
     @staticmethod
     @abstractmethod
-    def packed_whole(matrix: NDArray[np.floating]) -> bytes:
-        """The first row of `matrix` in the bytes that `whole` gives."""
+    def packed_vector(vector: NDArray[np.floating]) -> bytes:
+        """A vector in the bytes that `vector` gives."""
 
     @staticmethod
     @abstractmethod
-    def unpacked_wholes(data: Sequence[bytes], dim: int) -> FloatArray:
-        """float32, (n, dim), of the bytes that `whole` gave."""
+    def unpacked_vectors(data: Sequence[bytes], dim: int) -> FloatArray:
+        """float32, (n, dim), of the bytes that `vector` gave."""
 
     def meta(self) -> dict[str, str]:
         """The index's description of itself."""
@@ -128,7 +126,7 @@ class Rows(ABC):
         found = defaultdict(list)
         for doc, *row in self.rows(
             'SELECT p.doc, p.ordinal, p.start, p."end", p.language, p.section, p.sentences, p.words,'
-            f" {self.whole}, p.parts FROM passages p LEFT JOIN vectors v ON v.doc = p.doc AND v.pid = p.pid"
+            f" {self.vector} FROM passages p LEFT JOIN vectors v ON v.doc = p.doc AND v.pid = p.pid"
             " WHERE p.doc IN ? ORDER BY p.doc, p.ordinal",
             docs,
         ):
@@ -196,17 +194,17 @@ def document_row(item: EncodedDocument, settings_key: str, passages: Sequence[Pa
     }
 
 
-def rows_of(item: EncodedDocument, packed_whole: Callable[[NDArray[np.floating]], bytes]) -> list[PassageRow]:
+def rows_of(item: EncodedDocument, packed_vector: Callable[[NDArray[np.floating]], bytes]) -> list[PassageRow]:
     """The passages of a document as they are stored.
 
     Raises:
         ValueError: It has not as many vectors, words or terms as passages.
     """
     found = []
-    for passage, matrix, words, _ in zip(item.passages, item.vectors, item.words, item.terms, strict=True):
+    for passage, vector, words, _ in zip(item.passages, item.vectors, item.words, item.terms, strict=True):
         offsets = np.array(passage.sentences, dtype="<i4").reshape(-1, 2) - passage.start
         own = (passage.ordinal, passage.start, passage.end, passage.language, passage.section)
-        found.append(PassageRow(*own, offsets.tobytes(), words, packed_whole(matrix), packed(matrix[1:])))
+        found.append(PassageRow(*own, offsets.tobytes(), words, packed_vector(vector)))
     return found
 
 

@@ -6,7 +6,6 @@ from abc import abstractmethod
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any, TypeVar
 
 import numpy as np
@@ -55,26 +54,15 @@ class SqlSnapshot(Rows, Snapshot):
 
     def vectors(self, pids: Sequence[int]) -> dict[int, PassageVectors]:
         rows = self.rows(
-            f"SELECT p.pid, p.words, {self.whole}, p.parts FROM passages p"
+            f"SELECT p.pid, p.words, {self.vector} FROM passages p"
             " JOIN vectors v ON v.doc = p.doc AND v.pid = p.pid WHERE p.pid IN ?",
             list(pids),
         )
-        size, of_whole = row_bytes(self.dim), len(self.packed_whole(np.zeros((1, self.dim), np.float32)))
+        size = len(self.packed_vector(np.zeros(self.dim, np.float32)))
         # Of a damaged passage nothing is compared: it is found by its words, and doctor reports it.
-        rows = [
-            row
-            for row in rows
-            if len(row[2]) == of_whole and len(row[3]) % size == 0 and (not row[1] or is_sound(row[1]))
-        ]
-        wholes = self.unpacked_wholes([row[2] for row in rows], self.dim)
-        parts = unpacked(b"".join(row[3] for row in rows), self.dim)
-        ends = np.cumsum([1 + len(row[3]) // size for row in rows], dtype=int)
-        starts = [0, *ends.tolist()]
-        matrix, is_whole = np.empty((starts[-1], self.dim), np.float32), np.zeros(starts[-1], bool)
-        is_whole[starts[:-1]] = True
-        matrix[is_whole], matrix[~is_whole] = wholes, parts
-        pairs = zip(rows, pairwise(starts), strict=True)
-        return {row[0]: PassageVectors(matrix[a:b], row[1]) for row, (a, b) in pairs}
+        rows = [row for row in rows if len(row[2]) == size and (not row[1] or is_sound(row[1]))]
+        found = self.unpacked_vectors([row[2] for row in rows], self.dim)
+        return {row[0]: PassageVectors(vector, row[1]) for row, vector in zip(rows, found, strict=True)}
 
     def context(self, fingerprint: str, pids: Sequence[int]) -> dict[int, FloatArray]:
         if self.meta().get("context") != fingerprint:
@@ -173,13 +161,10 @@ class SqlSnapshot(Rows, Snapshot):
             )
             for row in rows
         )
-        matrices = (
-            np.concatenate((self.unpacked_wholes([row.whole], self.dim), unpacked(row.parts, self.dim))) for row in rows
-        )
         return EncodedDocument(
             document=one.document,
             passages=passages,
-            vectors=tuple(matrix.astype(np.float16) for matrix in matrices),
+            vectors=self.unpacked_vectors([row.vector for row in rows], self.dim).astype(np.float16),
             words=tuple(row.words for row in rows),
             terms=tuple(terms_of(passage.text) for passage in passages),
             title_terms=terms_of(meta.title),

@@ -141,22 +141,22 @@ def test_bm25_is_that_of_sqlite_for_words_and_phrases_in_texts_and_titles(sample
 
 
 def random_documents(n: int, language: str, seed: int) -> list[EncodedDocument]:
-    """`n` documents of one passage with two vectors; one in fifty has the tag `rare`."""
+    """`n` documents of one passage; one in fifty has the tag `rare`."""
     generator = np.random.default_rng(seed)
     found = []
     for i in range(n):
         text = f"word{i} {language}."
-        matrix = generator.standard_normal((2, ENCODER.dim)).astype(np.float32)
-        matrix /= np.linalg.norm(matrix, axis=1, keepdims=True)
+        vector = generator.standard_normal((1, ENCODER.dim)).astype(np.float32)
+        vector /= np.linalg.norm(vector)
         passage = Passage(0, 0, len(text), text, (Span(0, len(text)),), language)
         document = made(f"/{language}/{seed}/{i}", text, tags=() if i % 50 else ("rare",), language=language)
         (own,) = encoded(document)
-        found.append(replace(own, passages=(passage,), vectors=(matrix.astype(np.float16),)))
+        found.append(replace(own, passages=(passage,), vectors=vector.astype(np.float16)))
     return found
 
 
 def nearest_by_hand(corpus: list[EncodedDocument], query: np.ndarray, n: int) -> list[str]:
-    cosines = [float(item.vectors[0][0].astype(np.float32) @ query) for item in corpus]
+    cosines = [float(item.vectors[0].astype(np.float32) @ query) for item in corpus]
     return [corpus[i].document.doc_id for i in np.argsort(cosines)[::-1][:n]]
 
 

@@ -64,9 +64,9 @@ def passage(pid: int, text: str = "", language: str = "en") -> StoredPassage:
     )
 
 
-def at_cosines(*cosines: float) -> FloatArray:
-    """Unit vectors that have these cosines with (1, 0), which is every question here."""
-    return np.array([[c, math.sqrt(1 - c * c)] for c in cosines], dtype=np.float32)
+def at_cosine(c: float) -> FloatArray:
+    """A unit vector that has this cosine with (1, 0), which is every question here."""
+    return np.array([c, math.sqrt(1 - c * c)], dtype=np.float32)
 
 
 class FixedEncoder(HashEncoder):
@@ -130,9 +130,9 @@ class TableSnapshot:
     def nearest(self, query: FloatArray, n: int, where: Filter = EVERYTHING) -> list[Hit]:
         found: dict[str, list[Hit]] = defaultdict(list)
         for pid in self.dense_order:
-            passage, matrix = self.stored[pid]
+            passage, vector = self.stored[pid]
             if where.takes(passage.language):
-                found[passage.language.split("-")[0]].append(Hit(pid, passage.language, float((matrix @ query).max())))
+                found[passage.language.split("-")[0]].append(Hit(pid, passage.language, float(vector @ query)))
         return [hit for own in found.values() for hit in own[:n]]
 
     def lexical(self, terms: Sequence[str], n: int, where: Filter = EVERYTHING) -> list[Hit]:
@@ -185,10 +185,10 @@ def table(*rows: tuple[int, str, FloatArray], dense: Sequence[int], lexical: Seq
 
 def test_the_signals_are_added() -> None:
     snapshot = table(
-        (1, "en", at_cosines(0.9)),
-        (2, "en", at_cosines(0.8)),
-        (3, "en", at_cosines(0.7)),
-        (4, "en", at_cosines(0.1)),
+        (1, "en", at_cosine(0.9)),
+        (2, "en", at_cosine(0.8)),
+        (3, "en", at_cosine(0.7)),
+        (4, "en", at_cosine(0.1)),
         dense=[1, 2, 3],
         lexical=[2, 3, 1, 4],
     )
@@ -213,7 +213,7 @@ def test_the_signals_are_added() -> None:
 
 
 def test_words_that_hold_all_that_the_question_says_count_at_most_once() -> None:
-    snapshot = table((1, "en", at_cosines(0.5)), dense=[1], lexical=[1])
+    snapshot = table((1, "en", at_cosine(0.5)), dense=[1], lexical=[1])
     snapshot.frequency = dict.fromkeys(
         ["name", "big", "telescope", "‿name", "‿tele"], 1
     )  # no information: IDF log(0.5 / 1.5) is under 0
@@ -222,8 +222,8 @@ def test_words_that_hold_all_that_the_question_says_count_at_most_once() -> None
 
 
 def test_the_baseline_of_a_language_is_taken_off() -> None:
-    rows = [(pid, "en", at_cosines(0.6 - pid / 1000)) for pid in range(1, 31)]
-    rows += [(100, "ko", at_cosines(0.5)), *((100 + i, "ko", at_cosines(0.2)) for i in range(1, 30))]
+    rows = [(pid, "en", at_cosine(0.6 - pid / 1000)) for pid in range(1, 31)]
+    rows += [(100, "ko", at_cosine(0.5)), *((100 + i, "ko", at_cosine(0.2)) for i in range(1, 30))]
     snapshot = table(*rows, dense=[pid for pid, _, _ in rows])
     first, second, *_ = search(snapshot, FixedEncoder(), ENGLISH, settings=SETTINGS).passages
     assert (first.passage.pid, first.evidence.dense_rank) == (100, 31)
@@ -232,7 +232,7 @@ def test_the_baseline_of_a_language_is_taken_off() -> None:
 
 
 def test_a_passage_that_holds_what_the_question_quotes_comes_first() -> None:
-    snapshot = table((1, "en", at_cosines(0.6)), (2, "en", at_cosines(0.5)), dense=[1, 2], lexical=[2])
+    snapshot = table((1, "en", at_cosine(0.6)), (2, "en", at_cosine(0.5)), dense=[1, 2], lexical=[2])
     found = search(snapshot, FixedEncoder(), 'What is the "golden mirror" of?', settings=SETTINGS).passages
     assert snapshot.asked == [["golden", "mirror", "‿gold", "‿mirr"], ["golden mirror"]]
     assert [(item.passage.pid, item.evidence.quoted) for item in found] == [(2, True), (1, False)]
@@ -257,27 +257,18 @@ def test_what_is_quoted_is_a_phrase(question: str, phrases: list[str]) -> None:
 def test_a_text_told_twice_comes_once_and_its_translation_too() -> None:
     told = "The mirror of the telescope is made of eighteen golden segments."
     stored = {
-        1: (passage(1, told), at_cosines(0.9)),
-        2: (passage(2, told.upper()), at_cosines(0.8)),
-        3: (passage(3, "망원경의 거울은 열여덟 개의 금빛 조각으로 되어 있다.", "ko"), at_cosines(0.7)),
-        4: (passage(4, "Something else."), at_cosines(0.6)),
+        1: (passage(1, told), at_cosine(0.9)),
+        2: (passage(2, told.upper()), at_cosine(0.8)),
+        3: (passage(3, "망원경의 거울은 열여덟 개의 금빛 조각으로 되어 있다.", "ko"), at_cosine(0.7)),
+        4: (passage(4, "Something else."), at_cosine(0.6)),
     }
     found = search(TableSnapshot(stored, [1, 2, 3, 4]), FixedEncoder(), ENGLISH, settings=SETTINGS).passages
     assert [item.passage.pid for item in found] == [1, 3, 4]
 
 
-def test_the_dense_score_is_the_mean_of_the_whole_and_its_best_part() -> None:
-    # Wholes 0.6 and 0.65; best parts 0.8 (row 2) and 0.7 (row 1): (0.6 + 0.8) / 2 = 0.7 over (0.65 + 0.7) / 2 = 0.675.
-    snapshot = table((1, "en", at_cosines(0.65, 0.7, 0.1)), (2, "en", at_cosines(0.6, 0.2, 0.8)), dense=[1, 2])
-    first, second = search(snapshot, FixedEncoder(), ENGLISH, settings=SETTINGS).passages
-    assert (first.passage.pid, first.evidence.dense_rank) == (2, 1)
-    assert (second.passage.pid, second.evidence.dense_rank) == (1, 2)
-    assert (first.evidence.dense, second.evidence.dense) == pytest.approx((0.7, 0.675), abs=1e-6)
-
-
 def test_equal_scores_fall_to_the_older_passage_in_whatever_order_the_leg_gives_them() -> None:
     for dense in ([7, 3], [3, 7]):
-        alike = table((7, "en", at_cosines(0.6)), (3, "en", at_cosines(0.6)), dense=dense)
+        alike = table((7, "en", at_cosine(0.6)), (3, "en", at_cosine(0.6)), dense=dense)
         found = search(alike, FixedEncoder(), ENGLISH, settings=SETTINGS).passages
         assert [item.passage.pid for item in found] == [3, 7]
         assert found[0].score == found[1].score
@@ -285,7 +276,7 @@ def test_equal_scores_fall_to_the_older_passage_in_whatever_order_the_leg_gives_
 
 @pytest.mark.parametrize(("k", "n_expected"), [(1, 1), (2, 2), (3, 3), (50, 3)])
 def test_at_most_k_passages_come_back(k: int, n_expected: int) -> None:
-    snapshot = table(*((pid, "en", at_cosines(pid / 10)) for pid in (1, 2, 3)), dense=[3, 2, 1])
+    snapshot = table(*((pid, "en", at_cosine(pid / 10)) for pid in (1, 2, 3)), dense=[3, 2, 1])
     found = search(snapshot, FixedEncoder(), ENGLISH, k, SETTINGS)
     assert [item.passage.pid for item in found.passages] == [3, 2, 1][:n_expected]
 
@@ -297,7 +288,7 @@ def test_a_k_that_is_not_positive_is_refused(k: int) -> None:
 
 
 def test_a_passage_deleted_between_the_legs_and_the_look_up_is_left_out() -> None:
-    snapshot = table((1, "en", at_cosines(0.9)), dense=[1], lexical=[8, 1])
+    snapshot = table((1, "en", at_cosine(0.9)), dense=[1], lexical=[8, 1])
     assert [item.passage.pid for item in search(snapshot, FixedEncoder(), ENGLISH).passages] == [1]
 
 
@@ -307,7 +298,7 @@ def test_an_index_without_passages_finds_nothing() -> None:
 
 
 def test_function_words_are_not_looked_up_unless_there_is_nothing_else() -> None:
-    snapshot = table((1, "en", at_cosines(0.9)), dense=[1])
+    snapshot = table((1, "en", at_cosine(0.9)), dense=[1])
     search(snapshot, FixedEncoder(), ENGLISH)
     assert snapshot.asked[-1] == ["name", "big", "telescope", "‿name", "‿tele"]
     search(snapshot, FixedEncoder(), "What is the how?")
@@ -330,9 +321,8 @@ def test_the_ranking_of_a_real_index_is_that_of_a_plain_loop(
         everything = snapshot.vectors(range(1, 10_000))
         assert len(everything) == sum(snapshot.languages().values())
         near: dict[int, float] = {}
-        for pid, (matrix, _) in everything.items():
-            cosines = [sum(float(a) * float(b) for a, b in zip(row, query, strict=True)) for row in matrix]
-            near[pid] = 0.4 * (cosines[0] + max(cosines[1:], default=cosines[0])) / 2
+        for pid, (vector, _) in everything.items():
+            near[pid] = 0.4 * sum(float(a) * float(b) for a, b in zip(vector, query, strict=True))
         for pid, stored in snapshot.passages(list(near)).items():
             sentences = [stored.text[a - stored.start : b - stored.start] for a, b in stored.sentences]
             near[pid] += 0.6 * max_sim_by_hand(encoder, question, sentences)
@@ -481,21 +471,21 @@ def test_half_a_surrogate_pair_in_a_question_becomes_a_question_mark() -> None:
 
 
 def test_a_question_in_a_language_that_the_encoder_does_not_cover_is_said() -> None:
-    snapshot = table((1, "en", at_cosines(0.9)), dense=[1])
+    snapshot = table((1, "en", at_cosine(0.9)), dense=[1])
     found = search(snapshot, FixedEncoder(languages=frozenset({"en"})), "กล้องโทรทรรศน์ชื่ออะไร")
     assert found.warnings == ("the encoder hash was not trained on the question's language (th); results may be poor",)
 
 
 def test_languages_of_the_corpus_that_the_encoder_does_not_cover_are_said() -> None:
     snapshot = table(
-        *((pid, tag, at_cosines(0.5)) for pid, tag in enumerate(["sw", "en", "zh-Hant", "am", ""], 1)), dense=[1]
+        *((pid, tag, at_cosine(0.5)) for pid, tag in enumerate(["sw", "en", "zh-Hant", "am", ""], 1)), dense=[1]
     )
     found = search(snapshot, FixedEncoder(languages=frozenset({"en", "zh"})), ENGLISH)
     assert found.warnings == ("the encoder hash was not trained on am, sw, which the corpus has",)
 
 
 def test_an_encoder_that_does_not_tell_its_languages_warns_of_nothing() -> None:
-    snapshot = table((1, "sw", at_cosines(0.5)), dense=[1])
+    snapshot = table((1, "sw", at_cosine(0.5)), dense=[1])
     assert search(snapshot, FixedEncoder(), "กล้องโทรทรรศน์ชื่ออะไร").warnings == ()
 
 
@@ -512,21 +502,21 @@ def test_the_embedded_encoder_says_that_it_was_not_trained_on_swahili(tmp_path: 
     backend.close()
 
 
-@pytest.mark.parametrize("column", ["words", "parts"])
+@pytest.mark.parametrize(("table", "column"), [("passages", "words"), ("vectors", "embedding")])
 @pytest.mark.parametrize("change", ["first bit", "any bit", "length"])
 def test_damaged_passages_are_found_by_their_words_and_no_search_fails(
-    sample_index: Path, tmp_path: Path, encoder: Encoder, column: str, change: str
+    sample_index: Path, tmp_path: Path, encoder: Encoder, table: str, column: str, change: str
 ) -> None:
     shutil.copytree(sample_index, tmp_path / "index")
     connection, random_bits = sqlite3.connect(tmp_path / "index" / STORE), random.Random(7)
-    for pid, stored in connection.execute(f"SELECT pid, {column} FROM passages").fetchall():
+    for pid, stored in connection.execute(f"SELECT pid, {column} FROM {table}").fetchall():
         damaged = bytearray(stored)
         if change == "length":
             del damaged[-1]
         elif damaged:
             bit = 0 if change == "first bit" else random_bits.randrange(8 * len(damaged))
             damaged[bit // 8] ^= 1 << bit % 8
-        connection.execute(f"UPDATE passages SET {column} = ? WHERE pid = ?", (bytes(damaged), pid))
+        connection.execute(f"UPDATE {table} SET {column} = ? WHERE pid = ?", (bytes(damaged), pid))
     connection.commit()
     connection.close()
     with EmbeddedBackend(tmp_path / "index").snapshot() as snapshot:

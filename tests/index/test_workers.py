@@ -18,11 +18,11 @@ import numpy as np
 import pytest
 
 from index.documents import Document, Metadata
-from index.encoders.base import Encoder, part_ranges
+from index.encoders.base import Encoder
 from index.ingest import ingest
 from index.pieces import PIECE_CHARS
 from index.report import Progress
-from index.settings import IndexSettings, Parts
+from index.settings import IndexSettings
 from index.store import examine
 from index.store.sqlite import EmbeddedBackend
 from index.store.sqlite.problems import STORE
@@ -260,10 +260,10 @@ def test_a_long_document_is_encoded_in_pieces_and_stored_whole(tmp_path: Path, e
         heading = passage.text.split("\n")[0] if passage.text.startswith("Part ") else heading
         assert passage.section == heading
     assert covered == len(text)
-    for passage, matrix in zip(document.passages, document.vectors, strict=True):
+    for passage, vector in zip(document.passages, document.vectors, strict=True):
         sentences = [[text[a:b] for a, b in passage.sentences]]
-        expected = encoder.encode_parts(sentences, IndexSettings().parts)[0]
-        np.testing.assert_allclose(matrix.astype(np.float32), expected, atol=0.01)
+        expected = encoder.encode_sentences(sentences)[0]
+        np.testing.assert_allclose(vector.astype(np.float32), expected, atol=0.01)
     assert examine(folder) == []
 
 
@@ -337,34 +337,30 @@ def test_no_more_batches_are_read_ahead_than_the_processes_need(encoder: Encoder
     assert len(results) == 12
     for (other,) in results:  # the first in this process, the others in a pool
         assert other.passages == results[0][0].passages
-        assert other.vectors[0].tobytes() == results[0][0].vectors[0].tobytes()
+        assert other.vectors.tobytes() == results[0][0].vectors.tobytes()
 
 
 def test_a_batch_is_cut_encoded_and_split_into_terms(encoder: Encoder) -> None:
     text = "東海道新幹線は1964年に開業した。東京と大阪を結んでいる。The mirror has 18 segments."
     document = Document("/a", "a", text, Metadata(title="新幹線"))
-    settings = IndexSettings(target_tokens=200, max_tokens=300, parts=Parts.PAIRS)
+    settings = IndexSettings(target_tokens=200, max_tokens=300)
     (item,) = encode([(document, "/file")], encoder, settings)
     (passage,) = item.passages
     assert (item.file, item.title_terms.split()) == ("/file", indexed_terms("新幹線"))
     assert item.terms[0].split() == indexed_terms(text)
     sentences = [text[a:b] for a, b in passage.sentences]
     assert len(sentences) == 3
-    ranges = part_ranges(3, Parts.PAIRS)
-    assert ranges == [(0, 3), (0, 1), (1, 2), (2, 3), (0, 2), (1, 3)]
-    # A part's vector is that of its sentences' sum, here by the encoder's own vectors of texts joined by a space.
-    expected = encoder.encode_passages([" ".join(sentences[a:b]) for a, b in ranges])
-    assert item.vectors[0].dtype == np.float16
-    cosines = (item.vectors[0].astype(np.float32) * expected).sum(axis=1)
-    assert cosines.tolist() == pytest.approx([1.0] * 6, abs=0.02)
+    (expected,) = encoder.encode_passages([" ".join(sentences)])
+    assert (item.vectors.dtype, item.vectors.shape) == (np.float16, (1, encoder.dim))
+    assert float(item.vectors[0].astype(np.float32) @ expected) == pytest.approx(1.0, abs=0.02)
     assert encode([], encoder, settings) == []
 
 
 def test_passages_are_never_larger_than_the_encoder_reads() -> None:
-    asked = IndexSettings(target_tokens=256, max_tokens=384, overlap_sentences=2, parts=Parts.PAIRS)
+    asked = IndexSettings(target_tokens=256, max_tokens=384, overlap_sentences=2)
     assert fitted(asked, HashEncoder(max_tokens=None)) is asked
     assert fitted(asked, HashEncoder(max_tokens=384)) is asked
-    small = IndexSettings(target_tokens=128, max_tokens=128, overlap_sentences=2, parts=Parts.PAIRS)
+    small = IndexSettings(target_tokens=128, max_tokens=128, overlap_sentences=2)
     assert fitted(asked, HashEncoder(max_tokens=128)) == small
-    between = IndexSettings(target_tokens=256, max_tokens=300, overlap_sentences=2, parts=Parts.PAIRS)
+    between = IndexSettings(target_tokens=256, max_tokens=300, overlap_sentences=2)
     assert fitted(asked, HashEncoder(max_tokens=300)) == between

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from index.settings import IndexSettings, Parts
+from index.settings import IndexSettings
 from tests.ui.running import Ran
 from ui.config import CONFIG_FILE, Config, explained_config, load_config
 from ui.server.settings import ServerSettings, Site
@@ -41,7 +41,6 @@ k = 3
 host = "0.0.0.0"
 port = 8001
 passage_tokens = 100
-parts = "whole"
 max_file_mb = 5
 """
 FROM_FILE = {
@@ -55,7 +54,6 @@ FROM_FILE = {
     "host": "0.0.0.0",
     "port": 8001,
     "passage_tokens": 100,
-    "parts": "whole",
     "max_file_mb": 5,
 }
 FROM_ENVIRONMENT = {
@@ -69,7 +67,6 @@ FROM_ENVIRONMENT = {
     "host": "::1",
     "port": 8002,
     "passage_tokens": 101,
-    "parts": "pairs",
     "max_file_mb": 6,
 }
 FROM_FLAGS = {
@@ -83,7 +80,6 @@ FROM_FLAGS = {
     "host": "localhost",
     "port": 8003,
     "passage_tokens": 102,
-    "parts": "sentences",
     "max_file_mb": 7,
 }
 
@@ -107,9 +103,7 @@ def test_a_flag_goes_before_the_environment_that_before_the_file_that_before_the
 
 def test_the_settings_of_an_index_are_those_named_and_the_defaults() -> None:
     assert load_config(passage_tokens=300).index_settings == IndexSettings(target_tokens=300, max_tokens=450)
-    assert load_config(parts="whole").index_settings == IndexSettings(parts=Parts.WHOLE)
-    with pytest.raises(ValueError, match="parts is 'halves'; expected: "):
-        _ = load_config(parts="halves").index_settings
+    assert load_config().index_settings is None
 
 
 @pytest.mark.parametrize(

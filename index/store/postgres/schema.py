@@ -51,14 +51,13 @@ CREATE TABLE passages (
     language text COLLATE "C" NOT NULL, section text NOT NULL,
     sentences bytea NOT NULL,  -- int32 pairs, offsets from the passage's start
     n_terms integer NOT NULL,  -- of its text and of the title
-    n_vectors integer NOT NULL, terms text NOT NULL,  -- of its text, joined by spaces
+    terms text NOT NULL,  -- of its text, joined by spaces
     words bytea STORAGE EXTERNAL NOT NULL,  -- as the encoder packs them
-    parts bytea STORAGE EXTERNAL NOT NULL,  -- vectors of the sentences, `index.store.quantized`
     PRIMARY KEY (pid, doc)
 );
 CREATE INDEX ON passages (doc);
 CREATE INDEX ON passages (language) INCLUDE (n_terms);
--- Vectors of whole passages, those of current documents only: what `nearest` compares.
+-- Those of current documents only.
 CREATE TABLE vectors (
     pid bigint NOT NULL, doc bigint NOT NULL, language text COLLATE "C" NOT NULL, embedding halfvec NOT NULL,
     PRIMARY KEY (pid, doc)
@@ -102,7 +101,7 @@ class PostgresRows(Rows):
     tagged = "d.folded_tags && ?"
     matches = "d.source LIKE ?"
     wildcards = str.maketrans({"*": "%", "?": "_", "%": r"\%", "_": r"\_", "\\": r"\\"})
-    whole = "halfvec_send(v.embedding)"
+    vector = "halfvec_send(v.embedding)"
     tables = ("passages", "vectors", "context", "postings", "names", "aliases")
     connection: Connection
 
@@ -113,12 +112,12 @@ class PostgresRows(Rows):
         return cursor.fetchall() if cursor.description else []
 
     @staticmethod
-    def packed_whole(matrix: NDArray[np.floating]) -> bytes:
-        """The first row of `matrix` as pgvector sends it: the dim, two bytes of nothing, then float16."""
-        return struct.pack(">hh", matrix.shape[1], 0) + bytes(matrix[0].astype(">f2").tobytes())
+    def packed_vector(vector: NDArray[np.floating]) -> bytes:
+        """A vector as pgvector sends it: the dim, two bytes of nothing, then float16."""
+        return struct.pack(">hh", len(vector), 0) + bytes(vector.astype(">f2").tobytes())
 
     @staticmethod
-    def unpacked_wholes(data: Sequence[bytes], dim: int) -> FloatArray:
+    def unpacked_vectors(data: Sequence[bytes], dim: int) -> FloatArray:
         """float32, (n, dim), of vectors that pgvector sent."""
         return np.frombuffer(b"".join(one[4:] for one in data), ">f2").reshape(-1, dim).astype(np.float32)
 

@@ -26,8 +26,8 @@ from index.store.rows import Row, SqlValue, alias_rows, document_row, folded, ro
 _MANY_PASSAGES = 2_000  # written by one writer: then the server's statistics are brought up to date
 _COPIED = {  # columns and their types
     "passages": (
-        'pid, doc, ordinal, start, "end", language, section, sentences, n_terms, n_vectors, terms, words, parts',
-        ["int8", "int8", *["int4"] * 3, "text", "text", "bytea", "int4", "int4", "text", "bytea", "bytea"],
+        'pid, doc, ordinal, start, "end", language, section, sentences, n_terms, terms, words',
+        ["int8", "int8", *["int4"] * 3, "text", "text", "bytea", "int4", "text", "bytea"],
     ),
     "vectors": ("pid, doc, language, embedding", ["int8", "int8", "text", "halfvec"]),
     "names": ("key, form, doc", ["text", "text", "int8"]),
@@ -128,15 +128,15 @@ class Writer(PostgresRows, writing.Writer):
         copied: dict[str, list[Row]] = {table: [] for table in _COPIED}
         now, rows = time.time_ns() // 1000, []
         for position, (doc, item) in enumerate(documents.items(), now):
-            passages = rows_of(item, self.packed_whole)
+            passages = rows_of(item, self.packed_vector)
             n_title, tags = len(item.title_terms.split()), list(item.document.metadata.tags)
             own = {"tags": tags, "folded_tags": [folded(tag) for tag in tags], "title_terms": item.title_terms}
             rows.append({"doc": doc, "position": position, **own, **document_row(item, self.settings_key, passages)})
-            for row, matrix, terms in zip(passages, item.vectors, item.terms, strict=True):
+            for row, vector, terms in zip(passages, item.vectors, item.terms, strict=True):
                 pid = self._pid(item, row.ordinal)
-                sizes = (n_title + len(terms.split()), len(matrix))
-                copied["passages"].append((pid, doc, *row[:6], *sizes, terms, row.words, row.parts))
-                copied["vectors"].append((pid, doc, row.language, HalfVector(matrix[0])))
+                n_terms = n_title + len(terms.split())
+                copied["passages"].append((pid, doc, *row[:6], n_terms, terms, row.words))
+                copied["vectors"].append((pid, doc, row.language, HalfVector(vector)))
             names = (entry.partition(":") for entry in dict.fromkeys(item.sounds.split()))
             copied["names"] += [(key, form, doc) for key, _, form in names]
             copied["aliases"] += alias_rows(doc, item.aliases)

@@ -47,16 +47,18 @@ CREATE TABLE passages (
     pid INTEGER PRIMARY KEY, doc INTEGER NOT NULL, ordinal INTEGER NOT NULL, start INTEGER NOT NULL,
     "end" INTEGER NOT NULL, language TEXT NOT NULL, section TEXT NOT NULL,
     sentences BLOB NOT NULL,  -- int32 pairs, offsets from the passage's start
-    n_vectors INTEGER NOT NULL, words BLOB NOT NULL,  -- as the encoder packs them
-    parts BLOB NOT NULL  -- vectors of the sentences, `index.store.quantized`
+    words BLOB NOT NULL  -- as the encoder packs them
 );
 CREATE INDEX passages_doc ON passages (doc);
 CREATE INDEX passages_language ON passages (language);
--- Vectors of whole passages, those of current documents only: all that `nearest` compares.
+-- Those of current documents only.
 CREATE TABLE vectors (
     pid INTEGER PRIMARY KEY, doc INTEGER NOT NULL, language TEXT NOT NULL, embedding BLOB NOT NULL
 );
 CREATE INDEX vectors_doc ON vectors (doc);
+-- Vectors by the contextual encoder, which are made after all else.
+CREATE TABLE context (pid INTEGER PRIMARY KEY, doc INTEGER NOT NULL, embedding BLOB NOT NULL);
+CREATE INDEX context_doc ON context (doc);
 -- Contentless: the terms of a passage are derived again from its text where they are needed.
 CREATE VIRTUAL TABLE terms USING fts5 (
     body, title, content = '', tokenize = "unicode61 remove_diacritics 0 categories 'L* M* N* P* S* Co'"
@@ -70,22 +72,18 @@ CREATE TABLE aliases (
 ) WITHOUT ROWID;
 CREATE INDEX aliases_key ON aliases (key);
 """
-_CONTEXT = """
--- Vectors of passages by the contextual encoder, which are made after all else.
-CREATE TABLE context (pid INTEGER PRIMARY KEY, doc INTEGER NOT NULL, embedding BLOB NOT NULL);
-CREATE INDEX context_doc ON context (doc);
-"""
-_WITHOUT_CONTEXT = 6  # the format before it, which has all else
 # Formats since 2 have the same documents, files and tags. All else is derived again from the texts.
 _OLDEST = 2
 _OLD_TABLES = ("terms", "names", "forms", "words", "aliases", "deleted", "vectors", "passages")
 _UPGRADE = f"""
 {" ".join(f"DROP TABLE IF EXISTS {table};" for table in _OLD_TABLES)}
-ALTER TABLE documents RENAME COLUMN doc_pk TO doc; ALTER TABLE tags RENAME COLUMN doc_pk TO doc;
-ALTER TABLE documents ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;
 UPDATE documents SET settings_key = '', n_passages = 0;
 UPDATE files SET settings_key = '';
 UPDATE meta SET value = '' WHERE key = 'settings_key';
+"""
+_UPGRADE_BEFORE_6 = """
+ALTER TABLE documents RENAME COLUMN doc_pk TO doc; ALTER TABLE tags RENAME COLUMN doc_pk TO doc;
+ALTER TABLE documents ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0;
 """
 
 
@@ -96,7 +94,7 @@ class SqliteRows(Rows):
     tags = "(SELECT json_group_array(tag) FROM (SELECT tag FROM tags t WHERE t.doc = d.doc ORDER BY ordinal))"
     tagged = "d.doc IN (SELECT doc FROM tags WHERE folded IN ?)"
     matches = "d.source GLOB ?"
-    whole = "v.embedding"
+    vector = "v.embedding"
     tables = ("tags", "aliases", "vectors", "context", "passages")
     path: Path
     connection: sqlite3.Connection
@@ -112,13 +110,13 @@ class SqliteRows(Rows):
         return self.connection.execute(query.replace("IN ?", "IN (SELECT value FROM json_each(?))"), own)
 
     @staticmethod
-    def packed_whole(matrix: NDArray[np.floating]) -> bytes:
-        """The first row of `matrix`, in 8 bits a component."""
-        return packed(matrix[:1])
+    def packed_vector(vector: NDArray[np.floating]) -> bytes:
+        """A vector in 8 bits a component."""
+        return packed(vector[None])
 
     @staticmethod
-    def unpacked_wholes(data: Sequence[bytes], dim: int) -> FloatArray:
-        """float32, (n, dim), of vectors that `packed_whole` gave."""
+    def unpacked_vectors(data: Sequence[bytes], dim: int) -> FloatArray:
+        """float32, (n, dim), of vectors that `packed_vector` gave."""
         return unpacked(b"".join(data), dim)
 
     def texts(self, condition: str = "1 = 1", *values: SqlValue) -> Iterator[tuple[int, str, str]]:
@@ -223,15 +221,11 @@ def _remedy(path: Path, version: int) -> str:
 
 def create(connection: sqlite3.Connection) -> None:
     """Make the tables of an empty store, in one transaction."""
-    connection.executescript(
-        f"BEGIN IMMEDIATE; {_SOURCES} {_DERIVED} {_CONTEXT} PRAGMA user_version = {FORMAT_VERSION}; COMMIT;"
-    )
+    connection.executescript(f"BEGIN IMMEDIATE; {_SOURCES} {_DERIVED} PRAGMA user_version = {FORMAT_VERSION}; COMMIT;")
 
 
 def upgrade(path: Path, connection: sqlite3.Connection) -> None:
-    """Bring an older format up to date, in one transaction.
-
-    Of formats before 6 every document becomes stale and has no passages.
+    """Bring an older format up to date, in one transaction: every document becomes stale and has no passages.
 
     Raises:
         FormatTooOld: It is too old for that.
@@ -239,8 +233,8 @@ def upgrade(path: Path, connection: sqlite3.Connection) -> None:
     version = format_of(connection)
     if version < _OLDEST:
         check_format(path, connection)
-    older = "" if version == _WITHOUT_CONTEXT else f"{_UPGRADE} {_DERIVED}"
-    script = f"{older} {_CONTEXT} PRAGMA user_version = {FORMAT_VERSION};"
+    before = _UPGRADE_BEFORE_6 if version < 6 else ""
+    script = f"{before} {_UPGRADE} {_DERIVED} PRAGMA user_version = {FORMAT_VERSION};"
     connection.executescript(f"BEGIN IMMEDIATE; {script} COMMIT;")
     connection.execute("VACUUM")
     shutil.rmtree(path / "faiss", ignore_errors=True)  # formats before 6 kept vectors in files of their own

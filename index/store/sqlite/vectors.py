@@ -1,10 +1,7 @@
-"""The nearest passages by FAISS: one exact index a language group, of the vectors of whole passages.
+"""The nearest passages by FAISS: one exact index a language group, of the vectors of passages.
 
 The indexes are made of the store when it is opened, and never change once made: FAISS searched and changed at once
 crashes. The next generation shares the groups that did not change. Ids are pids.
-
-Parts are compared in the search, by the vectors in the store: they decide the order, not who is a candidate. With all
-parts in the index the same passages are found (docs/decisions/0007), in five times the space.
 """
 
 from __future__ import annotations
@@ -95,4 +92,4 @@ def _vectors(
             if pid in chosen and len(whole) == row_bytes(dim):  # doctor reports others
                 by_group[language_group(tag)].append((pid, whole))
         for group, own in by_group.items():
-            yield group, np.array([pid for pid, _ in own], np.int64), store.unpacked_wholes([w for _, w in own], dim)
+            yield group, np.array([pid for pid, _ in own], np.int64), store.unpacked_vectors([w for _, w in own], dim)

@@ -138,19 +138,19 @@ class Writer(SqliteRows, writing.Writer):
 
     def _insert(self, item: EncodedDocument, first: int) -> int:
         """Store a document, its passages by numbers from `first`; the number after the last."""
-        passages = rows_of(item, self.packed_whole)
+        passages = rows_of(item, self.packed_vector)
         columns = document_row(item, self.settings_key, passages)
         names, marks = ", ".join(columns), ", ".join("?" * len(columns))
         cursor = self.connection.execute(f"INSERT INTO documents ({names}) VALUES ({marks})", list(columns.values()))
         doc = int(cursor.lastrowid or 0)
         rows, vectors, terms = [], [], []
-        for pid, (row, matrix, own) in enumerate(zip(passages, item.vectors, item.terms, strict=True), first):
-            rows.append((pid, doc, *row[:6], len(matrix), row.words, row.parts))
-            vectors.append((pid, doc, row.language, row.whole))
+        for pid, (row, own) in enumerate(zip(passages, item.terms, strict=True), first):
+            rows.append((pid, doc, *row[:7]))
+            vectors.append((pid, doc, row.language, row.vector))
             terms.append((pid, own, item.title_terms))
         tags = [(doc, i, tag, folded(tag)) for i, tag in enumerate(item.document.metadata.tags)]
         run = self.connection.executemany
-        run("INSERT INTO passages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        run("INSERT INTO passages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
         run("INSERT INTO vectors VALUES (?, ?, ?, ?)", vectors)
         run("INSERT INTO terms (rowid, body, title) VALUES (?, ?, ?)", terms)
         run("INSERT INTO tags VALUES (?, ?, ?, ?)", tags)

@@ -21,7 +21,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import Unigram
 from tokenizers.pre_tokenizers import Metaspace
 
-from index.encoders import load_encoder, part_ranges
+from index.encoders import load_encoder
 from index.encoders.base import Encoder, FloatArray, LateInteraction, unit_rows
 from index.encoders.others import LangChainEncoder
 from index.encoders.static import EMBEDDED, StaticEncoder
@@ -29,7 +29,6 @@ from index.encoders.words import is_sound
 from index.errors import EncoderUnavailable
 from index.ingest import ingest
 from index.search import search
-from index.settings import Parts
 from index.store.sqlite import EmbeddedBackend
 
 ROOT = Path(__file__).parents[3]
@@ -83,7 +82,7 @@ def test_an_empty_text_has_a_zero_row_and_no_nan(encoder: Encoder) -> None:
 
 def test_no_text_has_no_row(encoder: Encoder) -> None:
     assert encoder.encode_passages([]).shape == (0, encoder.dim)
-    assert encoder.encode_parts([], Parts.PAIRS) == []
+    assert encoder.encode_sentences([]).shape == (0, encoder.dim)
     assert encoder.count_tokens([]) == []
 
 
@@ -112,27 +111,8 @@ def test_the_whole_of_a_passage_is_the_vector_of_its_joined_sentences(encoder: E
         ["발사는 순조로웠다.", "고장은 없었다.", "모두 기뻐했다.", "끝."],
         ["One sentence only."],
     ]
-    parts = encoder.encode_parts(passages, Parts.PAIRS)
-    for sentences, rows in zip(passages, parts, strict=True):
-        texts = [" ".join(sentences[first:last]) for first, last in part_ranges(len(sentences), Parts.PAIRS)]
-        assert np.abs(rows - encoder.encode_passages(texts)).max() < 1e-6
-
-
-@pytest.mark.parametrize(
-    ("parts", "expected"),
-    [
-        (Parts.WHOLE, [(0, 4)]),
-        (Parts.SENTENCES, [(0, 4), (0, 1), (1, 2), (2, 3), (3, 4)]),
-        (Parts.PAIRS, [(0, 4), (0, 1), (1, 2), (2, 3), (3, 4), (0, 2), (1, 3), (2, 4)]),
-    ],
-)
-def test_the_parts_of_four_sentences_are(parts: Parts, expected: list[tuple[int, int]]) -> None:
-    assert part_ranges(4, parts) == expected
-
-
-def test_a_part_that_equals_the_whole_is_left_out() -> None:
-    assert part_ranges(1, Parts.PAIRS) == [(0, 1)]
-    assert part_ranges(2, Parts.PAIRS) == [(0, 2), (0, 1), (1, 2)]
+    joined = encoder.encode_passages([" ".join(sentences) for sentences in passages])
+    assert np.abs(encoder.encode_sentences(passages) - joined).max() < 1e-6
 
 
 def test_unit_rows_divides_by_the_length() -> None:
@@ -471,10 +451,10 @@ def test_an_index_made_with_a_transformer_finds_its_passages_and_truncates_none(
     tokenizer: Any = PreTrainedTokenizerFast.from_pretrained(bert)
     for passage in passages:
         assert len(tokenizer("passage: " + passage.text)["input_ids"]) <= _LIMIT
-        # The stored whole is the passage by sentence-transformers in 8 bits.
+        # The stored vector is the passage by sentence-transformers in 8 bits.
         sentences = [passage.text[a - passage.start : b - passage.start] for a, b in passage.sentences]
         whole = plain(bert, [" ".join(sentences)], "passage: ")[0]
-        assert np.abs(stored[passage.pid].matrix[0] - whole).max() < 3e-3
+        assert np.abs(stored[passage.pid].vector - whole).max() < 3e-3
     assert found.passages[0].passage.text.find("Water runs down the hill.") >= 0
     backend.close()
 

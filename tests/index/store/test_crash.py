@@ -94,7 +94,7 @@ def assert_answers(folder: Path, possible: list[dict[int, int]], by_vectors: boo
             assert all(passage.text == content[passage.start : passage.end] for passage in own)
             n_passages += len(hits)
             for pid, own in snapshot.vectors(hits).items() if by_vectors else ():
-                assert pid in [hit.pid for hit in snapshot.nearest(own.matrix[0], 20) if hit.score > 0.99]
+                assert pid in [hit.pid for hit in snapshot.nearest(own.vector, 20) if hit.score > 0.99]
         assert sum(snapshot.languages().values()) == n_passages == len(found)  # each is one passage long
         assert len(snapshot.nearest(ANY, 10**6)) == n_passages
     backend.close()

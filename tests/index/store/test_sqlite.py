@@ -28,7 +28,7 @@ from index.errors import (
 )
 from index.ingest import ingest, refresh
 from index.search import search
-from index.settings import IndexSettings, Parts
+from index.settings import IndexSettings
 from index.store import examine, repair
 from index.store.base import EncodedDocument
 from index.store.quantized import packed, unpacked
@@ -77,12 +77,12 @@ def markers(snapshot: EmbeddedSnapshot, numbers: Iterable[int], version: int = 1
 
 
 def assert_nearest_is_exact(backend: EmbeddedBackend) -> None:
-    """`nearest` gives what numpy gives over the stored vectors of the wholes, in order and score."""
+    """`nearest` gives what numpy gives over the stored vectors, in order and score."""
     encoder = HashEncoder(dim=32)
     wholes = [
-        (matrix[0].astype(np.float32), passage.language.split("-")[0])
+        (vector.astype(np.float32), passage.language.split("-")[0])
         for item in backend.encoded()
-        for matrix, passage in zip(item.vectors, item.passages, strict=True)
+        for vector, passage in zip(item.vectors, item.passages, strict=True)
     ]
     with backend.snapshot() as snapshot:
         for question in QUESTIONS:
@@ -151,7 +151,7 @@ WRONG_TERM = "INSERT INTO terms (terms, rowid, body, title) VALUES ('delete', 3,
 @pytest.mark.parametrize(
     ("statements", "complaint"),
     [
-        (["UPDATE passages SET parts = CAST(substr(parts, 1, 10) AS BLOB) WHERE pid = 3"], "checksum"),
+        (["UPDATE passages SET words = x'01' WHERE pid = 3"], "checksum"),
         (["UPDATE vectors SET embedding = CAST(x'007e' || substr(embedding, 3) AS BLOB) WHERE pid = 3"], "checksum"),
         (["UPDATE vectors SET embedding = x'00' WHERE pid = 3"], "checksum"),
         (["UPDATE passages SET start = start + 1 WHERE pid = 3"], "checksum"),
@@ -271,18 +271,6 @@ def test_an_index_of_the_last_format_is_refused_with_the_command_that_brings_it_
     assert {document.tags for document in backend.documents()} == {("Lamps", "海"), ()}
 
 
-def test_an_index_of_the_format_before_contextual_vectors_is_kept_whole(folder: Path) -> None:
-    before = EmbeddedBackend(folder).stats()
-    alter(folder, "DROP TABLE context")
-    alter(folder, "PRAGMA user_version = 6")
-    with pytest.raises(FormatTooOld, match="dragoman doctor --repair"), EmbeddedBackend(folder).snapshot():
-        pass
-    assert repair(folder, ENCODER) == []
-    assert examine(folder) == []
-    after = EmbeddedBackend(folder).stats()
-    assert (after.n_passages, after.n_vectors, after.n_stale) == (before.n_passages, before.n_vectors, 0)
-
-
 def every_use(folder: Path) -> Iterator[Callable[[], object]]:
     """All that a command does with an index."""
     yield lambda: list(EmbeddedBackend(folder).documents())
@@ -303,7 +291,7 @@ def every_use(folder: Path) -> Iterator[Callable[[], object]]:
             writer.stale_documents(5)
 
     yield write
-    yield lambda: refresh(folder, ENCODER, IndexSettings(parts=Parts.WHOLE), n_workers=1)
+    yield lambda: refresh(folder, ENCODER, IndexSettings(target_tokens=99), n_workers=1)
 
 
 def overwrite(path: Path, start: float, n: int) -> None:
