@@ -27,6 +27,7 @@ from rag.training.augment import as_typed, names_in, near_miss, not_asked, other
 from rag.training.base_model import BaseModel, unigram_tokenizer
 from rag.training.sets import SETS, Example, overlaps
 
+WRITTEN = Path(__file__).parent  # natural sets that are kept with the code
 VALIDATION = "e"  # the natural set whose examples are only measured on
 MAX_TOKENS = 288
 N_PIECES = 80_000  # of 250,000: the embeddings are most of the size
@@ -65,7 +66,8 @@ def collect(data: Path, seed: int = 0) -> Iterator[tuple[Example, bool]]:
     before: list[Example] = []  # of the natural set before
     for folder, read, cap in SETS:
         beginnings = left_out.get(folder.partition("/")[2], ())
-        own = [one for one in read(data / folder) if not (beginnings and one.text.startswith(beginnings))]
+        source = data / folder if (data / folder).exists() else WRITTEN / folder
+        own = [one for one in read(source) if not (beginnings and one.text.startswith(beginnings))]
         if folder.endswith(f"/{VALIDATION}"):
             yield from ((one, True) for one in [*own, *found_passages(own, own, rng), *_negatives(own, 0.3, rng)])
             continue

@@ -526,7 +526,7 @@ def test_metrics_count_what_happened(make_client: Callable[..., TestClient], fol
     counts = samples(got.text)
     assert counts["dragoman_questions_total", "language=en"] == 3
     assert counts["dragoman_questions_total", "language=ko"] == 1
-    assert counts["dragoman_abstentions_total", "reason=empty"] == 1
+    assert counts["dragoman_abstentions_total", "reason=filtered"] == 1
     assert counts["dragoman_retrieval_seconds_count",] == 5
     assert counts["dragoman_first_event_seconds_count",] == 4
     assert counts["dragoman_total_seconds_count",] == 4

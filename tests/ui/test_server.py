@@ -50,7 +50,7 @@ def test_ask_gives_the_answer_in_the_shape_of_the_command_line(client: TestClien
     got, expected = response.json(), chain.invoke(QUESTION)
     assert list(got) == [
         "question", "language", "abstained", "reason", "answer", "answer_language", "sentences", "citations",
-        "retrieved",
+        "closest", "retrieved",
         "warnings", "timings_ms", "usage",
     ]  # fmt: skip
     assert (got["question"], got["language"], got["abstained"]) == (QUESTION, "es", False)
