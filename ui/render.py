@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -175,7 +175,8 @@ def _named(citation: Citation) -> str:
 class Card:
     """A cited span with its context, or the beginning of a passage (`n` is 0, `quote` empty); all of it plain text.
 
-    `url` is empty where it must not become a link.
+    `url` is empty where it must not become a link. `answer` is the quote in three parts, of which the second answers;
+    empty where it is not known.
     """
 
     n: int
@@ -190,6 +191,7 @@ class Card:
     before: str
     quote: str
     after: str
+    answer: tuple[str, ...] = ()
 
 
 def citation_card(citation: Citation, found: Sequence[ScoredPassage]) -> Card:
@@ -201,7 +203,9 @@ def citation_card(citation: Citation, found: Sequence[ScoredPassage]) -> Card:
             before = before if len(before) <= _CONTEXT_CHARS else f"…{before[-_CONTEXT_CHARS:]}"
             after = _beginning(passage.text[citation.end - passage.start :], _CONTEXT_CHARS)
             break
-    return _card(citation, citation.n, before, citation.quote, after)
+    a, b = citation.answer_start - citation.start, citation.answer_end - citation.start
+    parts = (citation.quote[:a], citation.quote[a:b], citation.quote[b:]) if 0 <= a < b else ()
+    return replace(_card(citation, citation.n, before, citation.quote, after), answer=parts)
 
 
 def passage_card(item: ScoredPassage) -> Card:

@@ -153,6 +153,21 @@ def test_a_card_shows_the_quotation_marked_in_its_context_and_the_sentence_that_
     )
 
 
+def test_a_quotation_has_its_answering_words_in_bold_and_no_verdict() -> None:
+    shown = answer("The quote.", verdict=Verdict.QUOTED)
+    cited = replace(shown.citations[0], answer_start=115, answer_end=120)
+    html = card(replace(shown, citations=(cited,)))
+    assert "Before it. <mark>The <b>quote</b>.</mark> After it." in html
+    assert "said" not in html
+
+
+def test_the_closest_sentence_stands_below_an_abstention() -> None:
+    shown = answer()
+    html = card(replace(shown, citations=(), sentences=(), abstained=True, closest=replace(shown.citations[0], n=0)))
+    assert "The closest passage found:" in html and "<mark>The quote.</mark>" in html
+    assert "Also found" not in html  # it is the same passage
+
+
 def test_an_answer_without_passages_has_no_section_and_an_empty_panel_says_what_it_is_for() -> None:
     assert panel_section(replace(answer(), citations=(), sentences=(), retrieved=())) == ""
     assert "appear here" in panel_markdown([])

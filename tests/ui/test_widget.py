@@ -254,6 +254,13 @@ def test_a_sites_passages_are_the_only_ones_that_answer(chain: Chain) -> None:
     assert events["done"]["reason"] == "filtered"
 
 
+def test_a_card_shows_the_words_that_answer_within_the_quotation(client: TestClient) -> None:
+    events = dict(events_of(ask(client).text))
+    for card in events["citations"]["citations"]:
+        assert "".join(card["answer"]) == card["quote"]
+        assert len(card["answer"]) == 3 and card["answer"][1]
+
+
 def test_an_abstention_offers_the_closest_sentence(sample_backend: EmbeddedBackend, encoder: Encoder) -> None:
     chain = Chain(sample_backend, encoder, settings=ChainSettings(min_relevance=1.0), reader=WordReader())
     done = events_of(ask(TestClient(widget_app(chain, SITE))).text)[-1][1]

@@ -129,7 +129,8 @@ def _card_html(card: Card) -> str:
     """A card's title, place and text, the quoted words marked."""
     number = f"[{card.n}] " if card.n else ""
     about = " · ".join(flat(part) for part in (card.language, card.date, card.source) if part)
-    quoted = f"<mark>{flat(card.quote)}</mark>" if card.quote else ""
+    first, words, last = (flat(part) for part in card.answer or (card.quote, "", ""))
+    quoted = f"<mark>{first}{f'<b>{words}</b>' if words else ''}{last}</mark>" if card.quote else ""
     return (
         f"<b>{number}{_title(card)}</b><br><small>{about}</small>"
         f'<p class="quote" lang="{flat(card.language)}" dir="auto">{flat(card.before)}{quoted}{flat(card.after)}</p>'

@@ -148,7 +148,9 @@
       about.filter(Boolean).forEach((part, i) => told.append(i ? " · " : "", make("bdi", {}, part)));
       const [before, quote, after] = [source.before, source.quote, source.after].map((text) => text.replace(/\n+/g, "\n"));
       const quoted = make("blockquote", { dir: "auto" }, before);
-      if (quote) quoted.append(make("mark", {}, quote), clean(after));
+      const parts = source.answer.map((text) => text.replace(/\n+/g, "\n"));
+      const [first, answer, last] = parts.length ? parts : [quote, "", ""];
+      if (quote) quoted.append(make("mark", {}, first, ...(answer ? [make("b", {}, answer)] : []), last), clean(after));
       if (source.language) quoted.lang = source.language;
       const card = make("details", {},
         make("summary", {}, ...(source.n ? [make("bdi", {}, `[${source.n}]`), " "] : []), title, told), quoted);
