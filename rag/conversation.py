@@ -12,11 +12,12 @@ import regex
 
 from index.store.reading import Backend
 from rag.citations import without_markers
-from rag.phrases import own_name
+from rag.phrases import FALLBACK, own_name
 
 # Of several kinds in one message, the first one is replied to.
 _KINDS = ("titles", "count", "thanks", "about", "bye", "hello")
 _FILLER = "filler"
+_MIXED = "mixed"  # the phrases of all languages together, as in "hola, who are you?"
 _N_TITLES = 5
 _MAX_LANGUAGES = 12  # that are named
 _MAX_UNITS = 24  # of a message; a longer one is a question
@@ -59,10 +60,11 @@ def _understood(message: str, language: str) -> tuple[str, str] | None:
     """The kind of a message, and the language that it is in: the asker's, if it is a message in that too."""
     units = _units(message)
     if 0 < len(units) <= _MAX_UNITS:
-        for tag in dict.fromkeys([language, language.split("-")[0], *_table()]):
+        own = [tag for tag in (language, language.split("-")[0]) if tag in _table()]
+        for tag in dict.fromkeys([*own, *_table(), _MIXED]):
             kinds = _kinds(units, tag)
             if kind := next((kind for kind in _KINDS if kind in kinds), None):
-                return kind, tag
+                return kind, tag if tag != _MIXED else next(iter(own), FALLBACK)
     return None
 
 
@@ -93,7 +95,8 @@ def _table() -> dict[str, dict[str, str]]:
 @functools.cache
 def _phrases(tag: str) -> tuple[dict[tuple[str, ...], str], int]:
     """The kind of each phrase of a language, by its words, and the words of the longest."""
-    own = _table().get(tag, {})
-    found = {_units(phrase): kind for kind in (_FILLER, *reversed(_KINDS)) for phrase in own.get(kind, "").split("|")}
+    tables = _table().values() if tag == _MIXED else [_table()[tag]]
+    said = ((kind, own[kind]) for kind in (_FILLER, *reversed(_KINDS)) for own in tables)
+    found = {_units(phrase): kind for kind, of_kind in said for phrase in of_kind.split("|")}
     found.pop((), None)
     return found, max(map(len, found), default=0)

@@ -111,6 +111,22 @@ def test_the_asker_s_language_decides_between_two_that_say_the_same(sample_backe
     assert replied("ok", sample_backend, "pt-BR")[1] == "pt"
 
 
+@pytest.mark.parametrize(
+    ("message", "language", "expected"),
+    [
+        ("hola, thanks", "en", ("thanks", "en")),
+        ("Bonjour, who are you?", "en", ("about", "en")),
+        ("hi, 你是谁", "zh-Hans", ("about", "zh-Hans")),
+        ("oi, thanks", "pt-BR", ("thanks", "pt")),
+        ("ok 谢谢", "", ("thanks", "en")),
+    ],
+)
+def test_a_message_may_mix_languages(
+    message: str, language: str, expected: tuple[str, str], sample_backend: EmbeddedBackend
+) -> None:
+    assert replied(message, sample_backend, language) == expected
+
+
 def test_what_is_this_is_no_question_about_the_collection_after_an_answer(sample_backend: EmbeddedBackend) -> None:
     assert replied("What is this?", sample_backend)[0] == "titles"
     assert replied("What is this?", sample_backend, goes_on=True)[0] == ""
@@ -132,6 +148,8 @@ def test_every_language_has_every_reply_with_the_same_places() -> None:
             name: set(regex.findall(r"\{\w+\}", text)) for name, text in TABLE["en"].items()
         }
         assert not any(set("[]") & set(text) for text in own.values())
+    for tag in ("zh-Hans", "zh-Hant", "ja"):
+        assert not any(set(",!?:()") & set(text) for name, text in TABLE[tag].items() if name.startswith("say_"))
 
 
 def test_a_chain_replies_without_a_search_and_counts_it_as_no_answer(
