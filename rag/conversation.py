@@ -52,7 +52,7 @@ def _newest(backend: Backend) -> Iterator[str]:
     """A line for each of the newest articles."""
     query = f"SELECT title, source, date FROM documents ORDER BY date DESC, doc LIMIT {_N_TITLES}"
     for title, source, date in backend.rows(query):
-        shown = " ".join(without_markers(title or source).split())
+        shown = " ".join(without_markers(title or source.rpartition("/")[2]).split())
         yield f"\n• {shown} ({date})" if date else f"\n• {shown}"
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import tomllib
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 import regex
 
 from index.encoders.base import Encoder
+from index.ingest import ingest
 from index.store.base import Filter
 from index.store.sqlite import EmbeddedBackend
 from rag.answer import Abstention
@@ -139,6 +141,15 @@ def test_replies_say_what_the_collection_holds(sample_backend: EmbeddedBackend) 
     text, _ = reply("latest news", "en", sample_backend) or ("", "")
     dates = sorted((one.date for one in sample_backend.documents()), reverse=True)
     assert [line[-11:-1] for line in text.splitlines()[1:]] == dates[:5]
+
+
+def test_an_article_without_a_title_is_named_by_its_file_and_not_by_a_folder(tmp_path: Path, encoder: Encoder) -> None:
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "note.txt").write_text("The tram runs.", "utf-8")
+    ingest(tmp_path / "index", [str(tmp_path / "secret")], encoder, n_workers=0)
+    with closing(EmbeddedBackend(tmp_path / "index")) as backend:
+        text, _ = reply("latest news", "en", backend) or ("", "")
+    assert "note.txt" in text and "secret" not in text
 
 
 def test_every_language_has_every_reply_with_the_same_places() -> None:
