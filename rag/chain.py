@@ -44,8 +44,8 @@ class ChainSettings:
 
     k: int = 10  # passages retrieved
     n_read: int = 10  # of them that the reader reads
-    min_relevance: float = 0.29
-    min_closest: float = 0.15
+    min_relevance: float = 0.48
+    min_closest: float = 0.44
     search: SearchSettings = field(default_factory=SearchSettings)
 
 

@@ -14,9 +14,9 @@ from rag.reader.base import Reading, SentenceReading
 
 # A sentence's score per unit of each: what the reader says of the passage, of the sentence, and how far the passage is
 # below the first of the search. docs/decisions/0012
-_ANSWERABLE, _MARGIN, _SENTENCE, _SEARCH = 0.3, 0.5, 1.1, 8.8
+_MARGIN, _SENTENCE, _SEARCH = 0.6, 0.8, 10.5
 # Log-odds that a passage answers, per unit of what the reader says of it. docs/decisions/0008
-_BY_HEAD, _BY_SPAN, _BIAS = 0.21, 0.43, -0.46
+_BY_HEAD, _BY_SPAN, _BIAS = 0.09, 0.18, 0.19
 # Subtracted: a heading repeats the question's words, and a question answers none.
 _HEADING, _QUESTION = 5.0, 3.0
 _ASKS = regex.compile(r"[?？؟]['\"”’»」』)）]*$")
@@ -54,7 +54,7 @@ def chosen(found: SearchResult, readings: Sequence[Reading]) -> tuple[SearchResu
     read: list[tuple[float, ScoredPassage]] = []
     best_search = max((item.score for item in found.passages), default=0.0)
     for item, reading in zip(found.passages, readings, strict=False):
-        base = _ANSWERABLE * reading.answerable + _MARGIN * reading.margin + _SEARCH * (item.score - best_search)
+        base = _MARGIN * reading.margin + _SEARCH * (item.score - best_search)
         own = [
             _candidate(item.passage, one, base)
             for one in reading.sentences
