@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,7 @@ _PROMPTS: tuple[tuple[str, str, str], ...] = (
 )
 
 
-class _TextEncoder:
+class _TextEncoder(ABC):
     """What both have in common: each text is encoded by itself."""
 
     languages: frozenset[str] = frozenset()
@@ -38,8 +39,9 @@ class _TextEncoder:
     def encode_sentences(self, passages: Sequence[Sequence[str]]) -> FloatArray:
         return self.encode_passages([" ".join(sentences) for sentences in passages])
 
+    @abstractmethod
     def encode_passages(self, texts: Sequence[str]) -> FloatArray:
-        raise NotImplementedError
+        """Vectors of passages, (n, dim)."""
 
 
 class TransformerEncoder(_TextEncoder):
