@@ -14,6 +14,7 @@ from index.store import open_backend, open_writer
 from index.store.base import IndexPlace
 
 _AT_ONCE = 64  # passages a transaction: what a stop loses
+_BEFORE_ALL = -(2**63)  # below every number of a passage
 _RETRY_S = 1.0
 
 
@@ -38,12 +39,18 @@ def add_contextual(
     if not isinstance(encoder, StaticEncoder):
         return 0
     with closing(open_backend(place)) as backend:
+        with backend.snapshot() as snapshot:
+            total = snapshot.n_without_context(FINGERPRINT)
+        last = _BEFORE_ALL
         while True:
             with backend.snapshot() as snapshot:
-                rows = snapshot.without_context(FINGERPRINT, _AT_ONCE)
-                n_left = snapshot.n_without_context(FINGERPRINT)
-            if not rows:
+                rows = snapshot.without_context(FINGERPRINT, last, _AT_ONCE)
+            if not rows and last == _BEFORE_ALL:
                 return n_done
+            if not rows:  # once more from the start: others may have added some meanwhile
+                last = _BEFORE_ALL
+                continue
+            last = rows[-1][0]
             vectors = contextual_encoder().encode_passages([text for *_, text in rows])
             done = [(pid, doc, vector) for (pid, doc, _), vector in zip(rows, vectors, strict=True)]
             while True:
@@ -54,4 +61,4 @@ def add_contextual(
                 except IndexLocked:  # another process writes
                     time.sleep(_RETRY_S)
             n_done += len(rows)
-            on_progress(n_done, n_done + n_left - len(rows), time.monotonic() - started)
+            on_progress(n_done, max(total, n_done), time.monotonic() - started)

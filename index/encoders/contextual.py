@@ -22,7 +22,7 @@ _BATCH_TOKENS = 2_048  # of a run, padding included
 
 
 class ContextualEncoder:
-    """Vectors of unit length; questions and passages are told apart by the prefixes that the model was trained with."""
+    """Vectors of unit length; questions and passages have the prefixes that the model was trained with."""
 
     def __init__(self) -> None:
         """Load the model in the package."""

@@ -70,11 +70,15 @@ class SqlSnapshot(Rows, Snapshot):
         rows = self.rows("SELECT pid, embedding FROM context WHERE pid IN ?", list(pids))
         return {pid: unpacked(data, len(data) - row_bytes(0))[0] for pid, data in rows}
 
-    def without_context(self, fingerprint: str, limit: int) -> list[tuple[int, int, str]]:
-        """(pid, doc, title and text) of passages without a vector of the contextual encoder with this fingerprint."""
+    def without_context(self, fingerprint: str, after: int, limit: int) -> list[tuple[int, int, str]]:
+        """(pid, doc, title and text) of passages without a vector of the contextual encoder with this fingerprint.
+
+        The first `limit` of those with a pid above `after`, by pid.
+        """
         rows = self.rows(
             f"SELECT p.pid, p.doc, d.title, {PASSAGE_TEXT} FROM passages p JOIN documents d ON d.doc = p.doc"
-            f" {self._lacking(fingerprint)} LIMIT {limit}"
+            f" {self._lacking(fingerprint)} AND p.pid > ? ORDER BY p.pid LIMIT {limit}",
+            after,
         )
         return [(pid, doc, f"{title}. {text}" if title else text) for pid, doc, title, text in rows]
 
@@ -84,7 +88,7 @@ class SqlSnapshot(Rows, Snapshot):
 
     def _lacking(self, fingerprint: str) -> str:
         if self.meta().get("context") != fingerprint:
-            return ""
+            return "WHERE true"
         return "LEFT JOIN context c ON c.doc = p.doc AND c.pid = p.pid WHERE c.pid IS NULL"
 
     def passages(self, pids: Sequence[int]) -> dict[int, StoredPassage]:

@@ -141,6 +141,6 @@ def abstain(task: Task, reason: Abstention, draft: Draft | None = None) -> Itera
     """The events of an answer that says that there is none, in the question's language."""
     draft = draft or Draft()
     language = phrase_language(task.language)
-    own = reason in (Abstention.EMPTY, Abstention.FILTERED)  # the other reasons are not told apart in words
+    own = reason in (Abstention.EMPTY, Abstention.FILTERED)  # the others have one sentence in common
     yield draft.say(phrase(str(reason) if own else "abstain", language))
     yield from finish(task, draft, answer_language=language, reason=reason)

@@ -78,6 +78,7 @@ def test_an_index_with_contextual_vectors_has_them_of_what_is_added(tmp_path: Pa
                 return len(snapshot.context(FINGERPRINT, [1, 2]))
 
         until(lambda: n_contextual() == 2)
+        assert opened.stats().n_passages == 2
 
 
 def test_a_file_is_told_as_soon_as_it_is_done(backend: EmbeddedBackend) -> None:

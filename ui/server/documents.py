@@ -139,14 +139,12 @@ class Documents:
 
 
 def _add_contextual(place: IndexPlace, encoder: Encoder) -> None:
-    """Make contextual vectors in the background; a run that goes on already does it."""
-    if _making.acquire(blocking=False):
+    """Make contextual vectors in the background, one run after the other."""
+    with _making:
         try:
             add_contextual(place, encoder)
         except IndexProblem as error:
             _log.warning("contextual vectors could not be made: %s", error)
-        finally:
-            _making.release()
 
 
 def _copy(content: IO[bytes], path: Path) -> None:

@@ -634,7 +634,7 @@ def test_contextual_vectors_are_kept_go_with_their_document_and_are_all_made_aga
 
         def lacking(model: str) -> list[tuple[int, int, str]]:
             with backend.snapshot() as snapshot:
-                found = snapshot.without_context(model, 1000)
+                found = snapshot.without_context(model, -(2**63), 1000)
                 assert snapshot.n_without_context(model) == len(found)
                 return found
 
@@ -644,6 +644,8 @@ def test_contextual_vectors_are_kept_go_with_their_document_and_are_all_made_aga
             writer.add_context("model 1", [(pid, doc, given[pid]) for pid, doc, _ in rows[1:]])
             writer.add_context("model 1", [(999_999, rows[0][1], given[rows[0][0]])])  # its passage is gone
             assert lacking("model 1") == rows[:1]
+            with backend.snapshot() as snapshot:
+                assert snapshot.without_context("model 2", rows[1][0], 2) == rows[2:4]
             with backend.snapshot() as snapshot:
                 held = snapshot.context("model 1", [*given, 999_999])
                 assert not snapshot.context("model 2", list(given))
