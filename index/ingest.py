@@ -44,6 +44,7 @@ def ingest(
     limits: Limits | None = None,
     allow_url: bool = False,
     n_workers: int | None = None,
+    ray: str | None = None,
     batch_documents: int = BATCH_DOCUMENTS,
     on_progress: OnProgress | None = None,
 ) -> IngestReport:
@@ -57,19 +58,22 @@ def ingest(
         limits: What may be read.
         allow_url: Whether web addresses may be fetched.
         n_workers: Processes that cut and encode, 0 for none but this one; by default as many as there are cores.
+        ray: Address of a Ray cluster whose machines cut and encode instead, or `local`.
         batch_documents: Documents a transaction; what was committed before a kill is kept.
         on_progress: Called after every file and every transaction.
 
     Raises:
         IndexLocked, SettingsMismatch, StoreFull, StoreDamaged, FormatTooNew: See `index.errors`.
+        StoreError: Ray is not installed.
     """
     limits, items = limits or Limits(), _items(sources)
     if failures := _only_failures(place, items):
         return IngestReport(failed=failures)
+    workers_of = _ray_workers(ray) if ray else Workers
     with (
         open_writer(place, encoder, settings) as writer,
         Sandbox(limits) as sandbox,
-        Workers(encoder, writer.settings, n_workers) as workers,
+        workers_of(encoder, writer.settings, n_workers) as workers,
     ):
 
         def read(item: Item) -> Iterable[Cleaned | ReadError]:
@@ -82,7 +86,7 @@ def ingest(
         run = _Run(writer, workers, read, batch_documents, on_progress)
         run.n_files = len(items)
         run.store(run.batches(items.values()))
-        remove_gone(writer, sources, set(items), run.report)
+        _remove_gone(writer, sources, set(items), run.report)
         writer.refresh_vectors()
         run.report.seconds = time.monotonic() - run.started
         return run.report
@@ -106,14 +110,6 @@ def ingest_untrusted(
             writer.forget_files([found.location])
         writer.refresh_vectors()
         return run.report, doc_ids
-
-
-def ingest_files(writer: Writer, found: Sequence[Found], encoder: Encoder, limits: Limits) -> IngestReport:
-    """Bring some files of the user's own into an index that is open for writing, in this process."""
-    with Sandbox(limits) as sandbox, Workers(encoder, writer.settings, 0) as workers:
-        run = _Run(writer, workers, lambda one: read_documents(one, sandbox, limits) if isinstance(one, Found) else ())
-        run.store(run.batches(found))
-        return run.report
 
 
 def refresh(
@@ -145,6 +141,13 @@ def refresh(
         writer.refresh_vectors()
         run.report.seconds = time.monotonic() - run.started
         return run.report
+
+
+def _ray_workers(address: str) -> type[Workers]:
+    from index.ray import RayWorkers, connect
+
+    connect(address)
+    return RayWorkers
 
 
 class _Run:
@@ -309,7 +312,7 @@ def _only_failures(place: IndexPlace, items: Mapping[str, Item]) -> list[tuple[s
     return [(printable(source), reason) for source, reason in failed]
 
 
-def remove_gone(writer: Writer, sources: Sequence[str], seen: Set[str], report: IngestReport) -> None:
+def _remove_gone(writer: Writer, sources: Sequence[str], seen: Set[str], report: IngestReport) -> None:
     """Remove what certainly is no longer in the folders among the sources, and count what is skipped there."""
     for source in sources:
         if is_url(source) or not Path(source).is_dir():

@@ -55,15 +55,6 @@ class IngestReport:
         """Documents of the sources that are stored."""
         return self.added + self.replaced + self.unchanged
 
-    def add(self, other: IngestReport) -> None:
-        """Add what another part of the same ingest did."""
-        for name in ("added", "replaced", "unchanged", "deleted", "n_passages"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.failed += other.failed
-        self.removed += other.removed
-        self.notes += other.notes
-        self.skipped.update(other.skipped)
-
     def add_notes(self, one: Cleaned) -> None:
         """Add what was removed from a document and what its reader noted, up to a number of entries."""
         source = one.document.source

@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +32,6 @@ from index.text.terms import indexed_terms
 _CHARS_IN_PROCESS = 200_000  # that are encoded in this process first: starting others takes about a second
 _LIMIT_S = 600.0  # of a batch, which takes about a second
 _LIMIT_BYTES = 4 * 2**30
-
 
 Documents = Sequence[tuple[Document, str]]  # each with the location of its file
 
@@ -74,30 +74,31 @@ class Workers(AbstractContextManager["Workers"]):
 
     def encoded(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """The batches in their order, each with its encoded documents; some are read ahead for the processes."""
-        pending: deque[tuple[Batch, Future[Path] | None]] = deque()
+        pending: deque[tuple[Batch, Future[Any] | None]] = deque()
         for batch in batches:
-            pending.append((batch, self._submit(batch)))
+            self._n_chars += batch.n_chars
+            away = self._n and self._n_chars > _CHARS_IN_PROCESS and batch.documents
+            pending.append((batch, self._started(batch.documents) if away else None))
             while pending and (len(pending) > self._n + 1 or (task := pending[0][1]) is None or task.done()):
                 yield self._finished(*pending.popleft())
         while pending:
             yield self._finished(*pending.popleft())
 
-    def _submit(self, batch: Batch) -> Future[Path] | None:
-        """Start on a batch; None where it is encoded in this process."""
-        self._n_chars += batch.n_chars
-        if not self._n or self._n_chars <= _CHARS_IN_PROCESS or not batch.documents:
-            return None
-        return self._pool.submit(_encode, batch.documents)
-
-    def _finished(self, batch: Batch, task: Future[Path] | None) -> Batch:
+    def _finished(self, batch: Batch, task: Future[Any] | None) -> Batch:
         try:
-            batch.encoded = self._pool.result(task) if task is not None else self._encode(batch.documents)
+            found = self._result(task) if task is not None else None
         except ProcessDied:
-            batch.encoded = self._encode(batch.documents)
+            found = None
+        batch.encoded = encode(batch.documents, self._encoder, self._settings) if found is None else found
         return batch
 
-    def _encode(self, documents: Documents) -> list[EncodedDocument]:
-        return encode(documents, self._encoder, self._settings)
+    def _started(self, documents: Documents) -> Future[Any]:
+        """A call of `encode` elsewhere."""
+        return self._pool.submit(_encode, documents)
+
+    def _result(self, task: Future[Any]) -> list[EncodedDocument]:
+        encoded: list[EncodedDocument] = self._pool.result(task)
+        return encoded
 
     def __exit__(self, *_: object) -> None:
         self._pool.close()

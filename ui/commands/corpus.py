@@ -40,7 +40,7 @@ def index(
     ] = None,
     ray: Annotated[
         str | None,
-        typer.Option(metavar="HOST:PORT", help="Use a Ray cluster (local: one on this machine), into a database."),
+        typer.Option(metavar="HOST:PORT", help="Encode on a Ray cluster (local: one on this machine)."),
     ] = None,
     fast: Annotated[
         bool, typer.Option("--fast", help="Make no contextual vectors: done at once, but search finds less.")
@@ -78,30 +78,19 @@ def _refreshed(config: Config, workers: int | None) -> IngestReport:
 
 def _ingested(config: Config, paths: list[str], workers: int | None, ray: str | None, allow_url: bool) -> IngestReport:
     from index.ingest import ingest
-    from index.ray import ingest_on_ray
     from index.settings import Limits
 
-    encoder, settings, limits = encoder_for(config), config.index_settings, Limits(max_file_bytes=config.max_file_bytes)
+    limits = Limits(max_file_bytes=config.max_file_bytes)
     with progress_bar() as on_progress:
-        if ray:
-            return ingest_on_ray(
-                config.index,
-                paths,
-                encoder.name,
-                settings,
-                limits=limits,
-                address=None if ray == "local" else ray,
-                n_workers=workers,
-                on_progress=on_progress,
-            )
         return ingest(
             config.index,
             paths,
-            encoder,
-            settings,
+            encoder_for(config),
+            config.index_settings,
             limits=limits,
             allow_url=allow_url,
             n_workers=workers,
+            ray=ray,
             on_progress=on_progress,
         )
 
