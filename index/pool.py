@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import pickle
-import shutil
 import signal
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, Future, ProcessPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from multiprocessing import active_children, connection, get_context, parent_process
+from multiprocessing.process import BaseProcess
 from multiprocessing.resource_tracker import ensure_running
 from pathlib import Path
 from typing import Any
 
-_GRACE_S = 20.0  # after its limit of time a process ends itself; one that does not is killed so much later
+_starting = threading.Lock()
 
 
 class ProcessDied(Exception):
@@ -43,33 +44,27 @@ class Pool(AbstractContextManager["Pool"]):
         self._n, self._limit_s = n_processes, limit_s
         self._set_up = (limit_bytes, set_up)
         self._executor: ProcessPoolExecutor | None = None
-        self._folder = Path()
+        self._processes: set[BaseProcess] = set()  # of the executor
         self._futures: set[Future[Path]] = set()  # of the executor
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Path]:
         """Start a call; function, arguments and result are pickled. `result` takes what this returns."""
-        if self._has_died():  # killed while it had nothing to do, which is not this call's fault
-            self.close()
+        if not all(process.is_alive() for process in self._processes):
+            self.close()  # killed while it had nothing to do, which is not this call's fault
         try:
             return self._submit(function, arguments)
         except BrokenExecutor:
             self.close()
             return self._submit(function, arguments)
 
-    def _has_died(self) -> bool:
-        if self._executor is None:
-            return False
-        running = {child.pid for child in active_children()}
-        return any(int(path.suffix[1:]) not in running for path in self._folder.glob("pid.*"))
-
     def _submit(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Future[Path]:
         if self._executor is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="dragoman-"))
-            self._executor = ProcessPoolExecutor(
-                self._n, get_context("spawn"), initializer=_begin, initargs=(self._folder, *self._set_up)
-            )
+            self._results = tempfile.TemporaryDirectory(prefix="dragoman-")
+            self._executor = ProcessPoolExecutor(self._n, get_context("spawn"), _begin, self._set_up)
         with _interrupts_held():
-            future = self._executor.submit(_call, self._folder, self._limit_s, function, arguments)
+            before = active_children()
+            future = self._executor.submit(_call, self._results.name, self._limit_s, function, arguments)
+            self._processes.update(child for child in active_children() if child not in before)
         self._futures.add(future)
         return future
 
@@ -81,9 +76,9 @@ class Pool(AbstractContextManager["Pool"]):
             Exception: What the function raised.
         """
         try:
-            path = future.result(self._limit_s + _GRACE_S)
+            path = future.result()
             packed = path.read_bytes()
-        except (BrokenExecutor, CancelledError, TimeoutError, FileNotFoundError) as error:
+        except (BrokenExecutor, CancelledError, FileNotFoundError) as error:
             if future in self._futures:
                 self.close()
             raise ProcessDied from error
@@ -95,12 +90,12 @@ class Pool(AbstractContextManager["Pool"]):
         """End all processes."""
         if self._executor is None:
             return
-        for path in self._folder.glob("pid.*"):
-            with suppress(ProcessLookupError):
-                os.kill(int(path.suffix[1:]), signal.SIGTERM)
+        for process in self._processes:
+            process.terminate()
         self._executor.shutdown(wait=True, cancel_futures=True)
-        shutil.rmtree(self._folder, ignore_errors=True)
         self._executor = None
+        self._results.cleanup()
+        self._processes.clear()
         self._futures.clear()
 
     def __exit__(self, *_: object) -> None:
@@ -110,25 +105,25 @@ class Pool(AbstractContextManager["Pool"]):
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
     """Start no process that Ctrl+C reaches: a terminal sends it to all of them, and this one acts on it."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows, where the processes themselves ignore it
-        yield
-        return
-    ensure_running()  # multiprocessing's own helper: starting it would let interrupts through again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    with _starting:
+        if not hasattr(signal, "pthread_sigmask"):  # Windows, where the processes themselves ignore it
+            yield
+            return
+        ensure_running()  # multiprocessing's own helper: starting it would let interrupts through again
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _begin(folder: Path, limit_bytes: int, set_up: Callable[[], None] | None) -> None:
+def _begin(limit_bytes: int, set_up: Callable[[], None] | None) -> None:
     """Set up a process of the pool."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     if set_up is not None:
         set_up()
     _limit_memory(limit_bytes)
-    (folder / f"pid.{os.getpid()}").touch()
 
 
 def _end_with_parent() -> None:
@@ -139,27 +134,22 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _call(folder: Path, limit_s: float, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Path:
+def _call(folder: str, limit_s: float, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Path:
     """The file that holds the pickled result.
 
     A pool waits for ever where a process is killed while it sends a long result through the pool's pipe.
     """
-    _end_in(limit_s)
-    try:
-        packed = pickle.dumps(function(*arguments), protocol=pickle.HIGHEST_PROTOCOL)
-        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
-            file.write(packed)
-        return Path(file.name)
-    except MemoryError:
-        os._exit(1)
-    finally:
-        _end_in(0)
-
-
-def _end_in(seconds: float) -> None:
-    """Let the system end this process then, whatever it does; 0 takes it back."""
-    if hasattr(signal, "setitimer"):  # not on Windows, where the parent's limit holds alone
-        signal.setitimer(signal.ITIMER_REAL, seconds)
+    with Path(os.devnull).open("w") as nowhere:
+        faulthandler.dump_traceback_later(limit_s, exit=True, file=nowhere)  # from a thread that needs no interpreter
+        try:
+            packed = pickle.dumps(function(*arguments), protocol=pickle.HIGHEST_PROTOCOL)
+            with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
+                file.write(packed)
+            return Path(file.name)
+        except MemoryError:
+            os._exit(1)
+        finally:
+            faulthandler.cancel_dump_traceback_later()
 
 
 def _limit_memory(n_bytes: int) -> None:
