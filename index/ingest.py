@@ -11,15 +11,17 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Set
 from contextlib import suppress
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from index.documents import Cleaned, Document
 from index.encoders.base import Encoder
 from index.errors import IndexMissing, ReadError
 from index.pieces import PIECE_CHARS, joined, pieces
-from index.read import Found, Sandbox, digest, discover, is_url, read_documents, read_untrusted, read_url, skipped
+from index.read import Found, Sandbox, digest, discover, read_documents, read_untrusted
 from index.report import IngestReport, OnProgress, Progress
 from index.settings import IndexSettings, Limits
 from index.store import open_backend, open_writer
@@ -31,8 +33,7 @@ from index.workers import Batch, Workers
 BATCH_DOCUMENTS = 100
 _STALE_AT_ONCE = 500
 
-Item = Found | str  # a file, or a web address
-Read = Callable[[Item], Iterable[Cleaned | ReadError]]
+Read = Callable[[Found], Iterable[Cleaned | ReadError]]
 
 
 def ingest(
@@ -66,30 +67,22 @@ def ingest(
         IndexLocked, SettingsMismatch, StoreFull, StoreDamaged, FormatTooNew: See `index.errors`.
         StoreError: Ray is not installed.
     """
-    limits, items = limits or Limits(), _items(sources)
-    if failures := _only_failures(place, items):
-        return IngestReport(failed=failures)
+    limits, report = limits or Limits(), IngestReport()
+    found = _found(sources, allow_url, report)
+    report.failed = _only_failures(place, found.values())
+    if report.failed:
+        return report
     workers_of = _ray_workers(ray) if ray else Workers
     with (
         open_writer(place, encoder, settings) as writer,
         Sandbox(limits) as sandbox,
         workers_of(encoder, writer.settings, n_workers) as workers,
     ):
-
-        def read(item: Item) -> Iterable[Cleaned | ReadError]:
-            if isinstance(item, Found):
-                return read_documents(item, sandbox, limits)
-            if not allow_url:
-                raise ReadError("fetching from the web is off", "a file or folder", "add --allow-url")
-            return read_url(item, sandbox, limits)
-
-        run = _Run(writer, workers, read, batch_documents, on_progress)
-        run.n_files = len(items)
-        run.store(run.batches(items.values()))
-        _remove_gone(writer, sources, set(items), run.report)
-        writer.refresh_vectors()
-        run.report.seconds = time.monotonic() - run.started
-        return run.report
+        run = _Run(writer, workers, lambda one: read_documents(one, sandbox, limits), batch_documents, on_progress)
+        run.report, run.n_files = report, len(found)
+        run.store(run.batches(found.values()))
+        report.deleted += _forget_gone(writer, sources, set(found))
+        return run.done()
 
 
 def ingest_untrusted(
@@ -108,8 +101,7 @@ def ingest_untrusted(
         doc_ids = tuple(writer.documents_of(found.location).values())
         if not doc_ids:
             writer.forget_files([found.location])
-        writer.refresh_vectors()
-        return run.report, doc_ids
+        return run.done(), doc_ids
 
 
 def refresh(
@@ -138,9 +130,7 @@ def refresh(
         run.n_files = writer.n_stale()
         while stale := writer.stale_documents(_STALE_AT_ONCE):
             run.store(run.batches_of_stored(stale))
-        writer.refresh_vectors()
-        run.report.seconds = time.monotonic() - run.started
-        return run.report
+        return run.done()
 
 
 def _ray_workers(address: str) -> type[Workers]:
@@ -161,7 +151,7 @@ class _Run:
         batch_documents: int = BATCH_DOCUMENTS,
         on_progress: OnProgress | None = None,
     ) -> None:
-        self.report, self.started = IngestReport(), time.monotonic()
+        self.report, self._started = IngestReport(), time.monotonic()
         self.n_files = self._n_files_done = self._n_documents = 0
         self._writer, self._workers, self._read = writer, workers, read
         self._batch_documents, self._on_progress = batch_documents, on_progress
@@ -169,16 +159,15 @@ class _Run:
         self._replaced: set[str] = set()  # locations of documents that have an earlier version
         self._long: dict[str, tuple[Document, int, list[EncodedDocument]]] = {}  # by location: number of pieces, pieces
 
-    def batches(self, items: Iterable[Item]) -> Iterator[Batch]:
+    def batches(self, files: Iterable[Found]) -> Iterator[Batch]:
         """The documents of files and web addresses, where they are new or changed."""
-        for item in items:
-            location, source = (item.location, item.source) if isinstance(item, Found) else (item, item)
+        for found in files:
             try:
-                yield from self._batches_of(item, location, source)
+                yield from self._batches_of(found)
             except ReadError as error:
-                self._fail(location, source, error)
+                self._fail(found, error)
             self._n_files_done += 1
-            self._progress(source)
+            self._progress(found.source)
         yield self._take_batch()
 
     def batches_of_stored(self, documents: Iterable[tuple[Document, str]]) -> Iterator[Batch]:
@@ -189,18 +178,17 @@ class _Run:
             self._n_files_done += 1
         yield self._take_batch()
 
-    def _batches_of(self, item: Item, location: str, source: str) -> Iterator[Batch]:
+    def _batches_of(self, found: Found) -> Iterator[Batch]:
         """The new and changed documents of a file, and behind them the file's record."""
-        content = self._digest(item, location)
+        location, content = found.location, _digest(found)
+        before, key = self._writer.documents_of(location), self._writer.settings_key
         record = self._writer.file_record(location)
-        key = self._writer.settings_key
         if record and content and (record.digest, record.settings_key, record.status) == (content, key, "ok"):
-            self.report.unchanged += len(self._writer.documents_of(location))
+            self.report.unchanged += len(before)
             return
-        before = self._writer.documents_of(location)
         kept: set[str] = set()
         failures: list[str] = []
-        for one in self._read(item):
+        for one in self._read(found):
             if isinstance(one, ReadError):
                 failures.append(printable(str(one)))
                 continue
@@ -211,19 +199,10 @@ class _Run:
         if failures and not kept:
             raise ReadError(reason if len(failures) > 1 else failures[0])
         if failures:
-            self.report.failed.append((source, reason))
+            self.report.failed.append((found.source, reason))
         self._batch.gone += [doc_id for place, doc_id in before.items() if place not in kept]
-        self._batch.files.append(FileRecord(location, source, content, key, "partial" if failures else "ok", reason))
-
-    def _digest(self, item: Item, location: str) -> str:
-        """That of a file's content; empty for a web address, which is always fetched."""
-        if isinstance(item, str):
-            return ""
-        if location != printable(location):  # the store's text is UTF-8: such a file cannot even be logged
-            raise ReadError("a file name that is not UTF-8", "one that is", "rename it")
-        if item.error is not None:
-            raise item.error
-        return digest(item.path)
+        status = "partial" if failures else "ok"
+        self._batch.files.append(FileRecord(location, found.source, content, key, status, reason))
 
     def _add_changed(self, document: Document, file: str, before: dict[str, str]) -> Iterator[Batch]:
         if self._writer.is_current(document.location, document.sha256):
@@ -260,15 +239,17 @@ class _Run:
         batch, self._batch = self._batch, Batch()
         return batch
 
-    def _fail(self, file: str, source: str, error: ReadError) -> None:
+    def _fail(self, found: Found, error: ReadError) -> None:
         """Log a failure; what was stored of this file before stays as it is, unless the file is gone."""
-        self.report.failed.append((printable(source), str(error)))
-        if file != printable(file):
+        location = found.location
+        self.report.failed.append((printable(found.source), str(error)))
+        if location != printable(location):
             return
-        if not is_url(file) and is_gone(file) and not Path(file).is_dir():
-            self._batch.forgotten.append(file)
+        if not found.is_url and is_gone(location) and not Path(location).is_dir():
+            self._batch.forgotten.append(location)
         else:
-            self._batch.files.append(FileRecord(file, source, "", self._writer.settings_key, "failed", str(error)))
+            record = FileRecord(location, found.source, "", self._writer.settings_key, "failed", str(error))
+            self._batch.files.append(record)
 
     def store(self, batches: Iterable[Batch]) -> None:
         """Encode batches and store each in one transaction, after the removal of what its files no longer hold."""
@@ -287,41 +268,55 @@ class _Run:
             self._n_documents += len(documents)
             self._progress(batch.encoded[-1].document.source if batch.encoded else "")
 
+    def done(self) -> IngestReport:
+        """The report, once the vectors can be searched."""
+        self._writer.refresh_vectors()
+        self.report.seconds = time.monotonic() - self._started
+        return self.report
+
     def _progress(self, source: str) -> None:
         if self._on_progress is not None:
             counts = self._n_files_done, self.n_files, self._n_documents, self.report.n_passages
-            self._on_progress(Progress(*counts, time.monotonic() - self.started, source))
+            self._on_progress(Progress(*counts, time.monotonic() - self._started, source))
 
 
-def _items(sources: Sequence[str]) -> dict[str, Item]:
-    """The files and web addresses that the sources name, by location, in order."""
-    found: dict[str, Item] = {}
-    for source in sources:
-        for item in [source] if is_url(source) else discover(source):
-            found.setdefault(item if isinstance(item, str) else item.location, item)
+def _digest(found: Found) -> str:
+    """That of a file's content; empty for a web address, which is always fetched."""
+    if found.error is not None:
+        raise found.error
+    if found.location != printable(found.location):  # the store's text is UTF-8: such a file cannot even be logged
+        raise ReadError("a file name that is not UTF-8", "one that is", "rename it")
+    return "" if found.is_url else digest(found.path)
+
+
+def _found(sources: Sequence[str], allow_url: bool, report: IngestReport) -> dict[str, Found]:
+    """The files and web addresses that the sources name, by location, in order; counts what is skipped in folders."""
+    found: dict[str, Found] = {}
+    for one in chain.from_iterable(discover(source, report.skipped) for source in sources):
+        if one.is_url and not allow_url:
+            off = ReadError("fetching from the web is off", "a file or folder", "add --allow-url")
+            one = replace(one, error=off)
+        found.setdefault(one.location, one)
     return found
 
 
-def _only_failures(place: IndexPlace, items: Mapping[str, Item]) -> list[tuple[str, str]]:
-    """(source, reason) of each item where all are sure to fail and there is no index: none is made for that."""
-    failed = [(item.source, str(item.error)) for item in items.values() if isinstance(item, Found) and item.error]
+def _only_failures(place: IndexPlace, found: Collection[Found]) -> list[tuple[str, str]]:
+    """(source, reason) of each file where all are sure to fail and there is no index: none is made for that."""
+    failed = [(printable(one.source), str(one.error)) for one in found if one.error]
     with suppress(IndexMissing):
-        if len(failed) == len(items):
+        if len(failed) == len(found):
             open_backend(place).close()
         return []
-    return [(printable(source), reason) for source, reason in failed]
+    return failed
 
 
-def _remove_gone(writer: Writer, sources: Sequence[str], seen: Set[str], report: IngestReport) -> None:
-    """Remove what certainly is no longer in the folders among the sources, and count what is skipped there."""
-    for source in sources:
-        if is_url(source) or not Path(source).is_dir():
-            continue
-        top = os.path.realpath(source)
+def _forget_gone(writer: Writer, sources: Sequence[str], seen: Set[str]) -> int:
+    """Remove what certainly is no longer in the folders among the sources; the number of documents."""
+    gone = []
+    for top in (os.path.realpath(source) for source in sources if Path(source).is_dir()):
         under = [*writer.files_under(top), *([top] if writer.file_record(top) else [])]  # it could not be listed before
-        gone = [location for location in under if location not in seen and is_gone(location)]
-        report.deleted += writer.forget_files(gone) if gone else 0
-        report.skipped.update(skipped(source))
+        gone += [location for location in under if location not in seen and is_gone(location)]
+    return writer.forget_files(gone) if gone else 0
 
 
 def printable(text: str) -> str:

@@ -39,8 +39,6 @@ __all__ = [
     "read_documents",
     "read_path",
     "read_untrusted",
-    "read_url",
-    "skipped",
 ]
 
 _TEXT = frozenset({".txt", ".text"})
@@ -54,16 +52,21 @@ SUFFIXES = _TEXT | _MARKDOWN | _HTML | _JSONL | {".pdf", ".docx"}
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A file to read: where it is, and how the user named it. `error` where it cannot be."""
+    """A file or a web address to read: where it is, and how the user named it. `error` where it cannot be read."""
 
     path: Path
     source: str
     error: ReadError | None = None
 
     @property
+    def is_url(self) -> bool:
+        """Whether it is a web address."""
+        return is_url(self.source)
+
+    @property
     def location(self) -> str:
-        """Absolute path, which identifies the source however it was typed."""
-        return os.path.realpath(self.path)
+        """Absolute path, which identifies the source however it was typed; that of a web address is itself."""
+        return self.source if self.is_url else os.path.realpath(self.path)
 
 
 def is_url(source: str) -> bool:
@@ -71,16 +74,16 @@ def is_url(source: str) -> bool:
     return source.startswith(("http://", "https://"))
 
 
-def discover(source: str) -> Iterator[Found]:
-    """The files that `source`, a file or folder, names, in a stable order.
+def discover(source: str, skipped: Counter[str] | None = None) -> Iterator[Found]:
+    """The files that `source`, a file, folder or web address, names, in a stable order.
 
     A folder gives its files of known formats, at any depth; hidden ones and symbolic links are skipped: they may
     lead out of the folder, or in a loop. A file named directly is tried whatever its suffix. What cannot be listed
-    comes with its error.
+    comes with its error. `skipped` counts the other files of a folder by their suffix.
     """
     path = Path(source)
     try:
-        mode = path.stat().st_mode
+        mode = stat.S_IFREG if is_url(source) else path.stat().st_mode
     except FileNotFoundError:
         yield Found(path, source, ReadError(f"{source} does not exist", "a file, folder or URL", "check the path"))
         return
@@ -91,42 +94,30 @@ def discover(source: str) -> Iterator[Found]:
     if stat.S_ISREG(mode):
         yield Found(path, source)
     elif stat.S_ISDIR(mode):
-        yield from _walk(path)
+        yield from _walk(path, Counter() if skipped is None else skipped)
     else:
         yield Found(path, source, ReadError(f"{source} is no regular file", "a file or folder", "name a file"))
 
 
-def _walk(folder: Path) -> Iterator[Found]:
+def _walk(folder: Path, skipped: Counter[str]) -> Iterator[Found]:
     failures: list[OSError] = []
-    for root, folders, names in os.walk(folder, onerror=failures.append, followlinks=False):
+    for root, folders, names in os.walk(folder, onerror=failures.append):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            path = Path(root) / name
-            if name.startswith(".") or path.suffix.lower() not in SUFFIXES:
-                continue
+        for path in (Path(root, name) for name in sorted(names) if not name.startswith(".")):
+            suffix = path.suffix.lower()
             try:
-                is_file = path.is_file() and not path.is_symlink()
+                mode = path.lstat().st_mode
             except PermissionError as error:  # the folder may be listed, but not entered
                 failures.append(error)
                 continue
-            if is_file:
+            if stat.S_ISREG(mode) and suffix in SUFFIXES:
                 yield Found(path, str(path))
+            else:
+                skipped["link" if stat.S_ISLNK(mode) else suffix or "without a suffix"] += 1
     for failure in failures:
         path = Path(failure.filename)
-        yield Found(
-            path, str(path), ReadError(f"{path}: {failure.strerror}", "a readable folder", f"chmod -R u+rX {path}")
-        )
-
-
-def skipped(folder: str) -> Counter[str]:
-    """How many files of a folder, by suffix, are of no type that is read, or links; hidden ones do not count."""
-    counts: Counter[str] = Counter()
-    for root, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        shown = [Path(root, name) for name in names if not name.startswith(".")]
-        suffixes = ("link" if path.is_symlink() else path.suffix.lower() for path in shown)
-        counts.update(suffix or "without a suffix" for suffix in suffixes if suffix not in SUFFIXES)
-    return counts
+        problem = ReadError(f"{path}: {failure.strerror}", "a readable folder", f"chmod -R u+rX {path}")
+        yield Found(path, str(path), problem)
 
 
 def digest(path: Path) -> str:
@@ -146,9 +137,11 @@ def read_documents(found: Found, sandbox: Sandbox, limits: Limits) -> Iterator[C
     """The documents in a file of the user's own: one, or one a line of JSON lines (with errors in their places).
 
     Raises:
-        ReadError: The file as a whole cannot be read.
+        ReadError: The file as a whole cannot be read, or the page not fetched; `UnsafeUrl` where the guard refused it.
     """
-    if _is_plain(found.path):
+    if found.is_url:
+        yield from _read_url(found.source, sandbox, limits)
+    elif _is_plain(found.path):
         yield from _documents(found, limits)
     else:
         yield from sandbox.read(_file_type(found.path), _all_documents, found)
@@ -163,12 +156,7 @@ def read_untrusted(found: Found, sandbox: Sandbox) -> Documents:
     return sandbox.read(_file_type(found.path), _checked_documents, found)
 
 
-def read_url(url: str, sandbox: Sandbox, limits: Limits) -> Documents:
-    """The document at `url`, in a list.
-
-    Raises:
-        ReadError: It could not be fetched or read; `UnsafeUrl` where the guard refused it.
-    """
+def _read_url(url: str, sandbox: Sandbox, limits: Limits) -> Documents:
     page = fetch(url, limits)
     if page.content_type not in _PAGE_TYPES:
         raise ReadError(f"{url} is {page.content_type}", "HTML, plain text or PDF", "save and convert it")

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from index.errors import ReadError, TooLarge, UnsafeUrl
-from index.read import read_url
+from index.read import discover, read_documents
 from index.read.sandbox import Sandbox
 from index.read.url import Page, fetch, is_public
 from index.settings import Limits
@@ -238,7 +238,7 @@ def test_a_host_that_cannot_exist_is_a_read_error(host: str) -> None:
 
 def test_a_url_of_the_command_line_goes_past_the_same_guard() -> None:
     with Sandbox(LIMITS) as sandbox, pytest.raises(UnsafeUrl, match=r"leads to 127\.0\.0\.1 port 80"):
-        read_url("http://127.0.0.1/", sandbox, LIMITS)
+        list(read_documents(*discover("http://127.0.0.1/"), sandbox, LIMITS))
 
 
 # --- the connection ---------------------------------------------------------------------------------------
