@@ -291,12 +291,10 @@ def _digest(found: Found) -> str:
 
 def _found(sources: Sequence[str], allow_url: bool, report: IngestReport) -> dict[str, Found]:
     """The files and web addresses that the sources name, by location, in order; counts what is skipped in folders."""
+    off = ReadError("fetching from the web is off", "a file or folder", "add --allow-url")
     found: dict[str, Found] = {}
     for one in chain.from_iterable(discover(source, report.skipped) for source in sources):
-        if one.is_url and not allow_url:
-            off = ReadError("fetching from the web is off", "a file or folder", "add --allow-url")
-            one = replace(one, error=off)
-        found.setdefault(one.location, one)
+        found.setdefault(one.location, replace(one, error=off) if one.is_url and not allow_url else one)
     return found
 
 

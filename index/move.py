@@ -23,20 +23,13 @@ from index.store.writing import Writer
 
 
 @dataclass(frozen=True, slots=True)
-class Contents:
-    """Counts of an index, and a digest that does not depend on the order of its documents."""
+class MoveReport:
+    """What both indexes hold, and what was copied."""
 
     n_documents: int
     n_passages: int
     n_vectors: int
-    digest: str
-
-
-@dataclass(frozen=True, slots=True)
-class MoveReport:
-    """What was copied; both indexes hold `contents`."""
-
-    contents: Contents
+    digest: str  # of all that is stored
     n_copied: int  # the other documents were there already
     n_removed: int  # documents of the destination that the source does not have
     seconds: float
@@ -65,17 +58,21 @@ def move(
         _check_source(origin, encoder)
         with open_writer(destination, encoder, origin.settings) as writer:
             n_copied = _copy(origin, writer, started, on_progress)
-            n_removed = _remove_others(writer, origin, destination)
+            known = {document.doc_id for document in origin.documents()}
+            with closing(open_backend(destination)) as copy:
+                others = [document.doc_id for document in copy.documents() if document.doc_id not in known]
+            n_removed = writer.delete(others)
             writer.refresh_vectors()
         with closing(open_backend(destination)) as copy:
-            expected, found = contents_of(origin.encoded()), contents_of(copy.encoded())
-            if found != expected:
-                raise StoreError(
-                    f"{shown_place(destination)} holds {found}",
-                    f"{expected}, as {shown_place(source)}",
-                    "run the same command again; if that does not help, use an empty destination",
-                )
-    return MoveReport(found, n_copied, n_removed, time.monotonic() - started)
+            digest, stats = digest_of(copy.encoded()), copy.stats()
+        if digest != digest_of(origin.encoded()):
+            raise StoreError(
+                f"{shown_place(destination)} differs from {shown_place(source)}",
+                "a copy of it",
+                "run the same command again; if that does not help, use an empty destination",
+            )
+    seconds = time.monotonic() - started
+    return MoveReport(stats.n_documents, stats.n_passages, stats.n_vectors, digest, n_copied, n_removed, seconds)
 
 
 def _check_source(origin: Backend, encoder: Encoder) -> None:
@@ -101,8 +98,7 @@ def _copy(origin: Backend, writer: Writer, started: float, on_progress: OnProgre
     while batch := list(islice(documents, BATCH_DOCUMENTS)):
         fresh = [item for item in batch if not writer.is_current(item.document.location, item.document.sha256)]
         writer.upsert(fresh)
-        n_seen += len(batch)
-        n_copied += len(fresh)
+        n_seen, n_copied = n_seen + len(batch), n_copied + len(fresh)
         n_passages += sum(len(item.passages) for item in fresh)
         if on_progress is not None:
             on_progress(Progress(n_seen, n_documents, n_copied, n_passages, time.monotonic() - started, "copying"))
@@ -112,23 +108,9 @@ def _copy(origin: Backend, writer: Writer, started: float, on_progress: OnProgre
     return n_copied
 
 
-def _remove_others(writer: Writer, origin: Backend, destination: IndexPlace) -> int:
-    """Remove documents that only the destination has; returns how many."""
-    known = {document.doc_id for document in origin.documents()}
-    with closing(open_backend(destination)) as copy:
-        others = [document.doc_id for document in copy.documents() if document.doc_id not in known]
-    return writer.delete(others)
-
-
-def contents_of(documents: Iterable[EncodedDocument]) -> Contents:
-    """Counts of `documents`, and the sum of their SHA-256 digests."""
-    n_documents = n_passages = n_vectors = total = 0
-    for item in documents:
-        n_documents += 1
-        n_passages += len(item.passages)
-        n_vectors += len(item.vectors)
-        total = (total + int.from_bytes(_digest(item), "big")) % 2**256
-    return Contents(n_documents, n_passages, n_vectors, f"{total:064x}")
+def digest_of(documents: Iterable[EncodedDocument]) -> str:
+    """The sum of the SHA-256 digests of `documents`, which does not depend on their order."""
+    return f"{sum(int.from_bytes(_digest(item)) for item in documents) % 2**256:064x}"
 
 
 def _digest(item: EncodedDocument) -> bytes:

@@ -210,13 +210,12 @@ def move(
     encoder = load_encoder(open_backend(origin).encoder_name)
     with progress_bar() as on_progress:
         report = copy_index(origin, place, encoder, on_progress)
-    contents = report.contents
     removed = f", {report.n_removed} that the source no longer has removed" if report.n_removed else ""
     out(
         asdict(report),
         as_json,
-        f"{shown_place(place)}: {report.n_copied} of {contents.n_documents} documents copied{removed}; it has the"
-        f" same {contents.n_passages} passages and {contents.n_vectors} vectors (digest {contents.digest[:16]});"
+        f"{shown_place(place)}: {report.n_copied} of {report.n_documents} documents copied{removed}; it has the"
+        f" same {report.n_passages} passages and {report.n_vectors} vectors (digest {report.digest[:16]});"
         f" {report.seconds:.1f} s",
     )
     _add_contextual(place, encoder)
