@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 
-from index.encoders.base import Encoder
+from index.encoders.base import Encoder, FloatArray
 from index.encoders.contextual import FINGERPRINT, contextual_encoder
 from index.encoders.static import StaticEncoder
 from index.errors import IndexLocked
 from index.store import open_backend, open_writer
 from index.store.base import IndexPlace
+from index.store.reading import Backend
 
 _AT_ONCE = 64  # passages a transaction: what a stop loses
 _BEFORE_ALL = -(2**63)  # below every number of a passage
@@ -35,30 +36,32 @@ def add_contextual(
     Raises:
         IndexMissing, SettingsMismatch, StoreFull, StoreDamaged: See `index.errors`.
     """
-    started, n_done = time.monotonic(), 0
     if not isinstance(encoder, StaticEncoder):
         return 0
+    started, n_done, last = time.monotonic(), 0, _BEFORE_ALL
     with closing(open_backend(place)) as backend:
         with backend.snapshot() as snapshot:
             total = snapshot.n_without_context(FINGERPRINT)
-        last = _BEFORE_ALL
-        while True:
-            with backend.snapshot() as snapshot:
-                rows = snapshot.without_context(FINGERPRINT, last, _AT_ONCE)
-            if not rows and last == _BEFORE_ALL:
-                return n_done
-            if not rows:  # once more from the start: others may have added some meanwhile
-                last = _BEFORE_ALL
-                continue
+        # Once more from the start: others may have added some meanwhile.
+        while rows := _rows(backend, last) or _rows(backend, _BEFORE_ALL):
             last = rows[-1][0]
             vectors = contextual_encoder().encode_passages([text for *_, text in rows])
-            done = [(pid, doc, vector) for (pid, doc, _), vector in zip(rows, vectors, strict=True)]
-            while True:
-                try:
-                    with open_writer(place, encoder) as writer:
-                        writer.add_context(FINGERPRINT, done)
-                    break
-                except IndexLocked:  # another process writes
-                    time.sleep(_RETRY_S)
+            _write(place, encoder, [(pid, doc, own) for (pid, doc, _), own in zip(rows, vectors, strict=True)])
             n_done += len(rows)
             on_progress(n_done, max(total, n_done), time.monotonic() - started)
+    return n_done
+
+
+def _rows(backend: Backend, after: int) -> list[tuple[int, int, str]]:
+    """(passage, document, text) of some passages without a vector."""
+    with backend.snapshot() as snapshot:
+        return snapshot.without_context(FINGERPRINT, after, _AT_ONCE)
+
+
+def _write(place: IndexPlace, encoder: Encoder, vectors: list[tuple[int, int, FloatArray]]) -> None:
+    while True:
+        try:
+            with open_writer(place, encoder) as writer:
+                return writer.add_context(FINGERPRINT, vectors)
+        except IndexLocked:  # another process writes
+            time.sleep(_RETRY_S)

@@ -86,6 +86,7 @@ class Document:
     metadata: Metadata
     headings: tuple[Span, ...] = ()
     removed: tuple[Removed, ...] = field(default=(), compare=False)
+    notes: tuple[str, ...] = field(default=(), compare=False)  # of its reader, for the user
 
     @property
     def sha256(self) -> str:
@@ -98,14 +99,6 @@ class Document:
     def doc_id(self) -> str:
         """16 hex digits that name this version of this source."""
         return hashlib.sha256(f"{self.location}\x1f{self.sha256}".encode()).hexdigest()[:16]
-
-
-@dataclass(frozen=True, slots=True)
-class Cleaned:
-    """A document as it is to be stored, and what its reader noted."""
-
-    document: Document
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,9 @@ from __future__ import annotations
 import functools
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import regex
 
@@ -69,11 +70,6 @@ def language_group(language: str) -> str:
     return language.split("-")[0]
 
 
-def shrunk(mean: float, known: float, n: int, few: int) -> float:
-    """`mean`, taken over `n` passages, drawn towards what is `known` beforehand; halfway where `n` is `few`."""
-    return (n * mean + few * known) / (n + few)
-
-
 def ranked(found: Iterable[Evidence], sizes: Mapping[str, int], settings: SearchSettings) -> list[Evidence]:
     """The evidence with its baselines and scores, best first.
 
@@ -116,7 +112,8 @@ def baselines(scores: Iterable[tuple[str, float]], sizes: Mapping[str, int]) -> 
         own[group].append(score)
     common = _baseline([score for values in own.values() for score in values], sum(sizes.values()))
     return {
-        group: shrunk(_baseline(values, sizes[group]), common, sizes[group], _FEW_OF_LANGUAGE)
+        group: (sizes[group] * _baseline(values, sizes[group]) + _FEW_OF_LANGUAGE * common)
+        / (sizes[group] + _FEW_OF_LANGUAGE)
         for group, values in own.items()
     }
 
@@ -132,34 +129,39 @@ def _baseline(values: Sequence[float], n_passages: int) -> float:
     return sum(at_ranks) / len(at_ranks)
 
 
-class Copies:
-    """Finds passages that repeat one before them in the same language.
+def originals(passages: Iterable[StoredPassage], share: float) -> Iterator[StoredPassage]:
+    """The passages that do not repeat one before them in the same language.
 
-    A translation is no copy, nor is the next passage of a document, which repeats a sentence of it.
+    A passage repeats another that has `share` of its shingles, or of whose shingles it has `share`. A translation is
+    no copy, nor is the next passage of a document, which repeats a sentence of it.
     """
+    seen: dict[str, list[_Words]] = defaultdict(list)
+    for passage in passages:
+        own = _words_of(passage.text)
+        before = seen[language_group(passage.language)]
+        if not any(_repeats(own, other, share) for other in before):
+            before.append(own)
+            yield passage
 
-    def __init__(self, share: float) -> None:
-        """`share` of the shingles of the shorter passage that makes it a copy, in (0, 1]."""
-        self._share = share
-        self._seen: dict[str, list[tuple[int, frozenset[tuple[str, ...]], frozenset[str]]]] = defaultdict(list)
 
-    def original(self, passage: StoredPassage) -> int:
-        """The pid of the passage that this one repeats, or its own, which is remembered."""
-        shingles, figures = _shingles(passage.text)
-        seen = self._seen[language_group(passage.language)]
-        for pid, other, others_figures in seen:
-            shorter = min(len(shingles), len(other))
-            if not figures <= others_figures:
-                continue  # the same words about another year are another statement
-            if shingles == other or (shorter >= _MIN_SHINGLES and len(shingles & other) >= self._share * shorter):
-                return pid
-        seen.append((passage.pid, shingles, figures))
-        return passage.pid
+def _repeats(one: _Words, other: _Words, share: float) -> bool:
+    if not one.figures <= other.figures:
+        return False  # the same words about another year are another statement
+    mine, theirs = one.shingles, other.shingles
+    shorter = min(len(mine), len(theirs))
+    return mine == theirs or (shorter >= _MIN_SHINGLES and len(mine & theirs) >= share * shorter)
+
+
+class _Words(NamedTuple):
+    """The shingles of a text, and its words with digits."""
+
+    shingles: frozenset[tuple[str, ...]]
+    figures: frozenset[str]
 
 
 @functools.lru_cache(maxsize=2048)
-def _shingles(text: str) -> tuple[frozenset[tuple[str, ...]], frozenset[str]]:
-    """The shingles of a text, and its words with digits; kept for the next question, which finds the same passages."""
+def _words_of(text: str) -> _Words:
+    """The words of a text; kept for the next question, which finds the same passages."""
     words = terms(text)
     shingles = frozenset(tuple(words[i : i + _SHINGLE]) for i in range(max(1, len(words) - _SHINGLE + 1)))
-    return shingles, frozenset(word for word in words if _DIGIT.search(word))
+    return _Words(shingles, frozenset(word for word in words if _DIGIT.search(word)))

@@ -17,7 +17,7 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
-from index.documents import Cleaned, Document
+from index.documents import Document
 from index.encoders.base import Encoder
 from index.errors import IndexMissing, ReadError
 from index.pieces import PIECE_CHARS, joined, pieces
@@ -33,7 +33,7 @@ from index.workers import Batch, Workers
 BATCH_DOCUMENTS = 100
 _STALE_AT_ONCE = 500
 
-Read = Callable[[Found], Iterable[Cleaned | ReadError]]
+Read = Callable[[Found], Iterable[Document | ReadError]]
 
 
 def ingest(
@@ -193,8 +193,8 @@ class _Run:
                 failures.append(printable(str(one)))
                 continue
             self.report.add_notes(one)
-            kept.add(one.document.location)
-            yield from self._add_changed(one.document, location, before)
+            kept.add(one.location)
+            yield from self._add_changed(one, location, before)
         reason = f"{len(failures)} documents failed; first: {failures[0]}" if failures else ""
         if failures and not kept:
             raise ReadError(reason if len(failures) > 1 else failures[0])

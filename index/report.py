@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from index.documents import Cleaned, Removed
+from index.documents import Document, Removed
 
 _MAX_ENTRIES = 10_000  # about documents, in a report
 
@@ -55,10 +55,9 @@ class IngestReport:
         """Documents of the sources that are stored."""
         return self.added + self.replaced + self.unchanged
 
-    def add_notes(self, one: Cleaned) -> None:
+    def add_notes(self, one: Document) -> None:
         """Add what was removed from a document and what its reader noted, up to a number of entries."""
-        source = one.document.source
         if len(self.removed) < _MAX_ENTRIES:
-            self.removed.extend((source, entry) for entry in one.document.removed)
+            self.removed.extend((one.source, entry) for entry in one.removed)
         if len(self.notes) < _MAX_ENTRIES:
-            self.notes.extend((source, note) for note in one.notes)
+            self.notes.extend((one.source, note) for note in one.notes)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import heapq
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import islice
 
 import regex
 
 from index.encoders.base import Encoder, LateInteraction
 from index.encoders.contextual import FINGERPRINT, contextual_encoder
-from index.fusion import Copies, Evidence, language_group, ranked
+from index.fusion import Evidence, language_group, originals, ranked
 from index.names import NO_NAMES, KnownNames, Origin, OtherForm, name_key, other_forms
 from index.settings import SearchSettings
 from index.store import bm25
@@ -55,13 +56,11 @@ def check_question(question: str) -> str:
     Raises:
         ValueError: It is empty or too long.
     """
-    stripped = question.strip()
+    stripped, n = question.strip(), len(question.strip())
     if not stripped:
         raise ValueError("the question is empty; expected: some words; fix: ask something")
-    if len(stripped) > MAX_QUESTION_CHARS:
-        raise ValueError(
-            f"the question has {len(stripped)} characters; expected: at most {MAX_QUESTION_CHARS}; fix: shorten it"
-        )
+    if n > MAX_QUESTION_CHARS:
+        raise ValueError(f"the question has {n} characters; expected: at most {MAX_QUESTION_CHARS}; fix: shorten it")
     return stripped.encode("utf-8", "replace").decode("utf-8")
 
 
@@ -105,9 +104,8 @@ def search(
     candidates.add_context(question, settings.context_weight)
     order = ranked(candidates.found.values(), candidates.sizes, settings)
     n_searched = sum(candidates.sizes.values())
-    passages = tuple(
-        ScoredPassage(stored, item.score, item) for item, stored in _originals(snapshot, order, k, settings.copy_share)
-    )
+    best = islice(originals(_stored(snapshot, order, 2 * k), settings.copy_share), k)
+    passages = tuple(ScoredPassage(one, (item := candidates.found[one.pid]).score, item) for one in best)
     n_unknown = sum(not item.dense_rank for item in candidates.found.values())
     warnings = tuple(_warnings(snapshot, encoder, language, n_unknown))
     return SearchResult(question, language, passages, warnings, (*wanted, *phrases), n_searched)
@@ -140,25 +138,19 @@ def quoted(question: str) -> list[str]:
     return [phrase for phrase in dict.fromkeys(phrases) if " " in phrase]
 
 
-@dataclass(slots=True)
 class _Candidates:
     """The evidence of each passage that a signal found; the next signal adds to it."""
 
-    snapshot: Snapshot
-    where: Filter
-    n: int  # passages of each signal
-    wanted: Sequence[str]  # terms of the question
-    found: dict[int, Evidence] = field(default_factory=dict)
-    sizes: Counter[str] = field(init=False, default_factory=Counter)  # passages of each language group
-    n_passages: int = field(init=False)  # of the whole corpus
-    bound: float = field(init=False)  # more BM25 than a passage can have for this question
-
-    def __post_init__(self) -> None:
-        for tag, n in self.snapshot.languages(self.where).items():
-            self.sizes[language_group(tag)] += n
-        self.n_passages = sum(self.snapshot.languages().values())
-        unique = list(dict.fromkeys(self.wanted))
-        frequency = self.snapshot.frequencies(unique)
+    def __init__(self, snapshot: Snapshot, where: Filter, n: int, wanted: Sequence[str]) -> None:
+        """Look for `n` passages by each signal, among those of `where`, by `wanted`, the terms of the question."""
+        self.snapshot, self.where, self.n, self.wanted = snapshot, where, n, wanted
+        self.found: dict[int, Evidence] = {}
+        self.sizes: Counter[str] = Counter()  # passages of each language group
+        for tag, size in snapshot.languages(where).items():
+            self.sizes[language_group(tag)] += size
+        self.n_passages = sum(snapshot.languages().values())  # of the whole corpus
+        frequency = snapshot.frequencies(list(unique := dict.fromkeys(wanted)))
+        # More BM25 than a passage can have for this question.
         self.bound = sum(self._bound_of(frequency.get(term, 0)) for term in unique) or 1.0
 
     def _bound_of(self, n_held: int) -> float:
@@ -166,10 +158,7 @@ class _Candidates:
         return (bm25.K1 + 1) * bm25.idf(self.n_passages, n_held)
 
     def _evidence(self, pid: int, language: str) -> Evidence:
-        item = self.found.get(pid)
-        if item is None:
-            item = self.found[pid] = Evidence(pid, language)
-        return item
+        return self.found.setdefault(pid, Evidence(pid, language))
 
     def add_words(self) -> None:
         """BM25 of the question's terms, as a share of the bound.
@@ -270,21 +259,12 @@ def _shares_of_names(matches: Sequence[tuple[OtherForm, float]]) -> tuple[float,
     return min(1.0, sum(known.values())), min(1.0, sum(guessed.values()))
 
 
-def _originals(
-    snapshot: Snapshot, order: Sequence[Evidence], k: int, copy_share: float
-) -> Iterator[tuple[Evidence, StoredPassage]]:
-    """The first `k` passages that do not repeat one before them."""
-    copies = Copies(copy_share)
-    n = 0
-    for start in range(0, len(order), 2 * k):
-        some = order[start : start + 2 * k]
-        passages = snapshot.passages([item.pid for item in some])
-        for item in some:
-            if n < k and item.pid in passages and copies.original(passages[item.pid]) == item.pid:
-                yield item, passages[item.pid]
-                n += 1
-        if n == k:
-            return
+def _stored(snapshot: Snapshot, order: Sequence[Evidence], at_once: int) -> Iterator[StoredPassage]:
+    """The passages in an order, fetched as they are needed."""
+    for start in range(0, len(order), at_once):
+        pids = [item.pid for item in order[start : start + at_once]]
+        passages = snapshot.passages(pids)
+        yield from (passages[pid] for pid in pids if pid in passages)
 
 
 def _warnings(snapshot: Snapshot, encoder: Encoder, language: str, n_unknown: int) -> Iterator[str]:

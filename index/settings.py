@@ -29,20 +29,16 @@ class IndexSettings:
         if self.overlap_sentences < 0:
             raise ValueError(f"overlap_sentences {self.overlap_sentences} must not be negative")
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain JSON-ready values."""
-        return asdict(self)
-
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> IndexSettings:
-        """The settings that `as_dict` wrote."""
+        """The settings that `asdict` wrote."""
         return cls(**{name: value for name, value in values.items() if name != "parts"})  # of older versions
 
     def key(self, encoder_fingerprint: str) -> str:
         """Short digest of all that shapes a document's passages and vectors."""
         # Versions of the code that cuts and tokenises: raise one when its output changes.
         versions = {"segment": 2, "chunk": 2, "terms": TERMS_VERSION, "names": NAMES_VERSION, "vectors": 2}
-        payload = json.dumps([self.as_dict(), encoder_fingerprint, versions], sort_keys=True)
+        payload = json.dumps([asdict(self), encoder_fingerprint, versions], sort_keys=True)
         return hashlib.sha256(payload.encode()).hexdigest()[:16]
 
 
@@ -50,9 +46,8 @@ class IndexSettings:
 class Limits:
     """Named limits of what is read; each has its own clear error."""
 
-    max_file_bytes: int = 64 * 2**20
+    max_file_bytes: int = 64 * 2**20  # of a file; of JSON lines, of a line
     max_document_chars: int = 20_000_000
-    max_line_bytes: int = 64 * 2**20  # of JSONL
     max_unpacked_bytes: int = 256 * 2**20  # of a DOCX
     max_pages: int = 5_000  # of a PDF
     parse_timeout_s: float = 120.0  # of one PDF or DOCX

@@ -63,7 +63,7 @@ def shape_of(chain: Chain, gold: Path, items: Sequence[GoldItem], session: Mappi
         "n_questions": len(items),
         "encoder": chain.encoder.name,
         "encoder_fingerprint": chain.encoder.fingerprint,
-        "index_settings": chain.backend.settings.as_dict(),
+        "index_settings": asdict(chain.backend.settings),
         "index_generation": stats.generation,
         "n_documents": stats.n_documents,
         "n_passages": stats.n_passages,

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from index.documents import Article, Cleaned
+from index.documents import Article, Document
 from index.errors import ReadError, TooLarge
 from index.read.clean import clean
 from index.read.docx import read_docx
@@ -133,7 +133,7 @@ def digest(path: Path) -> str:
         raise ReadError(f"{path}: {error.strerror}", "a readable file", f"chmod u+r {path}") from error
 
 
-def read_documents(found: Found, sandbox: Sandbox, limits: Limits) -> Iterator[Cleaned | ReadError]:
+def read_documents(found: Found, sandbox: Sandbox, limits: Limits) -> Iterator[Document | ReadError]:
     """The documents in a file of the user's own: one, or one a line of JSON lines (with errors in their places).
 
     Raises:
@@ -181,7 +181,7 @@ def _file_type(path: Path) -> str:
     return path.suffix.lstrip(".").upper() or "file"
 
 
-def _documents(found: Found, limits: Limits) -> Iterator[Cleaned | ReadError]:
+def _documents(found: Found, limits: Limits) -> Iterator[Document | ReadError]:
     for article in read_path(found.path, limits):
         if isinstance(article, ReadError):
             yield article
@@ -208,7 +208,7 @@ def _page(page: Page, url: str, limits: Limits) -> Documents:
     return [_document(article, url, url, limits)]
 
 
-def _document(article: Article, file: str, source: str, limits: Limits) -> Cleaned | ReadError:
+def _document(article: Article, file: str, source: str, limits: Limits) -> Document | ReadError:
     """An article of a file as it is stored, or why it cannot be."""
     part = f"#{article.part}" if article.part else ""
     document = clean(article, file + part, source + part)
@@ -220,7 +220,7 @@ def _document(article: Article, file: str, source: str, limits: Limits) -> Clean
         document.doc_id  # noqa: B018 - made from everything that the store keeps as UTF-8
     except UnicodeEncodeError:
         return ReadError(f"{part} a lone surrogate in its id or metadata: no UTF-8 can hold it".strip())
-    return Cleaned(document, article.notes) if n_chars else ReadError(f"{part} no text is left after cleaning".strip())
+    return document if n_chars else ReadError(f"{part} no text is left after cleaning".strip())
 
 
 def read_path(path: Path, limits: Limits) -> Iterator[Article | ReadError]:

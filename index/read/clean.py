@@ -78,7 +78,9 @@ def clean(article: Article, location: str, source: str) -> Document:
         metadata = replace(metadata, title=_title(kept))
     text, headings = _join(kept)
     language = _language(text, metadata)
-    return Document(location, source, text, replace(metadata, language=language), headings, tuple(removed))
+    return Document(
+        location, source, text, replace(metadata, language=language), headings, tuple(removed), article.notes
+    )
 
 
 def _clean_metadata(metadata: Metadata, blocks: list[Block], removed: list[Removed]) -> Metadata:

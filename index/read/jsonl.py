@@ -33,11 +33,11 @@ def read_jsonl(path: Path, limits: Limits) -> Iterator[Article | ReadError]:
         raise ReadError(f"{path}: {error.strerror}", "a readable file", f"chmod u+r {path}") from error
     with opened as file:
         number = 0
-        while line := file.readline(limits.max_line_bytes + 1):
+        while line := file.readline(limits.max_file_bytes + 1):
             number += 1
-            if len(line) > limits.max_line_bytes:
+            if len(line) > limits.max_file_bytes:
                 yield ReadError(
-                    f"line {number} is over {limits.max_line_bytes // 2**20} MiB", "shorter lines", "split it"
+                    f"line {number} is over {limits.max_file_bytes // 2**20} MiB", "shorter lines", "split it"
                 )
                 while line and not line.endswith(b"\n"):
                     line = file.readline(2**20)

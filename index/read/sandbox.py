@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-from index.documents import Cleaned
+from index.documents import Document
 from index.errors import ReadError
 from index.pool import Pool, ProcessDied
 from index.settings import Limits
 
-Documents = list[Cleaned | ReadError]
+Documents = list[Document | ReadError]
 
 
 class Sandbox(AbstractContextManager["Sandbox"]):

@@ -7,6 +7,7 @@ import os
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import asdict
 from typing import ClassVar
 
 from index.documents import Document
@@ -86,7 +87,7 @@ class Writer(Rows, AbstractContextManager["Writer"]):
             "dim": str(self._encoder.dim),
             "encoder": self._encoder.name,
             "encoder_fingerprint": self._encoder.fingerprint,
-            "settings": json.dumps(settings.as_dict()),
+            "settings": json.dumps(asdict(settings)),
             "settings_key": settings.key(self._encoder.fingerprint),
         }
 
@@ -96,7 +97,7 @@ class Writer(Rows, AbstractContextManager["Writer"]):
         if self._wanted is not None and self._wanted != self.settings:
             raise SettingsMismatch(
                 f"{self._place} was made with {own['settings']}",
-                f"the same settings, not {json.dumps(self._wanted.as_dict())}",
+                f"the same settings, not {json.dumps(asdict(self._wanted))}",
                 "dragoman index --refresh with the new settings re-does the stored documents",
             )
         if own["encoder_fingerprint"] != encoder.fingerprint:

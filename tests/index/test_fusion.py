@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from index import fusion
-from index.fusion import Copies, Evidence, baselines, language_group, ranked
+from index.fusion import Evidence, baselines, language_group, originals, ranked
 from index.settings import SearchSettings
 from index.store.base import StoredPassage
 
@@ -77,41 +77,39 @@ def passage(pid: int, text: str, language: str = "en") -> StoredPassage:
 LONG = "The mirror of the telescope is made of eighteen golden segments that were unfolded in space over two weeks."
 
 
+def kept(*passages: StoredPassage) -> list[int]:
+    return [one.pid for one in originals(passages, 0.8)]
+
+
 def test_the_same_text_in_another_document_is_a_copy() -> None:
-    copies = Copies(0.8)
-    assert copies.original(passage(1, LONG)) == 1
-    assert copies.original(passage(2, LONG.upper().replace(".", " !"))) == 1
-    assert copies.original(passage(3, "Agency news: " + LONG)) == 1
-    assert copies.original(passage(4, LONG[: len(LONG) // 2])) == 1  # all that it says was said
-    assert copies.original(passage(5, "Coral reefs bleach when the water stays too warm for many weeks.")) == 5
+    texts = (
+        LONG,
+        LONG.upper().replace(".", " !"),
+        "Agency news: " + LONG,
+        LONG[: len(LONG) // 2],  # all that it says was said
+        "Coral reefs bleach when the water stays too warm for many weeks.",
+    )
+    assert kept(*map(passage, range(5), texts)) == [0, 4]
 
 
 def test_a_passage_that_shares_a_sentence_with_the_one_before_it_is_none() -> None:
     first, second, third = (
         f"{word} stands in the {word} of the {word} park by night." for word in ("Oak", "Elm", "Yew")
     )
-    copies = Copies(0.8)
-    assert copies.original(passage(1, f"{first} {second}")) == 1
-    assert copies.original(passage(2, f"{second} {third}")) == 2
+    assert kept(passage(1, f"{first} {second}"), passage(2, f"{second} {third}")) == [1, 2]
 
 
 def test_a_translation_is_no_copy_and_both_scripts_of_chinese_are_one_text() -> None:
-    copies = Copies(0.8)
-    assert copies.original(passage(1, "望遠鏡的鏡子由十八塊鍍金的部分組成。", "zh-Hant")) == 1
-    assert copies.original(passage(2, "望远镜的镜子由十八块镀金的部分组成。", "zh-Hans")) == 1
-    assert copies.original(passage(3, "望遠鏡的鏡子由十八塊鍍金的部分組成。", "ja")) == 3
+    traditional, simplified = "望遠鏡的鏡子由十八塊鍍金的部分組成。", "望远镜的镜子由十八块镀金的部分组成。"
+    passages = (passage(1, traditional, "zh-Hant"), passage(2, simplified, "zh-Hans"), passage(3, traditional, "ja"))
+    assert kept(*passages) == [1, 3]
 
 
 def test_short_passages_are_copies_only_if_they_say_the_same() -> None:
-    copies = Copies(0.8)
-    assert copies.original(passage(1, "Open at nine.")) == 1
-    assert copies.original(passage(2, "Open at nine daily.")) == 2
-    assert copies.original(passage(3, "open at nine")) == 1
+    assert kept(passage(1, "Open at nine."), passage(2, "Open at nine daily."), passage(3, "open at nine")) == [1, 2]
 
 
 def test_the_same_words_about_another_year_are_no_copy() -> None:
     told = "In {} the harbour moved more goods than in any year before, and the town was proud of what it had built."
-    copies = Copies(0.8)
-    assert [copies.original(passage(i, told.format(2020 + i))) for i in (1, 2)] == [1, 2]
-    assert copies.original(passage(3, told.format(2021) + " So it was said.")) == 1
-    assert copies.original(passage(4, told.format("that year"))) == 1
+    texts = (told.format(2021), told.format(2022), told.format(2021) + " So it was said.", told.format("that year"))
+    assert kept(*map(passage, range(4), texts)) == [0, 1]

@@ -454,7 +454,7 @@ def test_a_broken_line_leaves_the_others_alone(tmp_path: Path) -> None:
 
 def test_a_line_over_the_limit_leaves_the_others_alone(tmp_path: Path) -> None:
     path = jsonl(tmp_path / "a.jsonl", {"text": "one"}, {"text": "x" * 5000}, {"text": "three"})
-    first, second, third = read(path, Limits(max_line_bytes=1000))
+    first, second, third = read(path, Limits(max_file_bytes=1000))
     assert isinstance(first, Article)
     assert isinstance(second, ReadError)
     assert isinstance(third, Article)

@@ -17,7 +17,7 @@ import docx
 import pypdf
 import pytest
 
-from index.documents import Article, Cleaned, Metadata
+from index.documents import Article, Document, Metadata
 from index.errors import ReadError
 from index.read import Found, read_documents, read_path
 from index.read.docx import read_docx
@@ -90,12 +90,12 @@ def rewritten(data: bytes, metadata: dict[str, str] | None = None, **passwords: 
     return out.getvalue()
 
 
-def sleeping(_: Path, limits: Limits) -> list[Cleaned | ReadError]:
+def sleeping(_: Path, limits: Limits) -> list[Document | ReadError]:
     time.sleep(60)
     return []
 
 
-def nothing(limits: Limits) -> list[Cleaned | ReadError]:
+def nothing(limits: Limits) -> list[Document | ReadError]:
     return []
 
 
@@ -117,7 +117,7 @@ def text_of(sandbox: Sandbox, data: bytes, suffix: str = "pdf") -> str:
         (one,) = read_documents(Found(path, "a"), sandbox, LIMITS)
     if isinstance(one, ReadError):
         raise one
-    return one.document.text
+    return one.text
 
 
 # --- PDF --------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from pathlib import Path
 import docx
 import pytest
 
-from index.documents import Cleaned
+from index.documents import Document
 from index.errors import ReadError, TooLarge
 from index.read import Found, read_documents, read_untrusted
 from index.read.sandbox import Sandbox
@@ -83,7 +83,7 @@ def test_each_kind_gives_the_same_documents_in_the_process_as_outside(
     assert [str(one) if isinstance(one, ReadError) else one for one in others] == [
         str(one) if isinstance(one, ReadError) else one for one in own
     ]
-    documents = [one.document for one in others if isinstance(one, Cleaned)]
+    documents = [one for one in others if isinstance(one, Document)]
     assert len(documents) == (2 if name == "e.jsonl" else 1)
     assert all(document.source.startswith("мой ") and len(document.text) > 10 for document in documents)
 
@@ -178,8 +178,8 @@ def test_what_would_run_for_ever_or_take_all_memory_is_refused_and_the_next_file
             outcome = error
         assert isinstance(outcome, ReadError)
         (good,) = read_untrusted(Found(tmp_path / "good.txt", "good.txt"), process)
-    assert isinstance(good, Cleaned)
-    assert good.document.text == "The bridge is open."
+    assert isinstance(good, Document)
+    assert good.text == "The bridge is open."
 
 
 STORY = (
@@ -203,15 +203,15 @@ def test_what_was_slow_for_its_length_is_read_in_its_time(tmp_path: Path, name: 
     (tmp_path / name).write_text(text, "utf-8")
     with Sandbox(Limits(parse_timeout_s=20)) as process:
         (one,) = read_untrusted(Found(tmp_path / name, name), process)
-    assert isinstance(one, Cleaned)
+    assert isinstance(one, Document)
 
 
 def test_entities_of_a_page_are_not_expanded(tmp_path: Path, sandbox: Sandbox) -> None:
     (tmp_path / "laughs.xhtml").write_text(entities(30), "utf-8")
     (one,) = read_untrusted(Found(tmp_path / "laughs.xhtml", "laughs.xhtml"), sandbox)
-    assert isinstance(one, Cleaned)
-    assert "A first sentence" in one.document.text
-    assert len(one.document.text) < 100
+    assert isinstance(one, Document)
+    assert "A first sentence" in one.text
+    assert len(one.text) < 100
 
 
 def test_a_document_longer_than_may_be_stored_does_not_leave_the_process(tmp_path: Path) -> None:
@@ -219,7 +219,7 @@ def test_a_document_longer_than_may_be_stored_does_not_leave_the_process(tmp_pat
     (tmp_path / "a.jsonl").write_text("\n".join(lines), "utf-8")
     with Sandbox(Limits(max_document_chars=1_000)) as process:
         short, long = read_untrusted(Found(tmp_path / "a.jsonl", "a.jsonl"), process)
-    assert isinstance(short, Cleaned)
+    assert isinstance(short, Document)
     assert isinstance(long, TooLarge)
     assert str(long) == "#5 2,499 characters in one document; expected: at most 1,000; fix: split it"
 
