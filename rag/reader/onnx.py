@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from index.encoders.transformer import MAX_TOKENS, SHARED, WORDS, Session, TokenVectors, batches
+from index.encoders.transformer import MAX_TOKENS, Session, TokenVectors, batches
 from index.store.base import StoredPassage
 from rag.reader.base import Judgement, Reading, SentenceReading
 from rag.reader.pairs import Pair, make_pair, padded
 
 EMBEDDED = Path(__file__).parent / "embedded"
-LAYERS = "layers.onnx"  # of a model; it brings tokens and word vectors of its own, or has those of the encoder
+LAYERS = "layers.onnx"  # tokens and word vectors are those of the contextual encoder
 _BATCH_TOKENS = 1_024  # of a run, padding included: padding costs time
 _MAX_ANSWER_TOKENS = 40
 _UNLIKELY = -30.0  # log-odds, of what cannot be
@@ -32,7 +32,7 @@ class OnnxReader:
     def __init__(self, folder: Path = EMBEDDED) -> None:
         """Load the model in `folder`."""
         self._session = Session(folder / LAYERS)
-        self._words = TokenVectors(folder if (folder / WORDS).exists() else SHARED)
+        self._words = TokenVectors()
 
     def read(self, question: str, passages: Sequence[StoredPassage]) -> list[Reading]:
         pairs = [make_pair(self._words.tokenizer, question, one.title, one.text, MAX_TOKENS) for one in passages]
@@ -68,7 +68,7 @@ def _sentences(both: NDArray[np.float64], pair: Pair, passage: StoredPassage) ->
         inside = np.flatnonzero((offsets[:, 0] < end) & (offsets[:, 1] > start))
         if not len(inside):
             continue
-        first, last = _best_span(both[inside])
+        first, last = best_span(both[inside])
         # A piece may begin with the space before its word.
         answer = passage.text[offsets[inside[first], 0] - passage.start : offsets[inside[last], 1] - passage.start]
         answer_start = int(offsets[inside[first], 0]) + len(answer) - len(answer.lstrip())
@@ -78,7 +78,7 @@ def _sentences(both: NDArray[np.float64], pair: Pair, passage: StoredPassage) ->
         )
 
 
-def _best_span(scores: NDArray[np.float64]) -> tuple[int, int]:
+def best_span(scores: NDArray[np.float64]) -> tuple[int, int]:
     """First and last token of the best span, at most `_MAX_ANSWER_TOKENS` long; `scores` are (n, 2)."""
     pairs = scores[:, 0][:, None] + scores[:, 1][None, :]
     ahead = np.arange(len(scores))[None, :] - np.arange(len(scores))[:, None]

@@ -1,130 +1,86 @@
-"""`python -m rag.training COMMAND`: prepare, train, evaluate or export the reader; export the contextual encoder."""
+"""`python -m rag.training COMMAND`: prepare, train or export the reader; export the contextual encoder."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import sys
 import time
 from collections.abc import Sequence
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from index.encoders.contextual import CONTEXTUAL
-from index.encoders.transformer import SHARED, TOKENIZER, WORDS
-from rag.reader.onnx import EMBEDDED
-from rag.training.base_model import base_model_file, read_base_model, unigram_tokenizer
-from rag.training.evaluate import evaluate
-from rag.training.export import export, export_encoder
-from rag.training.model import ReaderModel
-from rag.training.prepare import Prepared, collect, kept_pieces, openings, prepare, summary
-from rag.training.train import TrainSettings, load_trained, train
+from index.encoders.transformer import TokenVectors
+from rag.reader.onnx import EMBEDDED, LAYERS
+from rag.training.base import N_LAYERS, base_model
+from rag.training.export import export, export_encoder, load_exported
+from rag.training.prepare import Prepared, collect, prepare
+from rag.training.train import TrainSettings, evaluate, load_trained, train
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status."""
     given = _parser().parse_args(arguments)
-    commands = {
-        "prepare": _prepare,
-        "train": _train,
-        "evaluate": _evaluate,
-        "export": _export,
-        "encoder": _export_encoder,
-    }
-    return commands[given.command](given)
+    given.run(given)
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m rag.training", description=__doc__)
-    parser.add_argument("command", choices=("prepare", "train", "evaluate", "export", "encoder"))
-    parser.add_argument("--data", type=Path, help="prepare: folder with natural-train, qa, qp, parallel")
-    parser.add_argument("--work", type=Path, required=True, help="folder of the prepared examples and checkpoints")
-    parser.add_argument("--out", type=Path, default=EMBEDDED, help="export: folder of the model")
-    parser.add_argument("--layers", type=int, default=8, help="layers of the base model that are kept")
-    parser.add_argument("--steps", type=int, default=20_000, help="steps of 2,048 tokens in all")
-    parser.add_argument("--threads", type=int, default=0, help="threads on a CPU; 0 takes them all")
+    commands = parser.add_subparsers(required=True)
+    preparing = commands.add_parser("prepare", help="write the examples into the work folder")
+    preparing.add_argument("--data", type=Path, required=True, help="folder with natural-train, qa and qp")
+    preparing.set_defaults(run=_prepare)
+    training = commands.add_parser("train", help="train, from the checkpoint in the work folder; then measure")
+    training.add_argument("--steps", type=int, default=20_000, help="steps of 2,048 tokens in all")
+    training.add_argument("--from-shipped", action="store_true", help="begin with the weights of the package")
+    training.set_defaults(run=_train)
+    exporting = commands.add_parser("export", help="write the checkpoint as the model of the package")
+    exporting.add_argument("--out", type=Path, default=EMBEDDED / LAYERS, help="file of the model")
+    exporting.set_defaults(run=_export)
+    for command in (preparing, training, exporting):
+        command.add_argument("--work", type=Path, required=True, help="folder of the examples and the checkpoint")
+    for command in (training, exporting):
+        command.add_argument("--layers", type=int, default=8, help="layers of the base model that are kept")
+    commands.add_parser("encoder", help="write the contextual encoder of the package").set_defaults(run=_encoder)
     return parser
+
+
+def _prepare(given: argparse.Namespace) -> None:
+    given.work.mkdir(parents=True, exist_ok=True)
+    prepared = prepare(collect(given.data), TokenVectors().tokenizer)
+    np.savez_compressed(given.work / "examples.npz", **prepared._asdict())
+    _say(f"{len(prepared.first):,} examples, {int(prepared.natural.sum()):,} of them natural")
+
+
+def _train(given: argparse.Namespace) -> None:
+    with np.load(given.work / "examples.npz") as arrays:
+        prepared = Prepared(**{name: arrays[name] for name in Prepared._fields})
+    torch.manual_seed(0)
+    model = base_model(given.layers)
+    if given.from_shipped:
+        load_exported(model, EMBEDDED / LAYERS)
+    model.to("cuda" if torch.cuda.is_available() else "cpu")
+    train(model, prepared, given.work, TrainSettings(n_steps=given.steps), _say)
+    sys.stdout.write(json.dumps(evaluate(model, prepared)) + "\n")
+
+
+def _export(given: argparse.Namespace) -> None:
+    model = base_model(given.layers)
+    load_trained(model, given.work)
+    export(model, given.out)
+
+
+def _encoder(given: argparse.Namespace) -> None:
+    export_encoder(base_model(N_LAYERS), CONTEXTUAL)
 
 
 def _say(line: str) -> None:
     sys.stderr.write(f"{time.strftime('%H:%M:%S')} {line}\n")
     sys.stderr.flush()
-
-
-def _prepare(given: argparse.Namespace) -> int:
-    """Write examples.npz, pieces.json and tokenizer.json into the work folder."""
-    given.work.mkdir(parents=True, exist_ok=True)
-    examples = list(collect(given.data))
-    for line in summary(examples):
-        _say(line)
-    base = read_base_model(base_model_file())
-    if (given.work / "pieces.json").exists():  # of a model that goes on learning
-        kept = json.loads((given.work / "pieces.json").read_text("utf-8"))
-    else:
-        texts = (text for one, _ in examples for text in (one.text, one.passage, one.title))
-        kept = kept_pieces(base, chain(texts, openings(given.data)))
-    tokenizer = unigram_tokenizer([base.pieces[i] for i in kept], [float(base.scores[i]) for i in kept])
-    np.savez_compressed(given.work / "examples.npz", **prepare(examples, tokenizer)._asdict())
-    (given.work / "pieces.json").write_text(json.dumps(kept), "utf-8")
-    tokenizer.save(str(given.work / "tokenizer.json"))
-    _say(f"wrote {given.work / 'examples.npz'}: {(given.work / 'examples.npz').stat().st_size / 2**20:.0f} MiB")
-    return 0
-
-
-def _model(given: argparse.Namespace) -> ReaderModel:
-    kept = json.loads((given.work / "pieces.json").read_text("utf-8"))
-    if given.threads:
-        torch.set_num_threads(given.threads)
-    torch.manual_seed(0)
-    model = ReaderModel(read_base_model(base_model_file()), kept, given.layers)
-    model.to("cuda" if torch.cuda.is_available() else "cpu")
-    return model
-
-
-def _train(given: argparse.Namespace) -> int:
-    prepared = _prepared(given.work)
-    model = _model(given)
-    done = train(model, prepared, given.work, TrainSettings(n_steps=given.steps), _say)
-    _say(f"{done} steps done: {json.dumps(evaluate(model, prepared))}")
-    return 0
-
-
-def _evaluate(given: argparse.Namespace) -> int:
-    """Measure the newest checkpoint on the held-out examples."""
-    sys.stdout.write(json.dumps(evaluate(_trained(given), _prepared(given.work))) + "\n")
-    return 0
-
-
-def _export(given: argparse.Namespace) -> int:
-    """Write the newest checkpoint as the model that the product reads with."""
-    export(_trained(given), given.out)
-    if (SHARED / TOKENIZER).read_bytes() == (given.work / TOKENIZER).read_bytes():
-        (given.out / WORDS).unlink()  # it has the vocabulary of the contextual encoder
-    else:
-        shutil.copy(given.work / TOKENIZER, given.out / TOKENIZER)
-    return 0
-
-
-def _export_encoder(given: argparse.Namespace) -> int:
-    """Write the base model as the contextual encoder."""
-    given.layers = read_base_model(base_model_file()).n_layers
-    export_encoder(_model(given), CONTEXTUAL)
-    return 0
-
-
-def _trained(given: argparse.Namespace) -> ReaderModel:
-    model = _model(given)
-    load_trained(model, given.work / "model.safetensors")
-    return model
-
-
-def _prepared(work: Path) -> Prepared:
-    with np.load(work / "examples.npz") as arrays:
-        return Prepared(**{name: arrays[name] for name in Prepared._fields})
 
 
 if __name__ == "__main__":
