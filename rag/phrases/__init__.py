@@ -21,8 +21,7 @@ class Part(StrEnum):
     """Where a phrase is shown."""
 
     ANSWER = "answer"
-    PAGE = "page"
-    WIDGET = "widget"
+    INTERFACE = "interface"
 
 
 def phrase(name: str, language: str, part: Part = Part.ANSWER) -> str:

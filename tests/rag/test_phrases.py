@@ -29,9 +29,8 @@ def test_every_language_has_every_phrase_in_nfc_and_one_line(tag: str) -> None:
             assert "\n" not in text
             assert unicodedata.is_normalized("NFC", text)
             assert places(text) == places(ALL["en"][part][name]), name
-    assert set(languages(Part.PAGE)) <= set(languages(Part.WIDGET)) <= set(languages(Part.ANSWER)) == set(ALL)
-    assert len(languages(Part.PAGE)) >= 12
-    assert len(languages(Part.WIDGET)) >= 16
+    assert set(languages(Part.INTERFACE)) <= set(languages(Part.ANSWER)) == set(ALL)
+    assert len(languages(Part.INTERFACE)) >= 16
 
 
 def test_no_phrase_of_an_answer_has_brackets_that_read_as_a_citation() -> None:
@@ -87,10 +86,9 @@ def test_a_phrase_is_in_the_language_or_the_nearest_one_or_english(tag: str, exp
 
 
 def test_a_part_without_the_language_is_in_the_next_one_that_is_wanted() -> None:
-    assert best_language(["it", "de"], Part.PAGE) == "de"
-    assert best_language(["it", "de"], Part.WIDGET) == "it"
-    assert phrases("it", Part.PAGE) == ALL["en"]["page"]
-    assert phrase("new", "ko", Part.PAGE) == ALL["ko"]["page"]["new"]
+    assert best_language(["sw", "it"], Part.INTERFACE) == "it"
+    assert phrases("sw", Part.INTERFACE) == ALL["en"]["interface"]
+    assert phrase("new", "ko", Part.INTERFACE) == ALL["ko"]["interface"]["new"]
 
 
 def test_a_name_that_no_phrase_has_is_an_error() -> None:

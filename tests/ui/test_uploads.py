@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from io import BytesIO
@@ -22,7 +22,7 @@ from index.ingest import ingest
 from index.store.sqlite import EmbeddedBackend
 from rag.testing import HashEncoder, WordReader
 from tests.index.conftest import until
-from tests.ui.test_page import Called, chain_of, page_app, serving
+from tests.ui.test_page import chain_of, page_app, serving
 from ui.server import documents
 from ui.server.documents import Added, Documents
 from ui.server.keys import KeyFile, Scope
@@ -180,6 +180,28 @@ def page(backend: EmbeddedBackend, limits: ServerSettings = ALLOWED) -> Iterator
 
 def send(client: httpx.Client, headers: dict[str, str], name: str, content: bytes, path: str = "") -> httpx.Response:
     return client.post(path or "/gradio_api/upload?upload_id=x", headers=headers, files={"files": (name, content)})
+
+
+class Called:
+    """A client that does what the page's own script does."""
+
+    def __init__(self, client: httpx.Client) -> None:
+        self.client = client
+        self.events = {event["api_name"]: event for event in client.get("/config").json()["dependencies"]}
+
+    def call(self, name: str, data: Sequence[Any], session: str, query: str = "") -> list[dict[str, Any]]:
+        """Put an event into the queue, and read what comes of it."""
+        body = {"data": data, "fn_index": self.events[name]["id"], "session_hash": session}
+        joined = self.client.post(f"/gradio_api/queue/join{query}", json=body)
+        assert joined.status_code == 200, joined.text
+        messages: list[dict[str, Any]] = []
+        with self.client.stream("GET", "/gradio_api/queue/data", params={"session_hash": session}) as stream:
+            for line in stream.iter_lines():
+                if line.startswith("data:"):
+                    messages.append(json.loads(line.removeprefix("data:")))
+                    if messages[-1]["msg"] == "process_completed":
+                        break
+        return messages
 
 
 def add(client: httpx.Client, paths: list[str], session: str) -> list[dict[str, Any]]:

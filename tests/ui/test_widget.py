@@ -27,10 +27,11 @@ from tests.ui.running import events_of, indexed
 from ui.server.app import make_app
 from ui.server.feedback import FeedbackFile
 from ui.server.settings import ServerSettings, Site
+from ui.server.shown import frames
 from ui.server.widget.pages import words
-from ui.server.widget.routes import frames
 
 STATIC = Path(__file__).parent.parent.parent / "ui" / "server" / "widget" / "static"
+WEB = Path(__file__).parent.parent.parent / "ui" / "web"
 QUESTION = "¿Cuántos documentos revisaron los abogados?"
 KEY = "pk_test"
 SITE = Site(key=KEY, origins=("https://www.example.org",))
@@ -92,9 +93,17 @@ def test_the_loader_is_small_and_may_be_loaded_by_any_page(client: TestClient) -
 
 
 def test_the_page_and_its_files_weigh_little(client: TestClient) -> None:
-    sizes = [len(client.get(f"/widget/static/{name}").content) for name in ("frame.js", "frame.css")]
+    names = (
+        "widget/static/frame.js",
+        "widget/static/frame.css",
+        "web/answer.js",
+        "web/ask.js",
+        "web/dom.js",
+        "web/answer.css",
+    )
+    sizes = [len(client.get(f"/{name}").content) for name in names]
     sizes.append(len(client.get(f"/widget/frame?site={KEY}").content))
-    assert sum(sizes) < 30_000
+    assert sum(sizes) < 60_000
 
 
 def test_only_the_widgets_own_files_are_served(client: TestClient) -> None:
@@ -103,9 +112,9 @@ def test_only_the_widgets_own_files_are_served(client: TestClient) -> None:
     assert client.get("/widget/static/frame.js").headers["cache-control"] == "no-cache"
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in STATIC.iterdir()))
-def test_no_file_makes_markup_of_text_or_names_another_host(name: str) -> None:
-    text = (STATIC / name).read_text("utf-8")
+@pytest.mark.parametrize("path", sorted([*STATIC.iterdir(), *WEB.iterdir()]), ids=lambda path: path.name)
+def test_no_file_makes_markup_of_text_or_names_another_host(path: Path) -> None:
+    text = path.read_text("utf-8")
     for word in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function", "cdn."):
         assert word not in text
     assert " style=" not in text
@@ -215,7 +224,11 @@ def test_an_answer_comes_as_events_with_its_passages_in_context(client: TestClie
     assert (response.headers["cache-control"], response.headers["x-accel-buffering"]) == ("no-store", "no")
     events = events_of(response.text)
     names = [name for name, _ in events]
-    assert (names[0], set(names[1:-2]), names[-2:]) == ("question", {"delta"}, ["citations", "done"])
+    assert (names[:2], set(names[2:-2]), names[-2:]) == (
+        ["question", "passages"],
+        {"delta", "sentence"},
+        ["citations", "done"],
+    )
     expected = chain.invoke(QUESTION)
     assert "".join(data["text"] for name, data in events if name == "delta") == expected.text
     done, (first, *_) = events[-1][1], events[-2][1]["citations"]
@@ -294,7 +307,7 @@ def test_each_site_has_its_own_quota(chain: Chain) -> None:
 
 
 def test_the_page_is_sent_what_it_shows_and_no_warning() -> None:
-    frame = frames()
+    frame = frames(for_owner=False)
     assert frame(Delta("First.")) == b'event: delta\ndata: {"text": "First."}\n\n'
     assert frame(Warned("the encoder at 10.0.0.7 does not know Thai")) == b""
     assert frame(Failed(RuntimeError("sk-secret"))) == b'event: error\ndata: {"code": "internal"}\n\n'
@@ -439,7 +452,7 @@ def test_a_visitor_of_a_strict_page_asks_and_sees_the_cited_passages(stage: Call
     frame.locator("#box").wait_for()
     _wait(on, lambda: page.evaluate("document.activeElement.shadowRoot?.activeElement?.tagName") == "IFRAME")
     on.ask(QUESTION)
-    frame.locator(".said-of").wait_for()
+    frame.locator(".opinion").wait_for()
     assert "más de 30.000 documentos" in frame.locator(".said").inner_text()
     cards = frame.locator("details")
     assert cards.count() >= 1
@@ -470,7 +483,7 @@ def test_a_question_asked_before_the_script_was_there_is_not_lost(stage: Callabl
     on = stage()
     on.page.add_init_script(f"window.dragomanQueue = [['ask', {json.dumps(QUESTION)}], ['version'], ['constructor']]")
     on.visit()
-    on.frame.locator(".said-of").wait_for()
+    on.frame.locator(".opinion").wait_for()
     assert on.frame.locator(".asked").inner_text() == QUESTION
     assert on.page.evaluate("Dragoman.isOpen()")
     assert [name for name, _ in on.events()] == ["ready", "open", "question", "answer"]
@@ -570,7 +583,7 @@ def test_hostile_answers_passages_and_titles_stay_inert_text(stage: Callable[...
     on.visit()
     on.bubble.click()
     on.ask("How many cranes? <img src=x onerror=alert(1)>")
-    on.frame.locator(".said-of").wait_for()
+    on.frame.locator(".opinion").wait_for()
     for card in on.frame.locator("details").all():
         card.evaluate("e => e.open = true")
     assert on.frame.locator("img, iframe, style, svg image, #log script, #log svg, [onclick], [onerror]").count() == 0
@@ -614,14 +627,14 @@ def test_an_arabic_page_runs_from_right_to_left_and_each_text_in_its_own_directi
     on.bubble.click()
     on.frame.locator("html[lang=ar][dir=rtl]").wait_for()
     on.ask("كم يبلغ قطر مرآة تلسكوب جيمس ويب؟")
-    on.frame.locator(".said-of").wait_for()
+    on.frame.locator(".opinion").wait_for()
     direction = "e => getComputedStyle(e).direction"
     assert on.frame.locator(".asked").evaluate(direction) == "rtl"
     assert on.frame.locator("textarea").get_attribute("placeholder") == "سؤالك"
     new, title = on.frame.locator("#new").bounding_box(), on.frame.locator("#title").bounding_box()
     assert new["x"] < title["x"]
     on.ask("Which mirror has the Webb telescope?")
-    on.frame.locator(".turn:nth-of-type(2) .said-of").wait_for()
+    on.frame.locator(".turn:nth-of-type(2) .opinion").wait_for()
     assert on.frame.locator(".asked").nth(1).evaluate(direction) == "ltr"
     assert on.problems == []
 
@@ -635,7 +648,7 @@ def test_on_a_phone_it_takes_the_whole_screen(stage: Callable[..., Stage]) -> No
     assert (box["x"], box["y"], box["width"], box["height"]) == (0, 0, 390, 780)
     assert not on.bubble.is_visible()
     on.ask("日本の鉄道で最も速い列車はどれですか。")
-    on.frame.locator(".said-of").wait_for()
+    on.frame.locator(".opinion").wait_for()
     assert on.frame.locator("body").evaluate("e => e.scrollWidth <= innerWidth")
     cross = on.frame.locator("#close").bounding_box()
     on.page.touchscreen.tap(cross["x"] + cross["width"] / 2, cross["y"] + cross["height"] / 2)
@@ -651,7 +664,7 @@ def test_dark_follows_the_system_and_the_host_may_choose(stage: Callable[..., St
     on.frame.locator("html[lang=zh-Hant] #greeting:not(:empty)").wait_for()
     assert on.frame.locator("body").evaluate(ground) == "rgb(17, 24, 39)"
     on.ask("誰接替了蘇茨克維擔任首席科學家？")
-    on.frame.locator(".said-of").wait_for()
+    on.frame.locator(".opinion").wait_for()
     on.visit(theme="light")
     on.bubble.click()
     on.frame.locator("#box").wait_for()
@@ -691,10 +704,10 @@ def test_an_answer_is_seen_as_it_comes_can_be_stopped_and_asked_for_again(stage:
     answerer.go_on.set()
     on.frame.get_by_role("button", name="Ask again").click()
     on.frame.get_by_text("Second sentence.").wait_for()
-    on.frame.locator(".said-of").wait_for()
+    on.frame.locator(".opinion").wait_for()
     assert on.frame.locator(".turn").count() == 1
     on.ask("And who in 1970?")
-    on.frame.locator(".turn:nth-of-type(2) .said-of").wait_for()
+    on.frame.locator(".turn:nth-of-type(2) .opinion").wait_for()
     assert [len(history) for history in answerer.histories] == [0, 0, 1]
     assert answerer.histories[2][0].question == "Who led NASA in 1969?"
 
@@ -724,7 +737,7 @@ def test_a_site_that_asks_too_much_is_told_when_to_come_again(stage: Callable[..
     on.visit(lang="de")
     on.bubble.click()
     on.ask(QUESTION)
-    on.frame.locator(".said-of").wait_for()
+    on.frame.locator(".opinion").wait_for()
     on.ask(QUESTION)
     alert = on.frame.get_by_role("alert")
     alert.wait_for()
@@ -754,7 +767,7 @@ def test_the_page_of_a_plain_iframe_answers_without_the_script(stage: Callable[.
     on.host.pages["/plain"] = f'<!doctype html><iframe src="{on.server}/widget/frame?site={KEY}&lang=it"></iframe>', {}
     on.page.goto(on.host.origin + "/plain")
     on.ask(QUESTION)
-    on.frame.locator(".said-of").wait_for()
+    on.frame.locator(".opinion").wait_for()
     assert on.frame.locator("#box").get_attribute("placeholder") == "La tua domanda"
     assert not on.frame.locator("#close").is_visible()
     assert on.problems == []

@@ -1,18 +1,22 @@
-"""A wrapper around gradio's application: language, policy and scripts of its page, and the doors that stay shut."""
+"""A wrapper around gradio's application: our page around its own, their language and policy, and what stays shut."""
 
 from __future__ import annotations
 
+import json
 import secrets
 from html import escape
+from importlib.resources import files
+from string import Template
 from typing import Any
-from urllib.parse import parse_qs
 
 import regex
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
+from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from rag.phrases import Part, accepted, best_language, direction, phrase
+from index.search import MAX_QUESTION_CHARS
+from rag.phrases import Part, accepted, best_language, direction, languages, own_name, phrase, phrases
 
 # gradio runs under it as long as no gr.HTML, no gr.BarPlot and no js= of an event is used: those need eval.
 _POLICY = (
@@ -26,7 +30,13 @@ _META = regex.compile(r"<meta\s+(?:property|name)=\"(?:og|twitter):[^>]*>", rege
 _SHUT = ("/gradio_api/proxy=", "/gradio_api/call/", "/gradio_api/api/", "/monitoring")
 _UPLOAD = "/gradio_api/upload"
 BROWSER_TAGS = {"zh-Hant": "zh-TW", "zh-Hans": "zh-CN"}  # what gradio finds its own words by
-_BUTTONS = ("send", "stop", "copy", "opinions")  # which gradio gives no name, or an English one
+_APP = regex.compile(r"<gradio-app\b.*?</gradio-app>", regex.DOTALL)
+_MODULE = regex.compile(r"<script[^>]*\btype=\"module\"[^>]*\bsrc=\"([^\"]*)\"[^>]*>\s*</script>")
+_HINT = regex.compile(r"<link[^>]*\brel=\"(?:modulepreload|preload|preconnect|manifest|stylesheet)\"[^>]*>")
+_HEAD = (
+    '<script src="web/before.js"></script><link rel="stylesheet" href="web/answer.css">'
+    '<link rel="stylesheet" href="web/page.css">'
+)
 
 
 class Shell:
@@ -55,7 +65,7 @@ class Shell:
 
     async def _page(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The page, rewritten once it is whole: it must come uncompressed for that."""
-        lang = _language_of(scope)
+        lang = language_of(HTTPConnection(scope))
         plain = {**scope, "headers": [pair for pair in scope["headers"] if pair[0] != b"accept-encoding"]}
         start: Message = {}
         body = bytearray()
@@ -87,27 +97,34 @@ def _rewritten_start(start: Message, body: bytearray, lang: str) -> tuple[Messag
 
 
 def rewritten(html: str, nonce: str, lang: str) -> str:
-    """Gradio's page with its language and direction, our files, and its inline scripts allowed by `nonce`."""
-    html = _META.sub("", html)
+    """Our page with gradio's in a dialog: its scripts wait until that is opened, and its inline ones need `nonce`."""
+    html = _HINT.sub("", _META.sub("", html))
     html = _INLINE.sub(f'<script nonce="{nonce}"', html)
+    html = _MODULE.sub(lambda match: f'<script type="text/plain" src="{match.group(1)}"></script>', html)
     tag = escape(BROWSER_TAGS.get(lang, lang))
     html = _HTML_TAG.sub(f'<html data-ui="{tag}" lang="{escape(lang)}" dir="{direction(lang)}"', html, count=1)
-    words = " ".join(f'data-{name}="{escape(phrase(name, lang, Part.PAGE))}"' for name in _BUTTONS)
-    ours = (
-        f'<script src="page/before.js"></script><script src="page/page.js" defer {words}></script>'
-        '<link rel="stylesheet" href="page/page.css">'
-    )
     # Behind <base>, before every script of gradio's.
-    return regex.sub(r"(<base\b[^>]*>)", lambda match: match.group(1) + ours, html, count=1)
+    html = regex.sub(r"(<base\b[^>]*>)", lambda match: match.group(1) + _HEAD, html, count=1)
+    return _APP.sub(lambda match: _page(lang, match.group()), html, count=1)
 
 
-def page_language(asked: str, accept_language: str) -> str:
-    """The page's language: `asked` (`?lang=`), else the first that the browser accepts, else English."""
-    return best_language([asked[:35], *accepted(accept_language)], Part.PAGE)
+def _page(lang: str, library: str) -> str:
+    """Our own markup around gradio's element."""
+    words = {**phrases(lang, Part.INTERFACE), **{name: phrase(name, lang) for name in ("sources", "closest")}}
+    config = {
+        "words": words,
+        "dir": direction(lang),
+        "max_chars": MAX_QUESTION_CHARS,
+        "languages": [(tag, own_name(tag)) for tag in languages(Part.INTERFACE)],
+    }
+    template = Template(files("ui.page").joinpath("page.html").read_text("utf-8"))
+    return template.substitute(
+        config=escape(json.dumps(config, ensure_ascii=False)), placeholder=escape(words["placeholder"]), library=library
+    )
 
 
-def _language_of(scope: Scope) -> str:
-    """The language of a request for the page."""
-    asked = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("lang", [""])[0]
-    header = dict(scope["headers"]).get(b"accept-language", b"").decode("latin-1")
-    return page_language(asked, header)
+def language_of(request: HTTPConnection) -> str:
+    """The language of a request of the page: `?lang=`, else what was chosen, else what the browser accepts."""
+    asked = (request.query_params.get("lang", ""), request.cookies.get("dragoman_lang", ""))
+    of_browser = accepted(request.headers.get("accept-language", ""))
+    return best_language([*(tag[:35] for tag in asked), *of_browser], Part.INTERFACE)

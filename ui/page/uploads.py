@@ -9,11 +9,12 @@ from typing import IO
 
 from index.errors import IndexProblem
 from rag.phrases import Part, phrase
-from ui.page.markup import flat
+from ui.page.corpus import inert
 from ui.server.documents import Added, Documents
 
 _MAX_FILES = 100  # at a time
 _SIGNS = {"added": "✓", "partial": "◐", "unchanged": "=", "failed": "✗", "reading": "…"}
+_WORDS = {"failed": "not_added", "reading": "being_read"}  # phrases with another name
 
 
 def add_files(paths: Sequence[Path], documents: Documents) -> Iterator[list[Added]]:
@@ -38,14 +39,14 @@ def _opened(paths: Sequence[Path]) -> Iterator[tuple[str, IO[bytes]]]:
             yield path.name, content
 
 
-def rows_html(rows: Sequence[Added], n_files: int, lang: str) -> str:
-    """The files and what became of them, as escaped HTML."""
+def rows_markdown(rows: Sequence[Added], n_files: int, lang: str) -> str:
+    """The files and what became of them, as Markdown in which names and reasons are text."""
     if not rows:
         return ""
-    items = "".join(
-        f'<li class="up-{row.status}"><b>{_SIGNS[row.status]}</b> <span dir="auto">{flat(row.name)}</span>: '
-        f"{flat(phrase(row.status, lang, Part.PAGE))}{f' ({flat(row.reason)})' if row.reason else ''}</li>"
-        for row in rows
-    )
+    items = []
+    for row in rows:
+        became = phrase(_WORDS.get(row.status, row.status), lang, Part.INTERFACE)
+        reason = f" ({inert(row.reason)})" if row.reason else ""
+        items.append(f"- {_SIGNS[row.status]} {inert(row.name)}: {became}{reason}")
     n_done = sum(row.status != "reading" for row in rows)
-    return f"<p><b>{n_done} / {n_files}</b></p><ul>{items}</ul>"
+    return "\n".join([f"**{n_done} / {n_files}**\n", *items])

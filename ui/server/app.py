@@ -171,7 +171,7 @@ def _add_articles(app: FastAPI, service: Service) -> None:
     def article(request: Request, doc_id: str, cite: str = "") -> HTMLResponse:
         """A document to read, with the spans in `cite` marked."""
         document = find_document(service.chain.backend, doc_id)
-        language = best_language(accepted(request.headers.get("accept-language", "")), Part.WIDGET)
+        language = best_language(accepted(request.headers.get("accept-language", "")), Part.INTERFACE)
         return article_page(doc_id, document, cite, language, "../widget/static/article.css")
 
 

@@ -55,7 +55,7 @@ def article_page(doc_id: str, document: Document, cited: str, language: str, sty
     shown = document_json(doc_id, document)
     spans = [Span(int(a), int(b)) for a, b in _CITED.findall(cited)[:_MAX_CITED] if int(a) < int(b) <= shown["n_chars"]]
     url = escape(document.metadata.url) if is_web_address(document.metadata.url) else ""
-    words = escape(phrase("open_article", language, Part.WIDGET))
+    words = escape(phrase("open_article", language, Part.INTERFACE))
     away = f' · <a href="{url}" rel="noopener noreferrer nofollow">{words}</a>' if url else ""
     about = [shown["author"], shown["date"], own_name(shown["language"]), shown["source"]]
     html = Template(files("ui.server.widget").joinpath("templates", "article.html").read_text("utf-8")).substitute(

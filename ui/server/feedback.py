@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -13,13 +13,11 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from rag.answer import Answer
 from ui.server.bodies import MAX_CHARS, Body
 from ui.server.errors import Refusal
 
 FILE = "feedback.jsonl"
 _MAX_BYTES = 16 * 2**20
-_OF_A_CITATION = ("n", "doc_id", "source", "start", "end", "quote")
 
 
 class Opinion(StrEnum):
@@ -40,22 +38,6 @@ class Feedback(Body):
     comment: Annotated[str, Field(max_length=2_000)] = ""
     language: Annotated[str, Field(max_length=50)] = ""
     citations: Annotated[tuple[dict[str, Any], ...], Field(max_length=50)] = ()
-
-
-Store = Callable[[Feedback], None]
-
-
-def feedback_on(kind: Opinion, question: str, said: str, answer: Answer | None) -> Feedback:
-    """An opinion with all that is known of its answer: the text that was shown where the answer is forgotten."""
-    if answer is None:
-        return Feedback(kind=kind, question=question[:MAX_CHARS], answer=said[:MAX_CHARS])
-    return Feedback(
-        kind=kind,
-        question=answer.question[:MAX_CHARS],
-        answer=answer.text[:MAX_CHARS],
-        language=answer.language,
-        citations=tuple({name: getattr(citation, name) for name in _OF_A_CITATION} for citation in answer.citations),
-    )
 
 
 class FeedbackFile:

@@ -92,7 +92,8 @@ _ADMIN, _INGEST = Rule(Scope.ADMIN), Rule(Scope.INGEST)
 _RULES: tuple[tuple[tuple[str, ...], Rule, Rule], ...] = (
     (("/healthz", "/readyz", "/docs", "/openapi.json"), _FREE, _FREE),
     # The key of a site counts here, and the widget's own routes check it.
-    (("/widget", "/widget.js", "/widget.v1.js", "/embed"), _FREE, Rule(takes_place=True, group="widget")),
+    (("/widget", "/widget.js", "/widget.v1.js", "/embed", "/web"), _FREE, Rule(takes_place=True, group="widget")),
+    (("/page/ask",), Rule(Scope.ASK, is_page=True), Rule(Scope.ASK, takes_place=True, is_page=True)),
     (("/metrics",), Rule(Scope.ADMIN, cost=0), _ADMIN),
     (("/api/v1/documents",), _ASK, _INGEST),
     (("/api/v1/feedback",), _ADMIN, _ASK),

@@ -22,7 +22,7 @@ _IN_THE_BUBBLE = ("label", "unavailable")  # the phrases that the loader itself 
 @functools.cache
 def loader() -> str:
     """The script that other people's pages load, with its phrases, without comments."""
-    table = {tag: [phrase(name, tag, Part.WIDGET) for name in _IN_THE_BUBBLE] for tag in languages(Part.WIDGET)}
+    table = {tag: [phrase(name, tag, Part.INTERFACE) for name in _IN_THE_BUBBLE] for tag in languages(Part.INTERFACE)}
     text = files("ui.server.widget").joinpath("static", "widget.js").read_text("utf-8")
     lines = [line for line in map(str.strip, text.splitlines()) if line and not line.startswith(("//", "/*"))]
     return "\n".join(lines).replace("/*WORDS*/ {}", json.dumps(table, ensure_ascii=False, separators=(",", ":")))
@@ -30,7 +30,7 @@ def loader() -> str:
 
 def words(language: str) -> dict[str, str]:
     """The phrases of the page in the iframe."""
-    return {**phrases(language, Part.WIDGET), **{name: phrase(name, language) for name in ("sources", "closest")}}
+    return {**phrases(language, Part.INTERFACE), **{name: phrase(name, language) for name in ("sources", "closest")}}
 
 
 def frame_page(site: Site, language: str, theme: str, origin: str) -> HTMLResponse:
@@ -51,14 +51,14 @@ def frame_page(site: Site, language: str, theme: str, origin: str) -> HTMLRespon
         " ".join([f"{_OWN_FILES}; {_SEALED}; frame-ancestors 'self'", *site.origins]),
         language=language,
         theme=theme if theme in ("light", "dark") else "auto",
-        title=site.title or phrase("title", language, Part.WIDGET),
+        title=site.title or phrase("title", language, Part.INTERFACE),
         config=json.dumps(config, ensure_ascii=False),
     )
 
 
 def embed_page() -> HTMLResponse:
     """The page that builds the snippet."""
-    config = json.dumps({"languages": list(languages(Part.WIDGET))}, ensure_ascii=False)
+    config = json.dumps({"languages": list(languages(Part.INTERFACE))}, ensure_ascii=False)
     return _page("embed.html", f"{_OWN_FILES}; frame-src 'self'; {_SEALED}; frame-ancestors 'none'", config=config)
 
 

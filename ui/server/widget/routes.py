@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from importlib.resources import files
 from typing import Annotated, Any
 
@@ -12,21 +10,18 @@ from fastapi.responses import HTMLResponse, Response
 from pydantic import Field
 from starlette.staticfiles import StaticFiles
 
-from index.search import ScoredPassage
 from index.store.base import Filter
-from rag.events import CitationsResolved, Delta, Done, Event, Failed, PassagesFound, QuestionRead
-from rag.phrases import Part, accepted, best_language, direction, phrase
-from rag.verify import Verdict
-from ui.render import citation_card
+from rag.phrases import Part, accepted, best_language, direction
 from ui.server.article import article_page, find_document
 from ui.server.bodies import Interface, SiteBody
-from ui.server.errors import Refusal, refusal_of
+from ui.server.errors import Refusal
 from ui.server.feedback import Feedback, FeedbackFile
 from ui.server.gate import Service
 from ui.server.limits import Rate
 from ui.server.logs import note
 from ui.server.settings import Site
-from ui.server.sse import EventStream, framed
+from ui.server.shown import frames
+from ui.server.sse import EventStream
 from ui.server.widget import pages
 
 _Key = Annotated[str, Query(max_length=200)]
@@ -43,6 +38,7 @@ class SiteFeedback(Feedback):
 def add_widget(app: FastAPI, service: Service) -> None:
     """Add the routes and files of the widget."""
     app.mount("/widget/static", StaticFiles(directory=str(files("ui.server.widget").joinpath("static"))))
+    app.mount("/web", StaticFiles(directory=str(files("ui").joinpath("web"))))  # what it shares with the page
     _add_frame(app, service)
     _add_questions(app, service)
     app.get("/embed", include_in_schema=False)(pages.embed_page)
@@ -70,7 +66,7 @@ def _add_frame(app: FastAPI, service: Service) -> None:
         """The page; its language is the snippet's, the site's, that of the page around it, or the browser's."""
         found = _known(sites.get(site))
         of_browser = accepted(request.headers.get("accept-language", ""))
-        language = best_language([lang, found.language, page, *of_browser], Part.WIDGET)
+        language = best_language([lang, found.language, page, *of_browser], Part.INTERFACE)
         return pages.frame_page(found, language, theme, origin)
 
     @app.get("/widget/article/{doc_id}", include_in_schema=False)
@@ -80,13 +76,13 @@ def _add_frame(app: FastAPI, service: Service) -> None:
         about = document.metadata
         if not Filter(languages=own.languages).takes(about.language) or (own.tags and not {*own.tags} & {*about.tags}):
             raise Refusal(404, "there is no such document")
-        language = best_language([lang, own.language], Part.WIDGET)
+        language = best_language([lang, own.language], Part.INTERFACE)
         return article_page(doc_id, document, cite, language, "../static/article.css")
 
     @app.get("/widget/words", include_in_schema=False)
     def other_words(lang: _Tag) -> dict[str, Any]:
         """The page's phrases in another language."""
-        language = best_language([lang], Part.WIDGET)
+        language = best_language([lang], Part.INTERFACE)
         return {"lang": language, "dir": direction(language), "words": pages.words(language)}
 
 
@@ -101,7 +97,7 @@ def _add_questions(app: FastAPI, service: Service) -> None:
         site = _allowed(sites.get(body.site), request, rates)
         where = Filter(languages=site.languages, tags=site.tags)
         events = service.chain.astream(body.question, body.turns(), where, site.language or interface)
-        return EventStream(events, frames())
+        return EventStream(events, frames(for_owner=False))
 
     @app.post("/widget/feedback", status_code=204, include_in_schema=False)
     def feedback(request: Request, said: SiteFeedback) -> None:
@@ -127,44 +123,3 @@ def _allowed(site: Site | None, request: Request, rates: dict[str, Rate]) -> Sit
         detail = f"too many requests from this site; expected: {site.per_minute} a minute"
         raise Refusal(429, detail, retry_after_s=wait_s)
     return site
-
-
-def frames() -> Callable[[Event], bytes]:
-    """How each event of one answer is sent to the page; empty where it is not."""
-    found: Sequence[ScoredPassage] = ()
-
-    def frame(event: Event) -> bytes:
-        nonlocal found
-        if isinstance(event, PassagesFound):
-            found = event.passages
-        data = _shown(event, found)
-        return framed(event.name, data) if data else b""
-
-    return frame
-
-
-def _shown(event: Event, found: Sequence[ScoredPassage]) -> dict[str, Any]:
-    """What the page gets of an event, empty for some.
-
-    Warnings and the words of failures are left out: they name models, addresses and files, for whoever runs the server.
-    """
-    match event:
-        case QuestionRead(language=language):
-            marks = {str(one): phrase(str(one), language) for one in Verdict if one not in ("quoted", "supported")}
-            return {"language": language, "marks": marks}
-        case Delta():
-            return {"text": event.text}
-        case CitationsResolved():
-            return {"citations": [asdict(citation_card(citation, found)) for citation in event.citations]}
-        case Done(answer=answer):
-            return {
-                "text": answer.text,
-                "language": answer.answer_language,
-                "abstained": answer.abstained,
-                "reason": str(answer.reason),
-                "closest": asdict(citation_card(answer.closest, found)) if answer.closest else None,
-            }
-        case Failed():
-            return {"code": refusal_of(event.error).code}
-        case _:
-            return {}
