@@ -34,7 +34,7 @@ _APP = regex.compile(r"<gradio-app\b.*?</gradio-app>", regex.DOTALL)
 _MODULE = regex.compile(r"<script[^>]*\btype=\"module\"[^>]*\bsrc=\"([^\"]*)\"[^>]*>\s*</script>")
 _HINT = regex.compile(r"<link[^>]*\brel=\"(?:modulepreload|preload|preconnect|manifest|stylesheet)\"[^>]*>")
 _HEAD = (
-    '<script src="web/before.js"></script><link rel="stylesheet" href="web/answer.css">'
+    '<title>Dragoman</title><script src="web/before.js"></script><link rel="stylesheet" href="web/answer.css">'
     '<link rel="stylesheet" href="web/page.css">'
 )
 

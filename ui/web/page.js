@@ -11,6 +11,7 @@ const { words, max_chars, languages, dir } = JSON.parse(root.dataset.config);
 const log = byId("log"), box = byId("box"), status = byId("status"), panel = byId("panel"), sources = byId("sources");
 const PATHS = {
   copy: "M9 9h11v11H9zM5 15H4V4h11v1", edit: "M4 20h4L19 9l-4-4L4 16z", retry: "M20 11A8 8 0 1 0 18 17M20 4v7h-7",
+  markdown: "M4 9h16M4 15h16M10 4 8 20M16 4l-2 16",
   drop: "M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13", save: "M12 4v11M7 11l5 5 5-5M5 20h14",
 };
 let conversation = { id: "", turns: [] };
@@ -71,7 +72,7 @@ class Turn {
     if (n) row.append(button(`${words.sources} (${n})`, { class: "chip narrow" }, () => { show(this); sheet(true); }));
     if (answer.done) {
       row.append(icon(PATHS.copy, words.copy, {}, () => copy(answer.written(words, false))));
-      row.append(button("MD", { class: "icon text", "aria-label": words.copy_markdown, title: words.copy_markdown }, () => copy(answer.written(words, true))));
+      row.append(icon(PATHS.markdown, words.copy_markdown, {}, () => copy(answer.written(words, true))));
     }
     row.append(icon(PATHS.edit, words.edit, {}, () => this.again(true)));
     row.append(icon(PATHS.retry, words.retry, {}, () => this.again(false)));
