@@ -4,42 +4,49 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+from pydantic import BeforeValidator, Field, ValidationError
 
 from index.store import as_place, own_folder, shown_place
 from index.store.base import IndexPlace
-from ui.server.settings import ServerSettings, Site
+from ui.server.settings import ServerSettings, Settings
 
 if TYPE_CHECKING:
     from index.settings import IndexSettings
 
 CONFIG_FILE = "dragoman.toml"
 ALIASES_FILE = "aliases.toml"
-# The range of each setting that is a number; those of the server check themselves.
-_RANGES = {"k": (1, 1_000), "port": (1, 65_535), "max_file_mb": (1, 2**20), "passage_tokens": (16, 4_096)}
-_EXPECTED = {int: "a whole number", bool: "true or false", str: "a text that is not empty"}
-_WORDS = {"true": True, "1": True, "false": False, "0": False}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Config:
+def _place(value: Any) -> Any:
+    """Where an index is, as a user writes it."""
+    if not isinstance(value, str | Path) or not str(value):
+        raise ValueError("expected: a folder, or the address of a database")
+    return as_place(value)
+
+
+_Name = Annotated[str, Field(min_length=1)]
+
+
+class Config(Settings):
     """The settings of the commands, each a key of dragoman.toml and a variable DRAGOMAN_NAME."""
 
-    index: IndexPlace = Path(".dragoman")
-    encoder: str | None = None  # None: the index's own
-    model: str | None = None
-    fallback_model: str | None = None  # asked where `model` fails
-    reranker: str | None = None  # a sentence-transformers cross-encoder that orders the first passages once more
+    index: Annotated[IndexPlace, BeforeValidator(_place)] = Path(".dragoman")
+    encoder: _Name | None = None  # None: the index's own
+    model: _Name | None = None
+    fallback_model: _Name | None = None  # asked where `model` fails
+    reranker: _Name | None = None  # a sentence-transformers cross-encoder that orders the first passages once more
     aliases: Path | None = None  # user-defined aliases; aliases.toml here, where there is one
-    k: int = 10
-    passage_tokens: int | None = None  # of a new index, or with --refresh; docs/decisions/0006
-    max_file_mb: int = 64
-    host: str = "127.0.0.1"
-    port: int = 7860
-    server: ServerSettings = field(default_factory=ServerSettings)
+    k: Annotated[int, Field(ge=1, le=1_000)] = 10
+    # Of a new index, or with --refresh; docs/decisions/0006
+    passage_tokens: Annotated[int, Field(ge=16, le=4_096)] | None = None
+    max_file_mb: Annotated[int, Field(ge=1, le=2**20)] = 64
+    host: _Name = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65_535)] = 7860
+    server: ServerSettings = ServerSettings()
 
     @property
     def folder(self) -> Path:
@@ -74,7 +81,7 @@ def load_config(**flags: Any) -> Config:
     """The session's settings; a flag that is None was not given.
 
     Raises:
-        ValueError: dragoman.toml or a DRAGOMAN_ variable cannot be used; the message names it.
+        ValueError: dragoman.toml, a DRAGOMAN_ variable or a flag cannot be used; the message names it.
     """
     return _read(flags)[0]
 
@@ -86,104 +93,61 @@ def explained_config(**flags: Any) -> list[Setting]:
         ValueError: As `load_config` does.
     """
     config, sources = _read(flags)
-    place = shown_place(config.index) if isinstance(config.index, str) else config.index  # without its password
-    values: dict[str, Any] = {name: getattr(config, name) for name in _names(Config)} | {"index": place}
-    values |= {f"server.{name}": getattr(config.server, name) for name in _names(ServerSettings)}
-    for key, site in config.server.sites.items():
-        own = {f"sites.{key}.{name}": getattr(site, name) for name in _names(Site)}
-        values, sources = values | own, sources | dict.fromkeys(own, CONFIG_FILE)
+    values = dict(_flat(config.model_dump()))
+    if isinstance(config.index, str):
+        values["index"] = shown_place(config.index)  # without its password
     return [Setting(name, value, sources.get(name, "default")) for name, value in values.items()]
 
 
-def _names(kind: type) -> list[str]:
-    """The settings that are no tables and no keys of tables."""
-    return [one.name for one in fields(kind) if one.name not in ("server", "sites", "key")]
-
-
-def _read(flags: Mapping[str, Any]) -> tuple[Config, dict[str, str]]:
+def _read(flags: dict[str, Any]) -> tuple[Config, dict[str, str]]:
     """The settings, and the source of each that is not the default."""
-    content = _content()
-    sources: dict[str, str] = {}
-    values = _values(Config, content, CONFIG_FILE, sources, variables="DRAGOMAN_")
+    values = _content()
+    sources = {name: CONFIG_FILE for name, _ in _flat(values)}
+    server = values.get("server")
+    for kind, table, at in ((Config, values, ""), (ServerSettings, server, "server.")):
+        for name in kind.model_fields:
+            variable = f"DRAGOMAN_{at.upper().replace('.', '_')}{name.upper()}"
+            if isinstance(table, dict) and (text := os.environ.get(variable)):
+                table[name], sources[at + name] = text, variable
     for name, given in flags.items():
         if given is not None:
-            values[name] = as_place(given) if name == "index" else given
-            sources[name] = f"--{name.replace('_', '-')}"
+            values[name], sources[name] = given, f"--{name.replace('_', '-')}"
     if "aliases" not in values and Path(ALIASES_FILE).is_file():
-        values["aliases"], sources["aliases"] = Path(ALIASES_FILE), f"{ALIASES_FILE} is here"
-    where = f"{CONFIG_FILE}, [server]"
-    own = _values(ServerSettings, content.get("server", {}), where, sources, variables="DRAGOMAN_SERVER_", at="server.")
-    sites = {key: _site(key, table) for key, table in content.get("sites", {}).items()}
-    return Config(**values, server=ServerSettings(**own, sites=sites)), sources
+        values["aliases"], sources["aliases"] = ALIASES_FILE, f"{ALIASES_FILE} is here"
+    try:
+        return Config.model_validate(values), sources
+    except ValidationError as error:
+        fault = error.errors()[0]
+        name = _name(".".join(map(str, fault["loc"])))
+        raise ValueError(
+            f"{sources.get(name, CONFIG_FILE)}: {name}: {fault['msg'].removeprefix('Value error, ')}"
+        ) from None
 
 
 def _content() -> dict[str, Any]:
+    """The file's tables; the sites belong to the server."""
     path = Path(CONFIG_FILE)
     if not path.is_file():
-        return {}
+        return {"server": {}}
     try:
         content = tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is not valid TOML ({error}); fix: correct or remove it") from error
-    for table in ("server", "sites"):
-        if not isinstance(content.get(table, {}), dict):
-            raise ValueError(f"{path}: {table} is {content[table]!r}; expected: a table, as [{table}]")
+    server = content.setdefault("server", {})
+    if isinstance(server, dict) and "sites" in content:
+        server["sites"] = content.pop("sites")
     return content
 
 
-def _site(key: str, table: Any) -> Site:
-    where = f"{CONFIG_FILE}, [sites.{key}]"
-    if not isinstance(table, dict):
-        raise ValueError(f"{where} is {table!r}; expected: a table")
-    values = _values(Site, table, where, {})
-    missing = [one.name for one in fields(Site) if one.name not in (*values, "key") and one.default is MISSING]
-    if missing:
-        raise ValueError(f"{where} lacks {', '.join(missing)}")
-    return Site(key=key, **values)
+def _flat(table: dict[str, Any], at: str = "") -> Iterator[tuple[str, Any]]:
+    """The settings of a table and of the tables in it, by name."""
+    for name, value in table.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{at}{name}.")
+        else:
+            yield _name(at + name), value
 
 
-def _values(
-    kind: type, table: Mapping[str, Any], where: str, sources: dict[str, str], *, variables: str = "", at: str = ""
-) -> dict[str, Any]:
-    """The fields of the dataclass `kind` that a table or a variable of the environment sets; `sources` is filled in."""
-    names, hints = _names(kind), get_type_hints(kind)
-    unknown = sorted(set(table) - {*names, *(("server", "sites") if kind is Config else ())})
-    if unknown:
-        raise ValueError(f"{where} has unknown keys {', '.join(unknown)}; expected: {', '.join(sorted(names))}")
-    values: dict[str, Any] = {}
-    for name in names:
-        if name in table:
-            values[name], sources[at + name] = _converted(name, hints[name], table[name], where), CONFIG_FILE
-        variable = f"{variables}{name.upper()}"
-        if variables and (text := os.environ.get(variable)):
-            values[name] = _converted(name, hints[name], _parsed(text, hints[name]), variable)
-            sources[at + name] = variable
-    return values
-
-
-def _parsed(text: str, kind: Any) -> Any:
-    """The text of a variable as TOML would have it; as it is where it cannot be read."""
-    if kind is bool:
-        return _WORDS.get(text.strip().lower(), text)
-    if kind in (int, int | None):
-        return int(text) if text.strip().isdecimal() else text
-    return [part.strip() for part in text.split(",") if part.strip()] if kind == tuple[str, ...] else text
-
-
-def _converted(name: str, kind: Any, value: Any, where: str) -> Any:
-    """`value` as the field's type.
-
-    Raises:
-        ValueError: It is of another type, or out of range.
-    """
-    if kind == tuple[str, ...]:
-        if isinstance(value, list) and all(isinstance(part, str) for part in value):
-            return tuple(value)
-        raise ValueError(f"{where}: {name} is {value!r}; expected: a list of texts")
-    wanted = bool if kind is bool else int if kind in (int, int | None) else str
-    in_range = name not in _RANGES or (isinstance(value, int) and _RANGES[name][0] <= value <= _RANGES[name][1])
-    is_empty = value == "" and (kind is not str or name == "host")
-    if type(value) is not wanted or not in_range or is_empty:
-        span = " from {} to {}".format(*_RANGES[name]) if name in _RANGES else ""
-        raise ValueError(f"{where}: {name} is {value!r}; expected: {_EXPECTED[wanted]}{span}")
-    return as_place(str(value)) if name == "index" else Path(str(value)) if kind == Path | None else value
+def _name(name: str) -> str:
+    """The sites have a table of their own in the file."""
+    return name.removeprefix("server.") if name.startswith("server.sites") else name

@@ -18,7 +18,7 @@ from rag.phrases import phrase
 __all__ = [
     "Card", "answer_json", "as_written", "citation_card", "citation_json", "citation_lines", "explanation_lines",
     "inert", "is_web_address", "passage_card", "passage_json", "passage_lines", "search_json",
-    "sentence_json", "shown_source", "sources_markdown", "without_login",
+    "sentence_json", "shown_source", "without_login",
 ]  # fmt: skip
 
 _WIDTH = 100  # columns of a terminal
@@ -153,19 +153,6 @@ def is_web_address(url: str) -> bool:
 def without_login(url: str) -> str:
     """`url` without a user and a password."""
     return _LOGIN.sub("//", url)
-
-
-def sources_markdown(answer: Answer) -> str:
-    """The paragraph that names the sources of an answer, empty where it cites none."""
-    if not answer.citations:
-        return ""
-    lines = [f"[{citation.n}] {_named(citation)}" for citation in answer.citations]
-    return "\n".join([f"\n\n{phrase('sources', answer.answer_language)}:", *lines])
-
-
-def _named(citation: Citation) -> str:
-    title = inert(" ".join((citation.title or citation.source).split()))
-    return f"{title}, {citation.url}" if is_web_address(citation.url) else title
 
 
 # --- the parts of a card, for the page and the widget -----------------------------------------------------------------

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from openai import OpenAI
 
 from index.encoders.base import Encoder
-from index.search import MAX_QUESTION_CHARS
+from index.search import MAX_QUESTION_CHARS, check_question
 from index.store.sqlite import EmbeddedBackend
 from rag.answer import Usage
 from rag.answerers.base import Draft, Task, finish
@@ -187,7 +187,7 @@ def test_the_last_user_message_is_the_question_and_the_earlier_ones_the_conversa
     conversation = [
         {"role": "system", "content": "Answer as a pirate."},
         {"role": "user", "content": "When did the Webb telescope leave Earth?"},
-        {"role": "assistant", "content": "In 2021. [1]\n\nSources:\n[1] Webb, https://news.example/webb"},
+        {"role": "assistant", "content": "In 2021. [1]"},
         {"role": "developer", "content": "Be brief."},
         {"role": "user", "content": [{"type": "text", "text": "Why did"}, {"type": "text", "text": "it leave?"}]},
     ]
@@ -199,7 +199,7 @@ def test_the_last_user_message_is_the_question_and_the_earlier_ones_the_conversa
     assert followed.retrieved == ask(client, [*conversation, {"role": "assistant", "content": "Because"}]).retrieved
 
 
-def test_markers_and_sources_of_earlier_answers_are_left_out(web_chain: Chain) -> None:
+def test_markers_of_earlier_answers_are_left_out(web_chain: Chain) -> None:
     seen: list[Any] = []
 
     def rewriter(question: str, history: Any) -> str:
@@ -207,7 +207,7 @@ def test_markers_and_sources_of_earlier_answers_are_left_out(web_chain: Chain) -
         return question
 
     chain = Chain(web_chain.backend, HashEncoder(), settings=ANYTHING, rewriter=rewriter, reader=WordReader())
-    said = "Seven. [1]\n\nSources:\n[1] The harbour, https://news.example/harbour\n[2] The bridge"
+    said = "Seven. [1]"
     with serving(chain) as address, asking(address) as client:
         first = [*user("x" * 3_000), *user("How many?"), {"role": "assistant", "content": said}]
         as_shown = {"role": "assistant", "content": inert("See www.a.example & <b>.")}
@@ -273,59 +273,44 @@ def test_markers_of_web_pages_are_annotated_where_they_stand(web_chain: Chain, s
     assert annotations == [{"type": "url_citation", "url_citation": cited}]
 
 
-def test_an_address_that_is_not_of_the_web_is_neither_annotated_nor_named(web_chain: Chain) -> None:
+def test_an_address_that_is_not_of_the_web_is_not_annotated(web_chain: Chain) -> None:
     class Hostile:
         def answer(self, task: Task) -> Iterator[Event]:
             draft = Draft()
             for url in ("javascript:alert(1)", "file:///etc/passwd", "https://a.example/](x)", "HTTPS://ok.example/"):
-                passage = replace(task.found.passages[0].passage, doc_id=url, url=url, title="T\n![i](https://evil)")
+                passage = replace(task.found.passages[0].passage, doc_id=url, url=url)
                 yield draft.say(f"A[{draft.cite(passage, passage.start, passage.start + 3)}] ")
             yield from finish(task, draft, answer_language="en")
 
     chain = Chain(web_chain.backend, HashEncoder(), Hostile(), ANYTHING, reader=WordReader())
     with serving(chain) as address, asking(address) as client:
-        got = ask(client, user("How many cranes?"), dragoman={"footer": True})
+        got = ask(client, user("How many cranes?"))
     content = got.choices[0].message.content
     (annotation,) = got.choices[0].message.annotations
     assert annotation.url_citation.url == "HTTPS://ok.example/"
     assert content[annotation.url_citation.start_index : annotation.url_citation.end_index] == "[4]"
-    title = "T ![i]\u2060(https:/\u2060/evil)"
-    assert content.partition("\n\n")[2] == (
-        f"Sources:\n[1] {title}\n[2] {title}\n[3] {title}\n[4] {title}, HTTPS://ok.example/"
-    )
-
-
-def test_the_sources_stand_below_the_answer_where_that_is_asked_for(web_client: OpenAI, client: OpenAI) -> None:
-    question = user("How many cranes at the harbour?")
-    plain = ask(web_client, question).choices[0].message.content
-    by_field = ask(web_client, question, dragoman={"footer": True}).choices[0].message.content
-    streamed = web_client.chat.completions.create(
-        model="dragoman", messages=question, extra_body={"dragoman": {"footer": True}}, stream=True
-    )
-    footer = "\n\nSources:\n[1] The harbour's [new] <\u2060b>cranes, https://news.example/harbour?a=1"
-    assert by_field.startswith(plain + footer)
-    assert "".join(chunk.choices[0].delta.content or "" for chunk in streamed) == by_field
-    spanish = ask(client, user(QUESTION), dragoman={"footer": True}).choices[0].message.content
-    assert "\n\nFuentes:\n[1] OpenAI: una investigación" in spanish
 
 
 # --- text of articles is text --------------------------------------------------------------------------------
 
 
-class Saying:
-    """An answerer that says a text piece by piece, and cites a passage with this title."""
-
-    def __init__(self, *pieces: str, title: str = "", pause_s: float = 0.0) -> None:
-        self._pieces, self._title, self._pause_s = pieces, title, pause_s
+class Echo:
+    """An answerer that says the question, a sign at a time, and cites a passage."""
 
     def answer(self, task: Task) -> Iterator[Event]:
         draft = Draft()
         passage = task.found.passages[0].passage
-        number = draft.cite(replace(passage, title=self._title or passage.title), passage.start, passage.start + 3)
-        for piece in (*self._pieces, f" [{number}]"):
-            time.sleep(self._pause_s)
+        number = draft.cite(passage, passage.start, passage.start + 3)
+        for piece in (*task.question, f" [{number}]"):
             yield draft.say(piece)
         yield from finish(task, draft, answer_language="en")
+
+
+@pytest.fixture(scope="module")
+def echo(web_chain: Chain) -> Iterator[OpenAI]:
+    chain = Chain(web_chain.backend, HashEncoder(), Echo(), ANYTHING, reader=WordReader())
+    with serving(chain) as address, asking(address) as client:
+        yield client
 
 
 def text_of(chunks: Any) -> str:
@@ -333,21 +318,12 @@ def text_of(chunks: Any) -> str:
 
 
 @pytest.mark.parametrize("hostile", [*HOSTILE, "```html\n<b>x</b>\n```", "\\href{javascript:alert(1)}{x}"])
-def test_what_articles_say_is_shown_as_it_is_and_is_no_image_link_or_tag(web_chain: Chain, hostile: str) -> None:
-    said = f"Cranes: {hostile}"
-    chain = Chain(
-        web_chain.backend, HashEncoder(), Saying(*said, title=hostile), ANYTHING, reader=WordReader()
-    )  # a sign at a time
-    with serving(chain) as address, asking(address) as client:
-        question = user("How many cranes?")
-        whole = ask(client, question, dragoman={"footer": True}).choices[0].message.content
-        stream = client.chat.completions.create(
-            model="dragoman", messages=question, stream=True, extra_body={"dragoman": {"footer": True}}
-        )
-        assert text_of(stream) == whole
-    assert as_written(whole).startswith(f"{said} [1]")
-    # The last line of the footer may link to the cited page itself.
-    shown = Tags(RENDERER.render(whole.removesuffix(PAGES["harbour"][1])))
+def test_what_an_answer_says_is_shown_as_it_is_and_is_no_image_link_or_tag(echo: OpenAI, hostile: str) -> None:
+    question = user(f"Cranes: {hostile}")
+    whole = ask(echo, question).choices[0].message.content
+    assert text_of(echo.chat.completions.create(model="dragoman", messages=question, stream=True)) == whole
+    assert as_written(whole) == f"{check_question(f'Cranes: {hostile}')} [1]"
+    shown = Tags(RENDERER.render(whole))
     assert not {"a", "img", "script", "style", "svg", "iframe", "comment", "declaration", "instruction"} & {
         tag for tag, _ in shown.tags
     }
@@ -366,7 +342,7 @@ def test_text_in_pieces_is_as_inert_as_the_whole(text: str, size: int) -> None:
 
 
 def test_no_answer_tells_where_the_server_keeps_its_files(web_client: OpenAI, web_chain: Chain) -> None:
-    got = ask(web_client, user("How many cranes?"), dragoman={"footer": True})
+    got = ask(web_client, user("How many cranes?"))
     assert {item["source"] for item in (*got.retrieved, *got.citations)} == {"harbour.md", "bridge.md"}
     assert str(web_chain.backend.folder.parent) not in got.model_dump_json()
 
@@ -465,9 +441,9 @@ def test_a_fault_of_our_own_is_logged_and_not_told(web_chain: Chain, caplog: pyt
         ({"messages": []}, "messages", "at least 1 item"),
         ({"messages": user("a") * (MAX_MESSAGES + 1)}, "messages", "at most 1000 items"),
         ({"messages": [{"role": "system", "content": "Hello"}]}, "messages", "there is no user message"),
-        ({"messages": [*user("a"), {"role": "tool", "content": "b"}]}, "messages[1].role", "Input should be"),
-        ({"messages": [{"role": "king", "content": "a"}]}, "messages[0].role", "Input should be 'system'"),
-        ({"messages": user(7)}, "messages[0].content", "valid string"),
+        ({"messages": [*user("a"), {"role": "tool", "content": "b"}]}, "messages.1.role", "Input should be"),
+        ({"messages": [{"role": "king", "content": "a"}]}, "messages.0.role", "Input should be 'system'"),
+        ({"messages": user(7)}, "messages.0.content.str", "valid string"),
         ({"messages": user([{"type": "image_url", "image_url": {"url": "https://x"}}])}, "", "content"),
         ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools", "at most 0 items"),
         ({"functions": [{"name": "f"}]}, "functions", "at most 0 items"),
@@ -476,7 +452,7 @@ def test_a_fault_of_our_own_is_logged_and_not_told(web_chain: Chain, caplog: pyt
         ({"n": 2}, "n", "Input should be 1"),
         ({"response_format": {"type": "json_object"}}, "response_format.type", "should be 'text'"),
         ({"model": None}, "model", "valid string"),
-        ({"dragoman": {"footer": "perhaps"}}, "dragoman.footer", "valid boolean"),
+        ({"dragoman": {"footer": True}}, "dragoman.footer", "Extra inputs"),
         ({"dragoman": {"filter": {"since": "May"}}}, "filter", "since is 'May'"),
         ({"stream": "perhaps"}, "stream", "valid boolean"),
     ],
@@ -532,15 +508,15 @@ def test_each_refusal_of_the_gate_is_an_error_of_the_official_client(keyed: tupl
             assert misdirected.value.status_code == 400
         with asking(address, "dk_wrong") as client, pytest.raises(openai.AuthenticationError) as unknown:
             ask(client, question)
-        shaped(unknown.value, "invalid_request_error", "invalid_api_key")
+        shaped(unknown.value, "invalid_request_error", "unauthorized")
         assert unknown.value.response.headers["www-authenticate"] == "Bearer"
         with asking(address, keys[Scope.INGEST]) as client, pytest.raises(openai.PermissionDeniedError) as denied:
             client.models.list()
-        shaped(denied.value, "invalid_request_error", "missing_scope")
+        shaped(denied.value, "invalid_request_error", "forbidden")
         with asking(address, keys[Scope.ASK]) as client, pytest.raises(openai.RateLimitError) as limited:
             for _ in range(5):
                 client.models.list()
-        shaped(limited.value, "requests", "rate_limit_exceeded")
+        shaped(limited.value, "requests", "too_many_requests")
         assert 1 <= int(limited.value.response.headers["retry-after"]) <= 15
 
 
@@ -552,8 +528,7 @@ def test_limits_and_unknown_paths_are_errors_of_the_official_client(keyed: tuple
         assert large.value.status_code == 413
         with pytest.raises(openai.NotFoundError) as nowhere:
             client.embeddings.create(model="dragoman", input="cranes")
-        shaped(nowhere.value, "invalid_request_error", "unknown_url")
-        assert "/v1/embeddings" in nowhere.value.message
+        shaped(nowhere.value, "invalid_request_error", "not_found")
         with pytest.raises(openai.BadRequestError) as too_long:
             ask(client, user("x" * (MAX_QUESTION_CHARS + 1)))
         shaped(too_long.value, "invalid_request_error", "string_above_max_length")

@@ -18,7 +18,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.ui.running import Served, assert_one_line_error, served, shell, wait_until
+from tests.ui.running import Served, served, shell, wait_until
 from ui.server.keys import KeyFile, Scope
 from ui.server.logs import JsonFormatter, TextFormatter
 
@@ -107,11 +107,6 @@ def test_an_error_is_told_by_its_kind_and_place_without_its_words(formatter: log
     assert "somebody" not in line
 
 
-def test_another_form_of_the_log_is_refused(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DRAGOMAN_SERVER_LOG_FORMAT", "xml")
-    assert_one_line_error(shell("config"), "log_format is 'xml'", "expected: text, json")
-
-
 # --- the log of a session ------------------------------------------------------------------------------------
 
 
@@ -190,16 +185,6 @@ def test_a_failed_answer_is_told_under_its_requests_id_without_the_question(samp
     assert all("RuntimeError at" in line["message"] for line in faults)
     assert "Webb" not in everything
     assert "Traceback" not in everything
-
-
-def test_questions_are_logged_where_that_was_asked_for(sample_index: Path, tmp_path: Path) -> None:
-    settings = {"log_questions": "true"}
-    with served(tmp_path / "here", "--no-ui", "--index", sample_index, settings=settings) as server:
-        assert ask(server, headers={"X-Request-ID": "abc"}).status_code == 200
-        assert ask(server, question="Webb?\nforged INFO line").status_code == 200
-        first, second = (line for line in server.told.splitlines() if "dragoman.questions" in line)
-    assert first.endswith(f"INFO dragoman.questions: question: {QUESTION!r} request_id=abc")
-    assert "\\nforged INFO line" in second
 
 
 # --- stopping ------------------------------------------------------------------------------------------------

@@ -5,7 +5,6 @@ import json
 import re
 import stat
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -231,13 +230,15 @@ def test_a_public_bind_without_a_key_refuses_to_start_and_says_how(
     KeyFile(folder).add("loader", [Scope.INGEST])
     with pytest.raises(ValueError, match=r"no key with the scope ask; fix: dragoman key add --name web --scope ask"):
         run(config, with_page=False)
-    open_to_all = replace(config, host="192.0.2.1", server=ServerSettings(public_anonymous=True, **settings))
+    open_to_all = config.model_copy(
+        update={"host": "192.0.2.1", "server": ServerSettings(public_anonymous=True, **settings)}
+    )
     # Past that, the next thing to fail is the address, which is no machine's.
     with pytest.raises(ValueError, match="cannot be listened on"):
         run(open_to_all, with_page=False)
     KeyFile(folder).add("web", [Scope.ASK])
     with pytest.raises(ValueError, match="cannot be listened on"):
-        run(replace(config, host="192.0.2.1"), with_page=False)
+        run(config.model_copy(update={"host": "192.0.2.1"}), with_page=False)
 
 
 def test_everybody_may_ask_where_that_was_wished_for(make_client: Callable[..., TestClient], folder: Path) -> None:
@@ -434,19 +435,14 @@ def test_no_interface_speaks_websocket(make_client: Callable[..., TestClient]) -
         pass
 
 
-@pytest.mark.parametrize("log_questions", [False, True])
-def test_the_question_is_in_the_log_only_where_that_was_asked_for(
-    make_client: Callable[..., TestClient], caplog: pytest.LogCaptureFixture, log_questions: bool
-) -> None:
+def test_no_question_is_in_the_log(make_client: Callable[..., TestClient], caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
-    client = make_client("127.0.0.1", log_questions=log_questions)
+    client = make_client("127.0.0.1")
     client.post("/api/v1/ask", json=ASK)
     client.post("/api/v1/ask", json=ASK | {"stream": True})
     client.post("/api/v1/search", json=ASK)
     client.post("/api/v1/ask", json=ASK | {"k": "x", "filter": {"since": "cranes"}})
-    told = [record.getMessage() for record in caplog.records if record.name == "dragoman.questions"]
-    assert told == [f"question: {QUESTION!r}"] * 2 * log_questions
-    assert ("cranes" in caplog.text) == log_questions
+    assert "cranes" not in caplog.text
 
 
 # --- settings ---------------------------------------------------------------------------------------------------
@@ -459,17 +455,17 @@ def test_the_question_is_in_the_log_only_where_that_was_asked_for(
      "https://a.example; script-src *", "https://a.example 'x'"],
 )  # fmt: skip
 def test_an_origin_that_cannot_be_read_is_refused(written: str) -> None:
-    expected = re.escape(f"has {written!r}; expected: scheme and host, without a path, as https://www.example.org")
-    with pytest.raises(ValueError, match=f"^cors_origins {expected}"):
+    expected = re.escape(f"{written!r} is no origin; expected: scheme and host, without a path")
+    with pytest.raises(ValueError, match=expected):
         ServerSettings(cors_origins=("https://fine.example", written))
-    with pytest.raises(ValueError, match=rf"^\[sites.news\]: origins {expected}$"):
+    with pytest.raises(ValueError, match=expected):
         Site(key="news", origins=(written,))
 
 
 @pytest.mark.parametrize("pattern", ["https://*.a.example", "https://a.example:*"])
 def test_pages_of_a_pattern_may_frame_and_none_may_call(pattern: str) -> None:
     assert Site(key="k", origins=(pattern,)).origins == (pattern,)
-    with pytest.raises(ValueError, match=r"cors_origins has .*, and without \*"):
+    with pytest.raises(ValueError, match=r"expected: an origin without \*"):
         ServerSettings(cors_origins=(pattern,))
 
 
@@ -481,9 +477,9 @@ def test_an_origin_is_kept_as_browsers_tell_it(make_client: Callable[..., TestCl
 
 @pytest.mark.parametrize("name", ["max_waiting", "max_wait_s", "max_concurrent", "per_minute", "max_upload_bytes"])
 def test_a_limit_is_positive(name: str) -> None:
-    with pytest.raises(ValueError, match=f"{name} is 0; expected: 1 or more"):
+    with pytest.raises(ValueError, match=rf"{name}\s+Input should be greater than 0"):
         ServerSettings(**{name: 0})
-    with pytest.raises(ValueError, match=r"\[sites.k\]: per_minute is 0; expected: 1 or more"):
+    with pytest.raises(ValueError, match=r"per_minute\s+Input should be greater than 0"):
         Site(key="k", origins=(), per_minute=0)
 
 

@@ -203,7 +203,10 @@ from ui.server.app import make_app
 
 backend = EmbeddedBackend(Path(sys.argv[1]))
 app = make_app(Chain(backend, load_encoder("embedded"), settings=ChainSettings(min_relevance=0.0), reader=WordReader()))
-blocks = [route.app.blocks for route in app.routes if hasattr(getattr(route, "app", None), "blocks")]
+import gc
+from gradio import Blocks
+
+blocks = [one for one in gc.get_objects() if type(one) is Blocks]
 listener = socket.create_server(("127.0.0.1", 0))
 port = listener.getsockname()[1]
 print(json.dumps({"port": port, "launched": [page.has_launched for page in blocks]}), flush=True)

@@ -7,7 +7,6 @@ import json
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -254,7 +253,7 @@ def chunks(n_bytes: int) -> Iterator[bytes]:
 
 def test_files_over_the_limit_are_refused_by_the_page(backend: EmbeddedBackend) -> None:
     headers = key_of(backend, Scope.INGEST, basic=True)
-    limits = replace(ALLOWED, max_upload_bytes=2 * MIB)
+    limits = ALLOWED.model_copy(update={"max_upload_bytes": 2 * MIB})
     with page(backend, limits) as client:
         assert send(client, headers, "a.txt", b"x" * (2 * MIB)).status_code == 200
         assert send(client, headers, "a.txt", b"x" * (2 * MIB + 70_000)).status_code == 413  # of one file
@@ -279,7 +278,7 @@ def test_the_page_takes_files_of_those_with_the_scope_alone(backend: EmbeddedBac
 
 def test_where_nothing_may_be_added_no_key_opens_the_page_for_files(backend: EmbeddedBackend) -> None:
     headers = key_of(backend, Scope.INGEST, basic=True)
-    with page(backend, replace(ALLOWED, allow_upload=False)) as client:
+    with page(backend, ALLOWED.model_copy(update={"allow_upload": False})) as client:
         assert send(client, headers, "a.txt", b"words").status_code == 404
         assert "upload" not in Called(client).events
 

@@ -26,8 +26,6 @@ QUESTIONS = (
 
 def run_demo(keep: Path | None, config: Config) -> None:
     """Index the samples into `keep` or a temporary folder, ask, and print cited answers."""
-    from dataclasses import replace
-
     from index.contextual import add_contextual
     from index.encoders import load_encoder
     from index.ingest import ingest
@@ -41,7 +39,9 @@ def run_demo(keep: Path | None, config: Config) -> None:
         report = ingest(folder, [source], encoder)
         with contextual_bar() as on_progress:
             add_contextual(folder, encoder, on_progress)
-        chain = stack.enter_context(closing(open_chain(replace(config, index=folder, encoder="embedded"))))
+        chain = stack.enter_context(
+            closing(open_chain(config.model_copy(update={"index": folder, "encoder": "embedded"})))
+        )
         languages = sorted({document.language for document in chain.backend.documents()})
         n_documents = report.n_documents
         say(f"{n_documents} sample articles in {report.seconds:.1f} s")

@@ -5,22 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from html import escape
 from importlib.resources import files
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import HTMLResponse, JSONResponse
-from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse
+from fastapi.utils import deep_dict_update
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.routing import BaseRoute, Match, Route
+from starlette.routing import BaseRoute, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
@@ -30,15 +30,18 @@ from rag.phrases import Part, accepted, best_language
 from ui.server import api, openai
 from ui.server.article import article_page, find_document
 from ui.server.edge import DATA, Edge
-from ui.server.errors import Refusal, handle, is_under, path_of
+from ui.server.errors import handle, is_under, path_of, without_words
 from ui.server.gate import Gate, Service
 from ui.server.mcp import Endpoint
-from ui.server.metrics import CountedChain, Metrics
 from ui.server.settings import ServerSettings
 from ui.server.widget.routes import add_widget
 
 _DOCS = files("ui").joinpath("server", "static", "docs")
-_PAGES = ("/article", "/docs", "/embed", "/widget")
+_DOCS_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
+    " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_PAGES = ("/article", "/docs", "/embed", "/widget")  # beside the chat page
 _SPARE_THREADS = 8  # besides one for each question
 _log = logging.getLogger(__name__)
 
@@ -54,9 +57,8 @@ def make_app(
         with_page: Whether the chat page is served too; its library is imported only then.
         host: The address that the server will listen on, where that is known.
     """
-    settings, metrics = settings or ServerSettings(), Metrics()
-    chain = CountedChain.of(chain, metrics, log_questions=settings.log_questions)
-    service, tools = Service(chain, settings, host, metrics), Endpoint(chain, settings)
+    settings = settings or ServerSettings()
+    service, tools = Service(chain, settings, host), Endpoint(chain, settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -69,8 +71,10 @@ def make_app(
     app = FastAPI(
         title="Dragoman",
         summary="Ask in any language; answered from articles in other languages, every sentence with its passage.",
-        docs_url=None,  # these would load their scripts from a public network; docs.py has a page of our own
+        docs_url=None,  # these would load their scripts from a public network; there is a page of our own
         redoc_url=None,
+        redirect_slashes=False,
+        responses={"default": {"description": "An error: `detail` says what is wrong, `code` is for programs."}},
         lifespan=lifespan,
         generate_unique_id_function=lambda route: route.name,  # the operations' names in /openapi.json
         exception_handlers={HTTPException: handle, RequestValidationError: handle},
@@ -83,33 +87,24 @@ def make_app(
     app.include_router(api.router(service))
     app.include_router(openai.router(service))
     app.routes.append(Route("/mcp", tools, methods=["POST"]))
-    app.routes.append(Nowhere(app.routes))
     if with_page:
         from ui.page.page import mount
 
-        return mount(app, service.chain, settings)
+        app = mount(app, chain, settings)
+        _put_behind(app, app.routes.pop())
     return app
 
 
-class Nowhere(BaseRoute):
-    """Refuses what stands below our own paths and no route takes: the page would take it."""
+def _put_behind(app: FastAPI, page: BaseRoute) -> None:
+    """Serve the page where no other route has the path; below our own paths there is nothing of it."""
+    not_found = app.router.default
 
-    def __init__(self, others: Sequence[BaseRoute]) -> None:
-        self._others = others
-
-    def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Match every such path."""
+    async def default(scope: Scope, receive: Receive, send: Send) -> None:
+        _, found = page.matches(scope)
         is_ours = scope["type"] == "http" and is_under(path_of(scope), (*DATA, *_PAGES))
-        return (Match.FULL if is_ours else Match.NONE), {}
+        await (not_found(scope, receive, send) if is_ours else page.handle({**scope, **found}, receive, send))
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a route that has the path refuse the method (405); else there is no such path."""
-        for route in self._others:
-            match, found = route.matches(scope)
-            if match is Match.PARTIAL:
-                await route.handle({**scope, **found}, receive, send)
-                return
-        raise Refusal(404, f"there is no {path_of(scope)[:100]}; fix: /docs shows what there is")
+    app.router.default = default
 
 
 def _add_middleware(app: FastAPI, service: Service) -> None:
@@ -126,7 +121,7 @@ def _add_middleware(app: FastAPI, service: Service) -> None:
     )
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=service.hosts, www_redirect=False)
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_body_bytes)
-    app.add_middleware(Edge, metrics=service.metrics)
+    app.add_middleware(Edge)
     if settings.trusted_proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
 
@@ -142,28 +137,19 @@ def _add_operation(app: FastAPI, service: Service) -> None:
     @app.get("/readyz", tags=["operation"], response_model=None)
     def get_readiness() -> Response:
         """Whether questions can be answered: the index opens, the encoder encodes."""
-        missing = _missing(service.chain)
-        body = {"status": "not ready" if missing else "ready", "missing": missing}
-        return JSONResponse(body, 503 if missing else 200)
+        try:
+            with service.chain.backend.snapshot() as snapshot:
+                snapshot.languages()
+            service.chain.encoder.encode_queries(["ready?"])
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is not ready
+            _log.warning("not ready: %s", without_words(error))
+            return JSONResponse({"status": "not ready"}, 503)
+        return JSONResponse({"status": "ready"})
 
     @app.get("/metrics", tags=["operation"], response_class=Response)
     def get_metrics() -> Response:
         """Counts and times, for Prometheus; scope `admin`."""
-        return Response(service.metrics.text(), headers={"content-type": CONTENT_TYPE_LATEST})
-
-
-def _missing(chain: Chain) -> list[str]:
-    """The first part that does not work; the reason is only in the log, as everybody may ask."""
-    part = "index"
-    try:
-        with chain.backend.snapshot() as snapshot:
-            snapshot.languages()
-        part = "encoder"
-        chain.encoder.encode_queries(["ready?"])
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is not ready
-        _log.warning("not ready: %s: %s", part, type(error).__name__)
-        return [part]
-    return []
+        return Response(generate_latest(), headers={"content-type": CONTENT_TYPE_LATEST})
 
 
 def _add_articles(app: FastAPI, service: Service) -> None:
@@ -179,27 +165,16 @@ def _add_docs(app: FastAPI) -> None:
     """Add the page, with Swagger UI (Apache-2.0, as published), and the responses and examples of openapi.json."""
 
     @app.get("/docs", include_in_schema=False)
-    def docs(request: Request) -> HTMLResponse:
+    def docs() -> FileResponse:
         """The API's documentation, to read and to try."""
-        root = escape(request.scope.get("root_path", "").rstrip("/"))
-        return HTMLResponse(_DOCS.joinpath("docs.html").read_text("utf-8").replace("ROOT", root))
+        return FileResponse(str(_DOCS.joinpath("docs.html")), headers={"content-security-policy": _DOCS_POLICY})
 
     app.mount("/docs/static", StaticFiles(directory=str(_DOCS)))
     of_the_code = app.openapi
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            _merge(of_the_code(), json.loads(_DOCS.joinpath("openapi.json").read_text("utf-8")))
-        return app.openapi_schema or {}
+            deep_dict_update(of_the_code(), json.loads(_DOCS.joinpath("openapi.json").read_text("utf-8")))
+        return of_the_code()
 
     app.openapi = openapi  # type: ignore[method-assign]
-
-
-def _merge(schema: dict[str, Any], more: dict[str, Any]) -> None:
-    for name, value in more.items():
-        if isinstance(value, dict) and isinstance(schema.get(name), dict):
-            _merge(schema[name], value)
-        else:
-            schema[name] = value
-        if name == "responses":
-            schema[name].pop("422", None)  # the framework's own, which no response has: 4XX is described

@@ -1,4 +1,4 @@
-"""The outermost middleware: headers of every response, request ids, counts and log lines, and uncaught errors."""
+"""The outermost middleware: headers of every response, request ids, times and log lines, and uncaught errors."""
 
 from __future__ import annotations
 
@@ -14,21 +14,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ui.server.errors import Refusal, is_under, path_of, response_to
 from ui.server.logs import request_fields
-from ui.server.metrics import Metrics
+from ui.server.metrics import REQUESTS
 
 DATA = ("/api", "/v1", "/mcp", "/healthz", "/readyz", "/metrics", "/openapi.json")  # paths of programs, not of pages
-_DOCS = ("/docs",)
-_PLAIN = "text/plain"  # as the middlewares of others answer
 # No image, frame or form may reach another host: a hostile document cannot send anything out.
 _PAGE_POLICY = (
     "default-src 'self' 'unsafe-inline' data: blob:; img-src 'self' data: blob:; connect-src 'self';"
     " object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
 )
 _DATA_POLICY = "default-src 'none'; frame-ancestors 'none'"
-_DOCS_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
-    " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
 _HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
@@ -42,10 +36,10 @@ _log = logging.getLogger("dragoman.requests")
 
 
 class Edge:
-    """Adds the security headers, gives each request an id, counts it, logs it, and answers for uncaught errors."""
+    """Adds the security headers, gives each request an id, measures it, logs it, and answers for uncaught errors."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        self._app, self._metrics = app, metrics
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -62,7 +56,7 @@ class Edge:
                 raise
             await response_to(scope, error)(scope, receive, request.send)
         finally:
-            self._metrics.requests.labels(request.log(), str(request.status)).inc()
+            request.log()
             request_fields.reset(before)
 
 
@@ -74,40 +68,44 @@ class _Request:
         self.fields: dict[str, Any] = {"request_id": sent if _REQUEST_ID.fullmatch(sent) else secrets.token_hex(16)}
         self.status, self._plain, self._n_bytes, self._is_whole = _CLIENT_LEFT, 0, 0, False
         self._scope, self._send, self._started = scope, send, time.perf_counter()
+        self._is_data = is_under(path_of(scope), DATA)
 
     async def send(self, message: Message) -> None:
-        """Pass a message on; a response may have set stricter headers of its own."""
+        """Pass a message on."""
         if message["type"] == "http.response.start":
             headers = MutableHeaders(raw=list(message.get("headers", ())))
-            path = path_of(self._scope)
-            if message["status"] >= 400 and is_under(path, DATA) and headers.get("content-type", "").startswith(_PLAIN):
-                self._plain = message["status"]  # its words come with the next message
+            if self._is_data and message["status"] >= 400 and "text/plain" in headers.get("content-type", ""):
+                self._plain = message["status"]  # a library's own refusal; its words come with the next message
                 return
             self.status = message["status"]
-            policy = _DATA_POLICY if is_under(path, DATA) else _DOCS_POLICY if is_under(path, _DOCS) else _PAGE_POLICY
-            for name, value in {"content-security-policy": policy, **_HEADERS}.items():
-                headers.setdefault(name, value)
-            headers["x-request-id"] = self.fields["request_id"]
-            message = {**message, "headers": headers.raw}
+            message = {**message, "headers": self._with_ours(headers)}
         elif self._plain:
             refusal, self._plain = Refusal(self._plain, message["body"].decode().lower()), 0
             await response_to(self._scope, refusal)(self._scope, _nothing, self.send)
             return
-        elif message["type"] == "http.response.body":
-            self._n_bytes += len(message.get("body", b""))
-            self._is_whole = not message.get("more_body", False)
+        self._n_bytes += len(message.get("body", b""))
+        self._is_whole = message["type"] == "http.response.body" and not message.get("more_body", False)
         await self._send(message)
 
-    def log(self) -> str:
-        """Log the request in one line; its route's pattern comes back, never the path: that may hold anything."""
+    def _with_ours(self, headers: MutableHeaders) -> list[tuple[bytes, bytes]]:
+        """A response's headers and ours; it may have stricter ones of its own."""
+        policy = _DATA_POLICY if self._is_data else _PAGE_POLICY
+        for name, value in {"content-security-policy": policy, **_HEADERS}.items():
+            headers.setdefault(name, value)
+        headers["x-request-id"] = self.fields["request_id"]
+        return headers.raw
+
+    def log(self) -> None:
+        """Measure the request, and log it in one line: its route's pattern, never its path, which may hold anything."""
         method, route = self._scope["method"], getattr(self._scope.get("route"), "path", "") or "other"
-        duration_ms = round((time.perf_counter() - self._started) * 1000, 1)
+        seconds = time.perf_counter() - self._started
+        REQUESTS.labels(route, str(self.status)).observe(seconds)
         fields = {**self.fields, "method": method, "route": route, "status": self.status}
-        fields |= {"duration_ms": duration_ms, "bytes": self._n_bytes, **({} if self._is_whole else {"cut": True})}
+        fields |= {"duration_ms": round(seconds * 1000, 1), "bytes": self._n_bytes}
+        fields |= {} if self._is_whole else {"cut": True}
         level = logging.WARNING if self.status >= 500 else logging.INFO
         _log.log(level, "%s %s %d", method, route, self.status, extra={"fields": fields})
         self.fields.clear()  # work that goes on in this context no longer belongs to this request
-        return route
 
 
 async def _nothing() -> Message:

@@ -9,6 +9,7 @@ import logging
 import re
 from collections.abc import Sequence
 from http import HTTPStatus
+from traceback import extract_tb
 from typing import Any
 
 from fastapi import Request
@@ -22,22 +23,15 @@ from rag.errors import AnswerProblem
 
 UNKNOWN = "the answer failed here; the server's log says why"
 OPENAI = "/v1"  # paths whose errors have OpenAI's shape
-_OPENAI_CODES = {
-    401: "invalid_api_key",
-    403: "missing_scope",
-    404: "unknown_url",
-    413: "request_too_large",
-    429: "rate_limit_exceeded",
-}
 _MAX_FAULTS = 5  # of one request that are reported
-_PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,39}")
+_PLAIN_NAME = re.compile(r"[\w\[\]-]{1,40}", re.ASCII)
 _FOLDERS = re.compile(r"(?<![\w/])(?:/[^/\n:;,()'\"]+)+/(?=[^/\s])")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _log = logging.getLogger(__name__)
 
 
-class Refusal(Exception):
-    """A request that is not answered: a status, words for people, a code for programs."""
+class Refusal(HTTPException):
+    """A request that is not answered: a status, words for people, a code for programs, the field that is wrong."""
 
     def __init__(
         self,
@@ -49,20 +43,19 @@ class Refusal(Exception):
         retry_after_s: int = 0,
         headers: dict[str, str] | None = None,
     ) -> None:
-        super().__init__(detail)
-        self.status, self.detail, self.code, self.param = status, detail, code, param
-        self.headers = {**({"retry-after": str(retry_after_s)} if retry_after_s else {}), **(headers or {})}
+        again = {"retry-after": str(retry_after_s)} if retry_after_s else {}
+        super().__init__(status, detail, {**again, **(headers or {})})
+        self.code, self.param = code or HTTPStatus(status).name.lower(), param
 
     def json(self) -> dict[str, Any]:
-        """The one shape of an error; `param` is the field that is wrong, where one is."""
-        return {"detail": self.detail, "code": self.code or HTTPStatus(self.status).name.lower(), "param": self.param}
+        """The one shape of an error."""
+        return {"detail": self.detail, "code": self.code, "param": self.param}
 
     def openai_json(self) -> dict[str, Any]:
         """The same in OpenAI's shape."""
-        kind = "server_error" if self.status >= 500 else "invalid_request_error"
-        kind = "requests" if self.status == 429 else kind
-        code = self.code or _OPENAI_CODES.get(self.status)
-        return {"error": {"message": self.detail, "type": kind, "param": self.param, "code": code}}
+        kind = "server_error" if self.status_code >= 500 else "invalid_request_error"
+        kind = "requests" if self.status_code == 429 else kind
+        return {"error": {"message": self.detail, "type": kind, "param": self.param, "code": self.code}}
 
 
 def refusal_of(error: Exception) -> Refusal:
@@ -92,9 +85,9 @@ def response_to(scope: Scope, error: Exception) -> JSONResponse:
     log_unforeseen(error)
     refusal = refusal_of(error)
     if is_under(path_of(scope), (OPENAI,)):
-        status = 400 if refusal.status == 422 else refusal.status
+        status = 400 if refusal.status_code == 422 else refusal.status_code
         return JSONResponse(refusal.openai_json(), status, refusal.headers)
-    return JSONResponse(refusal.json(), refusal.status, refusal.headers)
+    return JSONResponse(refusal.json(), refusal.status_code, refusal.headers)
 
 
 async def handle(request: Request, error: Exception) -> JSONResponse:
@@ -109,12 +102,8 @@ def without_folders(message: str) -> str:
 
 def without_words(error: BaseException) -> str:
     """A traceback without messages: an error's own text often quotes the question."""
-    lines, trace = [], error.__traceback__
-    while trace is not None:
-        code = trace.tb_frame.f_code
-        lines.append(f"{code.co_filename}:{trace.tb_lineno} in {code.co_name}")
-        trace = trace.tb_next
-    return f"{type(error).__name__} at " + " < ".join(reversed(lines))
+    places = [f"{one.filename}:{one.lineno} in {one.name}" for one in extract_tb(error.__traceback__)]
+    return f"{type(error).__name__} at {' < '.join(reversed(places))}"
 
 
 def _invalid(faults: Sequence[dict[str, Any]]) -> Refusal:
@@ -125,11 +114,8 @@ def _invalid(faults: Sequence[dict[str, Any]]) -> Refusal:
 
 
 def _place(loc: Sequence[int | str]) -> str:
-    # A field that takes several types is followed by the name of one of them.
-    parts = [part for part in loc if part != "str" and not str(part).startswith("list")] or ["body"]
-    # The name of an unknown field is the client's text too.
-    names = (part if isinstance(part, int) or _PLAIN_NAME.fullmatch(part) else "?" for part in parts)
-    return "".join(f"[{name}]" if isinstance(name, int) else f".{name}" for name in names).lstrip(".")
+    """A field as `history.0.answer`; the name of an unknown field is the client's text, and may be anything."""
+    return ".".join(str(part) if _PLAIN_NAME.fullmatch(str(part)) else "?" for part in loc) or "body"
 
 
 def is_under(path: str, places: Sequence[str]) -> bool:

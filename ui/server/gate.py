@@ -6,7 +6,7 @@ import asyncio
 import base64
 from contextlib import suppress
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv6Network, ip_address
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -18,12 +18,11 @@ from ui.server.errors import Refusal, is_under, path_of, response_to
 from ui.server.keys import KeyFile, Scope
 from ui.server.limits import Places, Rate
 from ui.server.logs import note
-from ui.server.metrics import Metrics
 from ui.server.settings import ServerSettings
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _MAX_BODY_S = 30.0  # for a question to arrive
-_MAX_UNSENT_BYTES = 2**19  # of one response; an answer has less
+_MAX_UNSENT = 10_000  # parts of one response; an answer has fewer
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,6 @@ class Service:
     chain: Chain
     settings: ServerSettings = field(default_factory=ServerSettings)
     host: str = ""
-    metrics: Metrics = field(default_factory=Metrics)
 
     @property
     def keys(self) -> KeyFile:
@@ -115,7 +113,7 @@ def rule_for(method: str, path: str) -> Rule:
 class Gate:
     """Middleware in front of all interfaces; a client that leaves ends its request, wherever that is.
 
-    A place is for computing, not for sending: what a client does not read waits in `Outgoing`. A client, and all
+    A place is for computing, not for sending: what a client does not read waits in a queue. A client, and all
     visitors of the widget together, may take half of the places, and half of the room for requests that are open.
     """
 
@@ -175,8 +173,8 @@ class Gate:
         except TimeoutError:
             raise Refusal(408, f"the request did not arrive within {_MAX_BODY_S:.0f} s") from None
         async with self._open.place(*names):
+            answering = asyncio.ensure_future(self._answer(scope, _replayed(body), send, names))
             leaving = asyncio.ensure_future(_left(receive))
-            answering = asyncio.ensure_future(self._answer(scope, _replayed(body, leaving), send, names))
             try:
                 await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
                 if answering.done():
@@ -187,45 +185,23 @@ class Gate:
                 await asyncio.gather(answering, leaving, return_exceptions=True)
 
     async def _answer(self, scope: AsgiScope, receive: Receive, send: Send, names: tuple[str, ...]) -> None:
-        outgoing = Outgoing(send)
-        sending = asyncio.ensure_future(outgoing.run())
+        unsent = asyncio.Queue[Message](_MAX_UNSENT)
+        sending = asyncio.ensure_future(_send_all(unsent, send))
         try:
             async with self._places.place(*names):
-                await self._app(scope, receive, outgoing.put)
+                await self._app(scope, receive, unsent.put)
             await sending
         finally:
             sending.cancel()
 
 
-class Outgoing:
-    """A response on its way out; its maker waits only where more than `_MAX_UNSENT_BYTES` are not sent yet."""
-
-    def __init__(self, send: Send) -> None:
-        self._send, self._messages, self._n_bytes = send, asyncio.Queue[Message](), 0
-        self._has_room = asyncio.Event()
-        self._has_room.set()
-
-    async def put(self, message: Message) -> None:
-        """Take a message of the application."""
-        await self._has_room.wait()
-        self._count(len(message.get("body", b"")))
-        self._messages.put_nowait(message)
-
-    async def run(self) -> None:
-        """Send the messages up to the last one."""
-        has_more = True
-        while has_more:
-            message = await self._messages.get()
-            await self._send(message)
-            self._count(-len(message.get("body", b"")))
-            has_more = message["type"] != "http.response.body" or message.get("more_body", False)
-
-    def _count(self, n_bytes: int) -> None:
-        self._n_bytes += n_bytes
-        if self._n_bytes > _MAX_UNSENT_BYTES:
-            self._has_room.clear()
-        else:
-            self._has_room.set()
+async def _send_all(unsent: asyncio.Queue[Message], send: Send) -> None:
+    """Send the messages of a response up to the last one."""
+    has_more = True
+    while has_more:
+        message = await unsent.get()
+        await send(message)
+        has_more = message["type"] != "http.response.body" or message.get("more_body", False)
 
 
 def _password(headers: Headers, *, basic: bool) -> str:
@@ -243,35 +219,28 @@ def _is_cross_site(method: str, headers: Headers) -> bool:
     return method not in ("GET", "HEAD") and headers.get("sec-fetch-site", "same-origin") in ("cross-site", "same-site")
 
 
-async def _left(receive: Receive) -> Message:
-    """The message that the client has left, when it has."""
-    while (message := await receive())["type"] != "http.disconnect":
+async def _left(receive: Receive) -> None:
+    """Come back when the client has left."""
+    while (await receive())["type"] != "http.disconnect":
         pass
-    return message
 
 
-def _replayed(body: bytes, leaving: asyncio.Future[Message]) -> Receive:
-    """What an application receives: the body that was read, then that the client has left."""
+def _replayed(body: bytes) -> Receive:
+    """What an application receives: the body that was read, then nothing; the gate ends it when the client leaves."""
     unread: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive() -> Message:
-        # Shielded, for an application may stop listening and begin again.
-        return unread.pop() if unread else await asyncio.shield(leaving)
+        return unread.pop() if unread else await asyncio.Future()
 
     return receive
 
 
 def client_of(scope: AsgiScope) -> str:
     """The client's address, as the limits count it: of IPv6 its /64, in which one client has every address."""
-    address = _address(scope)
-    is_many = isinstance(address, IPv6Address) and not address.is_loopback
-    return str(IPv6Network((address, 64), strict=False)) if is_many else str(address)
-
-
-def _address(scope: AsgiScope) -> IPv4Address | IPv6Address | None:
-    """None where there is none, as of a Unix socket."""
     try:
-        found = ip_address((scope.get("client") or ("",))[0])
-    except ValueError:
-        return None
-    return (found.ipv4_mapped or found) if isinstance(found, IPv6Address) else found
+        address = ip_address((scope.get("client") or ("",))[0])
+    except ValueError:  # as of a Unix socket
+        return ""
+    if address.version == 4 or address.is_loopback:
+        return str(address)
+    return str(address.ipv4_mapped or IPv6Network((address, 64), strict=False))

@@ -37,13 +37,13 @@ class Rate:
 class Places:
     """Room for `n` things at once, of which a name may take half; of one event loop.
 
-    Up to `n_waiting` others wait, half of them of one name; the first who finds room is the next.
+    Up to `n_waiting` others wait, half of them of one name, and are let in by turns.
     """
 
     def __init__(self, n: int, n_waiting: int = 0, max_wait_s: float = 0.0) -> None:
         self._n, self._n_waiting, self._max_wait_s = n, n_waiting, max_wait_s
-        self._taken = Counter[str]()
-        self._queue: dict[asyncio.Future[None], tuple[str, ...]] = {}  # who waits, first come first
+        self._taken, self._waiting = Counter[str](), Counter[str]()
+        self._changed = asyncio.Condition()
 
     @asynccontextmanager
     async def place(self, *names: str) -> AsyncIterator[None]:
@@ -52,36 +52,32 @@ class Places:
         Raises:
             Refusal: The queue is full, or it took too long.
         """
-        turn = asyncio.get_running_loop().create_future()
-        self._queue[turn] = names = (_ALL, *names)
-        self._admit()
+        counted = Counter((_ALL, *names))
+        async with self._changed:
+            if not _has_room(self._taken, counted, self._n):
+                await self._wait(counted)
+            self._taken += counted
         try:
-            await self._wait(turn, names)
             yield
         finally:
-            if self._queue.pop(turn, None) is None:
-                self._taken -= Counter(names)  # of names that reach 0 nothing is left
-            self._admit()
+            self._taken -= counted  # of names that reach 0 nothing is left
+            async with self._changed:
+                self._changed.notify_all()
 
-    async def _wait(self, turn: asyncio.Future[None], names: tuple[str, ...]) -> None:
-        waiting = Counter(name for others in self._queue.values() for name in others)
-        if turn.done():
-            return
+    async def _wait(self, counted: Counter[str]) -> None:
         try:
-            if any(waiting[name] > self._share(name, self._n_waiting) for name in names):
+            if not _has_room(self._waiting, counted, self._n_waiting):
                 raise TimeoutError
-            async with asyncio.timeout(self._max_wait_s):
-                await turn
+            self._waiting += counted
+            try:
+                async with asyncio.timeout(self._max_wait_s):
+                    await self._changed.wait_for(lambda: _has_room(self._taken, counted, self._n))
+            finally:
+                self._waiting -= counted
         except TimeoutError:
             raise Refusal(503, "all places are taken; fix: ask again later", retry_after_s=5) from None
 
-    def _admit(self) -> None:
-        for turn, names in list(self._queue.items()):
-            if not turn.done() and all(self._taken[name] < self._share(name, self._n) for name in names):
-                del self._queue[turn]
-                self._taken += Counter(names)
-                turn.set_result(None)
 
-    @staticmethod
-    def _share(name: str, n: int) -> int:
-        return n if name == _ALL else (n + 1) // 2
+def _has_room(counts: Counter[str], names: Counter[str], n: int) -> bool:
+    """Whether there is room for one more of all `names`, of which each but everybody's has half of `n`."""
+    return all(counts[name] < (n if name == _ALL else (n + 1) // 2) for name in names)

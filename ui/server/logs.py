@@ -37,40 +37,33 @@ def note(**fields: Any) -> None:
         current.update(fields)
 
 
-class TextFormatter(logging.Formatter):
-    """One line for people: time, level, logger, message, and further fields as NAME=VALUE."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The line."""
-        fields = "".join(f" {name}={value}" for name, value in _fields_of(record).items() if name not in _IN_MESSAGE)
-        line = f"{_time_of(record)} {record.levelname} {record.name}: {_message_of(record)}{fields}"
-        return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in line)
-
-
 class JsonFormatter(logging.Formatter):
     """One JSON object a line, in ASCII: nothing in it can end the line or steer a terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
-        values = {"time": _time_of(record), "level": record.levelname.lower(), "logger": record.name}
-        values |= {"message": _message_of(record), **_fields_of(record)}
-        return json.dumps(values, ensure_ascii=True, default=str).replace("\x7f", "\\u007f")
+        return json.dumps(_values(record), default=str).replace("\x7f", "\\u007f")
 
 
-def _time_of(record: logging.LogRecord) -> str:
-    return datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+class TextFormatter(logging.Formatter):
+    """One line for people: time, level, logger, message, and further fields as NAME=VALUE."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        values = _values(record)
+        time, level, logger, message = (values.pop(name) for name in ("time", "level", "logger", "message"))
+        fields = "".join(f" {name}={value}" for name, value in values.items() if name not in _IN_MESSAGE)
+        line = f"{time} {level.upper()} {logger}: {message}{fields}"
+        return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in line)
 
 
-def _message_of(record: logging.LogRecord) -> str:
-    error = record.exc_info[1] if record.exc_info else None
-    if error is None:
-        return record.getMessage()
-    # An error's own words may be the client's, and asyncio shows them again in its further lines.
-    return f"{record.getMessage().partition(chr(10))[0]} {without_words(error)}"
-
-
-def _fields_of(record: logging.LogRecord) -> dict[str, Any]:
-    """The record's own fields, else the id of the request that it belongs to."""
-    current = request_fields.get() or {}
-    own: dict[str, Any] = {name: current[name] for name in ("request_id",) if name in current}
-    return getattr(record, "fields", own)
+def _values(record: logging.LogRecord) -> dict[str, Any]:
+    """What a line has: the record's own fields, else the id of the request that it belongs to."""
+    message, error = record.getMessage(), record.exc_info and record.exc_info[1]
+    if error:
+        # An error's own words may be the client's, and asyncio shows them again in its further lines.
+        message = f"{message.partition(chr(10))[0]} {without_words(error)}"
+    time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    of_request = {name: value for name, value in (request_fields.get() or {}).items() if name == "request_id"}
+    values = {"time": time, "level": record.levelname.lower(), "logger": record.name, "message": message}
+    return values | getattr(record, "fields", of_request)

@@ -14,8 +14,8 @@ from pydantic import BaseModel, Field
 from index.search import MAX_QUESTION_CHARS, check_question
 from rag.answer import Answer
 from rag.answerers.base import Turn
-from rag.events import Delta, Done, Event, Failed
-from ui.render import as_written, citation_json, inert, is_web_address, passage_json, sources_markdown
+from rag.events import Delta, Done, Event, Failed, QuestionRead
+from ui.render import as_written, citation_json, inert, is_web_address, passage_json
 from ui.server.bodies import MAX_CHARS, Body, FilterBody, Interface, turns_of
 from ui.server.errors import OPENAI, Refusal, refusal_of
 from ui.server.gate import Service
@@ -24,7 +24,6 @@ from ui.server.sse import EventStream, answer_of, framed, public
 MODEL = "dragoman"
 MAX_MESSAGES = 1_000
 _MARKER = re.compile(r"\[(\d{1,6})\]")
-_FOOTER = re.compile(r"\n\n[^\n]{1,60}:(?:\n\[\d{1,6}\] [^\n]*)+\s*\Z")
 _NoTools = Annotated[list[Any], Field(max_length=0)]
 _NoChoice = Literal["none", "auto"]
 
@@ -50,22 +49,9 @@ class ChatMessage(BaseModel):
         return text.encode("utf-8", "replace").decode("utf-8")
 
 
-class TextFormat(BaseModel):
-    """The only format of an answer."""
-
-    type: Literal["text"] = "text"
-
-
-class StreamOptions(BaseModel):
-    """How a stream ends."""
-
-    include_usage: bool = False
-
-
 class ChatOptions(Body):
-    """Dragoman's own options: the sources as a last paragraph, and which documents may be used."""
+    """Dragoman's own options."""
 
-    footer: bool = False
     filter: FilterBody = FilterBody()
 
 
@@ -78,13 +64,13 @@ class ChatBody(BaseModel):
     model: str
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=MAX_MESSAGES)]
     stream: bool | None = None
-    stream_options: StreamOptions | None = None
+    stream_options: dict[str, Any] | None = None
     n: Literal[1] | None = None
     tools: _NoTools | None = None
     functions: _NoTools | None = None
     tool_choice: _NoChoice | None = None
     function_call: _NoChoice | None = None
-    response_format: TextFormat | None = None
+    response_format: dict[Literal["type"], Literal["text"]] | None = None
     dragoman: ChatOptions = ChatOptions()
 
 
@@ -117,10 +103,8 @@ def router(service: Service) -> APIRouter:
         events = service.chain.astream(question, history, body.dragoman.filter.as_filter(), interface)
         head = {"id": f"chatcmpl-{secrets.token_hex(12)}", "created": int(time.time()), "model": MODEL}
         if not body.stream:
-            return head | _whole(await answer_of(events), footer=body.dragoman.footer)
-        usage = body.stream_options is not None and body.stream_options.include_usage
-        opening, frame = _frames(head, footer=body.dragoman.footer, usage=usage)
-        return EventStream(events, frame, opening=opening)
+            return head | _whole(await answer_of(events))
+        return EventStream(events, _frame(head, usage=bool((body.stream_options or {}).get("include_usage"))))
 
     return routes
 
@@ -149,17 +133,15 @@ def _conversation(messages: Sequence[ChatMessage]) -> tuple[str, list[Turn]]:
     except ValueError as error:
         code = "string_above_max_length" if question.strip() else "empty_string"
         raise Refusal(400, str(error), param="messages", code=code) from error
-    history = [
-        (asked[:MAX_QUESTION_CHARS], _FOOTER.sub("", said)[:MAX_CHARS]) for asked, said in earlier if asked.strip()
-    ]
+    history = [(asked[:MAX_QUESTION_CHARS], said[:MAX_CHARS]) for asked, said in earlier if asked.strip()]
     return question, turns_of(history)
 
 
-def _whole(answer: Answer, *, footer: bool) -> dict[str, Any]:
+def _whole(answer: Answer) -> dict[str, Any]:
     """The answer as one `chat.completion`."""
     message = {
         "role": "assistant",
-        "content": inert(answer.text) + (sources_markdown(answer) if footer else ""),
+        "content": inert(answer.text),
         "refusal": None,
         "annotations": _annotations(answer, ""),
     }
@@ -167,8 +149,8 @@ def _whole(answer: Answer, *, footer: bool) -> dict[str, Any]:
     return {"object": "chat.completion", "choices": [choice], "usage": _usage(answer), **_extras(answer)}
 
 
-def _frames(head: dict[str, Any], *, footer: bool, usage: bool) -> tuple[bytes, Callable[[Event], bytes]]:
-    """The first chunk of a stream, and how each event is sent; empty where a stream has no place for it."""
+def _frame(head: dict[str, Any], *, usage: bool) -> Callable[[Event], bytes]:
+    """How each event is sent as a chunk; empty where a stream has no place for it."""
     head |= {"object": "chat.completion.chunk", **({"usage": None} if usage else {})}
     said = ""
 
@@ -177,10 +159,9 @@ def _frames(head: dict[str, Any], *, footer: bool, usage: bool) -> tuple[bytes, 
         return framed("", {**head, "choices": [choice], **more})
 
     def end(answer: Answer) -> bytes:
-        last = chunk({"content": named}) if footer and (named := sources_markdown(answer)) else b""
         # The stream still has what a model said before it was asked a second time.
         before = said.removesuffix(answer.text) if said.endswith(answer.text) else ""
-        last += chunk({"annotations": _annotations(answer, before)}, "stop", **_extras(answer))
+        last = chunk({"annotations": _annotations(answer, before)}, "stop", **_extras(answer))
         if usage:
             last += framed("", {**head, "choices": [], "usage": _usage(answer)})
         return last + b"data: [DONE]\n\n"
@@ -188,6 +169,8 @@ def _frames(head: dict[str, Any], *, footer: bool, usage: bool) -> tuple[bytes, 
     def frame(event: Event) -> bytes:
         nonlocal said
         match event:
+            case QuestionRead():
+                return chunk({"role": "assistant", "content": ""})
             case Delta(text=text):
                 before, said = said, said + text
                 return chunk({"content": inert(text, before)})
@@ -197,7 +180,7 @@ def _frames(head: dict[str, Any], *, footer: bool, usage: bool) -> tuple[bytes, 
                 return framed("", refusal_of(error).openai_json())
         return b""
 
-    return chunk({"role": "assistant", "content": ""}), frame
+    return frame
 
 
 def _annotations(answer: Answer, before: str) -> list[dict[str, Any]]:

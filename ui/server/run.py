@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from dataclasses import fields
 from typing import Any
 
 import uvicorn
@@ -37,8 +36,8 @@ def run(config: Config, *, with_page: bool, workers: int = 1) -> None:
     _check_port(config.host, config.port)
     open_backend(config.index).close()  # a missing index is reported before workers start
     # Workers read the settings of this process as variables of the environment.
-    values = {one.name: getattr(config, one.name) for one in fields(Config) if one.name != "server"}
-    os.environ |= {f"DRAGOMAN_{name.upper()}": str(value) for name, value in values.items() if value is not None}
+    values = config.model_dump(exclude={"server"}, exclude_none=True)
+    os.environ |= {f"DRAGOMAN_{name.upper()}": str(value) for name, value in values.items()}
     app = f"ui.server.run:{'page_app' if with_page else 'bare_app'}"
     serve(app, config.host, config.port, config.server, workers=workers, factory=True)
 

@@ -16,6 +16,8 @@ from rag.answer import Answer
 from rag.events import CitationsResolved, Delta, Done, Event, Failed, PassagesFound, QuestionRead, SentenceDone, Warned
 from ui.render import answer_json, citation_json, passage_json, sentence_json, shown_source, without_login
 from ui.server.errors import log_unforeseen, refusal_of, without_folders
+from ui.server.logs import note
+from ui.server.metrics import QUESTIONS
 
 KEEP_ALIVE_S = 15.0  # proxies close what is silent for longer, nginx after 60
 # JSON may hold these as they are, but many readers of event streams end a line at them.
@@ -68,29 +70,21 @@ def framed(name: str, data: Any) -> bytes:
 class EventStream(EventSourceResponse):
     """The events of a question as they come, and a comment where none comes for a while.
 
-    `frame` gives the bytes of an event, none for an event that is not sent; `opening` is sent at once. However the
-    response ends, also before it has begun, `events` is closed, which frees the model that writes the answer.
+    `frame` gives the bytes of an event, none for an event that is not sent. However the response ends, `events` is
+    closed, which frees the model that writes the answer.
     """
 
     def __init__(
-        self,
-        events: AsyncGenerator[Event, None],
-        frame: Callable[[Event], bytes],
-        *,
-        opening: bytes = b"",
-        keep_alive_s: float = KEEP_ALIVE_S,
+        self, events: AsyncGenerator[Event, None], frame: Callable[[Event], bytes], keep_alive_s: float = KEEP_ALIVE_S
     ) -> None:
-        self._events, self._frames = events, _frames(events, frame, opening, keep_alive_s)
+        self._frames = _frames(events, frame, keep_alive_s)
         # nginx would hold back what it has of a stream until there is more.
         super().__init__(self._frames, headers={"cache-control": "no-store", "x-accel-buffering": "no"})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send all of it."""
-        try:
+        async with aclosing(self._frames):
             await super().__call__(scope, receive, send)
-        finally:
-            await self._frames.aclose()
-            await self._events.aclose()
 
 
 async def answer_of(events: AsyncGenerator[Event, None]) -> Answer:
@@ -101,21 +95,19 @@ async def answer_of(events: AsyncGenerator[Event, None]) -> Answer:
     """
     async with aclosing(events):
         async for event in events:
+            _note_end(event)
             if isinstance(event, Done):
                 return event.answer
             if isinstance(event, Failed):
-                log_unforeseen(event.error)
                 raise refusal_of(event.error) from None
     raise AssertionError("a stream ends with Done or Failed")  # pragma: no cover
 
 
 async def _frames(
-    events: AsyncGenerator[Event, None], frame: Callable[[Event], bytes], opening: bytes, keep_alive_s: float
+    events: AsyncGenerator[Event, None], frame: Callable[[Event], bytes], keep_alive_s: float
 ) -> AsyncGenerator[bytes, None]:
     coming: asyncio.Task[Event | None] | None = None
     try:
-        if opening:
-            yield opening
         while True:
             coming = coming or asyncio.ensure_future(anext(events, None))
             done, _ = await asyncio.wait({coming}, timeout=keep_alive_s)
@@ -125,8 +117,7 @@ async def _frames(
             event, coming = coming.result(), None
             if event is None:
                 return
-            if isinstance(event, Failed):
-                log_unforeseen(event.error)
+            _note_end(event)
             if sent := frame(event):
                 yield sent
     finally:
@@ -134,3 +125,17 @@ async def _frames(
             coming.cancel()  # the events end their own work when they are cancelled
             with suppress(asyncio.CancelledError):
                 await coming
+        await events.aclose()
+
+
+def _note_end(event: Event) -> None:
+    """Count the end of a question, and note it in the log line of its request."""
+    if isinstance(event, Done):
+        answer = event.answer
+        note(language=answer.language, abstained=answer.abstained)
+        QUESTIONS.labels(answer.language, answer.reason or "answered").inc()
+    elif isinstance(event, Failed):
+        log_unforeseen(event.error)
+        code = refusal_of(event.error).code
+        note(failed=code)
+        QUESTIONS.labels("", code).inc()
