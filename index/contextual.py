@@ -45,7 +45,7 @@ def add_contextual(
         # Once more from the start: others may have added some meanwhile.
         while rows := _rows(backend, last) or _rows(backend, _BEFORE_ALL):
             last = rows[-1][0]
-            vectors = contextual_encoder().encode_passages([text for *_, text in rows])
+            vectors = contextual_encoder().embed_documents([text for *_, text in rows])
             _write(place, encoder, [(pid, doc, own) for (pid, doc, _), own in zip(rows, vectors, strict=True)])
             n_done += len(rows)
             on_progress(n_done, max(total, n_done), time.monotonic() - started)

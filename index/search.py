@@ -223,7 +223,7 @@ class _Candidates:
         by_word: dict[int, float] = {}
         if word_weight > 0 and isinstance(encoder, LateInteraction):
             words = {pid: own.words for pid, own in vectors.items() if own.words}
-            by_word = dict(zip(words, encoder.max_sim_packed(question, list(words.values())).tolist(), strict=True))
+            by_word = dict(zip(words, encoder.max_sim(question, list(words.values())).tolist(), strict=True))
         for pid, own in vectors.items():
             near = float(own.vector @ query)
             self.found[pid].dense = near + word_weight * (by_word.get(pid, near) - near)
@@ -242,7 +242,7 @@ class _Candidates:
         vectors = self.snapshot.context(FINGERPRINT, list(self.found))
         if not vectors or len(vectors) < len(self.found):
             return
-        query = contextual_encoder().encode_query(question)
+        query = contextual_encoder().embed_query(question)
         for pid, vector in vectors.items():
             item = self.found[pid]
             item.dense += weight * (_CONTEXT_SPREAD * float(vector @ query) - item.dense)

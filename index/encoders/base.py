@@ -53,21 +53,17 @@ class Encoder(Protocol):
 class LateInteraction(Protocol):
     """An encoder that can also compare texts word by word."""
 
-    def max_sim(self, queries: Sequence[str], passages: Sequence[str]) -> FloatArray:
-        """How well the words of each query are met in each passage, (queries, passages), in [-1, 1].
-
-        The weighted mean, over the words of the query, of the greatest cosine with a word of the
-        passage (MaxSim, Khattab & Zaharia 2020): unlike one vector a passage, it is not diluted by
-        what else a long passage says. 0 for a query or a passage without known words.
-        """
-        ...
-
     def packed_words(self, passages: Sequence[Sequence[str]]) -> list[bytes]:
         """All that `max_sim` needs of each passage, given as its sentences; never empty. It is stored with it."""
         ...
 
-    def max_sim_packed(self, query: str, passages: Sequence[bytes]) -> FloatArray:
-        """`max_sim` of one query with passages as `packed_words` gives them, (passages,)."""
+    def max_sim(self, query: str, passages: Sequence[bytes]) -> FloatArray:
+        """How well the words of the query are met in each passage, as `packed_words` gives it, (passages,), in [-1, 1].
+
+        The weighted mean, over the words of the query, of the greatest cosine with a word of the passage (MaxSim,
+        Khattab & Zaharia 2020): unlike one vector a passage, it is not diluted by what else a long passage says.
+        0 for a query or a passage without known words.
+        """
         ...
 
 
@@ -76,5 +72,4 @@ def unit_rows(vectors: NDArray[np.floating]) -> FloatArray:
     out = np.asarray(vectors, dtype=np.float32)
     norms = np.linalg.norm(out, axis=1, keepdims=True)
     # FAISS does not check the norm, and a wrong one changes the ranking without an error.
-    divided: FloatArray = np.divide(out, norms, out=np.zeros_like(out), where=norms > 0)
-    return divided
+    return (out / np.where(norms > 0, norms, 1)).astype(np.float32, copy=False)

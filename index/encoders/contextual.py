@@ -22,20 +22,20 @@ _BATCH_TOKENS = 2_048  # of a run, padding included
 
 
 class ContextualEncoder:
-    """Vectors of unit length; questions and passages have the prefixes that the model was trained with."""
+    """Vectors of unit length, by the methods of LangChain's `Embeddings`, with the prefixes that the model knows."""
 
     def __init__(self) -> None:
         """Load the model in the package."""
         self._session, self._words = Session(CONTEXTUAL), TokenVectors()
 
-    def encode_query(self, question: str) -> FloatArray:
+    def embed_query(self, text: str) -> FloatArray:
         """The vector of a question, (dim,)."""
-        vector: FloatArray = self._encoded([f"query: {question}"])[0]
+        vector: FloatArray = self._encoded([f"query: {text}"])[0]
         return vector
 
-    def encode_passages(self, passages: Sequence[str]) -> FloatArray:
+    def embed_documents(self, texts: list[str]) -> FloatArray:
         """The vectors of passages, (n, dim); what is beyond `MAX_TOKENS` tokens is not read."""
-        return self._encoded([f"passage: {passage}" for passage in passages])
+        return self._encoded([f"passage: {text}" for text in texts])
 
     def _encoded(self, texts: Sequence[str]) -> FloatArray:
         encoded = self._words.tokenizer.encode_batch(list(texts), add_special_tokens=False)

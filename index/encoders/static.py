@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -25,13 +25,9 @@ from index.errors import EncoderUnavailable
 
 EMBEDDED = Path(__file__).parent / "embedded"
 _FILES = ("config.json", "model.safetensors", "tokenizer.json")
-_FINGERPRINT = "static-"
 _MAX_CHARS = 100_000  # of one text given to the tokenizer; passages are far shorter
-_TOKENS_AT_ONCE = 16_384  # bounds the float32 rows held while summing to 16 MiB
 _MAX_RECENT = 20_000  # texts whose words are kept between counting and encoding
 _MAX_SCALES = 100_000  # words whose length is kept; about 20 MB
-_ROWS_AT_ONCE = 256  # of the table: what stays in a core's own cache
-_WORDS_AT_ONCE = 8_192  # whose lengths are calculated: 8 MiB of vectors
 
 
 def is_static_model(path: Path) -> bool:
@@ -43,11 +39,6 @@ def is_static_model(path: Path) -> bool:
     except ValueError:
         return False
     return isinstance(config, dict) and (config.get("model_type") == "model2vec" or "embedding_dtype" in config)
-
-
-def is_static(fingerprint: str) -> bool:
-    """Whether this is the fingerprint of a static encoder: these store the words of passages."""
-    return fingerprint.startswith(_FINGERPRINT)
 
 
 class StaticEncoder:
@@ -91,7 +82,7 @@ class StaticEncoder:
         digest = hashlib.sha256()
         for name in ("model.safetensors", "tokenizer.json"):
             digest.update((self.path / name).read_bytes())
-        return f"{_FINGERPRINT}{digest.hexdigest()[:16]}"
+        return f"static-{digest.hexdigest()[:16]}"
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         found = self._token_ids.words([text[:_MAX_CHARS] for text in texts])
@@ -116,16 +107,11 @@ class StaticEncoder:
         rows = [sums[[position[sentence] for sentence in sentences]].sum(axis=0) for sentences in passages]
         return unit_rows(np.array(rows, dtype=np.float32).reshape(-1, self.dim))
 
-    def max_sim(self, queries: Sequence[str], passages: Sequence[str]) -> FloatArray:
-        words = self.packed_words([[text] for text in passages])
-        rows = [self.max_sim_packed(query, words) for query in queries]
-        return np.stack(rows) if rows else np.zeros((0, len(passages)), dtype=np.float32)
-
     def packed_words(self, passages: Sequence[Sequence[str]]) -> list[bytes]:
         distinct = [list(dict.fromkeys(chain.from_iterable(map(self._known_words, own)))) for own in passages]
         return packed(distinct, self._scales_of(distinct))
 
-    def max_sim_packed(self, query: str, passages: Sequence[bytes]) -> FloatArray:
+    def max_sim(self, query: str, passages: Sequence[bytes]) -> FloatArray:
         # Words are compared, each the sum of its tokens: half a word matches too much. A word weighs the
         # square of its length, which training made long where it matters.
         words = self._known_words(query)
@@ -140,13 +126,8 @@ class StaticEncoder:
 
     def _products(self, queries: FloatArray, tokens: IntArray) -> FloatArray:
         """The products of some tokens' vectors with every query, (n_tokens, n_queries)."""
-        turned, rows = np.ascontiguousarray(queries.T), self._rows[tokens]
-        out = np.empty((len(tokens), len(queries)), dtype=np.float32)
-        for start in range(0, len(tokens), _ROWS_AT_ONCE):
-            some = slice(start, start + _ROWS_AT_ONCE)
-            np.dot(self._table[rows[some]].astype(np.float32), turned, out=out[some])
-        out *= self._weights[tokens][:, None]
-        return out
+        products: FloatArray = self._table[self._rows[tokens]].astype(np.float32) @ queries.T
+        return products * self._weights[tokens][:, None]
 
     def _scales_of(self, passages: Sequence[Sequence[Word]]) -> dict[Word, float]:
         """1 over the length of the vector of each word of some passages, 0 for a vector of 0."""
@@ -154,11 +135,9 @@ class StaticEncoder:
             self._scales = {}
         scales = self._scales
         missing = [word for word in set(chain.from_iterable(passages)) if word not in scales]
-        for start in range(0, len(missing), _WORDS_AT_ONCE):
-            some = missing[start : start + _WORDS_AT_ONCE]
-            lengths = np.linalg.norm(self._summed(some), axis=1)
-            own = np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0)
-            scales.update(zip(some, own.tolist(), strict=True))
+        lengths = np.linalg.norm(self._summed(missing), axis=1)
+        own = np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+        scales.update(zip(missing, own.tolist(), strict=True))
         return scales
 
     def _known_words(self, text: str) -> list[Word]:
@@ -186,24 +165,6 @@ class StaticEncoder:
     def _summed(self, token_lists: Sequence[Sequence[int]]) -> FloatArray:
         """Weighted sum of the vectors of each list of tokens, (n, dim)."""
         out = np.zeros((len(token_lists), self.dim), dtype=np.float32)
-        for first, last in _runs(list(map(len, token_lists)), _TOKENS_AT_ONCE):
-            flat = np.fromiter(chain.from_iterable(token_lists[first:last]), dtype=np.int64)
-            rows, weights = self._table[self._rows[flat]].astype(np.float32), self._weights[flat]
-            end = 0
-            for i in range(first, last):
-                start, end = end, end + len(token_lists[i])
-                # One weighted sum a text: five times as fast as numpy's reduceat over rows.
-                np.dot(weights[start:end], rows[start:end], out=out[i])
+        for row, tokens in zip(out, map(list, token_lists), strict=True):
+            np.dot(self._weights[tokens], self._table[self._rows[tokens]].astype(np.float32), out=row)
         return out
-
-
-def _runs(sizes: Sequence[int], most: int) -> Iterator[tuple[int, int]]:
-    """(first, last + 1) of neighbours whose sizes sum up to at most `most`, or of a single one."""
-    first, total = 0, 0
-    for i, size in enumerate(sizes):
-        if i > first and total + size > most:
-            yield first, i
-            first, total = i, 0
-        total += size
-    if sizes:
-        yield first, len(sizes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ SHARED = Path(__file__).parent / "multilingual"
 WORDS, TOKENIZER = "words.npy", "tokenizer.json"
 BLOCK = np.dtype([("scale", "<f2"), ("nibbles", "u1", 16)])  # 32 weights of 4 bits, as llama.cpp's Q4_0
 MAX_TOKENS = 512
-_MOST_THREADS = 2
+_THREADS = 2
 
 
 class TokenVectors:
@@ -46,7 +45,7 @@ class Session:
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = min(_MOST_THREADS, _n_cores())
+        options.intra_op_num_threads = _THREADS
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # waiting takes no processor
         options.log_severity_level = 3  # errors
         self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
@@ -61,18 +60,10 @@ class Session:
 
 def batches(lengths: Sequence[int], max_tokens: int) -> Iterator[list[int]]:
     """Numbers of texts in batches of like lengths, short ones first; a batch has `max_tokens`, padding included."""
-    order = sorted(range(len(lengths)), key=lambda i: lengths[i])
+    order = sorted(range(len(lengths)), key=lengths.__getitem__)
     while order:
         n = 1
         while n < len(order) and (n + 1) * lengths[order[n]] <= max_tokens:
             n += 1
         yield order[:n]
         order = order[n:]
-
-
-def _n_cores() -> int:
-    """Cores that this process may use; not every system can tell."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:
-        return os.cpu_count() or 1

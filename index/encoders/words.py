@@ -7,7 +7,7 @@ products of the question with each distinct token are calculated, and each word'
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import accumulate, chain
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,33 +56,20 @@ def best_cosines(
     Returns:
         (n_passages, n_queries).
     """
-    sizes = [int.from_bytes(own[:_HEAD], "little") for own in passages]
-    after = [(_HEAD + n, _HEAD + (1 + _SCALE) * n) for n in sizes]
+    sizes = np.array([int.from_bytes(own[:_HEAD], "little") for own in passages])
+    after = [(_HEAD + n, _HEAD + (1 + _SCALE) * n) for n in sizes.tolist()]
     n_tokens = np.frombuffer(b"".join(own[_HEAD:a] for own, (a, _) in zip(passages, after, strict=True)), "<u1")
     scales = np.frombuffer(b"".join(own[a:b] for own, (a, b) in zip(passages, after, strict=True)), "<f2")
     octets = np.frombuffer(b"".join(own[b:] for own, (_, b) in zip(passages, after, strict=True)), "u1")
     low, middle, high = octets.reshape(-1, _TOKEN).astype(np.int32).T
     tokens = np.minimum(low | middle << 8 | high << 16, n_vocabulary - 1)  # a damaged one may be more
 
-    # The distinct tokens, by a table: faster than sorting them.
-    place = np.zeros(n_vocabulary, dtype=np.int32)
-    place[tokens] = 1
-    distinct = np.flatnonzero(place)
-    place[distinct] = np.arange(len(distinct), dtype=np.int32)
-    of_tokens, places = products(distinct), place[tokens]
-
-    starts = np.cumsum(n_tokens, dtype=np.int64) - n_tokens
-    cosines = of_tokens.take(places[starts], axis=0)
-    # One token more of every word that has so many: a word has one to three, seldom more.
-    n, longer = 1, np.flatnonzero(n_tokens > 1)
-    while len(longer):
-        cosines[longer] += of_tokens.take(places[starts[longer] + n], axis=0)
-        n += 1
-        longer = longer[n_tokens[longer] > n]
-    cosines *= np.nan_to_num(scales, posinf=0, neginf=0)[:, None]  # a damaged one may be anything
+    distinct, places = np.unique(tokens, return_inverse=True)
+    of_tokens = products(distinct)
     best = np.zeros((len(passages), of_tokens.shape[1]), dtype=np.float32)
-    first = np.fromiter(accumulate(sizes[:-1], initial=0), np.int64, len(sizes))
     filled = np.flatnonzero(sizes)
     if len(filled):
-        best[filled] = np.maximum.reduceat(cosines, first[filled], axis=0)
+        of_words = np.add.reduceat(of_tokens.take(places, axis=0), np.cumsum(n_tokens, dtype=int) - n_tokens, axis=0)
+        of_words *= np.nan_to_num(scales, posinf=0, neginf=0)[:, None]  # a damaged one may be anything
+        best[filled] = np.maximum.reduceat(of_words, (np.cumsum(sizes) - sizes)[filled], axis=0)
     return np.clip(best, -1, 1)

