@@ -19,7 +19,7 @@ from typing import Any
 import regex
 
 from eval.errors import GoldError
-from eval.gold.items import GoldItem, as_item, as_values, problems_of
+from eval.gold.items import GoldItem, as_item, as_values
 
 _MAX_BYTES = 256 * 2**20
 _MAX_SHOWN = 20  # broken lines
@@ -46,13 +46,16 @@ def read_gold(path: Path) -> list[GoldItem]:
     items: dict[str, GoldItem] = {}
     broken: list[str] = []
     for entry in read_entries(path):
-        problems = [entry.problem] if entry.problem else list(problems_of(entry.values))
-        if not problems and str(entry.values["id"]) in items:
-            problems = [f"the id {entry.values['id']!r} occurs twice; expected: ids used once"]
-        broken += [f"{path}, line {entry.line}: {problem}" for problem in problems]
-        if not problems:
-            item = as_item(entry.values, "")
+        where = f"{path}, line {entry.line}"
+        try:
+            if entry.problem:
+                raise GoldError(f"{where}: {entry.problem}")
+            item = as_item(entry.values, where)
+            if item.id in items:
+                raise GoldError(f"{where}: the id {item.id!r} occurs twice; expected: ids used once")
             items[item.id] = item
+        except GoldError as error:
+            broken.append(str(error))
     if broken:
         more = f"\nand {len(broken) - _MAX_SHOWN} more" if len(broken) > _MAX_SHOWN else ""
         raise GoldError("\n".join(broken[:_MAX_SHOWN]) + more)

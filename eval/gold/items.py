@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 
 import regex
+from pydantic import BeforeValidator, Field, StrictBool, StringConstraints, TypeAdapter, ValidationError
 
 from eval.errors import GoldError
 from index.documents import Span
+
+Text = Annotated[str, BeforeValidator(lambda value: str(value) if type(value) in (int, float) else value)]
+FilledText = Annotated[Text, StringConstraints(pattern=r"\S")]
 
 
 class Need(StrEnum):
@@ -29,9 +33,9 @@ class Evidence:
     is, 1 or more.
     """
 
-    doc: str
-    text: str = ""
-    grade: int = 1
+    doc: FilledText
+    text: Annotated[str, StringConstraints(pattern=r"^$|\S")] = ""
+    grade: Annotated[int, Field(ge=1)] = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +46,17 @@ class GoldItem:
     answers its text is not. `tags` are groups of the report.
     """
 
-    id: str
-    question: str
-    lang: str
-    answerable: bool
-    answers: tuple[str, ...]
-    evidence: tuple[Evidence, ...]
-    tags: tuple[str, ...] = ()
+    id: FilledText
+    question: FilledText
+    lang: FilledText
+    answerable: StrictBool
+    answers: tuple[Text, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    tags: tuple[Text, ...] = ()
     need: Need = Need.ANY
 
 
-FIELDS = ("id", "question", "lang", "answerable", "answers", "evidence", "tags", "need")
+_ITEM = TypeAdapter(GoldItem)
 
 
 def as_item(values: Any, where: str) -> GoldItem:
@@ -61,59 +65,32 @@ def as_item(values: Any, where: str) -> GoldItem:
     Raises:
         GoldError: A field is missing or of another type, or the fields contradict each other.
     """
-    for problem in problems_of(values):
-        raise GoldError(f"{where}: {problem}")
-    return GoldItem(
-        id=str(values["id"]),
-        question=values["question"],
-        lang=values["lang"],
-        answerable=values["answerable"],
-        answers=tuple(map(str, values.get("answers", ()))),
-        evidence=tuple(
-            Evidence(one["doc"], one.get("text", ""), int(one.get("grade", 1))) for one in values.get("evidence", ())
-        ),
-        tags=tuple(map(str, values.get("tags", ()))),
-        need=Need(values.get("need", Need.ANY)),
-    )
+    try:
+        item = _ITEM.validate_python(values)
+        problems = list(_contradictions(item))
+    except ValidationError as error:
+        problems = list(map(_problem, error.errors()))
+    if problems:
+        raise GoldError(f"{where}: {'; '.join(problems)}")
+    return item
 
 
-def problems_of(values: Any) -> Iterator[str]:
-    """What keeps `values` from being a gold question, as `found; expected: ...`."""
-    if not isinstance(values, dict):
-        yield f"{type(values).__name__}; expected: an object with {', '.join(FIELDS)}"
-        return
-    for name in ("id", "question", "lang"):
-        value = values.get(name)
-        if not (isinstance(value, str) and value.strip()) and not (name == "id" and type(value) is int):
-            yield f"{name} is {'missing' if value is None else repr(value)}; expected: text"
-    if not isinstance(values.get("answerable"), bool):
-        yield f"answerable is {values.get('answerable')!r}; expected: true or false"
-    for name in ("answers", "tags"):
-        value = values.get(name, [])
-        if not isinstance(value, list) or not all(type(one) in (str, int, float) for one in value):
-            yield f"{name} is {value!r}; expected: a list of texts"
-    evidence = values.get("evidence", [])
-    for one in evidence if isinstance(evidence, list) else [evidence]:
-        if not isinstance(evidence, list) or not _is_evidence(one):
-            yield f"evidence is {one!r}; expected: a list of doc, and perhaps text (not blank) and grade (1 or more)"
-    if values.get("need", Need.ANY) not in tuple(Need):
-        yield f"need is {values['need']!r}; expected: any or all"
-    if values.get("answerable") is True and not evidence and not values.get("answers"):
+def _problem(error: Mapping[str, Any]) -> str:
+    place = ".".join(map(str, error["loc"])) or "the question"
+    return f"{place} is missing" if error["type"] == "missing" else f"{place} is {error['input']!r}; {error['msg']}"
+
+
+def _contradictions(item: GoldItem) -> Iterator[str]:
+    if item.answerable and not item.evidence and not item.answers:
         yield "answerable, but without evidence and answers; expected: one of them"
-    if values.get("need") == Need.ALL and not values.get("answers"):
+    if item.need is Need.ALL and not item.answers:
         yield "need is all, but there are no answers; expected: answers, or no need"
 
 
 def as_values(item: GoldItem) -> dict[str, Any]:
     """`item` as one JSON object of a gold file, without fields that have their default."""
-    values: dict[str, Any] = {name: getattr(item, name) for name in ("id", "question", "lang", "answerable")}
-    values["answers"] = list(item.answers)
-    values["evidence"] = [
-        {"doc": e.doc} | ({"text": e.text} if e.text else {}) | ({"grade": e.grade} if e.grade != 1 else {})
-        for e in item.evidence
-    ]
-    tags = {"tags": list(item.tags)} if item.tags else {}
-    return values | tags | ({"need": str(item.need)} if item.need is not Need.ANY else {})
+    values: dict[str, Any] = _ITEM.dump_python(item, mode="json", exclude_defaults=True)
+    return values
 
 
 def find_evidence(text: str, wanted: str) -> list[Span]:
@@ -125,11 +102,3 @@ def find_evidence(text: str, wanted: str) -> list[Span]:
     dense = "".join(text[i] for i in places)
     starts = (match.start() for match in regex.finditer(regex.escape(needle), dense))
     return [Span(places[start], places[start + len(needle) - 1] + 1) for start in starts]
-
-
-def _is_evidence(value: Any) -> bool:
-    if not isinstance(value, dict) or not isinstance(doc := value.get("doc"), str) or not doc.strip():
-        return False
-    text = value.get("text", "")
-    is_text = isinstance(text, str) and (not text or bool(text.strip()))
-    return is_text and bool(regex.fullmatch(r"[1-9]\d{0,8}", str(value.get("grade", 1))))

@@ -1,4 +1,4 @@
-"""A run's measures to be read by people: a page, a comment on a pull request, a table for a terminal.
+"""A run's measures to be read by people: a page, or a table for a terminal.
 
 The HTML page needs no other file and no network. Text of documents, answers and gold files is escaped wherever it
 comes in; the page's policy allows its own style and script, by their hashes, and nothing else.
@@ -14,17 +14,16 @@ from typing import Any
 
 from eval.measures.abstention import trade_off
 from eval.report.figures import figure, funnel, worst_first
-from eval.report.render import for_html, for_markdown, for_terminal, template
+from eval.report.render import for_html, for_terminal, template
 from eval.runs.compare import Comparison
 from eval.runs.folder import FinishedRun
 from eval.runs.summary import percentiles
 
-__all__ = ["as_html", "as_markdown", "as_table", "comparison_line", "comparison_table"]
+__all__ = ["as_html", "as_table", "comparison_line", "comparison_table"]
 
 _MAX_QUESTIONS = 2_000  # shown one by one: a page of more is slow to open
 _MANY, _CHARS, _CHARS_OF_MANY = 200, 600, 240  # questions, and characters of a passage that holds no evidence
 _N_BINS = 24
-_MAX_COMMENT = 60_000  # characters; GitHub refuses a comment of more than 65,536
 _COLUMNS = {name: name for name in ("recall@1", "recall@5", "recall@10", "mrr@10", "ndcg@10")} | {
     "answer": "answer.contains",
     "cited": "citation.recall",
@@ -51,15 +50,6 @@ def as_html(run: FinishedRun, comparison: Comparison | None = None) -> str:
         style=files("eval.report").joinpath("page.css").read_text("utf-8"),
         script=files("eval.report").joinpath("page.js").read_text("utf-8"),
     )
-
-
-def as_markdown(run: FinishedRun, comparison: Comparison | None = None) -> str:
-    """The headline measures, what changed, where questions were lost, and the languages, as a comment."""
-    steps = [step for kind in (True, False) for step in funnel(run.rows, answerable=kind)]
-    values = {"run": run, "summary": run.summary, "comparison": comparison, "steps": steps}
-    page = template("report.md", for_markdown).render(values)
-    cut = page[:_MAX_COMMENT].rpartition("\n")[0] + "\n\nThe rest is too long for a comment; see the report.\n"
-    return page if len(page) <= _MAX_COMMENT else cut
 
 
 def as_table(summary: Mapping[str, Any]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -13,6 +12,7 @@ from urllib.parse import quote, urlsplit
 import regex
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
+from rich.cells import cell_len, set_cell_size
 
 from eval.measures.citation import overlaps
 from eval.report.figures import HEADLINE, WORDS, figure, language_label, word
@@ -26,8 +26,6 @@ _NAMED = regex.compile(
 )
 _MARKER = regex.compile(r"\[(\d{1,4})\]")
 _TAG = regex.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}")
-# What Markdown and GitHub read as markup, mentions, numbers of issues, and addresses.
-_SYNTAX = regex.compile(r"[\\`*_\[\]<>&|~^$#]|[@!%](?=\w)|(?<=\bGH)-(?=\d)|:(?=//)|(?<=\bwww)\.", regex.IGNORECASE)
 
 
 def template(name: str, finalize: Callable[[Any], Any]) -> Template:
@@ -52,15 +50,6 @@ def for_html(value: Any) -> Any:
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
     return _NAMED.sub(lambda match: f"⟨U+{ord(match[0]):04X}⟩", _HINTS.sub("", value))
-
-
-def for_markdown(value: Any) -> Any:
-    """Text as words only, on one line: nothing of it is Markdown."""
-    if not isinstance(value, str) or isinstance(value, Markup):
-        return value
-    flat = " ".join(str(for_html(value)).split())
-    cut = flat if len(flat) <= 200 else f"{flat[:200]}…"
-    return Markup(_SYNTAX.sub(lambda match: f"&#{ord(match[0])};&#8203;", cut))  # noqa: S704 - escaped for Markdown
 
 
 def for_terminal(value: Any) -> Any:
@@ -107,14 +96,8 @@ def sha(text: str) -> str:
 
 def fitted(text: str, width: int) -> str:
     """`text` in exactly `width` columns of a terminal, cut or filled: a wide character takes two, a mark none."""
-    taken, left = "", width
-    for char in " ".join(text.split()):
-        columns = 0 if unicodedata.category(char) in ("Mn", "Me", "Cf") else 1
-        columns += columns and unicodedata.east_asian_width(char) in "WF"
-        if columns > left - 1:
-            return f"{taken}…" + " " * (left - 1)
-        taken, left = taken + char, left - columns
-    return taken + " " * left
+    line = " ".join(text.split())
+    return set_cell_size(line if cell_len(line) < width else f"{set_cell_size(line, width - 2)}…", width)
 
 
 def answer_parts(row: Row) -> Iterator[tuple[str, str]]:

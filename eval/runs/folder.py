@@ -138,9 +138,9 @@ def _read(path: Path) -> dict[str, Any]:
 def _read_rows(path: Path) -> list[Row]:
     lines = (path / _ROWS).read_bytes().split(b"\n") if (path / _ROWS).exists() else []
     rows: dict[str, Row] = {}
-    for number, line in enumerate(lines):
-        with suppress(ValueError, KeyError, TypeError):  # cut off by a kill, or empty
-            row = read_row(json.loads(line), f"{path / _ROWS}, line {number + 1}")
+    for line in lines:
+        with suppress(ValueError):  # cut off by a kill, or empty
+            row = read_row(line)
             rows[row.item.id] = row
     return list(rows.values())
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
-from eval.gold import GoldItem, as_item, as_values
+from pydantic import TypeAdapter
+
+from eval.gold import GoldItem, as_values
 from eval.measures.citation import SpanIn
 
 # Measures by name; what stands before the dot is the object that holds them in `eval --json`.
@@ -66,13 +69,13 @@ def row_json(row: Row) -> dict[str, Any]:
     return {one.name: getattr(row, one.name) for one in fields(row)} | {"item": as_values(row.item)}
 
 
-def read_row(values: Mapping[str, Any], where: str) -> Row:
-    """The row that `row_json` wrote; `where` begins the message of an error.
+_ROW = TypeAdapter(Row)
+
+
+def read_row(line: bytes) -> Row:
+    """The row that `row_json` wrote.
 
     Raises:
-        GoldError: Its question is none.
-        KeyError, TypeError, ValueError: It was cut off, or written by another version.
+        ValueError: It was cut off, or written by another version.
     """
-    places = tuple(tuple((doc, start, end) for doc, start, end in own) for own in values["places"])
-    read = {"item": as_item(values["item"], where), "outcome": Outcome(values["outcome"]), "places": places}
-    return Row(**{**values, **read, "passages": tuple(values["passages"])})
+    return _ROW.validate_python(json.loads(line))

@@ -89,10 +89,11 @@ def _questions(content: Any, title: str = "") -> Iterator[tuple[str, str, dict[s
 def inference(folder: Path) -> Iterator[Example]:
     """Pairs of premise and hypothesis: the hypothesis is a claim about the premise."""
     for row in _all_records(folder):
-        premise = row.get("premise") or row.get("evidence") or " ".join(one["text"] for one in row["gold_evidence"])
+        evidence = row.get("evidence") or " ".join(one["text"] for one in row.get("gold_evidence", ()))
+        premise = row.get("premise") or evidence
         claim = row.get("hypothesis") or row.get("claim") or row.get("text")
         label = _LABELS.get(row.get("gold_label") or row.get("label"))
-        if claim and label is not None:
+        if premise and claim and label is not None:
             yield Example(str(claim), str(premise)[:_MAX_PASSAGE_CHARS], label=label)
 
 

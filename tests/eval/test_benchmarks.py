@@ -14,7 +14,7 @@ import pytest
 from eval.benchmarks import __main__ as command
 from eval.benchmarks import quality, speed
 from eval.benchmarks.claims import name_swapped, negated, number_changed, run_changed_sentences, run_memerag
-from eval.benchmarks.sets import CONVERTERS, Part, parts
+from eval.benchmarks.sets import Part, parts
 from eval.benchmarks.suites import Suite, choose, read_suites, read_thresholds
 from eval.benchmarks.table import as_table, missed
 from eval.errors import SetMissing
@@ -153,11 +153,8 @@ def test_a_set_that_is_not_there_says_how_to_name_its_folder(tmp_path: Path) -> 
 def test_every_suite_of_the_file_finds_its_data(name: str) -> None:
     one = read_suites(SHARED)[name]
     assert one.kind in command.RUNS
-    if one.kind in CONVERTERS:
-        part = next(parts(one))
-        assert part.items and (part.documents or part.articles)
-    elif "data" in one.values:
-        assert any(one.path().iterdir())
+    names = [one.values.get("data"), one.values.get("articles"), *(path for path, _ in one.values.get("also", ()))]
+    assert all(one.path(path).exists() for path in names if path)
 
 
 def test_suites_are_chosen_by_name_or_group_and_thresholds_name_suites() -> None:

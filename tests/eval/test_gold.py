@@ -62,23 +62,26 @@ def test_a_sign_that_some_take_for_a_line_end_may_stand_in_a_string(tmp_path: Pa
     [
         ("{", "not JSON (Expecting property name"),
         ("[" * 100_000, "not JSON"),
-        ("[]", "list; expected: an object with id, question"),
-        ({key: GOOD[key] for key in GOOD if key != "lang"}, "lang is missing; expected: text"),
-        ({**GOOD, "id": True}, "id is True; expected: text"),
-        ({**GOOD, "answerable": "yes"}, "answerable is 'yes'; expected: true or false"),
-        ({**GOOD, "answerable": 1}, "answerable is 1; expected: true or false"),
-        ({**GOOD, "answers": "Adam"}, "answers is 'Adam'; expected: a list"),
-        ({**GOOD, "answers": None}, "answers is None; expected: a list"),
-        ({**GOOD, "answers": [["Adam"]]}, "answers is [['Adam']]; expected: a list of texts"),
-        ({**GOOD, "evidence": "a.md"}, "evidence is 'a.md'; expected: a list of doc"),
-        ({**GOOD, "evidence": ["text"]}, "evidence is 'text'; expected: a list of doc"),
-        ({**GOOD, "evidence": [{"text": "a"}]}, "evidence is {'text': 'a'}"),
-        ({**GOOD, "evidence": [{"doc": "a", "text": " \n"}]}, "evidence is {'doc': 'a', 'text': ' \\n'}"),
-        ({**GOOD, "evidence": [{"doc": "a", "grade": "high"}]}, "evidence is {'doc': 'a', 'grade': 'high'}"),
-        ({**GOOD, "evidence": [{"doc": "a", "grade": 0}]}, "evidence is {'doc': 'a', 'grade': 0}"),
+        ("[]", "the question is []; Input should be a dictionary"),
+        ({key: GOOD[key] for key in GOOD if key != "lang"}, "lang is missing"),
+        ({**GOOD, "id": True}, "id is True; Input should be a valid string"),
+        ({**GOOD, "answerable": "yes"}, "answerable is 'yes'; Input should be a valid boolean"),
+        ({**GOOD, "answerable": 1}, "answerable is 1; Input should be a valid boolean"),
+        ({**GOOD, "answers": "Adam"}, "answers is 'Adam'; Input should be a valid tuple"),
+        ({**GOOD, "answers": None}, "answers is None; Input should be a valid tuple"),
+        ({**GOOD, "answers": [["Adam"]]}, "answers.0 is ['Adam']; Input should be a valid string"),
+        ({**GOOD, "evidence": "a.md"}, "evidence is 'a.md'; Input should be a valid tuple"),
+        ({**GOOD, "evidence": ["text"]}, "evidence.0 is 'text'; Input should be"),
+        ({**GOOD, "evidence": [{"text": "a"}]}, "evidence.0.doc is missing"),
+        ({**GOOD, "evidence": [{"doc": "a", "text": " \n"}]}, "evidence.0.text is ' \\n'; String should match"),
+        (
+            {**GOOD, "evidence": [{"doc": "a", "grade": "high"}]},
+            "evidence.0.grade is 'high'; Input",
+        ),
+        ({**GOOD, "evidence": [{"doc": "a", "grade": 0}]}, "evidence.0.grade is 0; Input should be greater"),
         ({**GOOD, "evidence": [], "answers": []}, "answerable, but without evidence and answers"),
-        ({**GOOD, "question": "  "}, "question is '  '; expected: text"),
-        ({**GOOD, "need": "some"}, "need is 'some'; expected: any or all"),
+        ({**GOOD, "question": "  "}, "question is '  '; String should match"),
+        ({**GOOD, "need": "some"}, "need is 'some'; Input should be 'any' or 'all'"),
         ({**GOOD, "answers": [], "need": "all"}, "need is all, but there are no answers"),
         (GOOD, "the id '1' occurs twice"),
     ],
@@ -97,7 +100,7 @@ def test_all_broken_lines_are_named_up_to_twenty(tmp_path: Path) -> None:
         read_gold(written(tmp_path, *lines))
     said = str(caught.value).splitlines()
     assert len(said) == 21
-    assert said[0].endswith("line 2: lang is ''; expected: text")
+    assert said[0].endswith("line 2: lang is ''; String should match pattern '\\S'")
     assert said[-1] == "and 4 more"
 
 
@@ -182,7 +185,7 @@ def test_cells_may_be_parted_by_other_signs(tmp_path: Path, name: str, sign: str
         ("id,question\n1,x", 1, "the header has no lang, answerable; expected: id,question,lang"),
         ("id,question,lang,answerable\n1,x,en,false\n2,y,en,maybe", 3, "answerable is 'maybe'"),
         ("id,question,lang,answerable\n1,x,en,false,more", 2, "more cells than the header has; fix: put the cells"),
-        ('id,question,lang,answerable\n1,"a\nb",en,', 2, "answerable is None; expected: true or false"),
+        ('id,question,lang,answerable\n1,"a\nb",en,', 2, "answerable is None; Input should be a valid boolean"),
         ('id,question,lang,answerable\n1,"a"b,en,true', 2, "not CSV"),
         (
             "id,question,lang,answerable,evidence_doc,evidence_text\n1,x,en,true,a | b,c",

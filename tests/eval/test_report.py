@@ -17,10 +17,9 @@ import pytest
 from lxml import html as lxml_html
 
 from eval.gold import Evidence, GoldItem
-from eval.report import as_html, as_markdown, as_table
+from eval.report import as_html, as_table
 from eval.report.figures import figure, funnel, worst_first
 from eval.report.render import for_html as shown
-from eval.report.render import for_markdown as cell
 from eval.report.render import web
 from eval.runs.compare import Comparison, Difference, QuestionChange
 from eval.runs.folder import FinishedRun
@@ -445,12 +444,10 @@ def test_the_script_writes_no_markup() -> None:
 
 def test_the_same_run_gives_the_same_page() -> None:
     assert as_html(finished(), compared()) == as_html(finished(), compared())
-    assert as_markdown(finished(), compared()) == as_markdown(finished(), compared())
 
 
 def test_a_run_without_questions_has_a_page() -> None:
     assert "0 questions" in as_html(finished([]))
-    assert "Evaluation" in as_markdown(finished([]))
 
 
 @pytest.mark.slow
@@ -537,7 +534,7 @@ def test_hostile_text_stays_text(text: str) -> None:
     assert parsed.xpath("//article/@data-language")[0] == shown(text)
     assert not [link for link in parsed.xpath("//@href") if not link.startswith("#")]
     driving = r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
-    assert re.findall(driving, page + as_markdown(*poisoned(text))) == []
+    assert re.findall(driving, page) == []
 
 
 def elements(parsed: Any) -> list[tuple[str, list[str]]]:
@@ -592,67 +589,6 @@ def test_a_thousand_questions_stay_under_fifteen_megabytes() -> None:
     page = as_html(replace(finished(), rows=many))
     assert len(page.encode()) < 15_000_000
     assert page.count("<article") == 1000
-    assert len(as_markdown(replace(finished(), rows=many))) < 60_000
-
-
-# Markdown
-
-
-def test_the_comment_has_the_numbers_of_the_summary() -> None:
-    text = as_markdown(finished(), compared())
-    low, high = finished().summary["intervals"]["recall@5"]
-    assert f"| **Evidence in the first 5** `recall@5` | 0.667 | {low:.2f}–{high:.2f} | 6 |" in text
-    assert "| Korean (ko) | 2 | 1.000 (n = 2) |" in text
-    assert "| a passage with the evidence was found | 4 | 1 failed, 1 not retrieved |" in text
-    assert "| rightly refused | 1 | 1 answered without an answer |" in text
-    better = "| 0.300 | 0.100 | ▲ better -0.200 | **yes** | under 0.001 | 3 / 0 | 6 |"
-    worse = "| 0.700 | 0.500 | ▼ worse -0.200 | **yes** | 0.030 | 0 / 4 | 6 |"
-    assert 0 < text.index(better) < text.index(worse) < text.index("▲ better +0.167")
-    assert "| ▼ worse -0.500 | unfound | 塔樓裡有什麼？ | right → not retrieved |" in text
-    assert "What changed" not in as_markdown(finished())
-
-
-def test_every_row_of_a_table_has_the_cells_of_its_head() -> None:
-    for text in ("plain", *HOSTILE):
-        widths: list[int] = []
-        for line in as_markdown(*poisoned(text)).split("\n"):
-            if line.startswith("| "):
-                widths.append(line.count("|"))
-            else:
-                assert len(set(widths)) <= 1
-                widths = []
-            # Nothing that begins a line is from the run, so none of it can begin a heading, a list or a quotation.
-            assert re.match(r"[-+>]|\d+[.)]\s|<|`{3}|~{3}| {4}", line) is None
-
-
-@pytest.mark.parametrize(
-    ("text", "made"),
-    [
-        ("a|b", "a&#124;&#8203;b"),
-        ("<b>&amp;", "&#60;&#8203;b&#62;&#8203;&#38;&#8203;amp;"),
-        ("@team", "&#64;&#8203;team"),
-        ("see #12", "see &#35;&#8203;12"),
-        ("GH-12", "GH&#45;&#8203;12"),
-        ("https://evil.example", "https&#58;&#8203;//evil.example"),
-        ("www.evil.example", "www&#46;&#8203;evil.example"),
-        ("![i](u)", "!&#91;&#8203;i&#93;&#8203;(u)"),
-        ("two\nlines\r\n\tmore", "two lines more"),
-        ("\u202eevil", "⟨U+202E⟩evil"),
-        ("한국어 العربية", "한국어 العربية"),
-        ("x" * 300, "x" * 200 + "…"),
-    ],
-)
-def test_a_cell_is_words_only(text: str, made: str) -> None:
-    assert cell(text) == made
-
-
-def test_a_comment_is_short_enough_whatever_comes() -> None:
-    evil = "|@a#1`<" * 5_000
-    changes = tuple(QuestionChange(evil, evil, evil, evil, 1.0) for _ in range(500))
-    settings = {f"{i}{evil}": (evil, evil) for i in range(500)}
-    text = as_markdown(finished(name="x" * 5_000), compared(before=evil, questions=changes, settings=settings))
-    assert len(text) < 61_000
-    assert text.endswith("The rest is too long for a comment; see the report.\n")
 
 
 # Terminal

@@ -264,7 +264,7 @@ def test_passages_that_hold_evidence_are_marked_with_its_numbers(chain: Chain) -
 def test_a_row_is_read_back_as_it_was_written(chain: Chain) -> None:
     for row in ask_all(chain, GOLD):
         written = json.dumps(row_json(row))
-        read = read_row(json.loads(written), "here")
+        read = read_row(written.encode())
         assert json.dumps(row_json(read)) == written
         assert (read.item, read.outcome, read.places) == (row.item, row.outcome, row.places)
 

@@ -18,10 +18,7 @@ if TYPE_CHECKING:
     from eval.runs.folder import FinishedRun
 
 GoldArgument = Annotated[Path, typer.Argument(metavar="GOLD", help="Gold questions: JSON lines or CSV.")]
-ReportOption = Annotated[
-    list[Path] | None,
-    typer.Option("--report", metavar="FILE", help="Write a report: .html is one page, .md a summary; may be repeated."),
-]
+ReportOption = Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write a report as one HTML page.")]
 CompareOption = Annotated[
     str | None, typer.Option("--compare", metavar="RUN", help="The earlier run to compare with: its name or folder.")
 ]
@@ -74,7 +71,7 @@ def run(
     out({**done.summary, "run": str(folder)}, as_json, "" if as_json else as_table(done.summary))
     if comparison and not as_json:
         say(comparison_line(comparison))
-    _write_reports(done, comparison, report)
+    _write_report(done, comparison, report)
     if not as_json:
         say(f"kept as {done.name}; to compare: dragoman eval report {done.name} --compare OTHER")
     complaints = missed(done.summary, thresholds)
@@ -109,7 +106,7 @@ def report(
         out(asdict(comparison), as_json, "" if as_json else comparison_table(comparison))
     else:
         out(dict(done.summary), as_json, "" if as_json else as_table(done.summary))
-    _write_reports(done, comparison, report)
+    _write_report(done, comparison, report)
 
 
 def runs(index: IndexOption = None, as_json: JsonOption = False) -> None:
@@ -156,10 +153,9 @@ def _compared(before: FinishedRun | None, done: FinishedRun, runs: Path, gold: P
         return None
 
 
-def _write_reports(done: FinishedRun, comparison: Comparison | None, files: list[Path] | None) -> None:
-    from eval.report import as_html, as_markdown
+def _write_report(done: FinishedRun, comparison: Comparison | None, file: Path | None) -> None:
+    from eval.report import as_html
 
-    for file in files or ():
-        written = as_markdown if file.suffix.lower() == ".md" else as_html
-        file.write_text(written(done, comparison), "utf-8")
+    if file:
+        file.write_text(as_html(done, comparison), "utf-8")
         say(f"report: {file}")
