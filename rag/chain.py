@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from index.encoders.base import Encoder
@@ -23,7 +24,7 @@ from rag.answerers.extractive import ExtractiveAnswerer
 from rag.conversation import reply
 from rag.events import CitationsResolved, Delta, Done, Event, Failed, PassagesFound, QuestionRead, Warned
 from rag.followups import Rewriter, carried_over
-from rag.reader import Candidate, Reader, chosen, embedded_reader
+from rag.reader import Candidate, Reader, chosen, compared, embedded_reader
 from rag.reader.cross_encoders import N_RERANKED, Reranker, reranked
 
 if TYPE_CHECKING:
@@ -208,7 +209,8 @@ class Chain:
         """`found` in the order of the reader, and the sentences that may answer, best first."""
         reader = self._reader or embedded_reader()
         passages = [item.passage for item in found.passages[: self.settings.n_read]]
-        return chosen(found, reader.read(query, passages) if passages else [])
+        found, sentences = chosen(found, reader.read(query, passages) if passages else [])
+        return compared(found, sentences, partial(reader.near, query))
 
     def as_runnable(self) -> ChainRunnable:
         """This chain as a LangChain Runnable; apart, because importing langchain-core takes as long as answering."""

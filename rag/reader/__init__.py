@@ -3,9 +3,9 @@
 import functools
 
 from rag.reader.base import Judgement, Reader, Reading, SentenceReading
-from rag.reader.choice import Candidate, chosen
+from rag.reader.choice import Candidate, chosen, compared
 
-__all__ = ["Candidate", "Judgement", "Reader", "Reading", "SentenceReading", "chosen", "embedded_reader"]
+__all__ = ["Candidate", "Judgement", "Reader", "Reading", "SentenceReading", "chosen", "compared", "embedded_reader"]
 
 
 @functools.cache

@@ -52,6 +52,10 @@ class Reader(Protocol):
         """Where each passage answers `question`, and whether it does, in order."""
         ...
 
+    def near(self, question: str, texts: Sequence[str]) -> list[float]:
+        """How near each text is to `question` in meaning: the cosine of their vectors, in order."""
+        ...
+
     def judge(self, claims: Sequence[tuple[str, StoredPassage]]) -> list[Judgement]:
         """What each passage says about the claim beside it, in order."""
         ...

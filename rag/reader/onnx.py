@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from index.encoders.contextual import contextual_encoder
 from index.encoders.transformer import MAX_TOKENS, Session, TokenVectors, batches
 from index.store.base import StoredPassage
 from rag.reader.base import Judgement, Reading, SentenceReading
@@ -45,6 +46,11 @@ class OnnxReader:
             margin = float((np.logaddexp.reduce(text, axis=0) - span[0]).mean())
             found[i] = Reading(answerable, margin, tuple(_sentences(_log_softmax(text, axis=0), pairs[i], passages[i])))
         return [found[i] for i in range(len(pairs))]
+
+    def near(self, question: str, texts: Sequence[str]) -> list[float]:
+        encoder = contextual_encoder()
+        cosines: list[float] = (encoder.embed_documents(list(texts)) @ encoder.embed_query(question)).tolist()
+        return cosines
 
     def judge(self, claims: Sequence[tuple[str, StoredPassage]]) -> list[Judgement]:
         pairs = [make_pair(self._words.tokenizer, claim, one.title, one.text, MAX_TOKENS) for claim, one in claims]

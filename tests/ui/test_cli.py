@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -321,6 +322,20 @@ def test_an_unclear_question_is_answered_in_the_language_of_the_locale(
     assert dragoman(*clear).json["language"] == "en"
 
 
+def test_without_a_question_ask_is_a_conversation(
+    dragoman: Dragoman, sample_index: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [QUESTION, "", "/sources", "x" * 2_001, "/what", "/new", "/sources", "hello", "/quit", QUESTION]
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(lines)))
+    ran = dragoman("ask", "--index", sample_index)
+    assert ran.code == 0
+    assert ran.out.count("what the articles say") == 1  # what stands behind /quit is not asked
+    assert ran.out.count("\n1. ") == 1  # the first /sources; behind /new there are none
+    assert "there are no passages yet" in ran.err
+    assert "2001 characters" in ran.err or "2,001 characters" in ran.err
+    assert ran.out.splitlines()[-1].startswith("Hello!")
+
+
 def test_search_and_ask_keep_to_a_filter(dragoman: Dragoman, sample_index: Path) -> None:
     everything = dragoman("search", QUESTION, "-k", 100, "--json", "--index", sample_index).json["results"]
     assert len({result["language"] for result in everything}) > 5
@@ -363,7 +378,7 @@ def test_an_empty_index_says_so(dragoman: Dragoman, here: Path) -> None:
     [
         ["nonsense"],
         ["search"],
-        ["ask"],
+        ["ask", "--json"],
         ["remove"],
         ["eval"],
         ["index"],

@@ -26,7 +26,11 @@ from ui.config import load_config
 from ui.terminal import out, say, write
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from index.store.base import Filter
+    from rag.answer import Answer
+    from rag.answerers.base import Turn
     from rag.chain import Chain
 
 QuestionArgument = Annotated[str, typer.Argument(help="The question, in any language.")]
@@ -64,7 +68,9 @@ def search(
 
 
 def ask(
-    question: QuestionArgument,
+    question: Annotated[
+        str | None, typer.Argument(help="The question, in any language; without one, a conversation begins.")
+    ] = None,
     model: ModelOption = None,
     k: KOption = None,
     language: LanguageOption = None,
@@ -78,9 +84,15 @@ def ask(
     """Answer a question from the articles, with citations."""
     from rag.answer import answer_json
 
+    if question is None and as_json:
+        raise typer.BadParameter("--json needs a question")
     where = filter_of(language, since, until, source, tag)
     with closing(open_chain(load_config(index=index, model=model, k=k))) as chain:
-        if as_json:
+        if question is None:
+            from ui.commands.conversation import converse
+
+            converse(chain, where)
+        elif as_json:
             out(answer_json(chain.invoke(question, where=where, interface=_interface())), True, "")
         else:
             show_answer(chain, question, where)
@@ -115,13 +127,15 @@ def demo(
     run_demo(keep, load_config(model=model))
 
 
-def show_answer(chain: Chain, question: str, where: Filter | None = None) -> None:
-    """Print an answer as it comes, then its citations; warnings go to stderr."""
+def show_answer(
+    chain: Chain, question: str, where: Filter | None = None, history: Sequence[Turn] = ()
+) -> Answer | None:
+    """Print an answer as it comes, then its citations, and return it; warnings go to stderr."""
     from index.store.base import EVERYTHING
     from rag.events import Delta, Done, Failed, Warned
     from ui.render import citation_lines
 
-    for event in chain.stream(question, where=where or EVERYTHING, interface=_interface()):
+    for event in chain.stream(question, history, where or EVERYTHING, _interface()):
         if isinstance(event, Delta):
             write(event.text)
         elif isinstance(event, Warned):
@@ -132,6 +146,8 @@ def show_answer(chain: Chain, question: str, where: Filter | None = None) -> Non
             write("\n")
             for line in citation_lines(event.answer):
                 write(f"{line}\n")
+            return event.answer
+    return None
 
 
 def _interface() -> str:

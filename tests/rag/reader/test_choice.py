@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from index.search import ScoredPassage, SearchResult
-from rag.reader import Reading, SentenceReading, chosen
+from rag.reader import Reading, SentenceReading, chosen, compared
 
 MakePassage = Callable[..., ScoredPassage]
 
@@ -51,6 +51,23 @@ def test_passages_that_were_not_read_come_behind(make_passage: MakePassage) -> N
     found, sentences = chosen(result(*passages), [reading(passages[0], -5.0, 0.0), reading(passages[1], 5.0, 0.0)])
     assert [item.passage.pid for item in found.passages] == [2, 1, 3]
     assert {one.passage.pid for one in sentences} == {1, 2}
+
+
+def test_of_the_first_sentences_the_one_that_is_nearest_in_meaning_comes_first(make_passage: MakePassage) -> None:
+    passages = [make_passage(f"Number {pid} was built.", pid, title=f"Title {pid}") for pid in range(1, 9)]
+    readings = [reading(one, 1.0 - one.passage.pid / 100, -0.1) for one in passages]
+    found, sentences = chosen(result(*passages), readings)
+    asked: list[str] = []
+
+    def near(texts: list[str]) -> list[float]:
+        asked.extend(texts)
+        return [0.8, 0.7, 0.9, 0.7, 0.7, 0.7]
+
+    found, sentences = compared(found, sentences, near)
+    assert asked[0] == "Title 1 Number 1 was built."
+    assert [one.passage.pid for one in sentences] == [3, 1, 2, 4, 5, 6, 7, 8]  # the last two were not compared
+    assert [item.passage.pid for item in found.passages] == [3, 1, 2, 4, 5, 6, 7, 8]
+    assert [one.score for one in sentences] == sorted((one.score for one in sentences), reverse=True)
 
 
 def test_nothing_found_has_no_sentence_and_no_relevance() -> None:
