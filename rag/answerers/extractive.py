@@ -15,7 +15,7 @@ from rag.reader.choice import Candidate
 
 _MAX_SENTENCES = 3
 _MIN_CONFIDENCE = 0.7  # of a name's other form that is shown
-_MARGIN = 2.0  # below the score of the best sentence, that a further one may be; docs/decisions/0012
+_MARGIN = 2.5  # below the score of the best sentence, that a further one may be; docs/decisions/0012
 
 
 class ExtractiveAnswerer:
