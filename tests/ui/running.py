@@ -42,6 +42,11 @@ def small_chain(folder: Path, texts: Mapping[str, str], answerer: Answerer | Non
     backend.close()
 
 
+def feedback_in(folder: Path) -> list[Any]:
+    """All feedback that was stored beside an index."""
+    return [json.loads(line) for line in (folder / "feedback.jsonl").read_text("utf-8").splitlines()]
+
+
 def with_key(folder: Path, *scopes: Scope) -> dict[str, str]:
     """The header with a new key."""
     return {"Authorization": f"Bearer {KeyFile(folder).add('-'.join(scopes), scopes)}"}

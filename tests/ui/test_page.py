@@ -26,13 +26,12 @@ from rag.events import Event
 from rag.testing import HashEncoder, WordReader
 from rag.verify import Verdict
 from tests.ui.hostile import Tags
-from tests.ui.running import events_of
+from tests.ui.running import events_of, feedback_in
 from ui.page.corpus import Corpus, Facts, starters
 from ui.page.shell import rewritten
 from ui.page.uploads import add_files, rows_markdown
 from ui.server.app import make_app
 from ui.server.documents import Added, Documents
-from ui.server.feedback import FeedbackFile
 from ui.server.settings import ServerSettings
 
 # Of gradio's own statistics.
@@ -244,7 +243,7 @@ def test_feedback_reaches_its_file_with_what_was_cited(tmp_path: Path) -> None:
     with serving(page_app(chain)) as address, httpx.Client(base_url=address, trust_env=False) as client:
         assert client.post("/page/feedback", json=said).status_code == 204
         assert client.post("/page/feedback", json={**said, "kind": "rude"}).status_code == 422
-    (kept,) = FeedbackFile(chain.backend.folder).all()
+    (kept,) = feedback_in(chain.backend.folder)
     assert kept | said == kept
 
 

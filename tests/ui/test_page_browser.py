@@ -23,8 +23,8 @@ from rag.phrases import Part, phrase
 from rag.testing import WordReader
 from rag.verify import Verdict
 from tests.ui.browser import chromium
+from tests.ui.running import feedback_in
 from tests.ui.test_page import Saying, chain_of, page_app, serving
-from ui.server.feedback import FeedbackFile
 from ui.server.keys import KeyFile, Scope
 from ui.server.settings import ServerSettings
 
@@ -308,8 +308,8 @@ def test_feedback_is_given_with_a_click(browser: Any, tmp_path: Path) -> None:
     with serving(page_app(chain)) as address, opened(browser, address, "?lang=ko") as seen:
         seen.ask("How many cranes?")
         seen.page.get_by_text(phrase("not_in_articles", "ko", Part.INTERFACE), exact=True).click()
-        until(lambda: len(list(FeedbackFile(chain.backend.folder).all())) == 1)
-        (given,) = FeedbackFile(chain.backend.folder).all()
+        until((chain.backend.folder / "feedback.jsonl").exists)
+        (given,) = feedback_in(chain.backend.folder)
         assert (given["kind"], given["question"]) == ("not_in_articles", "How many cranes?")
         assert len(given["citations"]) >= 1
         seen.fine()

@@ -130,7 +130,6 @@ def test_without_keys_this_machine_may_ask_and_nothing_else(make_client: Callabl
     for method, path in (
         ("POST", "/api/v1/documents"),
         ("DELETE", "/api/v1/documents/0123456789abcdef"),
-        ("GET", "/api/v1/feedback"),
         ("GET", "/metrics"),
     ):
         got = client.request(method, path)
@@ -155,7 +154,6 @@ SCOPED = [
     ("POST", "/api/v1/documents", Scope.INGEST),
     ("DELETE", "/api/v1/documents/0123456789abcdef", Scope.INGEST),
     ("POST", "/api/v1/feedback", Scope.ASK),
-    ("GET", "/api/v1/feedback", Scope.ADMIN),
     ("GET", "/metrics", Scope.ADMIN),
 ]
 
@@ -245,7 +243,7 @@ def test_everybody_may_ask_where_that_was_wished_for(make_client: Callable[..., 
     client = make_client("0.0.0.0", public_anonymous=True)
     KeyFile(folder).add("web", [Scope.ASK])
     assert client.post("/api/v1/ask", json=ASK).status_code == 200
-    assert client.get("/api/v1/feedback").status_code == 401
+    assert client.get("/metrics").status_code == 401
 
 
 @pytest.mark.parametrize("peer", ["127.0.0.1", "::1", "192.0.2.9"])
@@ -275,7 +273,7 @@ HEADERS = {
         (200, "GET", "/docs/static/start.js", {}),
         (400, "GET", "/healthz", {"headers": {"Host": "evil.example"}}),
         (400, "OPTIONS", "/api/v1/ask", {"headers": {"Origin": EVIL, "Access-Control-Request-Method": "POST"}}),
-        (401, "GET", "/api/v1/feedback", {}),
+        (401, "POST", "/api/v1/documents", {}),
         (403, "POST", "/widget/ask", {"json": ASK | {"site": "none"}}),
         (404, "GET", "/api/v1/nothing", {}),
         (404, "POST", "/api/v1/asks", {}),
@@ -360,7 +358,7 @@ def test_pages_of_named_origins_alone_may_call(make_client: Callable[..., TestCl
     assert (allowed.status_code, allowed.headers["access-control-allow-origin"]) == (200, "https://ours.example")
     assert "access-control-allow-credentials" not in allowed.headers
     assert client.options("/api/v1/ask", headers={"Origin": EVIL, **asking}).status_code == 400
-    refused = client.get("/api/v1/feedback", headers={"Origin": "https://ours.example"})
+    refused = client.get("/metrics", headers={"Origin": "https://ours.example"})
     assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (401, "https://ours.example")
 
 

@@ -23,9 +23,8 @@ from rag.events import Delta, Event, Failed, Warned
 from rag.testing import HashEncoder, WordReader
 from rag.verify import Verdict
 from tests.ui.browser import OtherSite, chromium, other_site, served
-from tests.ui.running import events_of, indexed
+from tests.ui.running import events_of, feedback_in, indexed
 from ui.server.app import make_app
-from ui.server.feedback import FeedbackFile
 from ui.server.settings import ServerSettings, Site
 from ui.server.shown import frames
 from ui.server.widget.pages import words
@@ -328,12 +327,12 @@ def test_feedback_is_kept_beside_the_index(tmp_path: Path) -> None:
         "citations": [{"doc_id": "0" * 16, "start": 0, "end": 29}],
     }
     assert client.post("/widget/feedback", json=said).status_code == 204
-    (kept,) = FeedbackFile(tmp_path / "index").all()
+    (kept,) = feedback_in(tmp_path / "index")
     assert kept | said == kept
     assert client.post("/widget/feedback", json={**said, "kind": "rude"}).status_code == 422
     assert client.post("/widget/feedback", json={**said, "site": "nobody"}).status_code == 403
     assert client.post("/widget/feedback", json=said, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
-    assert len(list(FeedbackFile(tmp_path / "index").all())) == 1
+    assert len(feedback_in(tmp_path / "index")) == 1
     chain.backend.close()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict
-from itertools import islice
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, File, Path, Query, Request, Response, UploadFile
@@ -30,7 +29,12 @@ def router(service: Service) -> APIRouter:
     routes = APIRouter(prefix="/api/v1", dependencies=[Depends(bearer)])
     _add_questions(routes, service)
     _add_documents(routes, service)
-    _add_feedback(routes, FeedbackFile(service.chain.backend.folder))
+
+    @routes.post("/feedback", tags=["feedback"], status_code=204)
+    def send_feedback(feedback: Feedback) -> None:
+        """Store what you think of an answer, in a file of the index folder."""
+        FeedbackFile(service.chain.backend.folder).add(feedback)
+
     return routes
 
 
@@ -95,17 +99,3 @@ def _add_documents(routes: APIRouter, service: Service) -> None:
         """Remove a document for good; scope `ingest`."""
         if not documents.remove(doc_id):
             raise Refusal(404, "there is no such document")
-
-
-def _add_feedback(routes: APIRouter, file: FeedbackFile) -> None:
-    @routes.post("/feedback", tags=["feedback"], status_code=204)
-    def send_feedback(feedback: Feedback) -> None:
-        """Store what you think of an answer."""
-        file.add(feedback)
-
-    @routes.get("/feedback", tags=["feedback"])
-    def list_feedback(
-        offset: _Offset = 0, limit: Annotated[int, Query(ge=1, le=1000)] = 100
-    ) -> dict[str, list[dict[str, Any]]]:
-        """The feedback, oldest first; scope `admin`."""
-        return {"feedback": list(islice(file.all(), offset, offset + limit))}

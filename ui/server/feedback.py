@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import suppress
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -59,13 +57,3 @@ class FeedbackFile:
             if file.tell() + len(line) > self._max_bytes:
                 raise Refusal(507, "there is no room for more feedback")
             file.write(line)
-
-    def all(self) -> Iterator[dict[str, Any]]:
-        """All feedback as it was stored, oldest first; a broken line, as of a disk that was full, is skipped."""
-        if not self._path.exists():
-            return
-        with self._path.open(encoding="utf-8", errors="replace") as lines:
-            for line in lines:
-                with suppress(ValueError, RecursionError):
-                    if isinstance(said := json.loads(line), dict):
-                        yield said

@@ -94,7 +94,6 @@ _RULES: tuple[tuple[tuple[str, ...], Rule, Rule], ...] = (
     (("/page/ask",), Rule(Scope.ASK, is_page=True), Rule(Scope.ASK, takes_place=True, is_page=True)),
     (("/metrics",), Rule(Scope.ADMIN, cost=0), _ADMIN),
     (("/api/v1/documents",), _ASK, _INGEST),
-    (("/api/v1/feedback",), _ADMIN, _ASK),
     (("/gradio_api/upload",), Rule(Scope.INGEST, is_page=True), Rule(Scope.INGEST, is_page=True)),
     (("/api/v1/ask", "/api/v1/search", "/v1", "/mcp"), _ASK, _QUESTION),
     (("/api",), _ASK, _ASK),
