@@ -14,7 +14,6 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Ask in any language; answered from articles in other languages, every sentence with its passage.",
 )
 
 

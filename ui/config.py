@@ -6,7 +6,7 @@ import os
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, Field, ValidationError
 
@@ -69,14 +69,6 @@ class Config(Settings):
         return IndexSettings(target_tokens=self.passage_tokens, max_tokens=longest)
 
 
-class Setting(NamedTuple):
-    """A setting, its value, and its source: a flag, a variable of the environment, dragoman.toml, or "default"."""
-
-    name: str
-    value: Any
-    source: str
-
-
 def load_config(**flags: Any) -> Config:
     """The session's settings; a flag that is None was not given.
 
@@ -86,17 +78,13 @@ def load_config(**flags: Any) -> Config:
     return _read(flags)[0]
 
 
-def explained_config(**flags: Any) -> list[Setting]:
-    """Every setting of the session, its value, and its source.
-
-    Raises:
-        ValueError: As `load_config` does.
-    """
+def explained_config(**flags: Any) -> dict[str, tuple[Any, str]]:
+    """Every setting by name, with its value and source: a flag, a DRAGOMAN_ variable, dragoman.toml, or "default"."""
     config, sources = _read(flags)
     values = dict(_flat(config.model_dump()))
     if isinstance(config.index, str):
         values["index"] = shown_place(config.index)  # without its password
-    return [Setting(name, value, sources.get(name, "default")) for name, value in values.items()]
+    return {name: (value, sources.get(name, "default")) for name, value in values.items()}
 
 
 def _read(flags: dict[str, Any]) -> tuple[Config, dict[str, str]]:
@@ -118,10 +106,8 @@ def _read(flags: dict[str, Any]) -> tuple[Config, dict[str, str]]:
         return Config.model_validate(values), sources
     except ValidationError as error:
         fault = error.errors()[0]
-        name = _name(".".join(map(str, fault["loc"])))
-        raise ValueError(
-            f"{sources.get(name, CONFIG_FILE)}: {name}: {fault['msg'].removeprefix('Value error, ')}"
-        ) from None
+        name, said = _name(".".join(map(str, fault["loc"]))), fault["msg"].removeprefix("Value error, ")
+        raise ValueError(f"{sources.get(name, CONFIG_FILE)}: {name}: {said}") from None
 
 
 def _content() -> dict[str, Any]:

@@ -1,46 +1,35 @@
-"""An answer and its passages as others read them: JSON, text for a terminal, Markdown, and the parts of a card."""
+"""An answer and its passages as others read them: JSON, text for a terminal, Markdown, and cards."""
 
 from __future__ import annotations
 
+import json
 import re
 import textwrap
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
 from index.search import ScoredPassage, SearchResult
+from index.store.base import StoredPassage
 from index.text.names import written
 from index.text.terms import BEGINNING, indexed_terms
-from rag.answer import Answer, Citation, answer_json, citation_json, passage_json, sentence_json
+from rag.answer import Answer, Citation, passage_json
 from rag.phrases import phrase
-
-__all__ = [
-    "Card", "answer_json", "as_written", "citation_card", "citation_json", "citation_lines", "explanation_lines",
-    "inert", "is_web_address", "passage_card", "passage_json", "passage_lines", "search_json",
-    "sentence_json", "shown_source", "without_login",
-]  # fmt: skip
 
 _WIDTH = 100  # columns of a terminal
 _CONTEXT_CHARS = 300  # of a passage, before and after its cited sentence
 _EXCERPT_CHARS = 400  # of a passage that is not cited
 
 
-# --- JSON -------------------------------------------------------------------------------------------------------------
-
-
 def search_json(found: SearchResult, *, explain: bool = False) -> dict[str, Any]:
     """`search --json`; with `explain`, each result has an `explanation`: the signals that brought it to its place."""
     results = [passage_json(item) for item in found.passages]
     if explain:
-        for result, item in zip(results, found.passages, strict=True):
-            result["explanation"] = _explanation(found, item)
-    return {
-        "question": found.question,
-        "language": found.language,
-        "results": results,
-        "warnings": list(found.warnings),
-    }
+        results = [
+            one | {"explanation": _explanation(found, item)} for one, item in zip(results, found.passages, strict=True)
+        ]
+    about = {"question": found.question, "language": found.language}
+    return {**about, "results": results, "warnings": list(found.warnings)}
 
 
 def _explanation(found: SearchResult, item: ScoredPassage) -> dict[str, Any]:
@@ -57,11 +46,8 @@ def _explanation(found: SearchResult, item: ScoredPassage) -> dict[str, Any]:
         "names": {"score": round(item.evidence.names + item.evidence.phonetic, 4), "forms": forms},
         "quoted": item.evidence.quoted,
         "reranked": item.reranked,
-        "level": round(item.evidence.baseline, 4),
+        "level": round(item.evidence.baseline, 4),  # of its language
     }
-
-
-# --- a terminal -------------------------------------------------------------------------------------------------------
 
 
 def passage_lines(rank: int, item: ScoredPassage) -> Iterator[str]:
@@ -75,20 +61,9 @@ def passage_lines(rank: int, item: ScoredPassage) -> Iterator[str]:
 
 def explanation_lines(found: SearchResult, item: ScoredPassage) -> Iterator[str]:
     """The signals that brought a passage to its place."""
-    why = _explanation(found, item)
-    yield f"   {item.score:+.3f} above the baseline of its language, {item.evidence.baseline:.3f}"
-    if item.evidence.dense_rank:
-        yield f"   vectors: rank {item.evidence.dense_rank}, similarity {item.evidence.dense:.3f}"
-    if item.evidence.lexical_rank:
-        terms = ", ".join(why["lexical"]["terms"])
-        yield f"   words: rank {item.evidence.lexical_rank}, {item.evidence.words:.0%} of the question: {terms}"
-    surest = {form["name"]: form for form in reversed(why["names"]["forms"])}
-    for form in surest.values():
-        yield f"   names: {form['name']} is {form['form']} here, by {form['by']} (confidence {form['confidence']:.2f})"
-    if item.reranked is not None:
-        yield f"   reranker: {item.reranked:.3f}"
-    if item.evidence.quoted:
-        yield "   has the quoted words"
+    for signal, value in _explanation(found, item).items():
+        if value:
+            yield f"   {signal}: {json.dumps(value, ensure_ascii=False)}"
 
 
 def citation_lines(answer: Answer) -> Iterator[str]:
@@ -155,34 +130,14 @@ def without_login(url: str) -> str:
     return _LOGIN.sub("//", url)
 
 
-# --- the parts of a card, for the page and the widget -----------------------------------------------------------------
+# --- cards, for the page and the widget -------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Card:
-    """A cited span with its context, or the beginning of a passage (`n` is 0, `quote` empty); all of it plain text.
+def citation_card(citation: Citation, found: Sequence[ScoredPassage]) -> dict[str, Any]:
+    """A cited span with the text around it, from the passage of `found` that holds it; all of it plain text.
 
-    `url` is empty where it must not become a link. `answer` is the quote in three parts, of which the second answers;
-    empty where it is not known.
+    `answer` is the quote in three parts, of which the second answers; empty where it is not known.
     """
-
-    n: int
-    doc_id: str
-    start: int
-    end: int
-    title: str
-    source: str
-    url: str
-    date: str
-    language: str
-    before: str
-    quote: str
-    after: str
-    answer: tuple[str, ...] = ()
-
-
-def citation_card(citation: Citation, found: Sequence[ScoredPassage]) -> Card:
-    """A citation with the text around it, from the passage of `found` that holds it."""
     before = after = ""
     for passage in (item.passage for item in found):
         if passage.doc_id == citation.doc_id and passage.start <= citation.start and citation.end <= passage.end:
@@ -192,29 +147,19 @@ def citation_card(citation: Citation, found: Sequence[ScoredPassage]) -> Card:
             break
     a, b = citation.answer_start - citation.start, citation.answer_end - citation.start
     parts = (citation.quote[:a], citation.quote[a:b], citation.quote[b:]) if 0 <= a < b else ()
-    return replace(_card(citation, citation.n, before, citation.quote, after), answer=parts)
+    return {**_card(citation, before), "n": citation.n, "quote": citation.quote, "after": after, "answer": parts}
 
 
-def passage_card(item: ScoredPassage) -> Card:
-    """A passage that is not cited."""
-    return _card(item.passage, 0, _beginning(item.passage.text, _EXCERPT_CHARS), "", "")
+def passage_card(item: ScoredPassage) -> dict[str, Any]:
+    """The beginning of a passage that is not cited, in the same shape."""
+    return _card(item.passage, _beginning(item.passage.text, _EXCERPT_CHARS))
 
 
-def _card(place: Any, n: int, before: str, quote: str, after: str) -> Card:
-    return Card(
-        n=n,
-        doc_id=place.doc_id,
-        start=place.start,
-        end=place.end,
-        title=place.title,
-        source=shown_source(place.source),
-        url=place.url if is_web_address(place.url) else "",
-        date=place.date,
-        language=place.language,
-        before=before,
-        quote=quote,
-        after=after,
-    )
+def _card(place: Citation | StoredPassage, before: str) -> dict[str, Any]:
+    shown = {name: getattr(place, name) for name in ("doc_id", "start", "end", "title", "date", "language")}
+    url = place.url if is_web_address(place.url) else ""  # else it must not become a link
+    empty = {"n": 0, "quote": "", "after": "", "answer": ()}
+    return {**shown, "source": shown_source(place.source), "url": url, "before": before, **empty}
 
 
 def _beginning(text: str, max_chars: int) -> str:

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from index.report import Progress
+    from index.report import Progress as IngestProgress
 
-# JSON escapes the C0 controls by itself; U+009B begins a command on a terminal just as ESC [ does.
-_C1 = re.compile(r"[\x7f-\x9f]")
+_C1 = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
 _EVERY_S = 5.0  # between two lines of progress where there is no terminal
 
 
 def out(payload: Any, as_json: bool, text: str) -> None:
     """Write data to stdout: JSON with `--json`, else text."""
     if as_json:
-        escaped = _C1.sub(
-            lambda match: f"\\u{ord(match.group()):04x}", json.dumps(payload, ensure_ascii=False, indent=2)
-        )
-        sys.stdout.write(escaped + "\n")
+        # JSON escapes the C0 controls by itself; U+009B begins a command on a terminal just as ESC [ does.
+        text = json.dumps(payload, ensure_ascii=False, indent=2).translate(_C1)
+        sys.stdout.write(f"{text}\n")
         sys.stdout.flush()
     else:
         write(f"{text}\n")
@@ -49,72 +47,40 @@ def without_controls(text: str) -> str:
 def use_utf8() -> None:
     """Answers are in every script: never fail because of the terminal's encoding."""
     for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            reconfigure(encoding="utf-8", errors="backslashreplace")
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 @contextmanager
-def progress_bar() -> Iterator[Callable[[Progress], None]]:
-    """Shows the progress of an ingest, on stderr."""
-    with _bar("reading") as update:
-        yield lambda progress: update(progress.n_files_done, progress.n_files, _progress_text(progress))
+def progress(noun: str) -> Iterator[Callable[..., None]]:
+    """Shows how many of all `noun` are done, and the time left: a bar on a terminal, else a line now and then.
 
+    The function is called with the number done, that of all, and what else is to be shown.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
 
-@contextmanager
-def contextual_bar() -> Iterator[Callable[[int, int, float], None]]:
-    """Shows how many passages have a contextual vector, on stderr."""
-    with _bar("contextual vectors") as update:
+    started = shown = time.monotonic()
+    console = Console(stderr=True)
+    columns = BarColumn(), TextColumn("{task.description}")
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(noun, total=None)
 
-        def show(done: int, total: int, seconds: float) -> None:
-            left_s = (total - done) * seconds / done
-            text = f"contextual vectors: {done:,}/{total:,} passages, {left_s:.0f} s left; the index can be searched"
-            update(done, total, text)
-
-        yield show
-
-
-def _progress_text(progress: Progress) -> str:
-    eta = f", {progress.eta_s:.0f} s left" if progress.n_files > 1 and progress.n_files_done else ""
-    return (
-        f"{progress.n_files_done}/{progress.n_files} files, {progress.n_documents:,} documents, "
-        f"{progress.n_passages:,} passages, {progress.passages_per_s:,.0f}/s{eta}"
-    )
-
-
-@contextmanager
-def counter(total: int, noun: str) -> Iterator[Callable[[], None]]:
-    """Counts to `total`, on stderr."""
-    started, done = time.monotonic(), 0
-    with _bar(noun) as update:
-
-        def count() -> None:
-            nonlocal done
-            done += 1
-            left_s = (total - done) * (time.monotonic() - started) / done
-            update(done, total, f"{done}/{total} {noun}, {left_s:.0f} s left")
-
-        yield count
-
-
-@contextmanager
-def _bar(title: str) -> Iterator[Callable[[int, int | None, str], None]]:
-    """Shows (done, total, text): a bar on a terminal, a line now and then elsewhere."""
-    if not sys.stderr.isatty():
-        last = time.monotonic()
-
-        def line(done: int, total: int | None, text: str) -> None:
-            nonlocal last
-            if time.monotonic() - last >= _EVERY_S and done != total:
-                last = time.monotonic()
+        def update(done: int, total: int, more: str = "") -> None:
+            nonlocal shown
+            now = time.monotonic()
+            left = f", {(now - started) / done * (total - done):.0f} s left" if done else ""
+            text = f"{done:,}/{total:,} {noun}{left}{more}"
+            bar.update(task, completed=done, total=total, description=text)
+            if bar.disable and now - shown >= _EVERY_S:
+                shown = now
                 say(text)
 
-        yield line
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, TextColumn
-    from rich.progress import Progress as Bar
+        yield update
 
-    with Bar(BarColumn(), TextColumn("{task.description}"), console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda done, total, text: bar.update(task, completed=done, total=total, description=text)
+
+@contextmanager
+def ingest_progress() -> Iterator[Callable[[IngestProgress], None]]:
+    """Shows the progress of an ingest."""
+    with progress("files") as update:
+        yield lambda one: update(one.n_files_done, one.n_files, f", {one.n_passages:,} passages")

@@ -244,10 +244,10 @@ def test_an_answer_is_printed_with_its_citations(dragoman: Dragoman, sample_inde
 def test_a_search_is_explained(dragoman: Dragoman, sample_index: Path) -> None:
     asked = 'Which telescope left "French Guiana"?'
     shown = dragoman("search", asked, "-k", 3, "--explain", "--index", sample_index).out
-    assert re.search(r"\+0\.\d{3} above the baseline of its language, 0\.\d{3}", shown)
-    assert re.search(r"vectors: rank 1, similarity 0\.\d{3}", shown)
-    assert re.search(r"words: rank 1, \d+% of the question: telescope", shown)
-    assert "has the quoted words" in shown
+    assert re.search(r'dense: {"rank": 1, "score": 0\.\d+}', shown)
+    assert re.search(r'lexical: {"rank": 1, "score": 0\.\d+, "terms": \["telescope"', shown)
+    assert "quoted: true" in shown
+    assert "reranked" not in shown
     found = dragoman("search", asked, "-k", 3, "--explain", "--json", "--index", sample_index).json
     for result in found["results"]:
         why = result["explanation"]
@@ -266,10 +266,6 @@ def test_a_search_is_explained(dragoman: Dragoman, sample_index: Path) -> None:
 
 def test_a_search_tells_in_what_form_a_name_was_found(dragoman: Dragoman, sample_index: Path, here: Path) -> None:
     asked = "Hvad sagde Altman til medarbejderne?"
-    shown = dragoman("search", asked, "--explain", "--index", sample_index).out
-    assert re.search(
-        r"names: Altman is [阿奧奥]\w+ here, by (an article|how they sound) \(confidence \d\.\d\d\)", shown
-    )
     found = dragoman("search", asked, "--explain", "--json", "--index", sample_index).json["results"]
     named = [result for result in found if result["explanation"]["names"]["score"] > 0]
     assert {result["language"] for result in named} >= {"zh-Hant"}

@@ -13,7 +13,7 @@ from index.store import as_place, shown_place
 from ui.commands.opening import encoder_for
 from ui.commands.options import IndexOption, JsonOption
 from ui.config import Config, load_config
-from ui.terminal import contextual_bar, out, progress_bar, say
+from ui.terminal import ingest_progress, out, progress, say
 
 if TYPE_CHECKING:
     from index.encoders.base import Encoder
@@ -72,7 +72,7 @@ def _refreshed(config: Config, workers: int | None) -> IngestReport:
     from index.store import open_backend
 
     settings = config.index_settings or open_backend(config.index).settings
-    with progress_bar() as on_progress:
+    with ingest_progress() as on_progress:
         return refresh(config.index, encoder_for(config), settings, n_workers=workers, on_progress=on_progress)
 
 
@@ -81,7 +81,7 @@ def _ingested(config: Config, paths: list[str], workers: int | None, ray: str | 
     from index.settings import Limits
 
     limits = Limits(max_file_bytes=config.max_file_bytes)
-    with progress_bar() as on_progress:
+    with ingest_progress() as on_progress:
         return ingest(
             config.index,
             paths,
@@ -100,8 +100,8 @@ def _add_contextual(place: IndexPlace, encoder: Encoder) -> None:
     from index.contextual import add_contextual
 
     try:
-        with contextual_bar() as on_progress:
-            add_contextual(place, encoder, on_progress)
+        with progress("contextual vectors") as update:
+            add_contextual(place, encoder, lambda done, total, _: update(done, total, "; the index can be searched"))
     except KeyboardInterrupt:
         say("stopped: the index can be searched; run the same command again to make the other contextual vectors")
 
@@ -208,7 +208,7 @@ def move(
 
     origin, place = as_place(source), as_place(destination)
     encoder = load_encoder(open_backend(origin).encoder_name)
-    with progress_bar() as on_progress:
+    with ingest_progress() as on_progress:
         report = copy_index(origin, place, encoder, on_progress)
     removed = f", {report.n_removed} that the source no longer has removed" if report.n_removed else ""
     out(

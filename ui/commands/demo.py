@@ -11,7 +11,7 @@ from pathlib import Path
 from ui.commands.asking import show_answer
 from ui.commands.opening import open_chain
 from ui.config import Config
-from ui.terminal import contextual_bar, say, write
+from ui.terminal import progress, say, write
 
 # Each is answered from an article in another language (named after it).
 QUESTIONS = (
@@ -37,8 +37,8 @@ def run_demo(keep: Path | None, config: Config) -> None:
         source = min(os.path.relpath(samples), str(samples), key=len)
         encoder = load_encoder("embedded")
         report = ingest(folder, [source], encoder)
-        with contextual_bar() as on_progress:
-            add_contextual(folder, encoder, on_progress)
+        with progress("contextual vectors") as update:
+            add_contextual(folder, encoder, lambda done, total, _: update(done, total))
         chain = stack.enter_context(
             closing(open_chain(config.model_copy(update={"index": folder, "encoder": "embedded"})))
         )

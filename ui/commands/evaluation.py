@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +12,7 @@ import typer
 from ui.commands.opening import open_chain
 from ui.commands.options import IndexOption, JsonOption, KOption, ModelOption
 from ui.config import Config, load_config
-from ui.terminal import counter, out, say
+from ui.terminal import out, progress, say
 
 if TYPE_CHECKING:
     from eval.runs.compare import Comparison
@@ -64,9 +65,11 @@ def run(
     chain = open_chain(config)
     shape = shape_of(chain, gold, items, _session(config, retrieval_only=retrieval_only))
     folder = to or new_folder(runs, gold, shape)
-    with counter(len(items), "questions") as tick:
-        n_workers = _N_WORKERS if config.model else 1
-        done = run_gold(chain, items, shape, folder, n_workers=n_workers, on_row=lambda row: tick())
+    with progress("questions") as update:
+        n_workers, n_done = _N_WORKERS if config.model else 1, count(1)
+        done = run_gold(
+            chain, items, shape, folder, n_workers=n_workers, on_row=lambda row: update(next(n_done), len(items))
+        )
     comparison = _compared(before, done, runs, gold)
     out({**done.summary, "run": str(folder)}, as_json, "" if as_json else as_table(done.summary))
     if comparison and not as_json:

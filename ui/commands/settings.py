@@ -10,9 +10,9 @@ from ui.terminal import out
 def config(index: IndexOption = None, as_json: JsonOption = False) -> None:
     """Show every setting, its value, and where that comes from."""
     found = explained_config(index=index)
-    payload = {one.name: {"value": _plain(one.value), "source": one.source} for one in found}
-    width = max(len(one.name) for one in found)
-    lines = [f"{one.name:{width}}  {_shown(one.value):24}  {one.source}" for one in found]
+    payload = {name: {"value": _plain(value), "source": source} for name, (value, source) in found.items()}
+    width = max(map(len, found))
+    lines = [f"{name:{width}}  {_shown(value):24}  {source}" for name, (value, source) in found.items()]
     out(payload, as_json, "\n".join(lines))
 
 

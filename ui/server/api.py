@@ -9,7 +9,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, File, Path, Query, Request, Response, UploadFile
 from fastapi.security import HTTPBearer
 
-from ui.render import answer_json, search_json
+from rag.answer import answer_json
+from ui.render import search_json
 from ui.server.article import document_json, find_document
 from ui.server.bodies import AskBody, Interface, SearchBody
 from ui.server.documents import Documents

@@ -18,8 +18,9 @@ from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from index.search import MAX_QUESTION_CHARS, check_question
+from rag.answer import answer_json
 from rag.chain import Chain
-from ui.render import answer_json, inert, is_web_address, search_json
+from ui.render import inert, is_web_address, search_json
 from ui.server.bodies import FilterBody
 from ui.server.errors import Refusal, log_unforeseen, refusal_of
 from ui.server.settings import ServerSettings

@@ -12,10 +12,10 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel, Field
 
 from index.search import MAX_QUESTION_CHARS, check_question
-from rag.answer import Answer
+from rag.answer import Answer, citation_json, passage_json
 from rag.answerers.base import Turn
 from rag.events import Delta, Done, Event, Failed, QuestionRead
-from ui.render import as_written, citation_json, inert, is_web_address, passage_json
+from ui.render import as_written, inert, is_web_address
 from ui.server.bodies import MAX_CHARS, Body, FilterBody, Interface, turns_of
 from ui.server.errors import OPENAI, Refusal, refusal_of
 from ui.server.gate import Service

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from index.search import ScoredPassage
-from rag.answer import Verdict
+from rag.answer import Verdict, sentence_json
 from rag.events import (
     CitationsResolved,
     Delta,
@@ -20,7 +19,7 @@ from rag.events import (
     Warned,
 )  # fmt: skip
 from rag.phrases import phrase
-from ui.render import citation_card, passage_card, sentence_json
+from ui.render import citation_card, passage_card
 from ui.server.errors import refusal_of, without_folders
 from ui.server.sse import framed
 
@@ -49,7 +48,7 @@ def _data(event: Event, found: Sequence[ScoredPassage]) -> dict[str, Any]:
             marks = {str(one): phrase(str(one), language) for one in Verdict if one not in ("quoted", "supported")}
             return {"language": language, "marks": marks}
         case PassagesFound():
-            return {"passages": [asdict(passage_card(item)) for item in event.passages]}
+            return {"passages": [passage_card(item) for item in event.passages]}
         case Delta():
             return {"text": event.text}
         case SentenceDone():
@@ -57,7 +56,7 @@ def _data(event: Event, found: Sequence[ScoredPassage]) -> dict[str, Any]:
         case Warned():
             return {"message": without_folders(event.message)}
         case CitationsResolved():
-            return {"citations": [asdict(citation_card(citation, found)) for citation in event.citations]}
+            return {"citations": [citation_card(citation, found) for citation in event.citations]}
         case Done(answer=answer):
             return {
                 "text": answer.text,
@@ -65,7 +64,7 @@ def _data(event: Event, found: Sequence[ScoredPassage]) -> dict[str, Any]:
                 "abstained": answer.abstained,
                 "reason": str(answer.reason),
                 "sentences": [sentence_json(sentence) for sentence in answer.sentences],
-                "closest": asdict(citation_card(answer.closest, found)) if answer.closest else None,
+                "closest": citation_card(answer.closest, found) if answer.closest else None,
             }
         case Failed():
             return {"code": refusal_of(event.error).code}

@@ -12,9 +12,9 @@ from typing import Any
 from fastapi.sse import EventSourceResponse, format_sse_event
 from starlette.types import Receive, Scope, Send
 
-from rag.answer import Answer
+from rag.answer import Answer, answer_json, citation_json, passage_json, sentence_json
 from rag.events import CitationsResolved, Delta, Done, Event, Failed, PassagesFound, QuestionRead, SentenceDone, Warned
-from ui.render import answer_json, citation_json, passage_json, sentence_json, shown_source, without_login
+from ui.render import shown_source, without_login
 from ui.server.errors import log_unforeseen, refusal_of, without_folders
 from ui.server.logs import note
 from ui.server.metrics import QUESTIONS
