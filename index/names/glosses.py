@@ -11,7 +11,7 @@ from itertools import islice
 import regex
 
 from index.names.phonetic import likeness
-from index.text.script import char_script
+from index.text.script import CASED, char_script
 from index.text.terms import terms
 
 _MAX_ALIASES = 200  # of one document
@@ -32,11 +32,10 @@ _LEAD_IN = regex.compile(
 )
 _END_OF_NAME = regex.compile(r"[,，、;；:：/｜|]|\s[-–—]\s")
 _WRITING = {"Katakana": "Han", "Hiragana": "Han"}  # scripts that one language mixes
-_CASED = r"\p{Latin}\p{Cyrillic}\p{Greek}\p{Armenian}"
-_CASED_WORD = rf"(?=\p{{Lu}})[{_CASED}][{_CASED}\p{{M}}\p{{N}}.'’&-]*"
+_CASED_WORD = rf"(?=\p{{Lu}})[{CASED}][{CASED}\p{{M}}\p{{N}}.'’&-]*"
 _LINK = r"(?:of|the|and|for|de|da|do|del|della|di|du|des|von|van|der|den|bin|al|el|y|и)\s"
 _CAPITALISED = regex.compile(rf"(?:{_CASED_WORD}\s(?:{_LINK}){{0,2}}){{0,7}}{_CASED_WORD}$")
-_CASED_END = regex.compile(rf"[{_CASED}\p{{M}}\p{{N}}.'’&-]")  # the last character of such a name
+_CASED_END = regex.compile(rf"[{CASED}\p{{M}}\p{{N}}.'’&-]")  # the last character of such a name
 _ACRONYM = regex.compile(r"\p{Lu}[\p{Lu}\p{N}.&-]{1,9}")
 # What stands before a bracket, read backwards: a match need not be looked for, it begins at once.
 _UNSPACED_BEFORE = regex.compile(r"[\p{Han}\p{Katakana}々ー·・‧•．＝=]{2,40}")

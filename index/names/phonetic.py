@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from index.text.hanzi import fold_traditional
 from index.text.language import function_words
+from index.text.script import CASED
 
 _MAX_SOUNDS = 32  # letters of a romanised name that are compared
 _CLASSES = "klmnpst"
@@ -86,21 +87,17 @@ def likeness(pairs: Sequence[tuple[str, str]]) -> NDArray[np.float64]:
     the costs of an edit.
     """
     own, theirs = _codes([name for name, _ in pairs]), _codes([other for _, other in pairs])
-    order = np.argsort(-(own > 0).sum(axis=1), kind="stable")  # the longest first
-    own, theirs = own[order], theirs[order]
     gaps = np.concatenate([np.zeros((len(own), 1)), np.cumsum(_LEFT_OUT[theirs], axis=1)], axis=1)
     row = gaps.copy()
-    for place, n in enumerate((own > 0).sum(axis=0).tolist()):  # `n` names are not yet at their end
-        code = own[:n, place, None]
-        changed = row[:n] + _LEFT_OUT.take(code)
-        substituted = row[:n, :-1] + _SUBSTITUTED.take(code * len(_SUBSTITUTED) + theirs[:n])
+    for code in own.T[:, :, None]:  # the next letter of each name
+        changed = row + _LEFT_OUT[code]
+        substituted = row[:, :-1] + _SUBSTITUTED[code, theirs]
         np.minimum(substituted, changed[:, 1:], out=changed[:, 1:])
         # Leaving out letters of the other name, any number in a row.
-        row[:n] = gaps[:n] + np.minimum.accumulate(changed - gaps[:n], axis=1)
+        row = gaps + np.minimum.accumulate(changed - gaps, axis=1)
     weight = (_WEIGHT[own].sum(axis=1) + _WEIGHT[theirs].sum(axis=1)) / 2
-    result = np.empty(len(pairs))
-    result[order] = 1 - row[:, -1] / np.maximum(weight, 1e-9)
-    return result
+    found: NDArray[np.float64] = 1 - row[:, -1] / np.maximum(weight, 1e-9)
+    return found
 
 
 def _codes(names: Sequence[str]) -> NDArray[np.intp]:
@@ -134,14 +131,13 @@ _SUBSTITUTED, _LEFT_OUT, _WEIGHT = _costs("substituted", 1.0), _costs("left_out"
 
 _MAX_LETTERS = 24  # of a form; longer runs are no names
 _MAX_WORD = 32  # characters; a longer one (a clause without spaces) does not occur again
-_CASED = r"\p{Latin}\p{Cyrillic}\p{Greek}\p{Armenian}"
 _CASELESS = (
     r"\p{Arabic}\p{Hebrew}\p{Devanagari}\p{Bengali}\p{Gurmukhi}\p{Gujarati}\p{Tamil}\p{Telugu}\p{Kannada}"
     r"\p{Malayalam}\p{Sinhala}\p{Georgian}\p{Ethiopic}"
 )
 _WORDS = _TABLES["words"]
 _MAYBE = regex.compile(
-    rf"(?<![{_CASED}\p{{M}}])(?P<cased>(?=\p{{Lu}})[{_CASED}][{_CASED}\p{{M}}]{{2,}})"
+    rf"(?<![{CASED}\p{{M}}])(?P<cased>(?=\p{{Lu}})[{CASED}][{CASED}\p{{M}}]{{2,}})"
     rf"|(?P<caseless>[{_CASELESS}][{_CASELESS}\p{{M}}]{{2,}})"
     r"|(?P<hangul>\p{Hangul}{2,})|(?P<katakana>[\p{Katakana}ー]{2,})"
 )

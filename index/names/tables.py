@@ -81,10 +81,8 @@ def read_aliases(path: Path) -> KnownNames:
     expected = 'names = [["Jony Ive", "喬尼·艾維"], ...], two or more names a row'
     try:
         content = tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise AliasesUnusable(f"{path} cannot be read ({error.strerror})", "a file of names", "name another") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise AliasesUnusable(f"{path} is not valid TOML ({error})", expected, "correct or remove it") from error
+    except (OSError, ValueError) as error:
+        raise AliasesUnusable(f"{path} cannot be read ({error})", expected, "correct or remove it") from error
     rows = content.get("names")
     if set(content) != {"names"} or not isinstance(rows, list):
         raise AliasesUnusable(f"{path} has the keys {', '.join(sorted(content)) or '(none)'}", expected, "correct it")

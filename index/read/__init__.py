@@ -19,6 +19,7 @@ from index.documents import Article, Document
 from index.errors import ReadError, TooLarge
 from index.read.clean import clean
 from index.read.docx import read_docx
+from index.read.encoding import opened
 from index.read.html import read_html
 from index.read.jsonl import read_jsonl
 from index.read.pdf import read_pdf
@@ -126,11 +127,8 @@ def digest(path: Path) -> str:
     Raises:
         ReadError: It cannot be read.
     """
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise ReadError(f"{path}: {error.strerror}", "a readable file", f"chmod u+r {path}") from error
+    with opened(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_documents(found: Found, sandbox: Sandbox, limits: Limits) -> Iterator[Document | ReadError]:
@@ -247,17 +245,12 @@ def read_path(path: Path, limits: Limits) -> Iterator[Article | ReadError]:
 
 
 def _load(path: Path, limits: Limits) -> bytes:
-    try:
-        size = path.stat().st_size
+    with opened(path) as file:
+        size = os.fstat(file.fileno()).st_size
         if size > limits.max_file_bytes:
-            raise TooLarge(
-                f"{size / 2**20:.0f} MiB in one file",
-                f"at most {limits.max_file_bytes / 2**20:.0f} MiB",
-                "split it, or raise --max-file-mb",
-            )
-        data = path.read_bytes()
-    except OSError as error:
-        raise ReadError(f"{path}: {error.strerror}", "a readable file", f"chmod u+r {path}") from error
+            found, most = f"{size / 2**20:.0f} MiB in one file", f"at most {limits.max_file_bytes / 2**20:.0f} MiB"
+            raise TooLarge(found, most, "split it, or raise --max-file-mb")
+        data = file.read()
     if not data.strip():
         raise ReadError("an empty file", "a file with text", "remove it or fill it")
     return data

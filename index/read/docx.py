@@ -6,9 +6,9 @@ import io
 import zipfile
 from dataclasses import replace
 
-from index.documents import Article, Block, BlockKind, Metadata
+from index.documents import Article, Block, BlockKind
 from index.errors import ReadError
-from index.read.text import tags_of
+from index.read.text import metadata_from
 from index.settings import Limits
 
 
@@ -28,13 +28,8 @@ def read_docx(data: bytes, limits: Limits) -> Article:
         blocks = tuple(block for block in _blocks(document) if block.text.strip())
         properties = document.core_properties
         created = properties.created
-        metadata = Metadata(
-            title=" ".join((properties.title or "").split()),
-            author=" ".join((properties.author or "").split()),
-            date=created.date().isoformat() if created else "",
-            language=(properties.language or "").replace("_", "-"),
-            tags=tags_of(properties.keywords),
-        )
+        own = {name: getattr(properties, name) for name in ("title", "author", "language", "keywords")}
+        metadata = metadata_from({**own, "date": created.date().isoformat() if created else ""})
     except (OpcError, LxmlError, KeyError, ValueError, AttributeError, zipfile.BadZipFile) as error:
         raise ReadError(
             f"a damaged DOCX ({type(error).__name__})", "a readable DOCX", "open and save it again"

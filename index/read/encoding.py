@@ -8,6 +8,10 @@ Nothing is dropped or replaced silently.
 from __future__ import annotations
 
 import codecs
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedReader
+from pathlib import Path
 from typing import NamedTuple
 
 import regex
@@ -37,6 +41,20 @@ class Decoded(NamedTuple):
     text: str
     codec: str
     notes: tuple[str, ...] = ()
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BufferedReader]:
+    """A file of the user's own.
+
+    Raises:
+        ReadError: It cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            yield file
+    except OSError as error:
+        raise ReadError(f"{path}: {error.strerror}", "a readable file", f"chmod u+r {path}") from error
 
 
 def decode(data: bytes, declared: str = "") -> Decoded:

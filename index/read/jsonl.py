@@ -11,6 +11,7 @@ import regex
 
 from index.documents import Article, Block
 from index.errors import ReadError
+from index.read.encoding import opened
 from index.read.text import metadata_from
 from index.settings import Limits
 
@@ -27,11 +28,7 @@ def read_jsonl(path: Path, limits: Limits) -> Iterator[Article | ReadError]:
         ReadError: The file cannot be opened.
     """
     seen: set[str] = set()
-    try:
-        opened = path.open("rb")
-    except OSError as error:
-        raise ReadError(f"{path}: {error.strerror}", "a readable file", f"chmod u+r {path}") from error
-    with opened as file:
+    with opened(path) as file:
         number = 0
         while line := file.readline(limits.max_file_bytes + 1):
             number += 1

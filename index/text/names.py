@@ -10,14 +10,13 @@ import regex
 
 from index.text.hanzi import fold_traditional
 from index.text.language import function_words
+from index.text.script import CASED, UNSPACED
 
-_CASED = r"\p{Latin}\p{Cyrillic}\p{Greek}\p{Armenian}"
-_NAME = regex.compile(rf"(?<![{_CASED}\p{{M}}])\p{{Lu}}[{_CASED}\p{{M}}\p{{N}}-]+|[\p{{Katakana}}ー]{{2,}}")
+_NAME = regex.compile(rf"(?<![{CASED}\p{{M}}])\p{{Lu}}[{CASED}\p{{M}}\p{{N}}-]+|[\p{{Katakana}}ー]{{2,}}")
 _SYLLABLES = ("vi",)  # written syllable by syllable: a name is a row of them, each with a capital
 _NAME_OF_SYLLABLES = regex.compile(rf"(?:{_NAME.pattern})(?: (?:{_NAME.pattern}))*")
 _WORD = regex.compile(r"[\p{L}\p{M}\p{N}]+")
-_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}ー\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"  # scripts without spaces
-_JOINED, _JOINED_END = regex.compile(f"[{_UNSPACED}]"), regex.compile(rf"[{_UNSPACED}\p{{Hangul}}]$")
+_JOINED, _JOINED_END = regex.compile(f"[{UNSPACED}]"), regex.compile(rf"[{UNSPACED}\p{{Hangul}}]$")
 _LETTER, _LETTER_END = regex.compile(r"[\p{L}\p{M}]"), regex.compile(r"\p{L}\p{M}*$")
 _MAX_MARKS = 16  # characters that are looked at before a name for the letter that its marks belong to
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 import re
 import tomllib
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -19,10 +18,9 @@ from typing import Any
 
 import regex
 
-from index.text.script import compatible
+from index.text.script import ascii_digits, compatible
 
 _SUPERSCRIPT = regex.compile(r"[⁰¹²³⁴-⁹]+")  # an exponent or a note; NFKC would make 10² a 102
-_FOREIGN_DIGIT = regex.compile(r"(?![0-9])\p{Nd}")
 # Possessive and bounded, so that a text of nothing but digits costs no more than another.
 _NUMBER = r"(?:\d{1,3}(?:[ \u00a0\u202f]\d{3}){1,8}+(?!\d)(?:[.,\u066b]\d++)?|\d++(?:[.,\u066b\u066c'’]\d++)*+)"
 _MAX_CHARS = 30  # of a number; what is longer is data
@@ -67,8 +65,7 @@ def plain(text: str) -> str:
     """`text` in NFKC with the digits of every script as ASCII ones; superscripts are no digits."""
     if text.isascii():
         return text
-    normal = compatible(_SUPERSCRIPT.sub(" ", text))
-    return _FOREIGN_DIGIT.sub(lambda match: str(unicodedata.decimal(match.group(), match.group())), normal)
+    return ascii_digits(compatible(_SUPERSCRIPT.sub(" ", text)))
 
 
 def quantities(text: str, language: str = "") -> list[Quantity]:

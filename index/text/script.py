@@ -6,6 +6,7 @@ import functools
 import unicodedata
 
 import numpy as np
+import regex
 from numpy.typing import NDArray
 
 # (first, last, script) of the letters that tell languages apart; Unicode 15 blocks.
@@ -33,6 +34,8 @@ _RANGES: tuple[tuple[int, int, str], ...] = (
     (0xFFA0, 0xFFDC, "Hangul"), (0x20000, 0x323AF, "Han"),
 )  # fmt: skip
 
+CASED = r"\p{Latin}\p{Cyrillic}\p{Greek}\p{Armenian}"  # scripts with capitals
+UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}ー\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"  # scripts without spaces
 SCRIPTS: tuple[str, ...] = ("Common", *sorted({script for _, _, script in _RANGES}))
 
 
@@ -75,6 +78,14 @@ def char_script(char: str) -> str:
 
 # What Chinese and Japanese write all the time and NFKC changes: of one such sign all of a text is looked through.
 _WIDE = tuple(zip("，：；！？（）\u3000％～", ",:;!?() %~", strict=True))
+
+
+def ascii_digits(text: str) -> str:
+    """`text` with the digits of every script as ASCII ones."""
+    return _FOREIGN_DIGIT.sub(lambda match: str(unicodedata.decimal(match.group(), match.group())), text)
+
+
+_FOREIGN_DIGIT = regex.compile(r"(?![0-9])\p{Nd}")
 
 
 def compatible(text: str) -> str:

@@ -10,17 +10,15 @@ from __future__ import annotations
 
 import functools
 import re
-import unicodedata
 from collections.abc import Sequence
 
 import regex
 
 from index.text.hanzi import fold_traditional
 from index.text.quantities import number_values
-from index.text.script import compatible
+from index.text.script import UNSPACED, ascii_digits, compatible
 
-_UNSPACED = r"\p{Han}々〇\p{Hangul}\p{Katakana}ー\p{Hiragana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
-_HAS_UNSPACED = regex.compile(rf"[{_UNSPACED}]")
+_HAS_UNSPACED = regex.compile(rf"[{UNSPACED}\p{{Hangul}}]")
 _MAY_BE_UNSPACED = re.compile(r"[^\x00-\u0dff\u1e00-\u2dff]")  # quickly
 _WORD = regex.compile(r"[\p{L}\p{N}\p{M}]+")
 _OF_WORDS = r"(?=[\p{L}\p{N}\p{M}])"  # scripts have signs of their own, as Burmese ။ that ends a sentence
@@ -28,17 +26,14 @@ _RUN = regex.compile(
     rf"(?P<two>(?:{_OF_WORDS}[\p{{Han}}々〇])+|(?:{_OF_WORDS}\p{{Hangul}})+)|(?P<whole>(?:{_OF_WORDS}[\p{{Katakana}}ー])+)"
     rf"|(?:{_OF_WORDS}[\p{{Hiragana}}ー])+"
     rf"|(?P<three>(?:{_OF_WORDS}[\p{{Thai}}\p{{Lao}}\p{{Khmer}}\p{{Myanmar}}]\p{{M}}*)+)"
-    rf"|(?P<word>(?:(?![{_UNSPACED}])[\p{{L}}\p{{N}}\p{{M}}])+)"
+    rf"|(?P<word>(?:(?![{UNSPACED}\p{{Hangul}}])[\p{{L}}\p{{N}}\p{{M}}])+)"
 )
-_FOREIGN_DIGIT = regex.compile(r"(?![0-9])\p{Nd}")
 _MAX_TERM = 64  # characters; longer runs of "letters" are encoded data
 
 
 def terms(text: str) -> list[str]:
     """The terms of `text`, in order, repeats kept."""
-    folded = compatible(text).casefold()
-    if _FOREIGN_DIGIT.search(folded):
-        folded = _FOREIGN_DIGIT.sub(lambda match: str(unicodedata.decimal(match.group(), match.group())), folded)
+    folded = ascii_digits(compatible(text).casefold())
     if not _MAY_BE_UNSPACED.search(folded) or not _HAS_UNSPACED.search(folded):
         return [run[:_MAX_TERM] for run in _WORD.findall(folded)]
     found: list[str] = []
