@@ -82,7 +82,7 @@ def read_aliases(path: Path) -> KnownNames:
     try:
         content = tomllib.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise AliasesUnusable(f"{path} cannot be read ({error})", expected, "correct or remove it") from error
+        raise AliasesUnusable(f"{path} cannot be read as TOML ({error})", expected, "correct or remove it") from error
     rows = content.get("names")
     if set(content) != {"names"} or not isinstance(rows, list):
         raise AliasesUnusable(f"{path} has the keys {', '.join(sorted(content)) or '(none)'}", expected, "correct it")

@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin, urlsplit
@@ -22,6 +20,7 @@ from index.settings import Limits
 
 Resolve = Callable[[str, int], list[str]]
 _PORTS = frozenset({80, 443})
+_GZIP_OR_ZLIB = 47  # of zlib's `wbits`
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,23 +50,43 @@ def fetch(
         TooLarge: The body is over `limits.max_url_bytes`.
         ReadError: The server did not answer with a page in time.
     """
-    deadline = time.monotonic() + limits.url_timeout_s
+    from anyio.from_thread import start_blocking_portal
+
+    with start_blocking_portal() as portal:  # an event loop of its own: the caller may be in another
+        return portal.call(_fetch, url, limits, resolve or _system_resolve, allow or is_public)
+
+
+async def _fetch(url: str, limits: Limits, resolve: Resolve, allow: Callable[[str, int], bool]) -> Page:
+    import anyio
+    import httpx
+
     current = url
-    for _ in range(limits.max_redirects + 1):
-        answer = _get(current, limits, resolve or _system_resolve, allow or is_public, deadline)
-        if isinstance(answer, Page):
-            return answer
-        try:
-            current = urljoin(current, answer)
-        except ValueError as error:
-            raise UnsafeUrl(f"{current} redirects to no valid address", "http(s)", "name the last address") from error
+    try:
+        with anyio.fail_after(limits.url_timeout_s):
+            for _ in range(limits.max_redirects + 1):
+                answer = await _get(current, limits, resolve, allow)
+                if isinstance(answer, Page):
+                    return answer
+                current = _joined(current, answer)
+    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+        found = f"{current} could not be fetched ({type(error).__name__})"
+        raise ReadError(found, f"an answer in {limits.url_timeout_s:g} s", "try again") from error
     raise UnsafeUrl(f"{url} redirects more than {limits.max_redirects} times", "a page", "name the last address")
 
 
-def _get(url: str, limits: Limits, resolve: Resolve, allow: Callable[[str, int], bool], deadline: float) -> Page | str:
-    import httpx
+def _joined(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError as error:
+        raise UnsafeUrl(f"{url} redirects to no valid address", "http(s)", "name the last address") from error
 
-    host, port, address = _checked_address(url, resolve, allow)
+
+async def _get(url: str, limits: Limits, resolve: Resolve, allow: Callable[[str, int], bool]) -> Page | str:
+    """A page, or where it has moved to."""
+    import httpx
+    from anyio.to_thread import run_sync
+
+    host, port, address = await run_sync(_checked_address, url, resolve, allow, abandon_on_cancel=True)
     parts = urlsplit(url)
     shown = f"[{address}]" if ":" in address else address
     target = parts._replace(netloc=f"{shown}:{port}", fragment="").geturl()
@@ -75,73 +94,40 @@ def _get(url: str, limits: Limits, resolve: Resolve, allow: Callable[[str, int],
         "Host": f"[{host}]" if ":" in host else host,
         "User-Agent": "dragoman/0.1",
         "Accept": "text/html,text/plain,application/pdf;q=0.9,*/*;q=0.1",
+        "Accept-Encoding": "gzip",
     }
     if parts.port is not None:
         headers["Host"] += f":{parts.port}"
-    try:
-        # trust_env=False: a proxy from the environment would do its own look-up, past the guard.
-        with (
-            _hung_up(deadline) as trace,
-            httpx.Client(trust_env=False, follow_redirects=False, timeout=_left(deadline)) as client,
-            client.stream(
-                "GET", target, headers=headers, extensions={"trace": trace, "sni_hostname": host}
-            ) as response,
-        ):
-            if response.has_redirect_location:
-                return str(response.headers["location"])
-            if response.status_code != 200:
-                raise ReadError(f"{url} answered {response.status_code}", "200 and a page", "check the address")
-            data = _body(response, url, limits, deadline)
-            kind = response.headers.get("content-type", "")
-            return Page(url, kind.split(";")[0].strip().lower(), response.charset_encoding or "", data)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise ReadError(
-            f"{url} could not be fetched ({type(error).__name__})", "an answer in time", "try again"
-        ) from error
+    # trust_env=False: a proxy from the environment would do its own look-up, past the guard.
+    async with (
+        httpx.AsyncClient(trust_env=False, timeout=None) as client,  # noqa: S113 - the limit is that of all hops
+        client.stream("GET", target, headers=headers, extensions={"sni_hostname": host}) as response,
+    ):
+        if response.has_redirect_location:
+            return str(response.headers["location"])
+        if response.status_code != 200:
+            raise ReadError(f"{url} answered {response.status_code}", "200 and a page", "check the address")
+        data = await _body(response, url, limits.max_url_bytes)
+        kind = response.headers.get("content-type", "")
+        return Page(url, kind.split(";")[0].strip().lower(), response.charset_encoding or "", data)
 
 
-def _body(response: Any, url: str, limits: Limits, deadline: float) -> bytes:
-    chunks, size = [], 0
-    for chunk in response.iter_bytes():
-        size += len(chunk)
-        if size > limits.max_url_bytes:
-            raise TooLarge(
-                f"{url} is over {limits.max_url_bytes // 2**20} MiB", "a smaller page", "save and index it as a file"
-            )
-        if time.monotonic() > deadline:
-            raise ReadError(f"{url} took over {limits.url_timeout_s:.0f} s", "an answer in time", "try again")
-        chunks.append(chunk)
-    return b"".join(chunks)
-
-
-@contextmanager
-def _hung_up(deadline: float) -> Iterator[Callable[[str, dict[str, Any]], None]]:
-    """A listener to httpx that closes the connection at `deadline`.
-
-    Its own timeouts begin again with each byte, so a server can dribble for ever.
-    """
-    sockets: list[socket.socket] = []
-
-    def trace(event: str, info: dict[str, Any]) -> None:
-        if event.endswith(("connect_tcp.complete", "start_tls.complete")):
-            sockets.append(info["return_value"].get_extra_info("socket"))
-
-    def hang_up() -> None:
-        for connection in sockets:
-            with suppress(OSError):  # closed meanwhile
-                connection.shutdown(socket.SHUT_RDWR)
-
-    timer = threading.Timer(_left(deadline), hang_up)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield trace
-    finally:
-        timer.cancel()
-
-
-def _left(deadline: float) -> float:
-    return max(0.1, deadline - time.monotonic())
+async def _body(response: Any, url: str, most: int) -> bytes:
+    """The body, unpacked; never more than its limit is held, however well it was packed."""
+    data = bytearray()
+    async for chunk in response.aiter_raw():
+        data += chunk
+        if len(data) > most:
+            break
+    encoding = response.headers.get("content-encoding", "identity")
+    if encoding != "identity":
+        try:
+            data = bytearray(zlib.decompressobj(_GZIP_OR_ZLIB).decompress(data, most + 1))
+        except zlib.error as error:
+            raise ReadError(f"{url} is packed as {encoding}", "plain, or packed by gzip once", "try again") from error
+    if len(data) > most:
+        raise TooLarge(f"{url} is over {most // 2**20} MiB", "a smaller page", "save and index it as a file")
+    return bytes(data)
 
 
 def _checked_address(url: str, resolve: Resolve, allow: Callable[[str, int], bool]) -> tuple[str, int, str]:

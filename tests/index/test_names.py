@@ -246,7 +246,7 @@ def test_your_own_names_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("names = [", "not valid TOML"),
+        ("names = [", "cannot be read as TOML"),
         ('alias = [["a", "b"]]', "has the keys alias"),
         ("", r"has the keys \(none\)"),
         ('names = "Ive"', "has the keys names"),

@@ -9,6 +9,7 @@ import socket
 import ssl
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,7 +26,7 @@ from index.read.sandbox import Sandbox
 from index.read.url import Page, fetch, is_public
 from index.settings import Limits
 
-LIMITS = Limits(url_timeout_s=5)
+LIMITS = Limits(url_timeout_s=60)  # only a hang reaches it
 Reply = Callable[[BaseHTTPRequestHandler], None]
 
 
@@ -358,7 +359,7 @@ def test_a_name_in_another_script_is_asked_for_in_ascii(site: Site) -> None:
 
 
 def test_a_body_at_the_limit_comes_and_one_byte_more_does_not(site: Site) -> None:
-    limits = Limits(max_url_bytes=2**20, url_timeout_s=5)
+    limits = Limits(max_url_bytes=2**20, url_timeout_s=60)
     site.replies["/at"] = page(b"x" * 2**20)
     site.replies["/over"] = page(b"x" * (2**20 + 1))
     assert len(site.fetch("/at", limits).data) == 2**20
@@ -371,7 +372,19 @@ def test_a_packed_body_counts_unpacked(site: Site) -> None:
     site.replies["/bomb"] = page(gzip.compress(bytes(30 * 2**20)), Content_Encoding="gzip")
     assert site.fetch("/small").data == b"hello"
     with pytest.raises(TooLarge):
-        site.fetch("/bomb", Limits(max_url_bytes=2**20, url_timeout_s=5))
+        site.fetch("/bomb", Limits(max_url_bytes=2**20, url_timeout_s=60))
+
+
+def test_a_body_that_is_packed_twice_is_never_unpacked_as_a_whole(site: Site) -> None:
+    twice = gzip.compress(gzip.compress(bytes(2**28)))
+    site.replies["/"] = page(twice, Content_Encoding="gzip, gzip")
+    assert len(twice) < 2_000
+    tracemalloc.start()
+    try:
+        site.fetch("/")  # unpacked once: no text, which is found out in the sandbox
+        assert tracemalloc.get_traced_memory()[1] < 2**25
+    finally:
+        tracemalloc.stop()
 
 
 def test_an_endless_body_is_cut_off(site: Site) -> None:
@@ -384,13 +397,13 @@ def test_an_endless_body_is_cut_off(site: Site) -> None:
 
     site.replies["/"] = endless
     with pytest.raises(TooLarge):
-        site.fetch("/", Limits(max_url_bytes=2**20, url_timeout_s=5))
+        site.fetch("/", Limits(max_url_bytes=2**20, url_timeout_s=60))
 
 
 def dribble(head: bytes, drop: bytes) -> Reply:
     def reply(handler: BaseHTTPRequestHandler) -> None:
         handler.wfile.write(head)
-        for _ in range(100):
+        for _ in range(600):  # a minute, unless the client hangs up
             handler.wfile.write(drop)
             handler.wfile.flush()
             time.sleep(0.1)
@@ -398,15 +411,11 @@ def dribble(head: bytes, drop: bytes) -> Reply:
     return reply
 
 
-def silent(handler: BaseHTTPRequestHandler) -> None:
-    time.sleep(3)
-
-
 @pytest.mark.parametrize(
     "reply",
     [
-        silent,
-        dribble(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 1000\r\n\r\n", b"x"),
+        dribble(b"", b""),
+        dribble(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 600\r\n\r\n", b"x"),
         dribble(b"HTTP/1.1 200 OK\r\n", b"X-A: b\r\n"),
         dribble(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
     ],
@@ -414,22 +423,18 @@ def silent(handler: BaseHTTPRequestHandler) -> None:
 )
 def test_a_slow_server_does_not_hold_longer_than_the_limit(site: Site, reply: Reply) -> None:
     site.replies["/"] = reply
-    start = time.monotonic()
-    with pytest.raises(ReadError):
-        site.fetch("/", Limits(url_timeout_s=0.6))
-    assert time.monotonic() - start < 2
+    with pytest.raises(ReadError, match="TimeoutError"):
+        site.fetch("/", Limits(url_timeout_s=0.5))
 
 
 def test_the_time_limit_is_one_for_all_redirects(site: Site) -> None:
     def slowly(handler: BaseHTTPRequestHandler) -> None:
-        time.sleep(0.4)
+        time.sleep(0.2)
         redirect("/")(handler)
 
     site.replies["/"] = slowly
-    start = time.monotonic()
-    with pytest.raises(ReadError, match="could not be fetched"):
-        site.fetch("/", Limits(url_timeout_s=0.6, max_redirects=50))
-    assert time.monotonic() - start < 2
+    with pytest.raises(ReadError, match="TimeoutError"):
+        site.fetch("/", Limits(url_timeout_s=0.5, max_redirects=50))
 
 
 def test_a_server_that_hangs_up_or_talks_nonsense_is_a_read_error(site: Site) -> None:
@@ -438,7 +443,7 @@ def test_a_server_that_hangs_up_or_talks_nonsense_is_a_read_error(site: Site) ->
     site.replies["/short"] = page(b"short", Content_Length="500")
     for path in ("/gone", "/nonsense", "/short"):
         with pytest.raises(ReadError, match="could not be fetched"):
-            site.fetch(path, Limits(url_timeout_s=2))
+            site.fetch(path, LIMITS)
 
 
 # --- TLS --------------------------------------------------------------------------------------------------
