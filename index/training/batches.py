@@ -142,6 +142,5 @@ def _drop(texts: Ragged, rng: np.random.Generator) -> Ragged:
     lengths = np.diff(texts.offsets)
     owner = np.repeat(np.arange(len(lengths)), lengths)
     keep = (rng.random(len(owner)) >= _DROP_TOKENS) | (lengths[owner] <= _KEEP_ALL)
-    offsets = np.zeros(len(lengths) + 1, np.int64)
-    np.cumsum(np.bincount(owner[keep], minlength=len(lengths)), out=offsets[1:])
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(owner[keep], minlength=len(lengths)))])
     return Ragged(texts.values[keep], offsets)

@@ -20,7 +20,7 @@ from index.training.passages import Topic, read_topics
 
 Ints = NDArray[np.int32]
 SOURCE_NAMES = tuple(SOURCES)
-SHARED = "evaluation text"  # why a pair or a topic was left out
+SHARED = "in evaluation text"  # why a pair was left out
 _EVALUATION = "evaluation.npy"  # the runs of evaluation text, for the processes that read
 _FOLDED = {"zh-Hans": "zh", "zh-Hant": "zh"}  # one language to the encoder: their texts are folded to one script
 
@@ -42,8 +42,7 @@ class Ragged:
     def of(cls, rows: Iterable[Iterable[int]]) -> Ragged:
         """`rows` in one array."""
         lists = [list(row) for row in rows]
-        offsets = np.zeros(len(lists) + 1, np.int64)
-        np.cumsum([len(row) for row in lists], out=offsets[1:])
+        offsets = np.cumsum([0, *map(len, lists)])
         return cls(np.fromiter((value for row in lists for value in row), np.int32, int(offsets[-1])), offsets)
 
 
@@ -67,14 +66,13 @@ class Corpus:
 def gather(table: Ragged, rows: NDArray[np.integer]) -> Ragged:
     """Those rows of `table`, in that order."""
     lengths = table.offsets[rows + 1] - table.offsets[rows]
-    offsets = np.zeros(len(rows) + 1, np.int64)
-    np.cumsum(lengths, out=offsets[1:])
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
     positions = np.arange(offsets[-1]) + np.repeat(table.offsets[rows] - offsets[:-1], lengths)
     return Ragged(table.values[positions], offsets)
 
 
-def build(data: Path, folder: Path, workers: int, keep_out: Path | None = None) -> dict[str, Any]:
-    """Read and filter what is in `data`, and write it into `folder`; returns counts for the report.
+def build(data: Path, folder: Path, workers: int, keep_out: Path | None = None) -> dict[str, int]:
+    """Read and filter what is in `data`, and write it into `folder`; what was kept, and left out for what reason.
 
     Texts that share a run of letters with what lies in `keep_out`, the evaluation sets, are left out.
 
@@ -88,28 +86,19 @@ def build(data: Path, folder: Path, workers: int, keep_out: Path | None = None) 
     languages = sorted({"en", *(_FOLDED.get(name, name) for name in files)})
     rows: dict[str, int] = {}
     columns: tuple[list[int], ...] = ([], [], [], [])
-    kept: dict[str, Counter[str]] = {}
-    dropped: dict[str, Counter[str]] = {}
+    dropped: Counter[str] = Counter()
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        evaluation = folder / _EVALUATION
-        jobs = [(data / "parallel", name, evaluation) for name in sorted(files, key=_size_first(data / "parallel"))]
-        for name, pairs, faults in pool.map(_read_language, jobs):
-            language = _FOLDED.get(name, name)
-            kept[name], dropped[name] = Counter(pair.source for pair in pairs), faults
+        jobs = [(data / "parallel", name, folder / _EVALUATION) for name in files]
+        for language, pairs, faults in pool.map(_read_language, jobs):
+            dropped += faults
             for pair in pairs:
                 columns[0].append(rows.setdefault(pair.english, len(rows)))
                 columns[1].append(rows.setdefault(pair.other, len(rows)))
                 columns[2].append(languages.index(language))
                 columns[3].append(SOURCE_NAMES.index(pair.source))
-    topics, dropped["passages"] = _sound_topics(list(read_topics(data / "qp")), runs)
+    topics = _sound_topics(list(read_topics(data / "qp")), runs)
     n_pairs = _save(folder, rows, columns, languages, _topic_arrays(topics, rows, languages))
-    return {
-        "texts": len(rows),
-        "pairs": n_pairs,
-        "topics": len(topics),
-        "kept": {name: dict(counts) for name, counts in sorted(kept.items())},
-        "dropped": {name: dict(counts) for name, counts in sorted(dropped.items())},
-    }
+    return {"texts": len(rows), "pairs": n_pairs, "passages": len(topics)} | dropped
 
 
 def _save(
@@ -117,7 +106,7 @@ def _save(
     rows: Mapping[str, int],
     columns: Sequence[Sequence[int]],
     languages: Sequence[str],
-    topic_arrays: Mapping[str, NDArray[Any]],
+    topic_arrays: Mapping[str, Any],
 ) -> int:
     """Write the texts and the pairs (`columns`: English, other, language, source); how many pairs are different."""
     english, other, language_column, source = (np.array(column) for column in columns)
@@ -125,8 +114,9 @@ def _save(
     _, first = np.unique(english.astype(np.int64) * len(rows) + other, return_index=True)
     first.sort()
     (folder / "texts.txt").write_text("\n".join(rows) + "\n", "utf-8")
-    save_arrays(
-        folder / "corpus.npz",
+    unfinished = folder / "unfinished.npz"
+    np.savez(
+        unfinished,
         english=english[first].astype(np.int32),
         other=other[first].astype(np.int32),
         language=language_column[first].astype(np.uint8),
@@ -134,6 +124,7 @@ def _save(
         languages=np.array(languages),
         **topic_arrays,
     )
+    unfinished.replace(folder / "corpus.npz")  # a stage whose file is there is done
     return len(first)
 
 
@@ -152,17 +143,6 @@ def read_texts(folder: Path) -> Iterator[str]:
             yield line.rstrip("\n")
 
 
-def save_arrays(path: Path, **arrays: Any) -> None:
-    """Write an .npz that is there whole or not at all: a stage whose file is there is done."""
-    temporary = path.with_name(f"unfinished-{path.name}")
-    np.savez(temporary, **arrays)
-    temporary.replace(path)
-
-
-def _size_first(folder: Path) -> Any:
-    return lambda name: (-(folder / f"{name}.tsv.xz").stat().st_size, name)
-
-
 def _read_language(job: tuple[Path, str, Path]) -> tuple[str, list[Pair], Counter[str]]:
     folder, name, evaluation = job
     dropped: Counter[str] = Counter()
@@ -171,14 +151,13 @@ def _read_language(job: tuple[Path, str, Path]) -> tuple[str, list[Pair], Counte
     runs = np.load(evaluation, mmap_mode="r")  # mapped: several processes share the memory
     shared = holds_a_run([f"{pair.english}\n{pair.other}" for pair in pairs], runs)
     dropped[SHARED] = int(shared.sum())
-    return name, [pair for pair, drop in zip(pairs, shared, strict=True) if not drop], dropped
+    return language, [pair for pair, drop in zip(pairs, shared, strict=True) if not drop], dropped
 
 
-def _sound_topics(topics: list[Topic], runs: Hashes) -> tuple[list[Topic], Counter[str]]:
-    """Topics that share no text with evaluation sets, and the number of the others."""
+def _sound_topics(topics: list[Topic], runs: Hashes) -> list[Topic]:
+    """Topics that share no text with evaluation sets."""
     texts = ["\n".join([*topic.sentences, *(question.text for question in topic.questions)]) for topic in topics]
-    shared = holds_a_run(texts, runs)
-    return [topic for topic, drop in zip(topics, shared, strict=True) if not drop], Counter({SHARED: int(shared.sum())})
+    return [topic for topic, drop in zip(topics, holds_a_run(texts, runs), strict=True) if not drop]
 
 
 def _topic_arrays(topics: list[Topic], rows: dict[str, int], languages: list[str]) -> dict[str, Any]:

@@ -6,9 +6,6 @@ one of them is left out (13-gram overlap of Brown et al. 2020, in letters, becau
 
 from __future__ import annotations
 
-import gzip
-import json
-import lzma
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -20,6 +17,7 @@ from numpy.typing import NDArray
 
 from index.errors import ReadError
 from index.training.pairs import normal
+from index.training.squad import parsed, unpacked
 
 _RUN, _DENSE_RUN = 32, 16  # letters; powers of two, as `_hashes` doubles its windows
 _STRIDE = 4  # of the windows looked up: a shared run of 35 letters (19) is found wherever it begins
@@ -27,7 +25,6 @@ _TEXTS_AT_ONCE = 50_000
 _BASE = 0x9E3779B97F4A7C15  # odd, so that the polynomial modulo 2**64 loses nothing
 _DENSE = ((0x3040, 0x30FF), (0x3400, 0x9FFF), (0xAC00, 0xD7A3), (0x20000, 0x323AF))
 _NOT_LETTERS = regex.compile(r"[^\p{L}\p{M}\p{N}]+")
-_OPEN: dict[str, Any] = {".gz": gzip.open, ".xz": lzma.open}
 
 Hashes = NDArray[np.uint64]
 
@@ -57,38 +54,25 @@ def evaluation_texts(folder: Path) -> Iterator[str]:
     Raises:
         ReadError: There is no such file.
     """
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and _plain_suffix(path) in _READERS)
+    paths = sorted(path for path in folder.rglob("*") if regex.search(r"\.(?:jsonl?|tsv)(?:\.gz|\.xz)?$", path.name))
     if not paths:
         raise ReadError(
             f"no evaluation text in {folder}",
-            f"files that end in {', '.join(_READERS)}, packed by gzip or xz or not",
+            "JSON, JSON lines or TSV files, packed by gzip or xz or not",
             "give the folder of evaluation sets, whose text training must not see",
         )
     for path in paths:
-        with _OPEN.get(path.suffix, open)(path, "rt", encoding="utf-8") as file:
-            yield from _READERS[_plain_suffix(path)](file)
-
-
-def _plain_suffix(path: Path) -> str:
-    return Path(path.stem).suffix if path.suffix in _OPEN else path.suffix
+        content = unpacked(path)
+        is_table = ".tsv" in path.name
+        yield from filter(None, regex.split(r"[\t\n]", content.decode()) if is_table else _strings(parsed(content)))
 
 
 def _strings(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
-    elif isinstance(value, dict):
-        for item in value.values():
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
             yield from _strings(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _strings(item)
-
-
-_READERS: dict[str, Any] = {
-    ".json": lambda file: _strings(json.load(file)),
-    ".jsonl": lambda file: (text for line in file if line.strip() for text in _strings(json.loads(line))),
-    ".tsv": lambda file: (cell for line in file for cell in line.rstrip("\n").split("\t")),
-}
 
 
 def _hashes(texts: Sequence[str], stride: int) -> Iterator[tuple[Hashes, NDArray[np.int64]]]:

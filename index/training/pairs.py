@@ -7,7 +7,6 @@ import math
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
@@ -29,8 +28,7 @@ class Kind(StrEnum):
     NAMES = "names"
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """A source's kind, and the weight of one of its pairs against others of that kind."""
 
     kind: Kind

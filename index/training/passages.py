@@ -7,18 +7,19 @@ vector is the sum of its sentences' and training draws parts of passages.
 
 from __future__ import annotations
 
-import gzip
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import regex
 
+from index.documents import Span
 from index.errors import ReadError
 from index.text.sentences import split_sentences
 from index.training.pairs import normal
+from index.training.squad import Asked, read_squad, unpacked
 
 # Folder of `qp/` to the language of its question-passage pairs, in the shape of SQuAD.
 _QUESTION_SETS = {
@@ -60,55 +61,26 @@ def read_topics(folder: Path) -> Iterator[Topic]:
             f"{folder} has no {', '.join(missing)}", "one folder a set", "give the folder that holds them with --data"
         )
     for name, language in _QUESTION_SETS.items():
-        for path in sorted((folder / name).glob("*.json*")):
-            rows = _thai_rows(path) if path.suffix == ".jsonl" else _squad_rows(path)
-            yield from _answered(rows, language)
+        yield from _answered(read_squad(folder / name), language)
     for path in sorted((folder / _OPENINGS).glob("*.json.gz")):
         language = path.name.removesuffix(".json.gz").rpartition("_")[2]
-        with gzip.open(path, "rt", encoding="utf-8") as file:
-            for title, text in json.load(file).items():
-                topic = _opening(title, text, language)
-                if topic is not None:
-                    yield topic
+        openings = (_opening(title, text, language) for title, text in json.loads(unpacked(path)).items())
+        yield from (topic for topic in openings if topic)
 
 
-class _Row(NamedTuple):
-    context: str
-    question: str
-    answer_start: int
-
-
-def _squad_rows(path: Path) -> Iterator[_Row]:
-    data: Any = json.loads(path.read_text("utf-8"))
-    for article in data["data"] if isinstance(data, dict) else data:
-        for paragraph in article["paragraphs"]:
-            for item in paragraph["qas"]:
-                answers = item.get("answers") or []
-                if answers and not item.get("is_impossible"):
-                    context, start = paragraph["context"], int(answers[0]["answer_start"])
-                    if _HEADING in context[:200]:
-                        cut = context.index(_HEADING) + len(_HEADING)
-                        context, start = context[cut:], start - cut
-                    yield _Row(context, item["question"], start)
-
-
-def _thai_rows(path: Path) -> Iterator[_Row]:
-    for line in path.read_text("utf-8").splitlines():
-        item = json.loads(line)
-        starts = item["answers"].get("answer_begin_position") or item["answers"].get("answer_start") or [-1]
-        yield _Row(item["context"], item["question"], int(starts[0]))
-
-
-def _answered(rows: Iterator[_Row], language: str) -> Iterator[Topic]:
-    topics: dict[str, tuple[Topic, list[tuple[int, int]]]] = {}
-    for row in rows:
-        if row.context not in topics:
-            spans = [(a, b) for a, b in split_sentences(row.context, language)]
-            sentences = [normal(row.context[a:b]) for a, b in spans]
-            topics[row.context] = (Topic(language, sentences), spans)
-        topic, spans = topics[row.context]
-        holder = next((i for i, (a, b) in enumerate(spans) if a <= row.answer_start < b), -1)
-        topic.questions.append(Question(normal(row.question), holder))
+def _answered(asked: Iterator[Asked], language: str) -> Iterator[Topic]:
+    topics: dict[str, tuple[Topic, list[Span]]] = {}
+    for one in asked:
+        if one.start < 0:
+            continue
+        heading, sign, context = one.context.rpartition(_HEADING)
+        start = one.start - len(heading) - len(sign)
+        if context not in topics:
+            spans = split_sentences(context, language)
+            topics[context] = (Topic(language, [normal(context[a:b]) for a, b in spans]), spans)
+        topic, spans = topics[context]
+        holder = next((i for i, (a, b) in enumerate(spans) if a <= start < b), -1)
+        topic.questions.append(Question(normal(one.question), holder))
     for topic, _ in topics.values():
         yield topic
 

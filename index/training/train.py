@@ -1,8 +1,7 @@
-"""The training loop: a table of vectors, contrastive losses, checkpoints, a log of the loss."""
+"""The training loop: a table of vectors, contrastive losses, checkpoints."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -24,8 +23,9 @@ _LOG_EVERY = 50  # steps
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """What shapes the vectors. Rates are Adam's, for rows of about unit length."""
+    """What shapes the encoder. Rates are Adam's, for rows of about unit length."""
 
+    pieces: int = 106_000  # of the vocabulary
     dim: int = 256
     steps: int = 15_000
     pairs: int = 3_072
@@ -133,21 +133,17 @@ def train(
     samplers = (PairSampler(corpus, tokens), TopicSampler(corpus, tokens))
     table = Table(features, recipe.dim, recipe.seed, device)
     losses: list[float] = []
-    with (folder / "log.jsonl").open("a", encoding="utf-8") as log:
-        for number, of_topics, batch in _batches(samplers, recipe, _resume(folder, table, recipe)):
-            keys = torch.from_numpy(batch.keys).to(device)
-            loss = (contrastive if of_topics else contrastive_across)(table.vectors(batch.texts), keys, recipe.scale)
-            table.step(loss, recipe.rate_at(number))
-            losses.append(float(loss.detach()))
-            done = number + 1
-            if done % _LOG_EVERY == 0 or done == recipe.steps:
-                row = {"step": done, "loss": round(float(np.mean(losses)), 4)}
-                log.write(json.dumps(row) + "\n")
-                log.flush()
-                progress(f"step {done}/{recipe.steps}  loss {row['loss']}")
-                losses.clear()
-            if done % checkpoint_every == 0 or done == recipe.steps:
-                _save(folder, table, recipe, done)
+    for number, of_topics, batch in _batches(samplers, recipe, _resume(folder, table, recipe)):
+        keys = torch.from_numpy(batch.keys).to(device)
+        loss = (contrastive if of_topics else contrastive_across)(table.vectors(batch.texts), keys, recipe.scale)
+        table.step(loss, recipe.rate_at(number))
+        losses.append(float(loss.detach()))
+        done = number + 1
+        if done % _LOG_EVERY == 0 or done == recipe.steps:
+            progress(f"step {done}/{recipe.steps}  loss {np.mean(losses):.4f}")
+            losses.clear()
+        if done % checkpoint_every == 0 or done == recipe.steps:
+            _save(folder, table, recipe, done)
     return table.piece_vectors()
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import lzma
-import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from index.training.squad import parsed, read_records, read_squad
 
 UNKNOWN = -1
 _LABELS = {  # as in rag.training.model.Scores
@@ -39,56 +37,31 @@ class Example:
 
 def natural(folder: Path) -> Iterator[Example]:
     """One set of our own natural questions and claims."""
-    passages = {row["id"]: row for row in _records(folder / "passages.jsonl")}
-    for row in _records(folder / "items.jsonl"):
+    passages = {row["id"]: row for row in parsed((folder / "passages.jsonl").read_bytes())}
+    for row in parsed((folder / "items.jsonl").read_bytes()):
         own, answer = passages[row["passage"]], row["answer"] or ""
         start = own["text"].find(answer) if answer else -1
         if start >= 0 or not answer:
             end = start + len(answer) if answer else -1
             yield Example(row["question"], own["text"], own["title"], start, end, int(bool(answer)), natural=True)
-    for row in _records(folder / "claims.jsonl"):
+    for row in parsed((folder / "claims.jsonl").read_bytes()):
         own = passages[row["passage"]]
         yield Example(row["claim"], own["text"], own["title"], label=_LABELS[row["label"]], natural=True)
 
 
 def squad(folder: Path) -> Iterator[Example]:
-    """A set in the form of SQuAD, nested or one question a record; wrong offsets are left out."""
-    for record in _all_records(folder):
-        for title, context, question in _questions(record):
-            answers = question.get("answers") or []
-            if isinstance(answers, dict):  # {"text": [...], "answer_start": [...]}
-                starts = answers.get("answer_start") or answers.get("answer_begin_position") or []
-                answers = [{"text": t, "answer_start": s} for t, s in zip(answers["text"], starts, strict=False)]
-            asked = str(question["question"])
-            if not answers or question.get("is_impossible"):
-                yield Example(asked, context[:_MAX_PASSAGE_CHARS], title, answerable=0)
-                continue
-            text, start = str(answers[0]["text"]), int(answers[0]["answer_start"])
-            if context[start : start + len(text)] != text:
-                start = context.find(text) if context.count(text) == 1 else -1
-            if text and start >= 0:
-                passage, start = _window(context, start, len(text))
-                yield Example(asked, passage, title, start, start + len(text), 1)
-
-
-def _questions(content: Any, title: str = "") -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """(title, context, question) of every question in a record, however it is nested."""
-    if isinstance(content, list):
-        for part in content:
-            yield from _questions(part, title)
-    elif isinstance(content, dict):
-        title, context = str(content.get("title") or title), content.get("context")
-        if isinstance(context, str):
-            asked = content.get("qas", [content])
-            yield from ((title, context, one) for one in asked if "question" in one)
+    """A set in the form of SQuAD."""
+    for one in read_squad(folder):
+        if one.start < 0:
+            yield Example(one.question, one.context[:_MAX_PASSAGE_CHARS], one.title, answerable=0)
         else:
-            for part in content.values():
-                yield from _questions(part, title)
+            passage, start = _window(one.context, one.start, len(one.answer))
+            yield Example(one.question, passage, one.title, start, start + len(one.answer), 1)
 
 
 def inference(folder: Path) -> Iterator[Example]:
     """Pairs of premise and hypothesis: the hypothesis is a claim about the premise."""
-    for row in _all_records(folder):
+    for row in read_records(folder):
         evidence = row.get("evidence") or " ".join(one["text"] for one in row.get("gold_evidence", ()))
         premise = row.get("premise") or evidence
         claim = row.get("hypothesis") or row.get("claim") or row.get("text")
@@ -141,30 +114,3 @@ def _window(context: str, start: int, length: int) -> tuple[str, int]:
     while 0 < first < start and context[first - 1] not in " \n。．.":
         first += 1
     return context[first : max(first + _MAX_PASSAGE_CHARS, start + length)], start - first
-
-
-def _all_records(folder: Path) -> Iterator[Any]:
-    """What the files of a set hold."""
-    for path in sorted(folder.iterdir()):
-        if path.suffix == ".zip":
-            with zipfile.ZipFile(path) as archive:
-                for name in archive.namelist():
-                    if ".json" in name:
-                        yield from _parsed(archive.read(name))
-        elif ".json" in path.name:
-            yield from _records(path)
-
-
-def _records(path: Path) -> list[Any]:
-    content = path.read_bytes()
-    return _parsed(lzma.decompress(content) if path.suffix == ".xz" else content)
-
-
-def _parsed(content: bytes) -> list[Any]:
-    """The records of a JSON file: one, a list, or one a line."""
-    text = content.decode("utf-8-sig")
-    try:
-        found = json.loads(text)
-    except json.JSONDecodeError:
-        return [json.loads(line) for line in text.splitlines() if line.strip()]
-    return found if isinstance(found, list) else [found]

@@ -8,6 +8,7 @@ import lzma
 import math
 import random
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,8 @@ from index.training.overlap import evaluation_texts, holds_a_run, runs_of
 from index.training.pairs import SOURCES, Pair, fault, normal
 from index.training.passages import Question, read_topics
 from index.training.train import Recipe, Table, contrastive, contrastive_across, train
+
+torch.set_num_threads(1)  # small models are faster so
 
 # --- a world of 200 things with a word for each in four languages --------------------------------------------
 
@@ -76,7 +79,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("arcd-ar", "cmrc2018", "heb-qa", "iapp-wiki-th", "jaquad-dev", "jsquad", "pquad-fa"):
         (folder / "qp" / name).mkdir(parents=True)
     paragraph = "".join(sentence(s, "zh") for s in made_up_sentences(4, 9))
-    asked = {"question": sentence(made_up_sentences(4, 9)[2][:3], "zh"), "answers": [{"answer_start": 30, "text": "x"}]}
+    answer = {"answer_start": 30, "text": paragraph[30:34]}
+    asked = {"question": sentence(made_up_sentences(4, 9)[2][:3], "zh"), "answers": [answer]}
     squad = {"data": [{"title": "t", "paragraphs": [{"context": paragraph, "qas": [asked]}]}]}
     (folder / "qp" / "cmrc2018" / "a.json").write_text(json.dumps(squad), "utf-8")
     (folder / "qp" / "wikipedia-openings").mkdir()
@@ -96,15 +100,14 @@ def _names(language: str) -> list[tuple[str, str, str, str]]:
     return [(WORDS["en"][a], WORDS["en"][b], WORDS[language][a], WORDS[language][b]) for a, b in drawn]
 
 
-ARGUMENTS = ["--pieces", "1000", "--steps", "160", "--pairs", "128", "--dim", "32", "--workers", "1"]
+RECIPE = Recipe(pieces=1_000, steps=160, pairs=128, dim=32)
 
 
 @pytest.fixture(scope="module")
 def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `out` (the encoder) and `work`, made by the command."""
+    """A folder with `out` (the encoder) and `work`."""
     folder = tmp_path_factory.mktemp("trained")
-    arguments = ["--data", str(data), "--out", str(folder / "out"), "--work", str(folder / "work"), *ARGUMENTS]
-    assert command.main(arguments) == 0
+    command.run(data, None, folder / "out", folder / "work", RECIPE, workers=1)
     return folder
 
 
@@ -139,23 +142,10 @@ def test_traditional_text_has_the_vector_of_the_simplified(trained: Path) -> Non
 def test_a_second_run_trains_nothing_and_writes_the_same(
     trained: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    again = ["--data", str(data), "--out", str(tmp_path / "out"), "--work", str(trained / "work"), *ARGUMENTS]
-    assert command.main(again) == 0
-    assert "training" not in capsys.readouterr().out
+    command.run(data, None, tmp_path / "out", trained / "work", RECIPE, workers=1)
+    assert "step" not in capsys.readouterr().out
     for name in ("model.safetensors", "tokenizer.json"):
         assert (tmp_path / "out" / name).read_bytes() == (trained / "out" / name).read_bytes()
-
-
-def test_a_work_folder_of_other_settings_is_neither_reused_nor_overwritten(
-    trained: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    before = {path.name: path.stat().st_mtime_ns for path in (trained / "work").iterdir()}
-    other = ["--data", str(data), "--out", str(tmp_path), "--work", str(trained / "work"), *ARGUMENTS, "--dim", "16"]
-    assert command.main(other) == 1
-    said = capsys.readouterr().err
-    assert "holds a run with dim 32" in said
-    assert "expected: dim 16" in said
-    assert {path.name: path.stat().st_mtime_ns for path in (trained / "work").iterdir()} == before
 
 
 def test_missing_data_is_an_error_that_says_what_was_expected(
@@ -171,36 +161,31 @@ def test_missing_data_is_an_error_that_says_what_was_expected(
 
 
 def _loaded(trained: Path) -> tuple[Corpus, Ragged, Any]:
-    work = command.Work(trained / "work")
-    tokenizer = Tokenizer.from_file(str(work.pieces))
+    work = trained / "work"
+    tokenizer = Tokenizer.from_file(str(work / "pieces.json"))
     names = [piece for piece, _ in json.loads(tokenizer.to_str())["model"]["vocab"]]
-    with np.load(work.tokens) as stored:
-        tokens = Ragged(stored["values"], stored["offsets"])
-    return corpus.load(work.folder), tokens, feature_matrix(names)
+    return corpus.load(work), command._tokens(work, tokenizer), feature_matrix(names)
 
 
 def test_a_training_that_is_stopped_goes_on_as_if_it_had_not_been(trained: Path, tmp_path: Path) -> None:
-    recipe = Recipe(dim=16, steps=60, pairs=32, topics=16, warmup=5)
+    recipe = Recipe(dim=16, steps=12, pairs=32, topics=16, warmup=5)
     data_set, tokens, features = _loaded(trained)
     arguments = (data_set, tokens, features, recipe)
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
-    whole = train(*arguments, tmp_path / "one", "cpu", lambda line: None, checkpoint_every=25)
+    whole = train(*arguments, tmp_path / "one", "cpu", lambda line: None)
 
     def stop(line: str) -> None:
-        if line.startswith("step 50"):
-            raise KeyboardInterrupt
+        raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):  # after the checkpoint of step 25, before that of step 50
-        train(*arguments, tmp_path / "two", "cpu", stop, checkpoint_every=25)
-    assert (tmp_path / "two" / "checkpoint.pt").is_file()
-    lines: list[str] = []
-    resumed = train(*arguments, tmp_path / "two", "cpu", lines.append, checkpoint_every=25)
+    with pytest.raises(KeyboardInterrupt):  # after the checkpoint of step 10, before that of step 12
+        train(*arguments, tmp_path / "two", "cpu", stop, checkpoint_every=5)
+    assert torch.load(tmp_path / "two" / "checkpoint.pt")["n_steps"] == 10
+    resumed = train(*arguments, tmp_path / "two", "cpu", lambda line: None)
     assert np.abs(resumed - whole).max() < 1e-5
-    assert [line.split("  ")[0] for line in lines] == ["step 50/60", "step 60/60"]
-    other = Recipe(dim=16, steps=60, pairs=32, topics=16, warmup=5, seed=2)
+    other = replace(recipe, seed=2)
     fresh = train(*arguments[:3], other, tmp_path / "two", "cpu", lambda line: None)
-    assert np.abs(fresh - whole).max() > 1e-2  # a checkpoint of another recipe is not gone on from
+    assert np.abs(fresh - whole).max() > 1e-2  # a checkpoint of another recipe is not used
 
 
 # --- pairs --------------------------------------------------------------------------------------------------
@@ -258,9 +243,6 @@ def test_english_names_are_taken_out_of_an_opening(tmp_path: Path) -> None:
     assert opening.questions == [Question("Lux (Einheit)", -1)]
 
 
-# --- batches ------------------------------------------------------------------------------------------------
-
-
 # --- text shared with evaluation sets -----------------------------------------------------------------------
 
 _ENGLISH = "The rainforest contains several species that can pose a hazard to anyone who walks there alone."
@@ -307,11 +289,10 @@ def test_what_evaluation_sets_hold_is_left_out_of_training(data: Path, tmp_path:
     texts = set(corpus.read_texts(tmp_path / "work"))
     assert not texts & {normal(text) for text in wanted}
     assert len(texts & {normal(text) for text in sentences}) > 1_000
-    assert report["dropped"]["de"][corpus.SHARED] > 30  # of 50; others were dropped before, for their lengths
-    assert report["dropped"]["passages"] == {corpus.SHARED: 1}
+    assert report[corpus.SHARED] > 90  # of 3 * 50; others were dropped before, for their lengths
     whole = corpus.build(data, tmp_path / "all", 1)
-    assert whole["dropped"]["passages"] == {corpus.SHARED: 0}
-    assert whole["topics"] == report["topics"] + 1
+    assert corpus.SHARED not in whole
+    assert whole["passages"] == report["passages"] + 1
 
 
 # --- the table and the loss ---------------------------------------------------------------------------------
