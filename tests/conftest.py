@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -28,6 +30,14 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / "ui" / "samples" / "articles"
 SHARED = ROOT.parent / "shared"
+
+
+@contextmanager
+def linear_time() -> Iterator[None]:
+    """Fails a block that takes a minute of the processor: all such blocks take about a second, quadratic ones hours."""
+    started = time.process_time()
+    yield
+    assert time.process_time() - started < 60.0
 
 
 @pytest.fixture(scope="session")

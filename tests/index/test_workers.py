@@ -93,7 +93,7 @@ def children(parent: int) -> Iterator[int]:
                 yield int(entry.name)
 
 
-def until(condition: object, seconds: float = 20.0) -> bool:
+def until(condition: object, seconds: float = 60.0) -> bool:
     deadline = time.monotonic() + seconds
     while not (done := bool(condition())) and time.monotonic() < deadline:  # type: ignore[operator]
         time.sleep(0.02)
@@ -312,7 +312,7 @@ def test_ctrl_c_at_a_terminal_stops_the_parent_and_no_worker_complains(tmp_path:
     child = start(tmp_path, seconds)
     workers = list(children(child.pid))
     os.killpg(child.pid, signal.SIGINT)  # a terminal sends it to the whole group
-    _, errors = child.communicate(timeout=30)
+    _, errors = child.communicate(timeout=60)
     assert child.returncode == -signal.SIGINT
     assert errors.decode().count("Traceback") == 1  # the parent's own: this script does not catch it
     assert until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))

@@ -5,7 +5,6 @@ The model is worse than any real one: whatever the passages hold it writes out a
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -20,6 +19,7 @@ from rag.answerers.generative import GenerativeAnswerer
 from rag.answerers.guard import Instructions, without_links
 from rag.events import Delta, Done
 from rag.testing import ScriptedChatModel
+from tests.conftest import linear_time
 
 QUESTION = "When was the lighthouse opened?"
 FACT = "The lighthouse was opened in 1861"
@@ -205,6 +205,5 @@ def test_a_sentence_that_only_shares_words_with_the_instructions_is_none_of_them
     "text", ["[a](" + " " * 20_000, "[a](" * 5_000, "[](<" * 5_000, "[" * 20_000, "<" * 20_000, "![" * 9_000]
 )
 def test_a_text_of_brackets_is_soon_done(text: str) -> None:
-    started = time.process_time()
-    without_links(text)
-    assert time.process_time() - started < 5.0  # a quadratic pass takes minutes
+    with linear_time():
+        without_links(text)

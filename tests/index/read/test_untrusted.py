@@ -201,7 +201,7 @@ STORY = (
 )
 def test_what_was_slow_for_its_length_is_read_in_its_time(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text, "utf-8")
-    with Sandbox(Limits(parse_timeout_s=20)) as process:
+    with Sandbox(Limits(parse_timeout_s=60)) as process:
         (one,) = read_untrusted(Found(tmp_path / name, name), process)
     assert isinstance(one, Document)
 
