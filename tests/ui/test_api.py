@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
-import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from io import BytesIO
 from pathlib import Path
@@ -26,7 +27,7 @@ from tests.ui.running import Endless, events_of, feedback_in, indexed, with_key
 from ui.render import is_web_address, shown_source
 from ui.server.documents import _safe
 from ui.server.errors import UNKNOWN, Refusal
-from ui.server.feedback import Feedback, FeedbackFile, Opinion
+from ui.server.feedback import Feedback, FeedbackFile
 from ui.server.keys import Scope
 from ui.server.settings import Site
 from ui.server.sse import EventStream, event_json, framed, public
@@ -363,23 +364,17 @@ def test_feedback_that_is_none_is_refused(client: TestClient, wrong: dict[str, A
 
 
 def test_many_writers_of_feedback_do_not_mix_and_a_full_file_takes_no_more(tmp_path: Path) -> None:
-    files = [FeedbackFile(tmp_path) for _ in range(8)]
-
     def write(n: int) -> None:
         for i in range(50):
-            files[n].add(Feedback(kind=Opinion.WRONG, question=f"{n}.{i}", answer="가" * 3_000))
+            FeedbackFile(tmp_path).add(Feedback(kind="wrong", question=f"{n}.{i}", answer="가" * 3_000))
 
-    threads = [threading.Thread(target=write, args=(n,)) for n in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(one["question"] for one in feedback_in(tmp_path)) == sorted(
-        f"{n}.{i}" for n in range(8) for i in range(50)
-    )
-    full = FeedbackFile(tmp_path, max_bytes=10)
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(write, range(8)))
+    said = sorted(one["question"] for one in feedback_in(tmp_path))
+    assert said == sorted(f"{n}.{i}" for n in range(8) for i in range(50))
+    os.truncate(tmp_path / "feedback.jsonl", 2**24)
     with pytest.raises(Refusal):
-        full.add(Feedback(kind=Opinion.RIGHT, question="?", answer="!"))
+        FeedbackFile(tmp_path).add(Feedback(kind="right", question="?", answer="!"))
 
 
 # --- sources ---------------------------------------------------------------------------------------------------

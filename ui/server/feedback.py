@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import os
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -18,19 +17,10 @@ FILE = "feedback.jsonl"
 _MAX_BYTES = 16 * 2**20
 
 
-class Opinion(StrEnum):
-    """What a reader thinks of an answer."""
-
-    RIGHT = "right"
-    WRONG = "wrong"
-    WRONG_CITATION = "wrong_citation"
-    NOT_IN_ARTICLES = "not_in_articles"
-
-
 class Feedback(Body):
     """An opinion on an answer."""
 
-    kind: Opinion
+    kind: Literal["right", "wrong", "wrong_citation", "not_in_articles"]
     question: Annotated[str, Field(min_length=1, max_length=MAX_CHARS)]
     answer: Annotated[str, Field(max_length=MAX_CHARS)]
     comment: Annotated[str, Field(max_length=2_000)] = ""
@@ -39,10 +29,10 @@ class Feedback(Body):
 
 
 class FeedbackFile:
-    """Feedback in a file that stops growing at `max_bytes`; many threads and processes may add to it."""
+    """Feedback in a file of an index's folder; many threads and processes may add to it."""
 
-    def __init__(self, folder: Path, max_bytes: int = _MAX_BYTES) -> None:
-        self._path, self._max_bytes = folder / FILE, max_bytes
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / FILE
 
     def add(self, feedback: Feedback) -> None:
         """Append it, with the time.
@@ -54,6 +44,6 @@ class FeedbackFile:
         line = (json.dumps(values, ensure_ascii=False) + "\n").encode("utf-8", "replace")
         # One write to a file opened for appending: lines of several writers never mix.
         with open(self._path, "ab", buffering=0, opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
-            if file.tell() + len(line) > self._max_bytes:
+            if file.tell() + len(line) > _MAX_BYTES:
                 raise Refusal(507, "there is no room for more feedback")
             file.write(line)

@@ -6,8 +6,8 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -91,12 +91,10 @@ class KeyFile:
         if not _NAME.fullmatch(name):
             raise ValueError(f"{name!r} is no name of a key; expected: 1 to 64 letters, digits and any of . _ -")
         token, created = "dk_" + secrets.token_urlsafe(32), datetime.now(UTC).isoformat(timespec="seconds")
-        key = Key(name=name, sha256=_digest(token), scopes=tuple(sorted(set(scopes))), created=created)
-        with self._locked():
-            keys = self.all()
+        with self._changing() as keys:
             if any(one.name == name for one in keys):
                 raise ValueError(f"there is a key {name} already; fix: choose another name, or remove that key first")
-            self._write([*keys, key])
+            keys.append(Key(name=name, sha256=_digest(token), scopes=tuple(sorted(set(scopes))), created=created))
         return token
 
     def remove(self, name: str) -> None:
@@ -105,23 +103,25 @@ class KeyFile:
         Raises:
             ValueError: There is no key of this name.
         """
-        with self._locked():
-            keys = self.all()
-            left = [key for key in keys if key.name != name]
-            if left == keys:
+        with self._changing() as keys:
+            found = [key for key in keys if key.name == name]
+            if not found:
                 raise ValueError(f"there is no key {name}; fix: dragoman key list shows the keys")
-            self._write(left)
+            keys.remove(found[0])
 
-    def _locked(self) -> AbstractContextManager[object]:
-        if not self._path.parent.is_dir():
-            raise ValueError(f"there is no index in {self._path.parent}; fix: dragoman index PATH... makes one")
-        return FileLock(self._path.with_suffix(".lock"), timeout=10)
-
-    def _write(self, keys: list[Key]) -> None:
-        # A temporary file is its owner's alone from the start: one restricted afterwards can be read in between.
-        with NamedTemporaryFile("w", dir=self._path.parent, prefix=KEYS_FILE, delete=False, encoding="utf-8") as file:
-            file.write(_Keys(keys=keys).model_dump_json(indent=2) + "\n")
-        Path(file.name).replace(self._path)
+    @contextmanager
+    def _changing(self) -> Iterator[list[Key]]:
+        """The keys, to be changed by nobody else in the block; they are written at its end."""
+        folder = self._path.parent
+        if not folder.is_dir():
+            raise ValueError(f"there is no index in {folder}; fix: dragoman index PATH... makes one")
+        with FileLock(self._path.with_suffix(".lock"), timeout=10):
+            keys = self.all()
+            yield keys
+            # A temporary file is its owner's alone from the start: one restricted afterwards can be read in between.
+            with NamedTemporaryFile("w", dir=folder, prefix=KEYS_FILE, delete=False, encoding="utf-8") as file:
+                file.write(_Keys(keys=keys).model_dump_json(indent=2) + "\n")
+            Path(file.name).replace(self._path)
 
 
 def _digest(token: str) -> str:

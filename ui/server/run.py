@@ -20,6 +20,7 @@ from ui.server.keys import KeyFile
 from ui.server.logs import log_config
 from ui.server.settings import ServerSettings
 
+_NO_PAGE = "_DRAGOMAN_NO_PAGE"
 _UNREAD_MS = 10_000
 
 
@@ -27,30 +28,28 @@ def run(config: Config, *, with_page: bool, workers: int = 1) -> None:
     """Serve the session's index until stopped.
 
     Raises:
-        ValueError: The port is taken, or nobody may ask.
+        ValueError: Nobody may ask.
+        OSError: The port is taken.
         IndexProblem: There is no index, or it cannot be opened.
     """
     if os.environ.get("GRADIO_VIBE_MODE"):
         raise ValueError("GRADIO_VIBE_MODE is set, which lets visitors run code here; fix: unset it")
     check_open_to_somebody(config.server, config.host, KeyFile(config.folder))
-    _check_port(config.host, config.port)
-    open_backend(config.index).close()  # a missing index is reported before workers start
+    # A port that is taken and a missing index are reported before workers start.
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    socket.create_server((config.host, config.port), family=family).close()
+    open_backend(config.index).close()
     # Workers read the settings of this process as variables of the environment.
     values = config.model_dump(exclude={"server"}, exclude_none=True)
     os.environ |= {f"DRAGOMAN_{name.upper()}": str(value) for name, value in values.items()}
-    app = f"ui.server.run:{'page_app' if with_page else 'bare_app'}"
-    serve(app, config.host, config.port, config.server, workers=workers, factory=True)
+    os.environ[_NO_PAGE] = "" if with_page else "1"
+    serve("ui.server.run:app", config.host, config.port, config.server, workers=workers, factory=True)
 
 
-def page_app(*, with_page: bool = True) -> FastAPI:
-    """The application of a worker, with the chat page."""
+def app() -> FastAPI:
+    """The application of a worker."""
     config = load_config()
-    return make_app(open_chain(config), config.server, with_page=with_page, host=config.host)
-
-
-def bare_app() -> FastAPI:
-    """The application of a worker, without the chat page."""
-    return page_app(with_page=False)
+    return make_app(open_chain(config), config.server, with_page=not os.environ.get(_NO_PAGE), host=config.host)
 
 
 def serve(app: Any, host: str, port: int, settings: ServerSettings, *, workers: int = 1, factory: bool = False) -> None:
@@ -90,14 +89,3 @@ class _Protocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
             self.transport.close()
         else:
             super().shutdown()
-
-
-def _check_port(host: str, port: int) -> None:
-    """Report a taken port before anything is opened."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            message = f"{host}:{port} cannot be listened on ({error.strerror}); fix: choose another with --port"
-            raise ValueError(message) from error
