@@ -261,12 +261,10 @@ def test_a_file_that_was_added_is_answered_from_and_one_that_was_removed_is_not(
     assert answer["citations"][0]["doc_id"] == doc_id
     assert "Ingeborg" in answer["answer"]
     assert post(client, key, [("lighthouse.txt", text.encode())]).json()["files"][0]["status"] == "unchanged"
-    assert len(list((folder / "uploads").rglob("*.txt"))) == 1
     removed = client.delete(f"/api/v1/documents/{doc_id}", headers=key)
     assert (removed.status_code, removed.content) == (204, b"")
     assert "Ingeborg" not in client.post("/api/v1/ask", json=asked).text
     assert client.delete(f"/api/v1/documents/{doc_id}", headers=key).status_code == 404
-    assert list((folder / "uploads").rglob("*.txt")) == []
 
 
 def test_each_file_has_its_own_result_by_what_is_in_it(make_client: Callable[..., TestClient], folder: Path) -> None:
@@ -291,7 +289,7 @@ def test_each_file_has_its_own_result_by_what_is_in_it(make_client: Callable[...
     assert all(bool(one["reason"]) == (one["status"] != "added") for one in results)
     assert [len(one["documents"]) for one in results] == [1, 0, 0, 0, 0, 1]
     assert str(folder) not in json.dumps(results)  # where the server keeps them is nobody's business
-    assert len(list((folder / "uploads").rglob("*.*"))) == 2
+    assert list((folder / "uploads").iterdir()) == []  # the index has their texts
 
 
 @pytest.mark.parametrize(

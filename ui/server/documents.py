@@ -9,7 +9,6 @@ import shutil
 import threading
 from collections import defaultdict
 from collections.abc import Generator, Iterable
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -28,7 +27,7 @@ from index.store.base import IndexPlace
 from index.store.reading import Backend
 from ui.render import shown_source
 
-UPLOADS = "uploads"  # below the index
+UPLOADS = "uploads"  # below the index, while they are read
 _UNSAFE = regex.compile(r"[^\p{L}\p{M}\p{N}._ -]")
 _MAX_NAME_BYTES = 200  # its end, where the suffix is
 _PARSE_TIMEOUT_S = 60.0  # others wait meanwhile
@@ -92,8 +91,8 @@ class Documents:
                         raise
                     added = Added(name, "failed", reason=str(error))
                 except OSError as error:
-                    _log.warning("an uploaded file could not be kept: %r", error)
-                    added = Added(name, "failed", reason=error.strerror or "it could not be kept")
+                    _log.warning("an uploaded file could not be stored: %r", error)
+                    added = Added(name, "failed", reason=error.strerror or "it could not be stored")
                 yield added
         if self._backend.meta().get("context"):
             threading.Thread(target=_add_contextual, args=(self._backend.place, self._encoder), daemon=True).start()
@@ -105,36 +104,33 @@ class Documents:
         if (n_bytes := content.seek(0, os.SEEK_END)) > self._limits.max_file_bytes:
             raise TooLarge(f"{n_bytes:,} bytes", f"at most {self._limits.max_file_bytes:,}", "split it")
         content.seek(0)
-        # The same content and name always has the same place below the index.
+        # To the index, a file is its place: the same for the same content and name. It is not kept there.
         digest = hashlib.file_digest(content, "sha256").hexdigest()[:16]  # type: ignore[arg-type]
         path = self._uploads / digest / name
         with self._lock:
-            is_new, doc_ids = not path.exists(), tuple[str, ...]()
             try:
-                if is_new:
-                    _copy(content, path)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                content.seek(0)
+                with path.open("wb") as file:
+                    shutil.copyfileobj(content, file)
                 report, doc_ids = ingest_untrusted(self._backend.place, Found(path, name), self._encoder, sandbox)
             finally:
-                if is_new and not doc_ids:
-                    _remove(path)
+                shutil.rmtree(path.parent, ignore_errors=True)
         if report.failed:
             reason = "; ".join(reason for _, reason in report.failed).replace(str(path), name)
             return Added(name, "partial" if doc_ids else "failed", doc_ids, reason)
         return Added(name, "added" if report.added or report.replaced else "unchanged", doc_ids)
 
     def remove(self, doc_id: str) -> bool:
-        """Remove a document for good, and the copy of an upload with its last one; whether there was one.
+        """Remove a document for good; whether there was one.
 
         Raises:
             IndexLocked: Another process is writing.
         """
         with self._lock, open_writer(self._backend.place, self._encoder) as writer:
-            file = writer.file_of(doc_id)
-            if file is None or not writer.delete([doc_id]):
+            if not writer.delete([doc_id]):
                 return False
             writer.refresh_vectors()
-            if not writer.documents_of(file) and Path(file).is_relative_to(self._uploads):
-                _remove(Path(file))
         return True
 
 
@@ -145,26 +141,6 @@ def _add_contextual(place: IndexPlace, encoder: Encoder) -> None:
             add_contextual(place, encoder)
         except IndexProblem as error:
             _log.warning("contextual vectors could not be made: %s", error)
-
-
-def _copy(content: IO[bytes], path: Path) -> None:
-    """Write it whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}")
-    content.seek(0)
-    try:
-        with unfinished.open("wb") as file:
-            shutil.copyfileobj(content, file)
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-def _remove(path: Path) -> None:
-    """Remove a copy, and its folder where it is empty then."""
-    path.unlink(missing_ok=True)
-    with suppress(OSError):
-        path.parent.rmdir()
 
 
 def _safe(name: str) -> str:
