@@ -153,10 +153,6 @@ class Writer(Rows, AbstractContextManager["Writer"]):
         query = "SELECT 1 FROM documents WHERE location = ? AND sha256 = ? AND settings_key = ?"
         return bool(self.rows(query, location, sha256, self.settings_key))
 
-    def file_of(self, doc_id: str) -> str | None:
-        """Location of the file that a document came from, None where there is no such document."""
-        return next((file for (file,) in self.rows("SELECT file FROM documents WHERE doc_id = ?", doc_id)), None)
-
     def n_stale(self) -> int:
         """Number of documents not made with the current settings."""
         return self.count("count(*) FROM documents WHERE settings_key != ?", self.settings_key)
