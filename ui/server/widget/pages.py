@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import functools
+import hashlib
 import json
+import re
 from html import escape
 from importlib.resources import files
 from string import Template
@@ -24,8 +27,10 @@ def loader() -> str:
     """The script that other people's pages load, with its phrases, without comments."""
     table = {tag: [phrase(name, tag, Part.INTERFACE) for name in _IN_THE_BUBBLE] for tag in languages(Part.INTERFACE)}
     text = files("ui.server.widget").joinpath("static", "widget.js").read_text("utf-8")
-    lines = [line for line in map(str.strip, text.splitlines()) if line and not line.startswith(("//", "/*"))]
-    return "\n".join(lines).replace("/*WORDS*/ {}", json.dumps(table, ensure_ascii=False, separators=(",", ":")))
+    bare = (re.sub(r"(^|\s)//\s.*|^/\* .*", "", line).strip() for line in text.splitlines())
+    lines = [re.sub(r"\s*([{}=;,:?|&<>])\s*", r"\1", line) for line in bare if line]
+    short = re.sub(r"(?<=[;{,(:])\n", "", "\n".join(lines))
+    return short.replace("/*WORDS*/{}", json.dumps(table, ensure_ascii=False, separators=(",", ":")))
 
 
 def words(language: str) -> dict[str, str]:
@@ -58,7 +63,8 @@ def frame_page(site: Site, language: str, theme: str, origin: str) -> HTMLRespon
 
 def embed_page() -> HTMLResponse:
     """The page that builds the snippet."""
-    config = json.dumps({"languages": list(languages(Part.INTERFACE))}, ensure_ascii=False)
+    digest = base64.b64encode(hashlib.sha384(loader().encode()).digest()).decode()
+    config = json.dumps({"languages": list(languages(Part.INTERFACE)), "integrity": f"sha384-{digest}"})
     return _page("embed.html", f"{_OWN_FILES}; frame-src 'self'; {_SEALED}; frame-ancestors 'none'", config=config)
 
 

@@ -31,7 +31,7 @@
   function update() {
     const pairs = chosen();
     const options = pairs.map(([name, value]) => ` data-${name}` + (value || name === "site" ? `="${escaped(value)}"` : ""));
-    byId("script").textContent = `<script src="${escaped(new URL("widget.js", location.href).href)}"${options.join("")} async></` + "script>";
+    byId("script").textContent = `<script src="${escaped(new URL("widget.js", location.href).href)}"${options.join("")} integrity="${config.integrity}" crossorigin="anonymous" async></` + "script>";
     const framed = new URLSearchParams(pairs.filter(([name]) => ["site", "lang", "theme", "color"].includes(name)));
     const address = new URL(`widget/frame?${framed}`, location.href).href;
     const title = byId("title").value.trim() || "Questions and answers";
@@ -43,6 +43,11 @@
     if (byId("site").value.trim()) soon = setTimeout(() => byId("preview").contentWindow.location.replace(new URL(`embed/preview?${shown}`, location.href)), 300);
   }
 
+  // What the preview's widget tells the page around it.
+  addEventListener("message", (event) => {
+    if (event.source !== byId("preview").contentWindow || typeof event.data?.dragoman !== "string") return;
+    byId("events").append(`${event.data.dragoman} ${JSON.stringify(event.data.detail)}\n`);
+  });
   form.addEventListener("input", update);
   form.addEventListener("submit", (event) => event.preventDefault());
   for (const button of document.querySelectorAll("[data-copy]")) {

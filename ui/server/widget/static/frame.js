@@ -3,16 +3,21 @@ import { Answer, card, feedback, said } from "../../web/answer.js";
 import { ask as ask_server, post, words_of } from "../../web/ask.js";
 import { button, clean, grow, isEnter, make } from "../../web/dom.js";
 
+// What is kept of an answer, for as long as the browser's tab: the conversation goes on on the site's next page.
+const KEPT = ["question", "text", "language", "sentences", "sources", "closest", "abstained", "reason", "done"];
+const MAX_KEPT = 20; // answers
+
 const TAG = "dragoman:1";
 const MAX_TURNS = 4; // of the conversation that are sent along
 const config = JSON.parse(document.body.dataset.config);
 const query = new URLSearchParams(location.search);
 const framed = window.parent !== window && config.host !== "";
 const byId = (id) => document.getElementById(id);
-const log = byId("log"), box = byId("box"), status = byId("status"), greeting = byId("greeting");
+const log = byId("log"), box = byId("box"), status = byId("status"), greeting = byId("greeting"), starters = byId("starters");
 let words = config.words;
 let own = { title: config.title, greeting: config.greeting };
 let turns = []; // {question, answer}: those that were answered
+let kept = []; // the answers themselves
 let running = null; // the AbortController of the answer that is coming
 let next = ""; // asked by the page around this one meanwhile
 let n_asked = 0;
@@ -64,15 +69,29 @@ class Turn {
     tell("citation", { id: this.id, n });
   }
 
+  /* An answer of an earlier page of the site. */
+  restore(known) {
+    Object.assign(this.answer, known);
+    this.sources(words.sources, this.answer.sources);
+    this.close();
+  }
+
   finish() {
+    const { answer } = this;
+    this.close();
+    kept = [...kept, Object.fromEntries(KEPT.map((name) => [name, answer[name]]))].slice(-MAX_KEPT);
+    store();
+    status.textContent = words.ready;
+    tell("answer", { id: this.id, length: answer.text.length, citations: answer.sources.length, abstained: answer.abstained });
+  }
+
+  close() {
     const { answer } = this;
     this.draw();
     if (answer.closest) this.sources(words.closest, [answer.closest]);
     this.end("");
     this.below.append(feedback(words, (kind) => this.judge(kind)));
     turns.push({ question: answer.question, answer: answer.text.slice(0, 20000) });
-    status.textContent = words.ready;
-    tell("answer", { id: this.id, length: answer.text.length, citations: answer.sources.length, abstained: answer.abstained });
   }
 
   /* No more comes; `text` says why, where that is not because all is there. */
@@ -96,6 +115,23 @@ class Turn {
     post("feedback", { site: config.site, kind, question, answer: text.slice(0, 20000), citations })
       .catch(() => {}); // the visitor has said it; whether it was kept is not theirs to mend
     tell("feedback", { id: this.id, kind });
+  }
+}
+
+function store() {
+  try {
+    sessionStorage.setItem(`dragoman:${config.site}`, JSON.stringify(kept));
+  } catch {
+    // storage is full or switched off: the conversation ends with the page
+  }
+}
+
+function restore() {
+  try {
+    kept = JSON.parse(sessionStorage.getItem(`dragoman:${config.site}`) || "[]");
+    for (const known of kept) new Turn(known.question).restore(known);
+  } catch {
+    kept = [];
   }
 }
 
@@ -131,8 +167,10 @@ function busy(yes) {
 function reset() {
   if (running) running.abort();
   turns = [];
+  kept = [];
+  store();
   next = "";
-  log.replaceChildren(greeting);
+  log.replaceChildren(greeting, starters);
   status.textContent = "";
   box.focus();
 }
@@ -200,7 +238,9 @@ const told = {
   init(message) {
     own = { title: message.title || own.title, greeting: message.greeting || own.greeting };
     paint(message.color, message.ink);
-    byId("close").hidden = false;
+    byId("close").hidden = Boolean(message.inline);
+    starters.replaceChildren(...String(message.starters || "").split("|").map((text) => text.trim()).filter(Boolean)
+      .map((text) => button(text, { class: "chip", dir: "auto" }, () => ask(text))));
     label();
   },
   ask(message) {
@@ -233,4 +273,5 @@ document.addEventListener("keydown", (event) => event.key === "Escape" && !event
 
 paint(query.get("color"), "");
 label();
+restore();
 tell("ready", {});

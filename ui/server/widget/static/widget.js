@@ -1,4 +1,4 @@
-/* Dragoman's widget: a bubble that opens a page of ours in an iframe. See /embed for the options. */
+/* Dragoman's widget: a bubble that opens a page of ours in an iframe, or <dragoman-ask>, which holds it. See /embed. */
 (() => {
   "use strict";
   const me = document.currentScript;
@@ -10,13 +10,13 @@
   const base = me.src.replace(/widget(\.v1)?\.js.*$/, "");
   const server = new URL(base).origin;
   const side = data.position === "left" ? "left" : "right";
-  const layer = parseInt(data.zIndex, 10) || 2147483000;
   const color = /^#([\da-f]{3}){1,2}$/i.test(data.color || "") ? data.color : "#0f766e";
   const ink = inkOn(color);
+  const kept = "dragoman:" + (data.site || ""); // of the session: whether it is open, from page to page
   const handlers = {};
   const waiting = []; // for the page to be ready
   let root, wrap, bubble, panel, frame, notice, before;
-  let shown = false, ready = false, gone = false;
+  let shown = false, ready = false, gone = false, inline = false;
 
   /* Black or white, whichever has the greater contrast on a colour (WCAG 2.2, relative luminance). */
   function inkOn(hex) {
@@ -60,9 +60,10 @@
 
   function styles() {
     const whole = "inset:0;width:100%;height:100%;max-width:none;border-radius:0";
-    return `:host{all:initial}
+    return `:host{all:initial!important;display:block!important}
 [hidden]{display:none!important}
-.bubble,.panel{position:fixed;${side}:20px;z-index:${layer}}
+.wrap{position:fixed;inset:auto;margin:0;padding:0;border:0;background:none;overflow:visible}
+.bubble,.panel{position:fixed;${side}:20px}
 .bubble{bottom:20px;width:56px;height:56px;padding:0;border:0;border-radius:50%;
 background:${color};color:${ink};cursor:pointer;box-shadow:0 2px 9px #0005}
 button:focus-visible{outline:3px solid ${ink};box-shadow:0 0 0 6px ${color}}
@@ -74,8 +75,11 @@ overflow:hidden;border-radius:14px;background:${dark() ? "#111827" : "#fff"};box
 iframe{display:block;width:100%;height:100%;border:0;color-scheme:normal}
 .notice{padding:28px;font:16px/1.5 system-ui,sans-serif;color:${dark() ? "#f3f4f6" : "#111"}}
 .close{display:block;margin-top:16px;padding:8px 16px;border:0;font:inherit;background:${color};color:${ink}}
+.wide .panel{top:0;bottom:0;${side}:0;width:440px;height:100%;max-width:100vw;border-radius:0}.wide.up .bubble{display:none}
 .small .panel{${whole}}.small.up .bubble{display:none}
 @media (max-width:480px){.panel{${whole}}.up .bubble{display:none}}
+.inline,.inline .panel{position:static;width:100%;max-width:none;border-radius:14px;box-shadow:none}
+.inline .panel{box-sizing:border-box;height:${parseInt(data.height, 10) || 560}px;border:1px solid #8886}
 @media print{.wrap{display:none}}`;
   }
 
@@ -94,28 +98,42 @@ iframe{display:block;width:100%;height:100%;border:0;color-scheme:normal}
 
   function build() {
     if (gone) return;
-    const host = make("div");
+    const placed = document.querySelector("dragoman-ask");
+    inline = placed !== null;
+    const host = placed || make("dragoman-ask");
     root = host.attachShadow({ mode: "open" });
     bubble = make("button", { class: "bubble", type: "button", "aria-expanded": "false", "aria-controls": "panel", "aria-haspopup": "dialog" },
       icon("ask", "M21 12a8 8 0 0 1-8 8H4l2-3a8 8 0 1 1 15-5zM9 10h8M9 14h5"), icon("shut", "M6 6l12 12M18 6L6 18"));
-    bubble.hidden = on(data.hideLauncher);
+    bubble.hidden = inline || on(data.hideLauncher);
     panel = make("div", { class: "panel", id: "panel", role: "dialog" });
     panel.hidden = true;
     // A page without a viewport of its own is laid out wide on a phone, too.
-    wrap = make("div", { class: screen.width <= 480 ? "wrap small" : "wrap" }, bubble, panel);
+    const size = inline ? " inline" : screen.width <= 480 ? " small" : data.mode === "side" ? " wide" : "";
+    wrap = make("div", { class: "wrap" + size, ...(inline ? {} : { popover: "manual" }) }, bubble, panel);
     root.append(wrap);
     dress();
     bubble.onclick = () => api.toggle();
     wrap.onkeydown = (event) => {
       if (event.key === "Escape") api.close();
     };
-    document.body.append(host);
+    if (!placed) document.body.append(host);
+    // In the top layer no style of the host's page moves or covers it.
+    if (!inline && wrap.showPopover) wrap.showPopover();
     addEventListener("message", hear);
     emit("ready");
     const queued = window.dragomanQueue || [];
     window.dragomanQueue = { push: (...calls) => calls.forEach(run) };
     Array.from(queued).forEach(run);
-    if (on(data.open)) show(false);
+    if (inline || on(data.open) || remembered()) show(false);
+  }
+
+  function remembered(state) {
+    try {
+      if (state) sessionStorage.setItem(kept, state);
+      return sessionStorage.getItem(kept) === "open";
+    } catch {
+      return false; // the host's page has no storage
+    }
   }
 
   function run([name, ...values]) {
@@ -156,6 +174,7 @@ iframe{display:block;width:100%;height:100%;border:0;color-scheme:normal}
   function show(focus) {
     if (shown || !root) return;
     shown = true;
+    if (!inline) remembered("open");
     before = root.activeElement || document.activeElement;
     panel.hidden = false;
     wrap.classList.add("up");
@@ -177,7 +196,7 @@ iframe{display:block;width:100%;height:100%;border:0;color-scheme:normal}
     if (!frame || event.source !== frame.contentWindow || event.origin !== server || !message || message.p !== TAG) return;
     if (message.type === "ready") {
       ready = true;
-      send({ type: "init", title: data.title, greeting: data.greeting, color, ink });
+      send({ type: "init", title: data.title, greeting: data.greeting, starters: data.starters, color, ink, inline });
       waiting.splice(0).forEach(send);
     } else if (message.type === "close") api.close();
     else if (NAMES.includes(message.type)) {
@@ -196,8 +215,9 @@ iframe{display:block;width:100%;height:100%;border:0;color-scheme:normal}
     isOpen: () => shown,
     open: () => show(true),
     close() {
-      if (!shown) return;
+      if (!shown || inline) return;
       shown = false;
+      remembered("closed");
       panel.hidden = true;
       wrap.classList.remove("up");
       bubble.setAttribute("aria-expanded", "false");
