@@ -19,7 +19,8 @@ from index.store import bm25
 from index.store.base import EVERYTHING, Filter, Hit, Snapshot, StoredPassage
 from index.text.language import function_words, question_language
 from index.text.names import is_acronym, written
-from index.text.terms import number_terms, terms, with_relatives
+from index.text.quantities import number_values
+from index.text.terms import terms, with_relatives
 
 MAX_QUESTION_CHARS = 2_000
 _CONTEXT_SPREAD = 2.0  # cosines of the contextual encoder differ less from each other than those of the static one
@@ -124,7 +125,7 @@ def query_terms(question: str, language: str) -> list[str]:
     found = terms(question)
     common = function_words(language)
     informative = [term for term in found if term not in common and (len(term) > 1 or not term.isascii())] or found
-    return [*with_relatives(informative), *number_terms(question)]
+    return [*with_relatives(informative), *number_values(question)]
 
 
 _QUOTED = regex.compile(

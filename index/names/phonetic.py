@@ -140,9 +140,8 @@ _MAYBE = regex.compile(
     rf"(?<![{CASED}\p{{M}}])(?P<cased>(?=\p{{Lu}})[{CASED}][{CASED}\p{{M}}]{{2,}})"
     rf"|(?P<caseless>[{_CASELESS}][{_CASELESS}\p{{M}}]{{2,}})"
     r"|(?P<hangul>\p{Hangul}{2,})|(?P<katakana>[\p{Katakana}ー]{2,})"
+    rf"|(?P<han>[{_WORDS['transcribing']}]{{2,8}})"
 )
-# A name in Han characters, or a stretch without them: no name has Hiragana, or signs other than marks.
-_HAN_OR_OTHER = re.compile(rf"(?P<han>[{_WORDS['transcribing']}]{{2,8}})|[^\u3001-\u3029\u3041-\u3096\u4e00-\u9fff]+")
 # Characters of scripts with capitals: a word of these alone is no name where all are small.
 _ALL_CASED = re.compile(r"[\x00-\u03cf\u0400-\u058f\u2010-\u2027]+")
 _PARTICLES = tuple(_WORDS["korean_particles"].split())
@@ -179,12 +178,10 @@ def _forms(word: str, in_han: bool) -> tuple[str, ...]:
         return ()
     normal = fold_traditional(unicodedata.normalize("NFKC", word))
     found: dict[str, None] = {}
-    for stretch in _HAN_OR_OTHER.finditer(normal):
-        if stretch.lastgroup is None:
-            for match in _MAYBE.finditer(normal, *stretch.span()):
-                found |= dict.fromkeys(form.casefold() for form in _cut(match.group(), str(match.lastgroup)))
-        elif in_han:
-            found |= dict.fromkeys(_cut(stretch.group(), "han"))
+    for match in _MAYBE.finditer(normal):
+        script = str(match.lastgroup)
+        if in_han or script != "han":
+            found |= dict.fromkeys(form.casefold() for form in _cut(match.group(), script))
     return tuple(form for form in found if len(form) <= _MAX_LETTERS and len(phonetic_key(form)) >= 2)
 
 

@@ -30,17 +30,9 @@ from index.read.url import Page, fetch
 from index.settings import Limits
 
 __all__ = [
-    "SUFFIXES",
-    "Found",
-    "Sandbox",
-    "clean",
-    "digest",
-    "discover",
-    "is_url",
-    "read_documents",
-    "read_path",
+    "SUFFIXES", "Found", "Sandbox", "clean", "digest", "discover", "is_url", "read_documents", "read_path",
     "read_untrusted",
-]
+]  # fmt: skip
 
 _TEXT = frozenset({".txt", ".text"})
 _MARKDOWN = frozenset({".md", ".markdown"})

@@ -33,12 +33,7 @@ def _to_simplified() -> dict[int, str]:
 
 def traditional_forms(char: str) -> list[str]:
     """What `char` is written as in Traditional text, the usual form first; itself where it is the same."""
-    return _to_traditional().get(char, [char])
-
-
-@functools.cache
-def _to_traditional() -> dict[str, list[str]]:
-    return _table("STCharacters.txt")
+    return _table("STCharacters.txt").get(char, [char])
 
 
 @functools.cache
@@ -50,6 +45,7 @@ def telling_characters() -> tuple[frozenset[str], frozenset[str]]:
     return traditional - simplified, simplified - traditional
 
 
+@functools.cache
 def _table(name: str) -> dict[str, list[str]]:
     path = Path(str(distribution("opencc-python-reimplemented").locate_file(f"opencc/dictionary/{name}")))
     rows = (line.split("\t") for line in path.read_text("utf-8").splitlines() if "\t" in line)

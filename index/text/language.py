@@ -127,9 +127,10 @@ def script_of(language: str) -> str:
     return next(itertools.chain(of_several, of_one), "")
 
 
+@functools.cache
 def function_words(language: str) -> frozenset[str]:
     """Case-folded words of `language` that are uninformative of a question's topic."""
-    return _word_set(language.split("-")[0])
+    return frozenset(_function_words().get(language.split("-")[0], "").split())
 
 
 def same_language(one: str, other: str) -> bool:
@@ -181,8 +182,7 @@ def _among(text: str, candidates: list[str]) -> _Guess:
 def reads_as(text: str, language: str) -> bool:
     """Whether enough of the words of `text` are function words of `language` to be sure of it, quickly."""
     words = _WORD.findall(text[:600].lower())
-    common = _word_set(language.split("-")[0])
-    return sum(word in common for word in words) >= 0.1 * len(words) > 0
+    return sum(word in function_words(language) for word in words) >= 0.1 * len(words) > 0
 
 
 @functools.cache
@@ -190,7 +190,7 @@ def _languages_of() -> dict[str, tuple[str, ...]]:
     """Languages by function word."""
     found: dict[str, tuple[str, ...]] = {}
     for language in _function_words():
-        for word in _word_set(language):
+        for word in function_words(language):
             found[word] = (*found.get(word, ()), language)
     return found
 
@@ -198,11 +198,6 @@ def _languages_of() -> dict[str, tuple[str, ...]]:
 @functools.cache
 def _function_words() -> dict[str, str]:
     return tomllib.loads((files("index.text") / "function_words.toml").read_text("utf-8"))
-
-
-@functools.cache
-def _word_set(language: str) -> frozenset[str]:
-    return frozenset(_function_words().get(language, "").split())
 
 
 @functools.cache

@@ -77,9 +77,8 @@ def quantities(text: str, language: str = "") -> list[Quantity]:
     taken = bytearray(len(text))
 
     def add(start: int, end: int, value: str) -> None:
-        if taken.find(1, start, end) >= 0:
+        if not _take(taken, start, end):
             return
-        taken[start:end] = b"\x01" * (end - start)
         percent = end < len(text) and text[end] in _BEFORE_PERCENT and _PERCENT.match(text, end) is not None
         found[start] = Quantity(start, end, value, percent)
 
@@ -103,6 +102,14 @@ def quantities(text: str, language: str = "") -> list[Quantity]:
         else:
             add(match.start("number"), match.end("number"), _without_zeros(number_value))
     return [found[start] for start in sorted(found)]
+
+
+def _take(taken: bytearray, start: int, end: int) -> bool:
+    """Mark [start, end) as taken; False where some of it is."""
+    if taken.find(1, start, end) >= 0:
+        return False
+    taken[start:end] = b"\x01" * (end - start)
+    return True
 
 
 def _at_digits(pattern: regex.Pattern[str], text: str) -> Iterator[regex.Match[str]]:
@@ -293,8 +300,7 @@ def dates(text: str) -> list[Date]:
     parts = [(*match.span(), match.groupdict()) for pattern in patterns for match in pattern.finditer(numerals)]
     for start, end, known in (*parts, *_named_dates(numerals)):
         value = _date(known)
-        if value and taken.find(1, start, end) < 0:
-            taken[start:end] = b"\x01" * (end - start)
+        if value and _take(taken, start, end):
             found.append(Date(start, end, value))
     return sorted(found, key=lambda date: date.start)
 
@@ -370,17 +376,14 @@ def _han_dates_in_digits(text: str) -> str:
     return _HAN_DATE.sub(digits, text)
 
 
-def number_values(text: str, language: str = "") -> Iterator[str]:
-    """Values of the numbers and dates of `text` that its own digits do not show: what a text is also found by."""
+def number_values(text: str) -> list[str]:
+    """The values of numbers and dates of `text` that its digits do not show: of 1,200, 十二, 13 billion, 3 May 2024."""
     normal = plain(text)
     if not _HAS_NUMBER.search(normal):
-        return
+        return []
     shown = set(_SHOWN.findall(normal))
-    for quantity in quantities(normal, language):
-        if quantity.value not in shown:
-            yield quantity.value
-    for date in dates(normal):
-        yield date.value
+    numbers = [quantity.value for quantity in quantities(normal) if quantity.value not in shown]
+    return numbers + [date.value for date in dates(normal)]
 
 
 _HAS_NUMBER = regex.compile(f"\\d|[{_DIGITS}{_UNITS}年月]")

@@ -52,11 +52,6 @@ def _table() -> NDArray[np.uint8]:
     return table
 
 
-def code_points(text: str) -> NDArray[np.uint32]:
-    """The code points of `text`, one element each."""
-    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
-
-
 def count_scripts(text: str) -> dict[str, int]:
     """How many letters of each script `text` has.
 
@@ -66,7 +61,8 @@ def count_scripts(text: str) -> dict[str, int]:
     if text.isascii():
         n_latin = len(text.encode("ascii").translate(None, _ASCII_NOT_LATIN))
         return {"Latin": n_latin} if n_latin else {}
-    counts = np.bincount(_table()[code_points(text)], minlength=len(SCRIPTS))
+    code_points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+    counts = np.bincount(_table()[code_points], minlength=len(SCRIPTS))
     return {SCRIPTS[i]: int(counts[i]) for i in np.flatnonzero(counts) if i}
 
 

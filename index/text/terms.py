@@ -61,14 +61,9 @@ def with_relatives(found: Sequence[str]) -> list[str]:
     return [*found, *(f"{BEGINNING}{term[:_N_BEGINNING]}" for term in long)]
 
 
-def number_terms(text: str, language: str = "") -> list[str]:
-    """The values of `text`'s numbers and dates that its digits do not show: of 1,200, 十二, 13 billion, 3 May 2024."""
-    return list(number_values(text, language))
-
-
 def indexed_terms(text: str) -> list[str]:
     """All that a passage is found by: its terms in order, then the beginnings of its words, then its numbers."""
-    return [*with_relatives(terms(text)), *number_terms(text)]
+    return [*with_relatives(terms(text)), *number_values(text)]
 
 
 @functools.lru_cache(maxsize=1 << 13)

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from index.names import name_forms, phonetic_terms
-from index.text.quantities import dates
+from index.text.quantities import dates, number_values
 from index.text.script import compatible
-from index.text.terms import indexed_terms, number_terms, terms, with_relatives
+from index.text.terms import indexed_terms, terms, with_relatives
 
 CHARACTERS = [chr(i) for i in range(sys.maxunicode + 1) if not 0xD800 <= i < 0xE000]
 UNSPACED = r"\p{Han}々〇\p{Hangul}\p{Katakana}ー\p{Hiragana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
@@ -51,7 +51,7 @@ def test_no_character_makes_a_small_word_a_name_by_compatibility() -> None:
 def test_white_space_joins_nothing(one: str, other: str) -> None:
     both = f"{one} {other}"
     assert terms(both) == terms(one) + terms(other)
-    assert indexed_terms(both) == [*with_relatives(terms(both)), *number_terms(both)]
+    assert indexed_terms(both) == [*with_relatives(terms(both)), *number_values(both)]
     assert name_forms(both, "") == list(dict.fromkeys(name_forms(one, "") + name_forms(other, "")))
     assert phonetic_terms(both, "") == list(dict.fromkeys(phonetic_terms(one, "") + phonetic_terms(other, "")))
 

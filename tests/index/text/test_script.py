@@ -9,7 +9,7 @@ import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from index.text.script import code_points, count_scripts
+from index.text.script import count_scripts
 
 
 @pytest.mark.parametrize(
@@ -85,4 +85,3 @@ def test_a_text_has_the_letters_of_its_characters(text: str) -> None:
     for char in text:
         expected.update(count_scripts(char))
     assert count_scripts(text) == dict(expected)
-    assert code_points(text).tolist() == [ord(char) for char in text]

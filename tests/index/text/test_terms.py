@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from index.store.sqlite.schema import create
-from index.text.terms import BEGINNING, indexed_terms, number_terms, terms, with_relatives
+from index.text.quantities import number_values
+from index.text.terms import BEGINNING, indexed_terms, terms, with_relatives
 
 SAMPLES = Path(__file__).parent.parent.parent.parent / "ui" / "samples" / "articles"
 
@@ -105,7 +106,7 @@ def test_a_term_is_made_of_letters_marks_and_digits_only(text: str) -> None:
     ],
 )
 def test_numbers_are_found_in_other_notations(text: str, numbers: list[str]) -> None:
-    assert number_terms("".join(str(unicodedata.decimal(c, c)) for c in text)) == numbers
+    assert number_values("".join(str(unicodedata.decimal(c, c)) for c in text)) == numbers
 
 
 def test_digits_of_every_script_are_one() -> None:
