@@ -92,20 +92,17 @@ def _passage_language(text: str, document_language: str, document_script: str) -
     script = dominant_script(text)
     if script == "Han" and document_script == "kana" and len(text) < _TELLING:
         return document_language  # a line of kanji
-    if script == "Latin" != document_script and _share_of(document_script, text) >= _LEAST_OWN:
-        return document_language  # full of names
+    if script == "Latin" != document_script:
+        of_script = ("Hiragana", "Katakana", "Han") if document_script == "kana" else (document_script,)
+        counts = count_scripts(text)
+        if sum(counts.get(name, 0) for name in of_script) >= _LEAST_OWN * sum(counts.values()):
+            return document_language  # full of names
     if document_language and script in (document_script, ""):
         if document_script != "Latin" or len(text) < _TELLING or reads_as(text, document_language):
             return document_language
         found = detect_language(text[:240])
         return found if found and not same_language(found, document_language) else document_language
     return detect_language(text) or document_language
-
-
-def _share_of(script: str, text: str) -> float:
-    counts = count_scripts(text)
-    of_script = ("Hiragana", "Katakana", "Han") if script == "kana" else (script,)
-    return sum(counts.get(name, 0) for name in of_script) / (sum(counts.values()) or 1)
 
 
 def _cut_at_headings(text: str, sentences: list[Span], headings: Sequence[Span]) -> list[Span]:

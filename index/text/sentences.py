@@ -216,15 +216,11 @@ def _continues_after_quote(text: str, begin: int, stop_end: int, after: int, res
         following = rest.lstrip(" \t\u00a0\u202f—–-")
         if _OTHER_QUOTATIVE.match(following):
             return True
-        if closer in _BRACKETS and _opening_of(text, after - 1, begin) == begin + _n_spaces(text, begin):
+        opening = _opening_of(text, after - 1, begin) if closer in _BRACKETS else -1
+        if 0 <= opening <= begin + 20 and not text[begin:opening].strip():
             return False  # the whole sentence stood in brackets
         return bool(following[:1].islower()) and not _LOWER_NAME.match(following)
     return False
-
-
-def _n_spaces(text: str, position: int) -> int:
-    ahead = text[position : position + 20]
-    return len(ahead) - len(ahead.lstrip())
 
 
 def _ellipsis_ends(text: str, begin: int, stop_start: int, rest: str) -> bool:

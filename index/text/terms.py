@@ -8,7 +8,6 @@ beginnings of words, so that an inflected form finds its relatives, and the valu
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Sequence
 
@@ -50,23 +49,17 @@ def terms(text: str) -> list[str]:
 
 BEGINNING = "‿"  # before the beginning of a word: never part of a term itself
 _N_BEGINNING = 4  # letters; of 4, 5 and 6 the best in twelve languages, docs/decisions/0010
-_INFLECTED = regex.compile(
+_BEGINS_INFLECTED = regex.compile(
     r"[\p{Latin}\p{Cyrillic}\p{Greek}\p{Arabic}\p{Hebrew}\p{Devanagari}\p{Bengali}\p{Armenian}\p{Georgian}]"
 )
 
 
 def with_relatives(found: Sequence[str]) -> list[str]:
     """`found`, terms of a text in order, and after them the beginnings of its words, marked as such."""
-    long = (term for term in found if len(term) >= _N_BEGINNING and _inflects(term[0]))
+    long = (term for term in found if len(term) >= _N_BEGINNING and _BEGINS_INFLECTED.match(term))
     return [*found, *(f"{BEGINNING}{term[:_N_BEGINNING]}" for term in long)]
 
 
 def indexed_terms(text: str) -> list[str]:
     """All that a passage is found by: its terms in order, then the beginnings of its words, then its numbers."""
     return [*with_relatives(terms(text)), *number_values(text)]
-
-
-@functools.lru_cache(maxsize=1 << 13)
-def _inflects(char: str) -> bool:
-    """Whether a character is of a script whose words have endings."""
-    return _INFLECTED.match(char) is not None
