@@ -7,21 +7,11 @@ from typing import Any
 
 from index.search import ScoredPassage
 from rag.answer import Verdict, sentence_json
-from rag.events import (
-    CitationsResolved,
-    Delta,
-    Done,
-    Event,
-    Failed,
-    PassagesFound,
-    QuestionRead,
-    SentenceDone,
-    Warned,
-)  # fmt: skip
+from rag.events import CitationsResolved, Done, Event, Failed, PassagesFound, QuestionRead, Warned
 from rag.phrases import phrase
 from ui.render import citation_card, passage_card
-from ui.server.errors import refusal_of, without_folders
-from ui.server.sse import framed
+from ui.server.errors import refusal_of
+from ui.server.sse import event_json, framed
 
 
 def frames(*, for_owner: bool) -> Callable[[Event], bytes]:
@@ -49,12 +39,6 @@ def _data(event: Event, found: Sequence[ScoredPassage]) -> dict[str, Any]:
             return {"language": language, "marks": marks}
         case PassagesFound():
             return {"passages": [passage_card(item) for item in event.passages]}
-        case Delta():
-            return {"text": event.text}
-        case SentenceDone():
-            return sentence_json(event.sentence)
-        case Warned():
-            return {"message": without_folders(event.message)}
         case CitationsResolved():
             return {"citations": [citation_card(citation, found) for citation in event.citations]}
         case Done(answer=answer):
@@ -68,3 +52,4 @@ def _data(event: Event, found: Sequence[ScoredPassage]) -> dict[str, Any]:
             }
         case Failed():
             return {"code": refusal_of(event.error).code}
+    return event_json(event)
