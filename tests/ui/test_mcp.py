@@ -330,13 +330,6 @@ def test_a_request_stands_alone_and_gets_one_json_document(chain: Chain) -> None
         assert client.delete("/mcp").status_code == 405
 
 
-def test_an_application_can_be_started_again(chain: Chain) -> None:
-    app = make_app(chain, with_page=False)
-    for _ in range(2):
-        with TestClient(app, base_url="http://127.0.0.1") as client:
-            assert client.post("/mcp", json=LIST, headers=ACCEPT).status_code == 200
-
-
 @pytest.mark.parametrize(
     ("origin", "settings", "status"),
     [

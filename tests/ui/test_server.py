@@ -95,12 +95,10 @@ def test_search_and_ask_keep_to_a_filter(client: TestClient) -> None:
 @pytest.mark.parametrize(
     ("wanted", "word"),
     [
-        ({"since": "May"}, "since is 'May'"),
         ({"since": "２０２４"}, "since is '２０２４'; expected: YYYY, YYYY-MM or YYYY-MM-DD"),
-        ({"until": "٢٠٢٤"}, "until is"),
+        ({"until": "May"}, "until is"),
         ({"languages": "fr"}, "list_type"),
         ({"tags": ["x"] * 51}, "too_long"),
-        ({"sources": [""]}, "string_too_short"),
     ],
 )
 def test_a_filter_that_is_none_is_refused(client: TestClient, wanted: dict[str, Any], word: str) -> None:
@@ -125,28 +123,19 @@ def test_search_gives_k_passages_in_the_shape_of_the_command_line(client: TestCl
     assert len(client.post("/api/v1/search", json={"question": QUESTION}).json()["results"]) == 10
 
 
-@pytest.mark.parametrize("path", ["/api/v1/ask", "/api/v1/search"])
 @pytest.mark.parametrize(
-    "question", ["", "   ", "\n\t\u3000", "x" * (MAX_QUESTION_CHARS + 1), None, 7, ["a"], {"a": 1}]
-)
-def test_a_question_that_cannot_be_asked_is_refused(client: TestClient, path: str, question: Any) -> None:
-    response = client.post(path, json={"question": question})
-    assert response.status_code == 422
-    assert "detail" in response.json()
-
-
-@pytest.mark.parametrize("k", [0, -1, 101, "x", 1.5])
-def test_a_k_out_of_range_is_refused(client: TestClient, k: Any) -> None:
-    assert client.post("/api/v1/search", json={"question": QUESTION, "k": k}).status_code == 422
+    "wrong", [{"question": text} for text in ("", "\n\t\u3000", "x" * (MAX_QUESTION_CHARS + 1), None, 7, ["a"])]
+    + [{"question": "?", "k": k} for k in (0, 101, "x", 1.5)],
+)  # fmt: skip
+def test_what_cannot_be_asked_is_refused(client: TestClient, wrong: dict[str, Any]) -> None:
+    assert client.post("/api/v1/search", json=wrong).status_code == 422
+    assert client.post("/api/v1/ask", json=wrong).status_code == 422
 
 
 def test_other_methods_and_paths_are_not_there(client: TestClient) -> None:
     assert client.get("/api/v1/ask").status_code == 405
     assert client.get("/redoc").status_code == 404  # it would load its scripts from a public network
     assert client.get("/").status_code == 404
-    paths = set(client.get("/openapi.json").json()["paths"])
-    assert paths >= {"/healthz", "/readyz", "/metrics", "/api/v1/ask", "/api/v1/search", "/api/v1/documents"}
-    assert paths >= {"/api/v1/documents/{doc_id}", "/api/v1/feedback"}
 
 
 def test_a_page_may_show_and_send_nothing_elsewhere(client: TestClient) -> None:

@@ -121,7 +121,7 @@ class Gate:
         self._app, self._service = app, service
         self._rate = Rate(settings.per_minute)
         self._open = Places(settings.max_concurrent + settings.max_waiting)
-        self._places = Places(settings.max_concurrent, settings.max_waiting, settings.max_wait_s)
+        self._places = Places(settings.max_concurrent, settings.max_wait_s)
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":  # no interface uses it, and it would not be checked

@@ -35,28 +35,26 @@ class Rate:
 
 
 class Places:
-    """Room for `n` things at once, of which a name may take half; of one event loop.
+    """Room for `n` things at once, of which a name may take half; of one event loop."""
 
-    Up to `n_waiting` others wait, half of them of one name, and are let in by turns.
-    """
-
-    def __init__(self, n: int, n_waiting: int = 0, max_wait_s: float = 0.0) -> None:
-        self._n, self._n_waiting, self._max_wait_s = n, n_waiting, max_wait_s
-        self._taken, self._waiting = Counter[str](), Counter[str]()
-        self._changed = asyncio.Condition()
+    def __init__(self, n: int, max_wait_s: float = 0.0) -> None:
+        self._n, self._max_wait_s = n, max_wait_s
+        self._taken, self._changed = Counter[str](), asyncio.Condition()
 
     @asynccontextmanager
     async def place(self, *names: str) -> AsyncIterator[None]:
         """A place for the length of the block, which counts for everybody and for each name.
 
         Raises:
-            Refusal: The queue is full, or it took too long.
+            Refusal: It took too long.
         """
         counted = Counter((_ALL, *names))
-        async with self._changed:
-            if not _has_room(self._taken, counted, self._n):
-                await self._wait(counted)
-            self._taken += counted
+        try:
+            async with asyncio.timeout(self._max_wait_s), self._changed:
+                await self._changed.wait_for(lambda: self._has_room(counted))
+                self._taken += counted
+        except TimeoutError:
+            raise Refusal(503, "all places are taken; fix: ask again later", retry_after_s=5) from None
         try:
             yield
         finally:
@@ -64,20 +62,5 @@ class Places:
             async with self._changed:
                 self._changed.notify_all()
 
-    async def _wait(self, counted: Counter[str]) -> None:
-        try:
-            if not _has_room(self._waiting, counted, self._n_waiting):
-                raise TimeoutError
-            self._waiting += counted
-            try:
-                async with asyncio.timeout(self._max_wait_s):
-                    await self._changed.wait_for(lambda: _has_room(self._taken, counted, self._n))
-            finally:
-                self._waiting -= counted
-        except TimeoutError:
-            raise Refusal(503, "all places are taken; fix: ask again later", retry_after_s=5) from None
-
-
-def _has_room(counts: Counter[str], names: Counter[str], n: int) -> bool:
-    """Whether there is room for one more of all `names`, of which each but everybody's has half of `n`."""
-    return all(counts[name] < (n if name == _ALL else (n + 1) // 2) for name in names)
+    def _has_room(self, names: Counter[str]) -> bool:
+        return all(self._taken[name] < (self._n if name == _ALL else (self._n + 1) // 2) for name in names)

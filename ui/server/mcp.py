@@ -162,9 +162,6 @@ def _read(chain: Chain, doc_id: str, start: int, end: int) -> dict[str, Any]:
     return {"doc_id": doc_id, "start": start, "end": end, "n_chars": len(text), "text": text[start:end], **around}
 
 
-# --- at /mcp, and over stdin and stdout -------------------------------------------------------------------------------
-
-
 class Endpoint:
     """An ASGI application for /mcp, which answers while `running`."""
 
