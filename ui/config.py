@@ -54,11 +54,6 @@ class Config(Settings):
         return own_folder(self.index)
 
     @property
-    def max_file_bytes(self) -> int:
-        """The size of the largest file that is read."""
-        return self.max_file_mb * 2**20
-
-    @property
     def index_settings(self) -> IndexSettings | None:
         """How documents are cut and encoded; None where nothing was set."""
         from index.settings import IndexSettings

@@ -80,7 +80,7 @@ def _ingested(config: Config, paths: list[str], workers: int | None, ray: str | 
     from index.ingest import ingest
     from index.settings import Limits
 
-    limits = Limits(max_file_bytes=config.max_file_bytes)
+    limits = Limits(max_file_bytes=config.max_file_mb * 2**20)
     with ingest_progress() as on_progress:
         return ingest(
             config.index,

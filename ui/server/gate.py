@@ -105,8 +105,7 @@ def rule_for(method: str, path: str) -> Rule:
     for places, reading, writing in _RULES:
         if is_under(path, places):
             return reading if method in ("GET", "HEAD") else writing
-    # One question on the page is a few of its events.
-    return Rule(Scope.ASK, cost=0.25 if path.endswith("/queue/join") else 0, is_page=True)
+    return Rule(Scope.ASK, cost=float(path.endswith("/queue/join")), is_page=True)
 
 
 class Gate:
