@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 
-class IndexProblem(Exception):
-    """Base of this package's errors: what was found, what was expected, how to fix it."""
+class Problem(Exception):
+    """What was found, what was expected, how to fix it."""
 
     def __init__(self, found: str, expected: str = "", remedy: str = "") -> None:
         self.found, self.expected, self.remedy = found, expected, remedy
         parts = [found, f"expected: {expected}" if expected else "", f"fix: {remedy}" if remedy else ""]
         super().__init__("; ".join(part for part in parts if part))
 
-    def __reduce__(self) -> tuple[type[IndexProblem], tuple[str, str, str]]:
+    def __reduce__(self) -> tuple[type[Problem], tuple[str, str, str]]:
         return type(self), (self.found, self.expected, self.remedy)  # crosses the parser process
+
+
+class IndexProblem(Problem):
+    """Base of this package's errors."""
 
 
 class ReadError(IndexProblem):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -73,11 +73,7 @@ class Usage:
     n_calls: int = 0
 
     def __add__(self, other: Usage) -> Usage:
-        return Usage(
-            self.input_tokens + other.input_tokens,
-            self.output_tokens + other.output_tokens,
-            self.n_calls + other.n_calls,
-        )
+        return Usage(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,24 +101,16 @@ class Answer:
     closest: Citation | None = None
 
 
-def passage_json(item: ScoredPassage) -> dict[str, Any]:
-    """One result of `search --json` and of `retrieved` in `ask --json`."""
-    passage = item.passage
-    return {
-        "doc_id": passage.doc_id,
-        "source": passage.source,
-        "title": passage.title,
-        "language": passage.language,
-        "start": passage.start,
-        "end": passage.end,
-        "text": passage.text,
-        "score": round(item.score, 6),
-    }
-
-
+_PASSAGE = ("doc_id", "source", "title", "language", "start", "end", "text")
 _CITATION = (
     "n", "doc_id", "source", "title", "language", "start", "end", "quote", "url", "answer_start", "answer_end",
 )  # fmt: skip
+_ANSWER = ("question", "language", "abstained", "answer_language", "timings_ms")
+
+
+def passage_json(item: ScoredPassage) -> dict[str, Any]:
+    """One result of `search --json` and of `retrieved` in `ask --json`."""
+    return {name: getattr(item.passage, name) for name in _PASSAGE} | {"score": round(item.score, 6)}
 
 
 def citation_json(citation: Citation) -> dict[str, Any]:
@@ -142,18 +130,13 @@ def sentence_json(sentence: AnswerSentence) -> dict[str, Any]:
 
 def answer_json(answer: Answer) -> dict[str, Any]:
     """`ask --json`."""
-    return {
-        "question": answer.question,
-        "language": answer.language,
-        "abstained": answer.abstained,
-        "reason": str(answer.reason),
+    return {name: getattr(answer, name) for name in _ANSWER} | {
         "answer": answer.text,
-        "answer_language": answer.answer_language,
+        "reason": str(answer.reason),
         "sentences": [sentence_json(sentence) for sentence in answer.sentences],
         "citations": [citation_json(citation) for citation in answer.citations],
         "closest": citation_json(answer.closest) if answer.closest else None,
         "retrieved": [passage_json(item) for item in answer.retrieved],
         "warnings": list(answer.warnings),
-        "timings_ms": answer.timings_ms,
         "usage": asdict(answer.usage),
     }

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
+from index.errors import Problem
 
-class AnswerProblem(Exception):
+
+class AnswerProblem(Problem):
     """Base of this package's errors."""
-
-    def __init__(self, found: str, expected: str = "", remedy: str = "") -> None:
-        self.found, self.expected, self.remedy = found, expected, remedy
-        parts = [found, f"expected: {expected}" if expected else "", f"fix: {remedy}" if remedy else ""]
-        super().__init__("; ".join(part for part in parts if part))
 
 
 class ModelUnavailable(AnswerProblem):

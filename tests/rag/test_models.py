@@ -74,14 +74,6 @@ def test_no_retry_is_begun_that_could_not_end_in_time() -> None:
     assert len(model.calls) == 1
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [{"piece_timeout_s": 0}, {"total_timeout_s": -1}, {"max_prompt_tokens": 0}, {"n_retries": -1}, {"backoff_s": -0.1}],
-)
-def test_limits_that_are_none_are_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=next(iter(wrong))):
-        ModelLimits(**wrong)
-
 
 def test_the_text_of_a_chunk_may_come_in_parts() -> None:
     class Parts(ScriptedChatModel):
