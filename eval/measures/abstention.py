@@ -50,13 +50,8 @@ def roc_auc(positive: Sequence[float], negative: Sequence[float]) -> float:
     """How often a positive scores higher than a negative, a tie counting half; in [0, 1], NaN without either.
 
     The statistic of Mann & Whitney (1947) over the number of pairs: ties are exact.
-
-    Raises:
-        ValueError: A score is not a number.
     """
     one, other = np.asarray(positive, dtype=np.float64), np.sort(np.asarray(negative, dtype=np.float64))
-    if np.isnan(one).any() or np.isnan(other).any():
-        raise ValueError("a score is not a number; expected: every question scored")
     if not len(one) or not len(other):
         return math.nan
     n_halves = np.searchsorted(other, one, "left").sum() + np.searchsorted(other, one, "right").sum()

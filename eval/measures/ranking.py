@@ -26,11 +26,8 @@ def ranking(holds: Sequence[Collection[int]], grades: Sequence[int]) -> dict[str
         grades: How relevant each evidence span is, 1 or more; one for each span.
 
     Raises:
-        ValueError: There is no evidence, or a grade is less than 1.
         PackageMissing: ir_measures is not installed.
     """
-    if not grades or min(grades) < 1:
-        raise ValueError(f"the grades of the evidence are {list(grades)}; expected: one of 1 or more for each span")
     qrels, run = qrels_and_run(holds, grades)
     names, ir_measures = _library()
     values = dict.fromkeys(RANKING, 0.0)

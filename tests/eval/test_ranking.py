@@ -50,12 +50,6 @@ def test_the_gain_is_the_grade() -> None:
     assert ranking([B, A], [1, 3])["ndcg@10"] == pytest.approx(1)
 
 
-@pytest.mark.parametrize("grades", [[], [0], [2, -1]])
-def test_evidence_of_grade_1_or_more_is_needed(grades: list[int]) -> None:
-    with pytest.raises(ValueError, match="expected: one of 1 or more for each span"):
-        ranking([A], grades)
-
-
 def test_the_measures_are_those_of_trec_eval_where_a_passage_holds_one_span() -> None:
     rng = random.Random(2026)
     qrels: dict[str, dict[str, int]] = {}

@@ -74,7 +74,6 @@ def test_no_retry_is_begun_that_could_not_end_in_time() -> None:
     assert len(model.calls) == 1
 
 
-
 def test_the_text_of_a_chunk_may_come_in_parts() -> None:
     class Parts(ScriptedChatModel):
         def stream(self, input: Any, config: Any = None, **kwargs: Any) -> Iterator[AIMessageChunk]:
