@@ -11,11 +11,10 @@ from index.encoders.contextual import FINGERPRINT, contextual_encoder
 from index.encoders.static import StaticEncoder
 from index.errors import IndexLocked
 from index.store import open_backend, open_writer
-from index.store.base import IndexPlace
+from index.store.base import IndexPlace, StoredPassage
 from index.store.reading import Backend
 
 _AT_ONCE = 64  # passages a transaction: what a stop loses
-_BEFORE_ALL = -(2**63)  # below every number of a passage
 _RETRY_S = 1.0
 
 
@@ -38,27 +37,33 @@ def add_contextual(
     """
     if not isinstance(encoder, StaticEncoder):
         return 0
-    started, n_done, last = time.monotonic(), 0, _BEFORE_ALL
+    started, tried = time.monotonic(), set[int]()
     with closing(open_backend(place)) as backend:
-        with backend.snapshot() as snapshot:
-            total = snapshot.n_without_context(FINGERPRINT)
         # Once more from the start: others may have added some meanwhile.
-        while rows := _rows(backend, last) or _rows(backend, _BEFORE_ALL):
-            last = rows[-1][0]
-            vectors = contextual_encoder().embed_documents([text for *_, text in rows])
-            _write(place, encoder, [(pid, doc, own) for (pid, doc, _), own in zip(rows, vectors, strict=True)])
-            n_done += len(rows)
-            on_progress(n_done, max(total, n_done), time.monotonic() - started)
-    return n_done
+        while left := sorted(_without(backend) - tried):
+            total = len(tried) + len(left)
+            for some in (left[i : i + _AT_ONCE] for i in range(0, len(left), _AT_ONCE)):
+                with backend.snapshot() as snapshot:
+                    texts = {pid: _text(passage) for pid, passage in snapshot.passages(some).items()}
+                if texts:  # an altered document has none
+                    vectors = contextual_encoder().embed_documents(list(texts.values()))
+                    _write(place, encoder, dict(zip(texts, vectors, strict=True)))
+                tried |= {*some}
+                on_progress(len(tried), total, time.monotonic() - started)
+    return len(tried)
 
 
-def _rows(backend: Backend, after: int) -> list[tuple[int, int, str]]:
-    """(passage, document, text) of some passages without a vector."""
+def _without(backend: Backend) -> set[int]:
+    """Passages without a vector."""
     with backend.snapshot() as snapshot:
-        return snapshot.without_context(FINGERPRINT, after, _AT_ONCE)
+        return set(snapshot.without_context(FINGERPRINT))
 
 
-def _write(place: IndexPlace, encoder: Encoder, vectors: list[tuple[int, int, FloatArray]]) -> None:
+def _text(passage: StoredPassage) -> str:
+    return f"{passage.title}. {passage.text}" if passage.title else passage.text
+
+
+def _write(place: IndexPlace, encoder: Encoder, vectors: dict[int, FloatArray]) -> None:
     while True:
         try:
             with open_writer(place, encoder) as writer:

@@ -122,18 +122,16 @@ def examine(place: IndexPlace) -> list[Finding]:
             backend.check_file()
             with backend.snapshot() as snapshot:
                 return list(problems(snapshot))
-    except FormatTooOld as error:
-        return [Finding(f"{error.found}; expected: {error.expected}", "doctor" in error.remedy)]
-    except (IndexMissing, StoreDamaged) as error:
+    except (FormatTooOld, IndexMissing, StoreDamaged) as error:
         return [Finding(str(error), False)]
 
 
 def repair(place: IndexPlace, encoder: Encoder) -> list[str]:
-    """Derive again what the documents' texts give, in this version's format; returns what was done.
+    """Derive again what the documents' texts give; returns what was done.
 
     Documents whose passages or vectors are not sound become stale: `index.ingest.refresh` encodes them again.
     """
     from index.store.doctor import repaired
 
-    with open_writer(place, encoder, adopt=isinstance(as_place(place), Path)) as writer:
+    with open_writer(place, encoder, adopt=True) as writer:
         return repaired(writer)

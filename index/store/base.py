@@ -130,6 +130,7 @@ class Stats:
     n_documents: int
     n_passages: int
     n_vectors: int
+    n_contextual: int  # passages with a vector by the contextual encoder
     n_stale: int
     n_failed: int
     languages: dict[str, int]  # documents a language

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from index.store.base import Finding
-from index.store.rows import IS_CURRENT, IS_STALE, Rows, checksum_of
+from index.store.rows import IS_CURRENT, IS_STALE, Rows, checksum_of, name_rows, names_of
 from index.store.snapshot import SqlSnapshot
 from index.store.writing import Writer
 
@@ -24,10 +25,18 @@ def problems(index: SqlSnapshot) -> Iterator[Finding]:
     for table in index.tables:
         if lost := index.count(f"count(DISTINCT doc) FROM {table} WHERE doc NOT IN (SELECT doc FROM documents)"):
             yield Finding(f"{table} has rows of {lost} documents that do not exist", True)
-    for what in index.lexical_problems():
+    for what in _of_terms(index):
         yield Finding(what, True)
     if n_stale := index.count(f"count(*) FROM documents WHERE {IS_STALE}"):
         yield Finding(f"{n_stale} documents wait for dragoman index --refresh", True)
+
+
+def _of_terms(index: Rows) -> list[str]:
+    """How the lexical index and the names differ from what the texts give."""
+    wholes = (one for some in index.wholes("1 = 1") for one in some)
+    expected = Counter(row[1:] for one in wholes for row in name_rows(one.doc, names_of(one.document)))
+    found = {(key, form): n for key, form, n in index.rows(f"SELECT key, form, n_documents FROM {index.forms}")}
+    return [*index.lexical_problems(), *(["the names are not those of the texts"] if found != expected else [])]
 
 
 def _unsound(index: Rows) -> list[int]:
@@ -56,7 +65,7 @@ def repaired(writer: Writer) -> list[str]:
             writer.rows(f"DELETE {lost}")
         if n_lost:
             done.append(f"removed {n_lost} rows of documents that do not exist")
-        if n_lost or writer.lexical_problems():
+        if n_lost or _of_terms(writer):
             writer.rebuild_terms()
             done.append("rebuilt the lexical index")
         writer.next_generation()

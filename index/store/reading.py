@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from abc import abstractmethod
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from typing import Any, ClassVar
 
-from index.store import own_folder
+from index.store import own_folder, shown_place
 from index.store.base import EncodedDocument, FileRecord, IndexPlace, Stats, StoredDocument
 from index.store.rows import FILES, IS_STALE, Row, Rows, SqlValue
 from index.store.snapshot import Facts, SqlSnapshot
+from index.store.tables import missing
 
 _MAX_IDLE = 32  # connections kept for the next snapshot
 
@@ -23,7 +24,6 @@ class Backend(Rows):
 
     is_local: ClassVar[bool]  # whether a search is computed in this process; else it mostly waits for another
     begin: ClassVar[str]
-    generation: ClassVar[str]  # the part of its description that no other generation has
     lost: ClassVar[tuple[type[Exception], ...]] = ()  # errors of a kept connection that was closed
 
     def __init__(self, place: IndexPlace, facts: Facts) -> None:
@@ -31,10 +31,8 @@ class Backend(Rows):
         self.place, self._facts = place, facts
         self._idle: list[Any] = []  # connections
         self._lock = Lock()
-
-    @abstractmethod
-    def _translated(self) -> AbstractContextManager[None]:
-        """The errors of the store as this package's."""
+        if "settings_key" not in self.meta():  # a writer was killed before it had settled
+            raise missing(shown_place(place))
 
     @abstractmethod
     def _connected(self) -> Any:
@@ -47,7 +45,7 @@ class Backend(Rows):
     @contextmanager
     def transaction(self) -> Iterator[SqlSnapshot]:
         """The newest state, held still for the length of a `with` block; `snapshot` also lets it be searched."""
-        with self._translated():
+        with self.translated():
             connection = self._begun()
             try:
                 yield self._reader(connection)
@@ -80,7 +78,7 @@ class Backend(Rows):
             FormatTooOld, StoreDamaged, StoreError: See `index.errors`.
         """
         with self.transaction() as found:
-            generation = found.meta()[self.generation]
+            generation = found.meta()["token"]
             with self._lock:
                 if self._facts.generation != generation:
                     self._facts = found.read_facts(self._facts)
@@ -100,7 +98,8 @@ class Backend(Rows):
             self._idle.pop().close()
 
     def __del__(self) -> None:
-        self.close()
+        with suppress(AttributeError):  # it was never opened
+            self.close()
 
     @property
     def folder(self) -> Path:
@@ -137,9 +136,7 @@ class Backend(Rows):
     def documents(self) -> Iterator[StoredDocument]:
         """Every stored document, in the order of ingest."""
         columns = "doc_id, location, source, title, url, author, date, language, n_chars, n_passages"
-        for *row, tags in self.rows(
-            f"SELECT {columns}, {IS_STALE}, {self.tags} FROM documents d ORDER BY {self.order}"
-        ):
+        for *row, tags in self.rows(f"SELECT {columns}, {IS_STALE}, tags FROM documents d ORDER BY doc"):
             fields: list[Any] = [*row[:-1], bool(row[-1]), tuple(json.loads(tags))]
             yield StoredDocument(*fields)
 
@@ -168,6 +165,7 @@ class Backend(Rows):
             n_documents=self.count("count(*) FROM documents"),
             n_passages=self.count("count(*) FROM passages"),
             n_vectors=self.count("count(*) FROM vectors"),
+            n_contextual=self.count("count(*) FROM context"),
             n_stale=self.count(f"count(*) FROM documents WHERE {IS_STALE}"),
             n_failed=self.count("count(*) FROM files WHERE status != 'ok'"),
             languages=dict(languages),

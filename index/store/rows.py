@@ -8,7 +8,8 @@ import unicodedata
 import zlib
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from itertools import chain
 from typing import Any, ClassVar, NamedTuple
@@ -18,10 +19,10 @@ from numpy.typing import NDArray
 
 from index.documents import Document, Metadata, Span
 from index.encoders.base import FloatArray
-from index.names import Alias, name_key, phonetic_terms
+from index.names import phonetic_terms
 from index.pieces import pieces
 from index.settings import IndexSettings
-from index.store.base import EncodedDocument, Filter
+from index.store.base import Filter
 from index.text.terms import indexed_terms
 
 SqlValue = str | int | bytes | list[str] | list[int]
@@ -60,21 +61,23 @@ class PassageRow(NamedTuple):
 class Rows(ABC):
     """Tables that SQL of both stores reads and writes: `?` stands for a value, `IN ?` for a list of values."""
 
-    order: ClassVar[str]  # of documents, as they came
-    tags: ClassVar[str]  # SQL for the tags of a document `d`, as a JSON array
-    tagged: ClassVar[str]  # SQL that holds for documents with one of the folded tags `?`
     matches: ClassVar[str]  # SQL that holds for a source that matches a pattern `?`
     wildcards: ClassVar[dict[int, str]] = {}  # what stands in it for `*`, `?` and others
     vector: ClassVar[str]  # SQL for the bytes of a vector `v`
-    tables: ClassVar[tuple[str, ...]]  # those whose rows go with their document
+    forms: ClassVar[str] = "forms"  # names: (key, form, n_documents), by phonetic key
+    tables: ClassVar[tuple[str, ...]] = ("tags", "aliases", "passages", "vectors", "context")  # with rows of documents
 
     @abstractmethod
     def rows(self, query: str, *values: SqlValue) -> list[Row]:
         """Run a statement; the rows that it gives."""
 
     @abstractmethod
+    def translated(self) -> AbstractContextManager[None]:
+        """The errors of the store as this package's."""
+
+    @abstractmethod
     def lexical_problems(self) -> list[str]:
-        """How the lexical index and the names differ from what the texts give; empty where they do not."""
+        """How the lexical index differs from what the texts give; empty where it does not."""
 
     @staticmethod
     @abstractmethod
@@ -111,12 +114,12 @@ class Rows(ABC):
 
     def wholes(self, condition: str, *values: SqlValue, limit: int = 2**62) -> Iterator[list[Whole]]:
         """At most `limit` documents for which `condition` holds, some hundred at a time, in the order of ingest."""
-        chosen = f"SELECT doc FROM documents d WHERE {condition} ORDER BY {self.order} LIMIT {limit}"
+        chosen = f"SELECT doc FROM documents d WHERE {condition} ORDER BY doc LIMIT {limit}"
         numbers = [doc for (doc,) in self.rows(chosen, *values)]
-        columns = "file, sha256, checksum, location, source, text, headings, title, url, author, date, language"
+        columns = "file, sha256, checksum, location, source, text, headings, title, url, author, date, language, tags"
         for first in range(0, len(numbers), _AT_ONCE):
             rows = self.rows(
-                f"SELECT doc, {columns}, {self.tags} FROM documents d WHERE doc IN ? ORDER BY {self.order}",
+                f"SELECT doc, {columns} FROM documents d WHERE doc IN ? ORDER BY doc",
                 numbers[first : first + _AT_ONCE],
             )
             yield [Whole(doc, file, sha256, checksum, _document(row)) for doc, file, sha256, checksum, *row in rows]
@@ -132,6 +135,12 @@ class Rows(ABC):
         ):
             found[doc].append(PassageRow(*row))
         return found
+
+    def texts(self, docs: list[int]) -> Iterator[tuple[int, int, str, str]]:
+        """pid, doc, terms and terms of the title of the passages of documents."""
+        query = f"SELECT p.pid, d.doc, {PASSAGE_TEXT}, d.title FROM passages p JOIN documents d ON d.doc = p.doc"
+        for pid, doc, text, title in self.rows(f"{query} WHERE d.doc IN ?", docs):
+            yield pid, doc, terms_of(text), terms_of(title)
 
     def condition(self, where: Filter, tags: list[str]) -> tuple[str, list[SqlValue]]:
         """SQL that holds for the passages p of documents d in `where`, and its values.
@@ -160,7 +169,7 @@ class Rows(ABC):
             parts.append(f"d.date != '' AND substr(d.date, 1, {len(where.until)}) <= ?")
             values.append(where.until)
         if where.tags:
-            parts.append(self.tagged)
+            parts.append("d.doc IN (SELECT doc FROM tags WHERE folded IN ?)")
             values.append([folded(tag) for tag in where.tags])
         return "".join(f" AND {part}" for part in parts), values
 
@@ -171,43 +180,6 @@ def _document(row: Sequence[Any]) -> Document:
     return Document(location, source, text, metadata, tuple(Span(*pair) for pair in json.loads(headings)))
 
 
-def document_row(item: EncodedDocument, settings_key: str, passages: Sequence[PassageRow]) -> dict[str, Any]:
-    """The columns of a document that every store has."""
-    document, meta = item.document, item.document.metadata
-    return {
-        "doc_id": document.doc_id,
-        "location": document.location,
-        "file": item.file,
-        "source": document.source,
-        "sha256": document.sha256,
-        "checksum": checksum_of(passages),
-        "settings_key": settings_key,
-        "title": meta.title,
-        "url": meta.url,
-        "author": meta.author,
-        "date": meta.date,
-        "language": meta.language,
-        "headings": json.dumps(document.headings),
-        "n_chars": len(document.text),
-        "n_passages": len(passages),
-        "text": document.text,
-    }
-
-
-def rows_of(item: EncodedDocument, packed_vector: Callable[[NDArray[np.floating]], bytes]) -> list[PassageRow]:
-    """The passages of a document as they are stored.
-
-    Raises:
-        ValueError: It has not as many vectors, words or terms as passages.
-    """
-    found = []
-    for passage, vector, words, _ in zip(item.passages, item.vectors, item.words, item.terms, strict=True):
-        offsets = np.array(passage.sentences, dtype="<i4").reshape(-1, 2) - passage.start
-        own = (passage.ordinal, passage.start, passage.end, passage.language, passage.section)
-        found.append(PassageRow(*own, offsets.tobytes(), words, packed_vector(vector)))
-    return found
-
-
 def checksum_of(passages: Sequence[PassageRow]) -> int:
     """CRC-32 of the passages of a document, with their vectors and words."""
     found = 0
@@ -216,26 +188,23 @@ def checksum_of(passages: Sequence[PassageRow]) -> int:
     return found
 
 
-def alias_rows(doc: int, aliases: Sequence[Alias]) -> list[Row]:
-    """(doc, key, name, other, confidence) in both directions, each pair once; that of the text is preferred."""
-    turned = [Alias(alias.other, alias.name, alias.confidence) for alias in aliases]
-    found: dict[tuple[str, str], Row] = {}
-    for alias in (*aliases, *turned):
-        key = name_key(alias.name)
-        found.setdefault((key, alias.other), (doc, key, alias.name, alias.other, alias.confidence))
-    return list(found.values())
-
-
 def spans(start: int, sentences: bytes) -> tuple[Span, ...]:
     """The sentences of a passage that begins at `start`."""
     offsets = struct.unpack_from(f"<{len(sentences) // 8 * 2}i", sentences)
     return tuple(Span(start + a, start + b) for a, b in zip(offsets[::2], offsets[1::2], strict=True))
 
 
-def phonetic_terms_of(title: str, text: str, language: str) -> list[str]:
+def names_of(document: Document) -> list[str]:
     """`KEY:FORM` of the names of a document; a long one is taken in the pieces that it was encoded in."""
-    found = (phonetic_terms(f"{title}\n{part.text}", language) for part in pieces(Document("", "", text, Metadata())))
+    meta = document.metadata
+    found = (phonetic_terms(f"{meta.title}\n{part.text}", meta.language) for part in pieces(document))
     return list(dict.fromkeys(chain.from_iterable(found)))
+
+
+def name_rows(doc: int, names: Iterable[str]) -> list[Row]:
+    """(doc, key, form) of names that are given as `KEY:FORM`."""
+    pairs = (name.partition(":") for name in dict.fromkeys(names))
+    return [(doc, key, form) for key, _, form in pairs]
 
 
 def terms_of(text: str) -> str:

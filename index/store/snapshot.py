@@ -16,7 +16,7 @@ from index.encoders.words import is_sound
 from index.names import Alias
 from index.store.base import EVERYTHING, EncodedDocument, Filter, PassageVectors, Snapshot, StoredPassage
 from index.store.quantized import row_bytes, unpacked
-from index.store.rows import IS_CURRENT, PASSAGE_TEXT, PassageRow, Rows, Whole, phonetic_terms_of, spans, terms_of
+from index.store.rows import IS_CURRENT, PASSAGE_TEXT, PassageRow, Rows, SqlValue, Whole, names_of, spans, terms_of
 
 Value = TypeVar("Value")
 _MAX_FILTERS = 16  # for which counts are kept
@@ -70,26 +70,11 @@ class SqlSnapshot(Rows, Snapshot):
         rows = self.rows("SELECT pid, embedding FROM context WHERE pid IN ?", list(pids))
         return {pid: unpacked(data, len(data) - row_bytes(0))[0] for pid, data in rows}
 
-    def without_context(self, fingerprint: str, after: int, limit: int) -> list[tuple[int, int, str]]:
-        """(pid, doc, title and text) of passages without a vector of the contextual encoder with this fingerprint.
-
-        The first `limit` of those with a pid above `after`, by pid.
-        """
-        rows = self.rows(
-            f"SELECT p.pid, p.doc, d.title, {PASSAGE_TEXT} FROM passages p JOIN documents d ON d.doc = p.doc"
-            f" {self._lacking(fingerprint)} AND p.pid > ? ORDER BY p.pid LIMIT {limit}",
-            after,
-        )
-        return [(pid, doc, f"{title}. {text}" if title else text) for pid, doc, title, text in rows]
-
-    def n_without_context(self, fingerprint: str) -> int:
-        """Number of these passages."""
-        return self.count(f"count(*) FROM passages p {self._lacking(fingerprint)}")
-
-    def _lacking(self, fingerprint: str) -> str:
-        if self.meta().get("context") != fingerprint:
-            return "WHERE true"
-        return "LEFT JOIN context c ON c.doc = p.doc AND c.pid = p.pid WHERE c.pid IS NULL"
+    def without_context(self, fingerprint: str) -> list[int]:
+        """Passages without a vector by the contextual encoder with this fingerprint."""
+        same = self.meta().get("context") == fingerprint
+        held = f"LEFT JOIN context c ON c.pid = p.pid AND c.doc = p.doc AND {same}"
+        return [pid for (pid,) in self.rows(f"SELECT p.pid FROM passages p {held} WHERE c.pid IS NULL ORDER BY p.pid")]
 
     def passages(self, pids: Sequence[int]) -> dict[int, StoredPassage]:
         rows = self.rows(
@@ -135,6 +120,15 @@ class SqlSnapshot(Rows, Snapshot):
             )
         )
 
+    def inside(self, where: Filter) -> tuple[str, list[SqlValue]]:
+        """A query for the pids of the passages in `where`, and its values."""
+        condition, values = self.condition(where, list(self.languages(where)))
+        return f"SELECT p.pid FROM passages p JOIN documents d USING (doc) WHERE {condition}", values
+
+    def phonetic(self, keys: Sequence[str]) -> dict[str, int]:
+        counts = f"SELECT form, max(n_documents) FROM {self.forms} WHERE key IN ? GROUP BY form"
+        return dict(self.rows(counts, list(keys)))
+
     def aliases(self, keys: Sequence[str]) -> list[Alias]:
         rows = self.rows(
             "SELECT name, other, max(confidence) AS sure FROM"
@@ -172,7 +166,7 @@ class SqlSnapshot(Rows, Snapshot):
             words=tuple(row.words for row in rows),
             terms=tuple(terms_of(passage.text) for passage in passages),
             title_terms=terms_of(meta.title),
-            sounds=" ".join(phonetic_terms_of(meta.title, text, meta.language)),
+            sounds=" ".join(names_of(one.document)),
             aliases=tuple(aliases),
             file=one.file,
         )

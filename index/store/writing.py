@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import uuid
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict
-from typing import ClassVar
+from dataclasses import asdict, astuple
+
+import numpy as np
 
 from index.documents import Document
 from index.encoders.base import Encoder, FloatArray
 from index.errors import SettingsMismatch
+from index.names import Alias, glosses, name_key
 from index.settings import IndexSettings
 from index.store.base import EncodedDocument, FileRecord
 from index.store.quantized import packed
-from index.store.rows import FILES, Rows
+from index.store.rows import FILES, PassageRow, Row, Rows, checksum_of, folded, name_rows, names_of
 
 
 class Writer(Rows, AbstractContextManager["Writer"]):
@@ -24,8 +28,6 @@ class Writer(Rows, AbstractContextManager["Writer"]):
 
     Invariant: what a call has committed survives a kill at any later moment.
     """
-
-    lock: ClassVar[str] = ""  # SQL that locks rows until the transaction ends
 
     def __init__(
         self, place: str, encoder: Encoder, settings: IndexSettings | None = None, *, adopt: bool = False
@@ -39,16 +41,90 @@ class Writer(Rows, AbstractContextManager["Writer"]):
         """All or nothing of what is written in the block."""
 
     @abstractmethod
+    def insert(self, table: str, rows: Iterable[Row]) -> None:
+        """Add whole rows to a table, inside a transaction; those of `terms` are (pid, doc, body, title)."""
+
+    @abstractmethod
+    def clear_terms(self) -> None:
+        """Empty the lexical index and the names, inside a transaction."""
+
     def upsert(self, documents: Sequence[EncodedDocument], files: Sequence[FileRecord] = ()) -> None:
-        """Store documents and log files, replacing older versions of the same location."""
+        """Store documents and log files in one durable transaction; older versions of the same location go.
 
-    @abstractmethod
+        Raises:
+            StoreFull: The disk is full; nothing of this call is kept, all before it is.
+        """
+        latest = {item.document.location: item for item in documents}  # of two versions, the later one
+        log = {file.location: astuple(file) for file in files}
+        with self.transaction():
+            self.rows("DELETE FROM files WHERE location IN ?", list(log))
+            self.insert("files", log.values())
+            if latest:
+                self._remove("location", list(latest))
+                self._add(latest.values())
+                self.next_generation()
+
+    def _add(self, items: Iterable[EncodedDocument]) -> None:
+        """Add documents with all that goes with them, by numbers that no other has."""
+        added = defaultdict[str, list[Row]](list)
+        next_pid = self.count("value FROM meta WHERE key = 'next_pid'")
+        for doc, item in enumerate(items, 1 + self.count("coalesce(max(doc), 0) FROM documents")):
+            passages = self._passages(item)
+            added["documents"].append((doc, *self._columns(item, passages)))
+            added["tags"] += [(doc, tag) for tag in {folded(tag) for tag in item.document.metadata.tags}]
+            for pid, (row, terms) in enumerate(zip(passages, item.terms, strict=True), next_pid):
+                added["passages"].append((pid, doc, *row[:7]))
+                added["vectors"].append((pid, doc, row.language, row.vector))
+                added["terms"].append((pid, doc, terms, item.title_terms))
+            next_pid += len(passages)
+            added["names"] += name_rows(doc, item.sounds.split())
+            added["aliases"] += alias_rows(doc, item.aliases)
+        for table, rows in added.items():
+            self.insert(table, rows)
+        self.set_meta({"next_pid": str(next_pid)})
+
+    def _columns(self, item: EncodedDocument, passages: Sequence[PassageRow]) -> Row:
+        """The columns of a document, without its number."""
+        document, meta = item.document, item.document.metadata
+        places = (document.doc_id, document.location, item.file, document.source)
+        digests = (document.sha256, checksum_of(passages), self.settings_key)
+        shown = (meta.title, meta.url, meta.author, meta.date, meta.language, json.dumps(meta.tags))
+        sizes = (len(document.text), len(passages))
+        return *places, *digests, *shown, json.dumps(document.headings), *sizes, document.text
+
+    def _passages(self, item: EncodedDocument) -> list[PassageRow]:
+        """The passages of a document as they are stored.
+
+        Raises:
+            ValueError: It has not as many vectors, words or terms as passages.
+        """
+        found = []
+        for passage, vector, words, _ in zip(item.passages, item.vectors, item.words, item.terms, strict=True):
+            offsets = np.array(passage.sentences, dtype="<i4").reshape(-1, 2) - passage.start
+            own = (passage.ordinal, passage.start, passage.end, passage.language, passage.section)
+            found.append(PassageRow(*own, offsets.tobytes(), words, self.packed_vector(vector)))
+        return found
+
     def next_generation(self) -> None:
-        """Count a change, inside a transaction; readers look again at what they have loaded."""
+        """Count a change, inside a transaction; readers look again at what they have loaded.
 
-    @abstractmethod
+        The token differs where a number comes twice: a replica without the last writes may become the primary.
+        """
+        self.rows(
+            "UPDATE meta SET value = CASE key WHEN 'token' THEN ? ELSE CAST(CAST(value AS bigint) + 1 AS text) END"
+            " WHERE key IN ('generation', 'token')",
+            uuid.uuid4().hex,
+        )
+
     def rebuild_terms(self) -> None:
-        """Derive the lexical index again, inside a transaction."""
+        """Derive the lexical index, the names and the aliases again from the texts, inside a transaction."""
+        self.clear_terms()
+        self.rows("DELETE FROM aliases")
+        for some in self.wholes("1 = 1"):
+            self.insert("terms", self.texts([one.doc for one in some]))
+            for one in some:
+                self.insert("names", name_rows(one.doc, names_of(one.document)))
+                self.insert("aliases", alias_rows(one.doc, glosses(one.document.text)))
 
     def refresh_vectors(self, force: bool = False) -> bool:
         """Bring a vector index up to date, or build it again; whether anything was written."""
@@ -63,12 +139,13 @@ class Writer(Rows, AbstractContextManager["Writer"]):
         """The index's description of itself, as it was when this writer had opened it."""
         return self._own
 
-    def _settle(self, **first: str) -> None:
-        """Give a new index its settings and the values of `first`; check those of another, or adopt new ones."""
+    def _settle(self) -> None:
+        """Give a new index its settings; check those of another, or adopt new ones."""
         if "settings_key" not in super().meta():
             with self.transaction():
                 wanted = self._described(self._wanted or IndexSettings())
-                self.set_meta({"generation": "0", **first, **wanted}, "DO NOTHING")
+                first = {"generation": "0", "token": uuid.uuid4().hex, "next_pid": "1"}
+                self.set_meta(first | wanted, "DO NOTHING")
         self._own = super().meta()
         wanted_settings = self._wanted or self.settings
         if not self._adopt:
@@ -78,6 +155,7 @@ class Writer(Rows, AbstractContextManager["Writer"]):
                 self.set_meta(self._described(wanted_settings))
                 self.rows("UPDATE documents SET settings_key = '' WHERE settings_key = ?", key)
                 self.rows("DELETE FROM vectors")
+                self.rebuild_terms()  # other rules may have made them
                 self.next_generation()
             self._own = super().meta()
 
@@ -93,39 +171,28 @@ class Writer(Rows, AbstractContextManager["Writer"]):
 
     def _check_settings(self) -> None:
         """Refuse to write what would not go with the rest of the index."""
-        own, encoder = self._own, self._encoder
-        if self._wanted is not None and self._wanted != self.settings:
-            raise SettingsMismatch(
-                f"{self._place} was made with {own['settings']}",
-                f"the same settings, not {json.dumps(asdict(self._wanted))}",
-                "dragoman index --refresh with the new settings re-does the stored documents",
-            )
-        if own["encoder_fingerprint"] != encoder.fingerprint:
-            raise SettingsMismatch(
-                f"{self._place} was made with encoder {own['encoder']} ({own['encoder_fingerprint']})",
-                f"the same, not {encoder.name} ({encoder.fingerprint})",
-                f"dragoman index --refresh --encoder {encoder.name} re-does the stored documents",
-            )
-        if self.is_of_older_rules:
-            raise SettingsMismatch(
-                f"{self._place} was made by an older version of this program",
-                "passages, terms and names by the rules of this one",
-                "dragoman index --refresh re-does the stored documents; the sources are not needed",
-            )
+        own, encoder, wanted = self._own, self._encoder, self._wanted or self.settings
+        if wanted.key(encoder.fingerprint) == self.settings_key:
+            return
+        other = encoder.fingerprint != own["encoder_fingerprint"]
+        command = f"dragoman index --refresh --encoder {encoder.name}" if other else "dragoman index --refresh"
+        raise SettingsMismatch(
+            f"{self._place} was made with {own['encoder']} ({own['encoder_fingerprint']}) and {own['settings']}",
+            f"the same, and this version's rules, not {encoder.name} ({encoder.fingerprint}) and {asdict(wanted)}",
+            f"{command} re-does the stored documents; the sources are not needed",
+        )
 
-    def add_context(self, fingerprint: str, rows: Sequence[tuple[int, int, FloatArray]]) -> None:
-        """Store (pid, doc, vector) of the contextual encoder with this fingerprint; those of another one go."""
+    def add_context(self, fingerprint: str, vectors: Mapping[int, FloatArray]) -> None:
+        """Store vectors by pid of the contextual encoder with this fingerprint; those of another one go."""
         with self.transaction():
             if super().meta().get("context") != fingerprint:
                 self.rows("DELETE FROM context")
                 self.set_meta({"context": fingerprint})
                 self.next_generation()
-            for pid, doc, vector in rows:  # its passage may be gone by now
+            for pid, vector in vectors.items():  # its passage may be gone by now
                 self.rows(
-                    "INSERT INTO context (pid, doc, embedding) SELECT pid, doc, ? FROM passages"
-                    " WHERE doc = ? AND pid = ? ON CONFLICT DO NOTHING",
+                    "INSERT INTO context SELECT pid, doc, ? FROM passages WHERE pid = ? ON CONFLICT DO NOTHING",
                     packed(vector[None]),
-                    doc,
                     pid,
                 )
 
@@ -185,10 +252,20 @@ class Writer(Rows, AbstractContextManager["Writer"]):
 
     def _remove(self, column: str, values: list[str]) -> list[str]:
         """Remove the documents that have one of `values` in a column; the file of each."""
-        found = self.rows(f"SELECT doc, file FROM documents WHERE {column} IN ? ORDER BY doc {self.lock}", values)
+        found = self.rows(f"SELECT doc, file FROM documents WHERE {column} IN ?", values)
         if found:
             docs = [doc for doc, _ in found]
             self._remove_rows(docs)
             self.rows("DELETE FROM documents WHERE doc IN ?", docs)
             self.next_generation()
         return [file for _, file in found]
+
+
+def alias_rows(doc: int, aliases: Sequence[Alias]) -> list[Row]:
+    """(doc, key, name, other, confidence) in both directions, each pair once; that of the text is preferred."""
+    turned = [Alias(alias.other, alias.name, alias.confidence) for alias in aliases]
+    found: dict[tuple[str, str], Row] = {}
+    for alias in (*aliases, *turned):
+        key = name_key(alias.name)
+        found.setdefault((key, alias.other), (doc, key, alias.name, alias.other, alias.confidence))
+    return list(found.values())

@@ -30,7 +30,7 @@ from index.settings import IndexSettings  # noqa: E402
 from index.store import examine, open_backend, open_writer, own_folder, repair, shown_place  # noqa: E402
 from index.store.base import EVERYTHING, EncodedDocument, Filter  # noqa: E402
 from index.store.postgres.address import parsed  # noqa: E402
-from index.store.postgres.schema import FORMAT_VERSION  # noqa: E402
+from index.store.tables import FORMAT_VERSION  # noqa: E402
 from index.text.terms import indexed_terms, terms  # noqa: E402
 from index.workers import encode  # noqa: E402
 from rag.testing import HashEncoder  # noqa: E402
@@ -256,7 +256,9 @@ DAMAGE = {
     f"UPDATE vectors SET embedding = '[1,2]' WHERE {ONE}": "vectors or words of 1 documents are damaged",
     f"UPDATE passages SET section = 'x' WHERE {ONE}": "the passages, vectors or words of 1",
     f"DELETE FROM passages WHERE {ONE}": "the passages, vectors or words of 1",
-    "INSERT INTO names VALUES ('a', 'a', 12)": "names has rows of 1 documents that do not exist",
+    f"DELETE FROM terms WHERE {ONE}": "the lexical index is wrong for 1 documents",
+    "DELETE FROM names": "the names are not those of the texts",
+    "INSERT INTO names VALUES (12, 'a', 'a')": "names has rows of 1 documents that do not exist",
 }
 
 
@@ -272,7 +274,10 @@ def test_the_doctor_finds_what_is_wrong_and_repairs_it(postgres: str, damage: st
                 snapshot.lexical(["altman", "seoul"], 10),
                 snapshot.nearest(ENCODER.encode_queries(["Seoul"])[0], 50),
             ]
-            return [{(hit.pid, hit.language): hit.score for hit in own} for own in hits]
+            texts = {
+                pid: passage.text for own in hits for pid, passage in snapshot.passages([h.pid for h in own]).items()
+            }
+            return [{(stored[hit.pid].text, hit.language): hit.score for hit in own} for own in hits]
 
     before = answers()
     assert all(before) and examine(postgres) == []
@@ -304,7 +309,7 @@ def test_the_tables_keep_the_rules_that_let_them_be_sharded(postgres: str) -> No
             " WHERE contype IN ('f', 'x') AND nspname = current_schema() UNION ALL"
             " SELECT relname FROM pg_class WHERE relkind = 'S' AND relnamespace = current_schema()::regnamespace"
         ).fetchall()
-    tables = {"meta", "files", "documents", "passages", "vectors", "context", "names", "aliases"}
+    tables = {"meta", "documents", "passages", "vectors", "context", "terms"}
     assert {table for table, _ in unique} == tables
     assert all("doc" in columns for table, columns in unique if table != "meta")
     assert others == []
@@ -313,7 +318,7 @@ def test_the_tables_keep_the_rules_that_let_them_be_sharded(postgres: str) -> No
 @pytest.mark.parametrize(
     ("version", "kind", "message"),
     [
-        (FORMAT_VERSION - 1, FormatTooOld, "of an older version.*dragoman index --index .*_v5' PATH"),
+        (FORMAT_VERSION - 1, FormatTooOld, "of an older version.*dragoman index --index .*_v8' PATH"),
         (FORMAT_VERSION + 1, FormatTooNew, f"expected: at most {FORMAT_VERSION}"),
     ],
 )
@@ -346,7 +351,7 @@ def test_several_indexes_lie_in_one_database(postgres: str) -> None:
 
 
 def test_a_place_without_an_index_says_so(postgres: str) -> None:
-    with pytest.raises(IndexMissing, match=r"there is no index in .*expected: a schema .*: dragoman index"):
+    with pytest.raises(IndexMissing, match=r"there is no index in .*: dragoman index --index 'postgresql:.*' PATH"):
         open_backend(postgres)
     (finding,) = examine(postgres)
     assert "there is no index" in finding.what and not finding.repairable

@@ -72,7 +72,7 @@ def everything(folder: Path) -> dict[str, list[tuple[object, ...]]]:
         "terms": "SELECT rowid FROM terms ORDER BY rowid",
         "forms": "SELECT * FROM forms",
         "files": "SELECT * FROM files ORDER BY location",
-        "meta": "SELECT * FROM meta ORDER BY key",
+        "meta": "SELECT * FROM meta WHERE key != 'token' ORDER BY key",
     }
     connection = sqlite3.connect(folder / STORE)
     rows = {name: connection.execute(query).fetchall() for name, query in tables.items()}

@@ -243,7 +243,7 @@ def doctor(
         stats = open_backend(config.index).stats()
         lines.append(
             f"sound: {stats.n_documents} documents, {stats.n_passages} passages, {stats.n_vectors} vectors"
-            f" ({stats.vector_index})"
+            f" ({stats.vector_index}), {stats.n_contextual} contextual vectors"
         )
         lines += [f"{name}: {value}" for name, value in stats.extra.items()]
     elif not repair and all(f.repairable for f in findings):

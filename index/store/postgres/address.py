@@ -12,8 +12,9 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 import psycopg
 from psycopg import errors
 
-from index.errors import IndexLocked, IndexMissing, IndexProblem, StoreDamaged, StoreError, StoreFull
+from index.errors import IndexLocked, IndexProblem, StoreDamaged, StoreError, StoreFull
 from index.store import shown_place
+from index.store.tables import missing
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -82,7 +83,7 @@ def translated(address: Address) -> Iterator[None]:
     try:
         yield
     except (errors.InvalidSchemaName, errors.UndefinedTable) as error:
-        raise missing(address) from error
+        raise missing(address.shown) from error
     except psycopg.Error as error:
         message = address.without_secrets(str(error))
         for kinds, problem, found, expected, remedy in _PROBLEMS:
@@ -109,12 +110,3 @@ _PROBLEMS: tuple[tuple[tuple[type[psycopg.Error], ...], type[IndexProblem], str,
      "a PostgreSQL server that answers, a database that exists, and a user and a password it knows",
      "start the server, correct the address, or put the password into ~/.pgpass or $PGPASSWORD"),
 )  # fmt: skip
-
-
-def missing(address: Address) -> IndexMissing:
-    """The error where the schema is missing, or empty."""
-    return IndexMissing(
-        f"there is no index in {address.shown}",
-        f"a schema {address.schema} with one",
-        f"dragoman index --index '{address.shown}' PATH...",
-    )

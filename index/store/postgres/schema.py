@@ -1,13 +1,14 @@
 """The tables of an index in PostgreSQL.
 
-The rules that let Citus shard them: every table but `meta` has a distribution column (`doc`), every unique index holds
-it, and there are no foreign keys, sequences and triggers.
+The rules that let Citus shard them: every table but `meta` has a distribution column (`doc`; `location` of files),
+every unique index holds it, and there are no foreign keys, sequences and triggers.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,101 +16,73 @@ from pgvector.psycopg import register_vector
 from psycopg import errors
 
 from index.encoders.base import FloatArray
-from index.errors import FormatTooNew, FormatTooOld, StoreError
+from index.errors import StoreError
 from index.store import shown_place
-from index.store.postgres.address import Address, Connection, missing
+from index.store.postgres.address import Address, Connection, translated
 from index.store.rows import Row, Rows, SqlValue
+from index.store.tables import FORMAT_VERSION, TABLES, check_format
 
-FORMAT_VERSION = 5
 _MIN_PGVECTOR = (0, 8)
-
-# `doc` is a digest of the location: a location has one row, which its writer locks. `pid` is a digest of the document,
-# the settings and the passage's place: writers need no common counter, and a pid never means another passage.
-_LAYOUT = """
-CREATE TABLE meta (key text PRIMARY KEY, value text NOT NULL);
-CREATE TABLE files (
-    doc bigint PRIMARY KEY, location text COLLATE "C" NOT NULL, source text NOT NULL, digest text NOT NULL,
-    settings_key text NOT NULL, status text NOT NULL, reason text NOT NULL
+_TYPES = {
+    "text": 'text COLLATE "C"',
+    "number": "bigint",
+    "real": "double precision",
+    "blob": "bytea STORAGE EXTERNAL",
+    "vector": "halfvec",
+    "hash": "USING hash",
+    "passage": "pid bigint NOT NULL, doc bigint NOT NULL, PRIMARY KEY (pid, doc)",
+}
+_OWN_TABLES = f"""
+CREATE INDEX vectors_language ON vectors (language);
+CREATE TABLE terms (
+    {_TYPES["passage"]}, body text NOT NULL, title text NOT NULL,  -- joined by spaces
+    n_terms integer GENERATED ALWAYS AS (
+        cardinality(string_to_array(body, ' ')) + cardinality(string_to_array(title, ' '))
+    ) STORED
 );
-CREATE INDEX ON files USING hash (location);
-CREATE TABLE documents (
-    doc bigint PRIMARY KEY, doc_id text COLLATE "C" NOT NULL, position bigint NOT NULL, location text NOT NULL,
-    file text NOT NULL, source text COLLATE "C" NOT NULL, sha256 text NOT NULL,
-    checksum bigint NOT NULL,  -- CRC-32 of the passages
-    settings_key text NOT NULL, title text NOT NULL, url text NOT NULL, author text NOT NULL,
-    date text COLLATE "C" NOT NULL, language text COLLATE "C" NOT NULL, tags text[] NOT NULL,
-    folded_tags text[] NOT NULL, headings text NOT NULL, n_chars integer NOT NULL, n_passages integer NOT NULL,
-    title_terms text NOT NULL, text text NOT NULL
-);
-CREATE INDEX ON documents (doc_id);
-CREATE INDEX ON documents USING hash (location);
-CREATE INDEX ON documents USING hash (file);
-CREATE INDEX ON documents (position, doc);
-CREATE INDEX ON documents USING gin (folded_tags);
-CREATE TABLE passages (
-    pid bigint NOT NULL, doc bigint NOT NULL, ordinal integer NOT NULL, start integer NOT NULL, "end" integer NOT NULL,
-    language text COLLATE "C" NOT NULL, section text NOT NULL,
-    sentences bytea NOT NULL,  -- int32 pairs, offsets from the passage's start
-    n_terms integer NOT NULL,  -- of its text and of the title
-    terms text NOT NULL,  -- of its text, joined by spaces
-    words bytea STORAGE EXTERNAL NOT NULL,  -- as the encoder packs them
-    PRIMARY KEY (pid, doc)
-);
-CREATE INDEX ON passages (doc);
-CREATE INDEX ON passages (language) INCLUDE (n_terms);
--- Those of current documents only.
-CREATE TABLE vectors (
-    pid bigint NOT NULL, doc bigint NOT NULL, language text COLLATE "C" NOT NULL, embedding halfvec NOT NULL,
-    PRIMARY KEY (pid, doc)
-);
-CREATE INDEX ON vectors (doc);
-CREATE INDEX ON vectors (language);
--- Vectors of passages by the contextual encoder, which are made after all else.
-CREATE TABLE context (pid bigint NOT NULL, doc bigint NOT NULL, embedding bytea NOT NULL, PRIMARY KEY (pid, doc));
-CREATE INDEX ON context (doc);
--- The lexical index, derived from `passages` and `documents`: a row for each term of each passage.
+CREATE INDEX terms_doc ON terms (doc);
+CREATE INDEX terms_n_terms ON terms (n_terms);
+-- The lexical index, derived from `terms`: a row for each term of each passage.
 CREATE TABLE postings (
     doc bigint NOT NULL, pid bigint NOT NULL, term bigint NOT NULL,  -- digest of the term
     frequency real NOT NULL, n_terms integer NOT NULL
 );
-CREATE INDEX ON postings (term) INCLUDE (pid, frequency, n_terms);
-CREATE INDEX ON postings (doc);
-CREATE TABLE names (
-    key text COLLATE "C" NOT NULL, form text COLLATE "C" NOT NULL, doc bigint NOT NULL, PRIMARY KEY (key, form, doc)
-);
-CREATE INDEX ON names (doc);
-CREATE TABLE aliases (
-    doc bigint NOT NULL, key text COLLATE "C" NOT NULL, name text COLLATE "C" NOT NULL, other text COLLATE "C" NOT NULL,
-    confidence double precision NOT NULL, PRIMARY KEY (key, other, doc)
-);
-CREATE INDEX ON aliases (doc);
+CREATE INDEX postings_term ON postings (term) INCLUDE (pid, frequency, n_terms);
+CREATE INDEX postings_doc ON postings (doc);
+CREATE TABLE names (doc bigint NOT NULL, key text COLLATE "C" NOT NULL, form text COLLATE "C" NOT NULL);
+CREATE INDEX names_doc ON names (doc);
+CREATE INDEX names_key ON names (key);
 """
 # The frequencies of a passage add up to its terms, those of the title by their weight.
-WRONG_POSTINGS = """
-SELECT DISTINCT doc FROM passages p JOIN documents d USING (doc) LEFT JOIN (
+_WRONG_POSTINGS = """
+count(DISTINCT doc) FROM passages LEFT JOIN terms USING (doc, pid) LEFT JOIN (
     SELECT doc, pid, sum(frequency) AS n, min(n_terms) AS least, max(n_terms) AS most FROM postings GROUP BY 1, 2
-) held USING (doc, pid) WHERE least != p.n_terms OR most != p.n_terms OR 0.1 < abs(coalesce(held.n, 0)
-    - p.n_terms + 0.4 * cardinality(string_to_array(d.title_terms, ' ')))
+) held USING (doc, pid) WHERE n_terms IS NULL OR least != n_terms OR most != n_terms OR 0.1 < abs(coalesce(held.n, 0)
+    - n_terms + 0.4 * cardinality(string_to_array(title, ' ')))
 """
 
 
 class PostgresRows(Rows):
     """The tables in a schema of a database."""
 
-    order = "d.position, d.doc"
-    tags = "array_to_json(d.tags)::text"
-    tagged = "d.folded_tags && ?"
     matches = "d.source LIKE ?"
     wildcards = str.maketrans({"*": "%", "?": "_", "%": r"\%", "_": r"\_", "\\": r"\\"})
     vector = "halfvec_send(v.embedding)"
-    tables = ("passages", "vectors", "context", "postings", "names", "aliases")
+    forms = "(SELECT key, form, count(*) AS n_documents FROM names GROUP BY key, form) forms"
+    tables = (*Rows.tables, "terms", "postings", "names")
+    address: Address
     connection: Connection
+
+    def translated(self) -> AbstractContextManager[None]:
+        """The server's errors as this package's."""
+        return translated(self.address)
 
     def rows(self, query: str, *values: SqlValue) -> list[Row]:
         """Run a statement; the rows that it gives."""
         marked = query.replace("IN ?", "= ANY (?)").replace("?", "%s")
-        cursor = self.connection.execute(marked, values, binary=True)
-        return cursor.fetchall() if cursor.description else []
+        with self.translated():
+            cursor = self.connection.execute(marked, values, binary=True)
+            return cursor.fetchall() if cursor.description else []
 
     @staticmethod
     def packed_vector(vector: NDArray[np.floating]) -> bytes:
@@ -123,29 +96,15 @@ class PostgresRows(Rows):
 
     def lexical_problems(self) -> list[str]:
         """How many documents have other postings than their terms give."""
-        n = len(self.rows(WRONG_POSTINGS))
+        n = self.count(_WRONG_POSTINGS)
         return [f"the lexical index is wrong for {n} documents"] if n else []
 
 
 def check_layout(connection: Connection, address: Address) -> None:
-    """Refuse an index that this version cannot read.
-
-    Raises:
-        IndexMissing: There is no index.
-        FormatTooNew, FormatTooOld: A newer or an older version of this program made it.
-    """
-    version = _stored_version(connection, address)
-    if version == 0:
-        raise missing(address)
-    found = f"{address.shown} has index format {version}"
-    if version > FORMAT_VERSION:
-        remedy = "use a newer dragoman, or index into another schema (?schema=NAME)"
-        raise FormatTooNew(found, f"at most {FORMAT_VERSION}", remedy)
-    if version < FORMAT_VERSION:
-        mark = "&" if "?" in address.conninfo else "?"
-        place = shown_place(f"{address.conninfo}{mark}schema={address.schema}_v{FORMAT_VERSION}")
-        remedy = f"index the sources into a new schema: dragoman index --index '{place}' PATH..."
-        raise FormatTooOld(f"{found}, of an older version of this program", f"format {FORMAT_VERSION}", remedy)
+    """Refuse a format that this program does not read; see `index.store.tables.check_format`."""
+    mark = "&" if "?" in address.conninfo else "?"
+    elsewhere = shown_place(f"{address.conninfo}{mark}schema={address.schema}_v{FORMAT_VERSION}")
+    check_format(address.shown, _stored_version(connection, address), elsewhere)
 
 
 def _stored_version(connection: Connection, address: Address) -> int:
@@ -187,11 +146,12 @@ def _create(connection: Connection, address: Address) -> None:
     if connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (address.schema,)).fetchone() is None:
         connection.execute(f"CREATE SCHEMA {address.schema}")
     prepare(connection, address)
-    connection.execute(_LAYOUT)
+    connection.execute(TABLES.format(**_TYPES) + _OWN_TABLES)
     connection.execute("INSERT INTO meta VALUES ('format', %s)", (str(FORMAT_VERSION),))
     if "citus" in extensions:
         for table in ("documents", *PostgresRows.tables, "files"):
-            connection.execute("SELECT create_distributed_table(%s, 'doc')", (table,))
+            column = "location" if table == "files" else "doc"
+            connection.execute("SELECT create_distributed_table(%s, %s)", (table, column))
 
 
 def prepare(connection: Connection, address: Address) -> None:

@@ -12,7 +12,7 @@ from pgvector import HalfVector
 from index.encoders.base import FloatArray
 from index.store import bm25
 from index.store.base import EVERYTHING, Filter, Hit
-from index.store.postgres.address import Connection
+from index.store.postgres.address import Address, Connection
 from index.store.postgres.hnsw import existing, near
 from index.store.postgres.schema import PostgresRows
 from index.store.rows import Row
@@ -35,16 +35,16 @@ class PostgresSnapshot(PostgresRows, SqlSnapshot):
 
     facts: PostgresFacts
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, address: Address, connection: Connection) -> None:
         """Read what the connection's open transaction sees."""
-        self.connection = connection
+        self.address, self.connection = address, connection
         super().__init__()
         self._frequencies: dict[str, int] = {}  # of words
         self._phrases: dict[str, list[Row]] = {}  # (pid, frequency, n_terms) of the passages that hold one
 
     def read_facts(self, last: Facts) -> PostgresFacts:
         """The sizes of this state."""
-        sizes = "SELECT count(*), coalesce(avg(n_terms), 1)::float8 FROM passages"
+        sizes = "SELECT count(*), coalesce(avg(n_terms), 1)::float8 FROM terms"
         n_passages, mean_length = self.rows(sizes)[0]
         return PostgresFacts(n_passages=n_passages, mean_length=mean_length, indexes=existing(self.connection))
 
@@ -74,8 +74,8 @@ class PostgresSnapshot(PostgresRows, SqlSnapshot):
         values: list[Any] = [self.facts.mean_length, words, [idf[word] for word in words], *columns]
         within = ""
         if where != EVERYTHING:
-            condition, own = self.condition(where, list(self.languages(where)))
-            within = f"WHERE pid IN (SELECT p.pid FROM passages p JOIN documents d USING (doc) WHERE {condition})"
+            inside, own = self.inside(where)
+            within = f"WHERE pid IN ({inside})"
             values += own
         return [Hit(*row) for row in self.rows(_BEST.format(within=within), *values, n)]
 
@@ -98,9 +98,6 @@ class PostgresSnapshot(PostgresRows, SqlSnapshot):
             self._phrases[phrase] = self.rows(_PHRASE, text, text, words, words, text, text)
         return self._phrases[phrase]
 
-    def phonetic(self, keys: Sequence[str]) -> dict[str, int]:
-        return dict(self.rows("SELECT form, count(DISTINCT doc) FROM names WHERE key IN ? GROUP BY form", list(keys)))
-
 
 def _by_score(hit: Hit) -> tuple[float, int]:
     return -hit.score, hit.pid
@@ -114,11 +111,11 @@ _PHRASE = f"""
 SELECT pid, ((cardinality(string_to_array(body, ?)) - 1)
     + {bm25.TITLE_WEIGHT} * (cardinality(string_to_array(title, ?)) - 1))::float8, n_terms
 FROM (
-    SELECT pid, n_terms, ' ' || replace(terms, ' ', '  ') || ' ' AS body, ' ' || replace(title_terms, ' ', '  ') || ' ' AS title
+    SELECT pid, n_terms, ' ' || replace(body, ' ', '  ') || ' ' AS body, ' ' || replace(title, ' ', '  ') || ' ' AS title
     FROM (
         SELECT doc, pid FROM unnest(?::text[]) word JOIN postings ON term = hashtextextended(word, 0)
         GROUP BY doc, pid HAVING count(*) = cardinality(?::text[])
-    ) held JOIN passages USING (doc, pid) JOIN documents USING (doc)
+    ) held JOIN terms USING (doc, pid)
 ) texts WHERE strpos(body, ?) > 0 OR strpos(title, ?) > 0
 """
 _BEST = f"""

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from index.encoders.base import FloatArray
 from index.store.base import EVERYTHING, Filter, Hit
 from index.store.bm25 import TITLE_WEIGHT
-from index.store.rows import SqlValue
 from index.store.snapshot import Facts, SqlSnapshot, keep
 from index.store.sqlite.schema import SqliteRows
 from index.store.sqlite.vectors import VectorIndex, advanced, language_group
@@ -59,24 +58,19 @@ class EmbeddedSnapshot(SqliteRows, SqlSnapshot):
     def _allowed_pids(self, where: Filter) -> NDArray[np.uint8]:
         known = self.facts.allowed.get(where)
         if known is None:
-            inside, values = self._inside(where)
+            inside, values = self.inside(where)
             bits = np.zeros(1 + self.count("coalesce(max(pid), 0) FROM passages"), dtype=bool)
             bits[[pid for (pid,) in self.rows(inside, *values)]] = True
             known = np.packbits(bits, bitorder="little")
             keep(self.facts.allowed, where, known)
         return known
 
-    def _inside(self, where: Filter) -> tuple[str, list[SqlValue]]:
-        """A query for the pids of the passages in `where`, and its values."""
-        condition, values = self.condition(where, list(self.languages(where)))
-        return f"SELECT p.pid FROM passages p JOIN documents d USING (doc) WHERE {condition}", values
-
     def lexical(self, terms: Sequence[str], n: int, where: Filter = EVERYTHING) -> list[Hit]:
         """See `index.store.base.Snapshot`; the commonest of many terms are left out in a large index."""
         wanted = self._affordable(list(dict.fromkeys(terms)))
         if not wanted:
             return []
-        inside, values = self._inside(where) if where != EVERYTHING else ("", [])
+        inside, values = self.inside(where) if where != EVERYTHING else ("", [])
         rows = self.rows(
             f"SELECT p.pid, p.language, score FROM (SELECT rowid AS pid, -bm25(terms, 1.0, {TITLE_WEIGHT}) AS score"
             f" FROM terms WHERE terms MATCH ?{f' AND rowid IN ({inside})' if inside else ''}"
@@ -111,10 +105,6 @@ class EmbeddedSnapshot(SqliteRows, SqlSnapshot):
             if n:
                 found[term] = n
         return found
-
-    def phonetic(self, keys: Sequence[str]) -> dict[str, int]:
-        counts = "SELECT form, max(n_documents) FROM forms WHERE key IN ? GROUP BY form"
-        return dict(self.rows(counts, list(keys)))
 
 
 def _quoted(term: str) -> str:

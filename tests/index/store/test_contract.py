@@ -629,30 +629,28 @@ def test_contextual_vectors_are_kept_go_with_their_document_and_are_all_made_aga
 ) -> None:
     with closing(filled.reader()) as backend:
 
-        def lacking(model: str) -> list[tuple[int, int, str]]:
+        def lacking(model: str) -> list[int]:
             with backend.snapshot() as snapshot:
-                found = snapshot.without_context(model, -(2**63), 1000)
-                assert snapshot.n_without_context(model) == len(found)
-                return found
+                return snapshot.without_context(model)
 
-        rows = lacking("model 1")
-        given = {pid: np.eye(8, dtype=np.float32)[i % 8] for i, (pid, _, _) in enumerate(rows)}
+        pids = lacking("model 1")
+        given = {pid: np.eye(8, dtype=np.float32)[i % 8] for i, pid in enumerate(pids)}
         with filled.writer() as writer:
-            writer.add_context("model 1", [(pid, doc, given[pid]) for pid, doc, _ in rows[1:]])
-            writer.add_context("model 1", [(999_999, rows[0][1], given[rows[0][0]])])  # its passage is gone
-            assert lacking("model 1") == rows[:1]
-            with backend.snapshot() as snapshot:
-                assert snapshot.without_context("model 2", rows[1][0], 2) == rows[2:4]
+            writer.add_context("model 1", {pid: given[pid] for pid in pids[1:]} | {999_999: given[pids[0]]})
+            assert lacking("model 1") == pids[:1]
+            assert lacking("model 2") == pids
+            assert backend.stats().n_contextual == len(pids) - 1
             with backend.snapshot() as snapshot:
                 held = snapshot.context("model 1", [*given, 999_999])
                 assert not snapshot.context("model 2", list(given))
-            assert held.keys() == given.keys() - {rows[0][0]}
+            assert held.keys() == given.keys() - {pids[0]}
             assert all(np.allclose(vector, given[pid], atol=1e-2) for pid, vector in held.items())
             writer.delete([one.doc_id for one in backend.documents()][:1])
             assert len(lacking("model 1")) <= 1
             left = lacking("model 2")
-            writer.add_context("model 2", [(left[0][0], left[0][1], given[left[0][0]])])
-        assert sorted(lacking("model 2")) == sorted(left[1:])
+            assert backend.stats().n_contextual == len(left) < len(pids)
+            writer.add_context("model 2", {left[0]: given[left[0]]})
+        assert lacking("model 2") == left[1:]
         assert len(lacking("model 1")) == len(left)
 
 
