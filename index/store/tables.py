@@ -53,7 +53,7 @@ CREATE INDEX aliases_key ON aliases (key);
 
 def missing(place: str) -> IndexMissing:
     """The error where there is no index at `place`."""
-    return IndexMissing(f"there is no index in {place}", "one", f"dragoman index --index '{place}' PATH... makes it")
+    return IndexMissing(f"there is no index in {place}", "one", f"dragoman index PATH... --index '{place}' makes one")
 
 
 def check_format(place: str, version: int, elsewhere: str) -> None:

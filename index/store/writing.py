@@ -177,8 +177,8 @@ class Writer(Rows, AbstractContextManager["Writer"]):
         other = encoder.fingerprint != own["encoder_fingerprint"]
         command = f"dragoman index --refresh --encoder {encoder.name}" if other else "dragoman index --refresh"
         raise SettingsMismatch(
-            f"{self._place} was made with {own['encoder']} ({own['encoder_fingerprint']}) and {own['settings']}",
-            f"the same, and this version's rules, not {encoder.name} ({encoder.fingerprint}) and {asdict(wanted)}",
+            f"{self._place} was made with encoder {own['encoder']} ({own['encoder_fingerprint']}), {own['settings']}",
+            f"the same, and this version's rules, not {encoder.name} ({encoder.fingerprint}), {asdict(wanted)}",
             f"{command} re-does the stored documents; the sources are not needed",
         )
 

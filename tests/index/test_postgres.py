@@ -274,9 +274,7 @@ def test_the_doctor_finds_what_is_wrong_and_repairs_it(postgres: str, damage: st
                 snapshot.lexical(["altman", "seoul"], 10),
                 snapshot.nearest(ENCODER.encode_queries(["Seoul"])[0], 50),
             ]
-            texts = {
-                pid: passage.text for own in hits for pid, passage in snapshot.passages([h.pid for h in own]).items()
-            }
+            stored = snapshot.passages([hit.pid for own in hits for hit in own])
             return [{(stored[hit.pid].text, hit.language): hit.score for hit in own} for own in hits]
 
     before = answers()
