@@ -74,7 +74,8 @@ class StaticEncoder:
         self._weights: FloatArray = tensors.get("weights", np.ones(self._n_tokens)).astype(np.float32)
         if self._token_ids.unk_id is not None:
             self._weights[self._token_ids.unk_id] = 0  # what is unknown does not count
-        self._recent: dict[str, list[Word]] = {}
+        # A sentence is counted to cut passages and encoded right after: its words are kept for that.
+        self._words = functools.lru_cache(_MAX_RECENT)(lambda text: self._token_ids.words(text[:_MAX_CHARS]))
         self._scales: dict[Word, float] = {}  # 1 over the length of a word's vector
 
     @functools.cached_property
@@ -85,12 +86,7 @@ class StaticEncoder:
         return f"static-{digest.hexdigest()[:16]}"
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        found = self._token_ids.words([text[:_MAX_CHARS] for text in texts])
-        # A sentence is counted to cut passages and encoded right after: its words are kept for that.
-        if len(self._recent) > _MAX_RECENT:
-            self._recent.clear()
-        self._recent.update(zip(texts, found, strict=True))
-        return [sum(map(len, words)) for words in found]
+        return [sum(map(len, self._words(text))) for text in texts]
 
     def encode_queries(self, texts: Sequence[str]) -> FloatArray:
         vectors = unit_rows(self._sums(texts))
@@ -153,10 +149,6 @@ class StaticEncoder:
     def _is_informative(self, words: Sequence[Word]) -> bool:
         """Whether a question has more than spaces, punctuation and unknown tokens, which match much by chance."""
         return any(map(self._token_ids.is_informative, chain.from_iterable(words)))
-
-    def _words(self, text: str) -> list[Word]:
-        known = self._recent.get(text)
-        return self._token_ids.words([text[:_MAX_CHARS]])[0] if known is None else known
 
     def _sums(self, texts: Sequence[str]) -> FloatArray:
         """Sum of the token vectors of each text, (n, dim)."""

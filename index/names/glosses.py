@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from itertools import islice
@@ -16,7 +16,6 @@ from index.text.terms import terms
 
 _MAX_ALIASES = 200  # of one document
 _MAX_BRACKETS = 2_000  # of one document that are read
-_AT_ONCE = 64  # brackets whose names are compared together
 _WINDOW = 3_000  # characters around a bracket in which a name is looked for again
 _MAX_NAME_CHARS = 60
 _MAX_WORDS = 5
@@ -62,7 +61,7 @@ class _Gloss:
 
     before: str
     other: str
-    nearby: str  # the text around the bracket
+    nearby: Callable[[], str]  # the text around the bracket
     script: str  # of the last letter before the bracket
     sure: str  # the name, where quotation marks or initials show it
     choices: list[str]  # where they do not
@@ -70,17 +69,14 @@ class _Gloss:
 
 def glosses(text: str) -> list[Alias]:
     """The names in brackets that `text` gives behind another name of the same thing, in order, each pair once."""
-    found: dict[tuple[str, str], Alias] = {}
     matches = islice(_IN_BRACKETS.finditer(text), _MAX_BRACKETS)
-    while some := list(islice(matches, _AT_ONCE)):
-        possible = [gloss for match in some for gloss in _glosses_of(text, *match.span(), match.group(1))]
-        alike = iter(likeness([(gloss.other, choice) for gloss in possible for choice in gloss.choices]).tolist())
-        for gloss in possible:
-            for alias in _aliases(gloss, list(islice(alike, len(gloss.choices)))):
-                found.setdefault((alias.name, alias.other), alias)
-            if len(found) >= _MAX_ALIASES:
-                return list(found.values())
-    return list(found.values())
+    possible = [gloss for match in matches for gloss in _glosses_of(text, *match.span(), match.group(1))]
+    alike = iter(likeness([(gloss.other, choice) for gloss in possible for choice in gloss.choices]).tolist())
+    found: dict[tuple[str, str], Alias] = {}
+    for gloss in possible:
+        for alias in _aliases(gloss, list(islice(alike, len(gloss.choices)))):
+            found.setdefault((alias.name, alias.other), alias)
+    return list(found.values())[:_MAX_ALIASES]
 
 
 def _glosses_of(text: str, start: int, end: int, inside: str) -> Iterator[_Gloss]:
@@ -88,7 +84,7 @@ def _glosses_of(text: str, start: int, end: int, inside: str) -> Iterator[_Gloss
     before = text[max(0, start - _MAX_NAME_CHARS) : start].rpartition("\n")[2]
     if not before:
         return
-    script = _last_script(before)
+    script, nearby = _last_script(before), lambda: text[max(0, start - _WINDOW) : end + _WINDOW]
     for other, said in _names_inside(inside):
         last = _last_script(other)
         same = _WRITING.get(script, script) == _WRITING.get(last, last)
@@ -100,7 +96,7 @@ def _glosses_of(text: str, start: int, end: int, inside: str) -> Iterator[_Gloss
             sure = _spelled_out(before, other)
         choices = [] if quoted or sure or (same and not said) else _ends_of(before, script)
         if quoted or sure or choices:
-            yield _Gloss(before, other, text[max(0, start - _WINDOW) : end + _WINDOW], script, sure, choices)
+            yield _Gloss(before, other, nearby, script, sure, choices)
 
 
 def _names_inside(inside: str) -> Iterator[tuple[str, bool]]:
@@ -161,7 +157,8 @@ def _name_before(gloss: _Gloss, alike: Sequence[float]) -> tuple[str, float]:
     bounded = len(before) == len(longest) or not before[: -len(longest)][-1:].isalpha()
     if bounded and len(longest) <= (10 if len(choices) > 1 else 20):
         return longest, 0.6
-    return next((choice for choice in choices if gloss.nearby.count(choice) > 1), ""), 0.6
+    nearby = gloss.nearby()
+    return next((choice for choice in choices if nearby.count(choice) > 1), ""), 0.6
 
 
 def _spelled_out(before: str, acronym: str) -> str:

@@ -29,7 +29,7 @@ TOKEN_IDS = TokenIds(EMBEDDED / "tokenizer.json")
 
 
 def ids(texts: list[str], of: TokenIds = TOKEN_IDS) -> list[list[int]]:
-    return [[i for word in words for i in word] for words in of.words(texts)]
+    return [[i for word in of.words(text) for i in word] for text in texts]
 
 
 def library_ids(texts: list[str]) -> list[list[int]]:
@@ -90,14 +90,14 @@ def test_hard_text_has_the_librarys_ids(text: str) -> None:
     ],
 )
 def test_words_are_what_stands_between_spaces_and_signs(text: str, words: list[str]) -> None:
-    found = ["".join(LIBRARY.id_to_token(i) for i in word) for word in TOKEN_IDS.words([text])[0]]
+    found = ["".join(LIBRARY.id_to_token(i) for i in word) for word in TOKEN_IDS.words(text)]
     assert found == words
     assert len(library_ids([text])[0]) >= len(words)
 
 
 @pytest.mark.parametrize("text", ["日本の大学入試", "กล้องโทรทรรศน์อวกาศ", "中華人民共和國國務院"])
 def test_where_words_are_not_spaced_each_token_is_one(text: str) -> None:
-    assert TOKEN_IDS.words([text])[0] == [(i,) for i in library_ids([text])[0]]
+    assert TOKEN_IDS.words(text) == [(i,) for i in library_ids([text])[0]]
 
 
 def test_a_tokenizer_of_another_shape_is_left_to_the_library(tmp_path: Path) -> None:
