@@ -156,7 +156,6 @@ class _Run:
         self._writer, self._workers, self._read = writer, workers, read
         self._batch_documents, self._on_progress = batch_documents, on_progress
         self._batch = Batch()
-        self._replaced: set[str] = set()  # locations of documents that have an earlier version
         self._long: dict[str, tuple[Document, int, list[EncodedDocument]]] = {}  # by location: number of pieces, pieces
 
     def batches(self, files: Iterable[Found]) -> Iterator[Batch]:
@@ -173,7 +172,7 @@ class _Run:
     def batches_of_stored(self, documents: Iterable[tuple[Document, str]]) -> Iterator[Batch]:
         """Documents that are in the store already, each with its file."""
         for document, file in documents:
-            self._replaced.add(document.location)
+            self.report.replaced += 1
             yield from self._add(document, file)
             self._n_files_done += 1
         yield self._take_batch()
@@ -194,7 +193,12 @@ class _Run:
                 continue
             self.report.add_notes(one)
             kept.add(one.location)
-            yield from self._add_changed(one, location, before)
+            if self._writer.is_current(one.location, one.sha256):
+                self.report.unchanged += 1
+                continue
+            self.report.replaced += one.location in before
+            self.report.added += one.location not in before
+            yield from self._add(one, location)
         reason = f"{len(failures)} documents failed; first: {failures[0]}" if failures else ""
         if failures and not kept:
             raise ReadError(reason if len(failures) > 1 else failures[0])
@@ -203,14 +207,6 @@ class _Run:
         self._batch.gone += [doc_id for place, doc_id in before.items() if place not in kept]
         status = "partial" if failures else "ok"
         self._batch.files.append(FileRecord(location, found.source, content, key, status, reason))
-
-    def _add_changed(self, document: Document, file: str, before: dict[str, str]) -> Iterator[Batch]:
-        if self._writer.is_current(document.location, document.sha256):
-            self.report.unchanged += 1
-            return
-        if document.location in before:
-            self._replaced.add(document.location)
-        yield from self._add(document, file)
 
     def _add(self, document: Document, file: str) -> Iterator[Batch]:
         """Put a document into the batch, which comes back when it is full; a long one in pieces."""
@@ -261,9 +257,6 @@ class _Run:
             documents = [whole for item in batch.encoded for whole in self._whole(item)]
             if documents or batch.files:
                 self._writer.upsert(documents, batch.files)
-            n_replaced = sum(item.document.location in self._replaced for item in documents)
-            self.report.replaced += n_replaced
-            self.report.added += len(documents) - n_replaced
             self.report.n_passages += sum(len(item.passages) for item in batch.encoded)
             self._n_documents += len(documents)
             self._progress(batch.encoded[-1].document.source if batch.encoded else "")
