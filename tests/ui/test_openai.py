@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import re
 import time
 from collections.abc import Iterator
@@ -415,20 +414,6 @@ def test_a_model_that_fails_is_told_in_the_stream_and_by_status(web_chain: Chain
         assert got == ["", "Seven [1]."]
 
 
-def test_a_fault_of_our_own_is_logged_and_not_told(web_chain: Chain, caplog: pytest.LogCaptureFixture) -> None:
-    failing = Model(fails=ValueError("/secret/path"))
-    with (
-        caplog.at_level(logging.ERROR),
-        serving(Chain(web_chain.backend, HashEncoder(), failing, ANYTHING, reader=WordReader())) as address,
-        asking(address) as client,
-        pytest.raises(openai.InternalServerError) as caught,
-    ):
-        ask(client, user("How many cranes?"))
-    assert (caught.value.status_code, caught.value.code) == (500, "internal")
-    assert "secret" not in str(caught.value)
-    assert "ValueError at" in caplog.text
-
-
 # --- refusals -----------------------------------------------------------------------------------------------
 
 
@@ -437,24 +422,19 @@ def test_a_fault_of_our_own_is_logged_and_not_told(web_chain: Chain, caplog: pyt
     [
         ({"messages": user("x" * (MAX_QUESTION_CHARS + 1))}, "messages", "2001 characters; expected: at most 2000"),
         ({"messages": user(" \n\u3000")}, "messages", "the question is empty"),
-        ({"messages": user(None)}, "messages", "the question is empty"),
         ({"messages": []}, "messages", "at least 1 item"),
         ({"messages": user("a") * (MAX_MESSAGES + 1)}, "messages", "at most 1000 items"),
         ({"messages": [{"role": "system", "content": "Hello"}]}, "messages", "there is no user message"),
         ({"messages": [*user("a"), {"role": "tool", "content": "b"}]}, "messages.1.role", "Input should be"),
-        ({"messages": [{"role": "king", "content": "a"}]}, "messages.0.role", "Input should be 'system'"),
         ({"messages": user(7)}, "messages.0.content.str", "valid string"),
         ({"messages": user([{"type": "image_url", "image_url": {"url": "https://x"}}])}, "", "content"),
         ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools", "at most 0 items"),
-        ({"functions": [{"name": "f"}]}, "functions", "at most 0 items"),
         ({"tool_choice": "required"}, "tool_choice", "'none' or 'auto'"),
-        ({"function_call": {"name": "f"}}, "function_call", "'none' or 'auto'"),
         ({"n": 2}, "n", "Input should be 1"),
         ({"response_format": {"type": "json_object"}}, "response_format.type", "should be 'text'"),
         ({"model": None}, "model", "valid string"),
         ({"dragoman": {"footer": True}}, "dragoman.footer", "Extra inputs"),
         ({"dragoman": {"filter": {"since": "May"}}}, "filter", "since is 'May'"),
-        ({"stream": "perhaps"}, "stream", "valid boolean"),
     ],
 )
 def test_what_cannot_be_done_is_refused_in_the_shape_of_openai(
