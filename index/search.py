@@ -10,8 +10,9 @@ from itertools import islice
 
 import regex
 
-from index.encoders.base import Encoder, LateInteraction
+from index.encoders.base import Encoder
 from index.encoders.contextual import FINGERPRINT, contextual_encoder
+from index.encoders.static import StaticEncoder
 from index.fusion import Evidence, language_group, originals, ranked
 from index.names import NO_NAMES, KnownNames, Origin, OtherForm, name_key, other_forms
 from index.settings import SearchSettings
@@ -222,7 +223,7 @@ class _Candidates:
             self._evidence(hit.pid, hit.language)
         vectors = self.snapshot.vectors(list(self.found))
         by_word: dict[int, float] = {}
-        if word_weight > 0 and isinstance(encoder, LateInteraction):
+        if word_weight > 0 and isinstance(encoder, StaticEncoder):
             words = {pid: own.words for pid, own in vectors.items() if own.words}
             by_word = dict(zip(words, encoder.max_sim(question, list(words.values())).tolist(), strict=True))
         for pid, own in vectors.items():

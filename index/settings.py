@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
-from typing import Any
 
 TERMS_VERSION = 4  # of `index.text.terms`: raise it when their output changes
 NAMES_VERSION = 2  # of `index.names`
@@ -28,11 +27,6 @@ class IndexSettings:
             raise ValueError(f"target_tokens {self.target_tokens} must be in 1..max_tokens {self.max_tokens}")
         if self.overlap_sentences < 0:
             raise ValueError(f"overlap_sentences {self.overlap_sentences} must not be negative")
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> IndexSettings:
-        """The settings that `asdict` wrote."""
-        return cls(**{name: value for name, value in values.items() if name != "parts"})  # of older versions
 
     def key(self, encoder_fingerprint: str) -> str:
         """Short digest of all that shapes a document's passages and vectors."""

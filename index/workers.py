@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from index.documents import Document
-from index.encoders.base import Encoder, LateInteraction
+from index.encoders.base import Encoder
 from index.encoders.static import StaticEncoder
 from index.names import glosses, phonetic_terms
 from index.pool import Pool, ProcessDied
@@ -114,7 +114,7 @@ def encode(documents: Documents, encoder: Encoder, settings: IndexSettings) -> l
     ]
     vectors = rounded(encoder.encode_sentences(sentences))
     ends = np.cumsum([len(passages) for passages in cut], dtype=int)
-    words = iter(encoder.packed_words(sentences) if isinstance(encoder, LateInteraction) else [b""] * len(sentences))
+    words = iter(encoder.packed_words(sentences) if isinstance(encoder, StaticEncoder) else [b""] * len(sentences))
     aliases = [glosses(document.text) for document, _ in documents]
     return [
         EncodedDocument(

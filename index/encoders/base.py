@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,6 @@ FloatArray = NDArray[np.float32]
 HalfArray = NDArray[np.float16]
 
 
-@runtime_checkable
 class Encoder(Protocol):
     """Turns text into vectors of unit length, so that a dot product is a cosine.
 
@@ -34,37 +33,15 @@ class Encoder(Protocol):
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Number of this encoder's tokens in each text, special tokens not counted."""
-        ...
 
     def encode_queries(self, texts: Sequence[str]) -> FloatArray:
         """Vectors of questions, (n, dim), rows of unit L2 norm."""
-        ...
 
     def encode_passages(self, texts: Sequence[str]) -> FloatArray:
         """Vectors of passages, (n, dim), rows of unit L2 norm."""
-        ...
 
     def encode_sentences(self, passages: Sequence[Sequence[str]]) -> FloatArray:
         """Vectors of passages, each given as its sentences, (n, dim), rows of unit L2 norm."""
-        ...
-
-
-@runtime_checkable
-class LateInteraction(Protocol):
-    """An encoder that can also compare texts word by word."""
-
-    def packed_words(self, passages: Sequence[Sequence[str]]) -> list[bytes]:
-        """All that `max_sim` needs of each passage, given as its sentences; never empty. It is stored with it."""
-        ...
-
-    def max_sim(self, query: str, passages: Sequence[bytes]) -> FloatArray:
-        """How well the words of the query are met in each passage, as `packed_words` gives it, (passages,), in [-1, 1].
-
-        The weighted mean, over the words of the query, of the greatest cosine with a word of the passage (MaxSim,
-        Khattab & Zaharia 2020): unlike one vector a passage, it is not diluted by what else a long passage says.
-        0 for a query or a passage without known words.
-        """
-        ...
 
 
 def unit_rows(vectors: NDArray[np.floating]) -> FloatArray:

@@ -104,12 +104,18 @@ class StaticEncoder:
         return unit_rows(np.array(rows, dtype=np.float32).reshape(-1, self.dim))
 
     def packed_words(self, passages: Sequence[Sequence[str]]) -> list[bytes]:
+        """All that `max_sim` needs of each passage, given as its sentences; never empty. It is stored with it."""
         distinct = [list(dict.fromkeys(chain.from_iterable(map(self._known_words, own)))) for own in passages]
         return packed(distinct, self._scales_of(distinct))
 
     def max_sim(self, query: str, passages: Sequence[bytes]) -> FloatArray:
-        # Words are compared, each the sum of its tokens: half a word matches too much. A word weighs the
-        # square of its length, which training made long where it matters.
+        """How well the words of the query are met in each passage, as `packed_words` gives it, (passages,), in [-1, 1].
+
+        The weighted mean, over the words of the query, of the greatest cosine with a word of the passage (MaxSim,
+        Khattab & Zaharia 2020): unlike one vector a passage, it is not diluted by what else a long passage says.
+        0 for a query or a passage without known words. A word is the sum of its tokens (half a word matches too
+        much), and weighs the square of its length, which training made long where it matters.
+        """
         words = self._known_words(query)
         vectors = self._summed(words)
         weights = np.square(vectors).sum(axis=1)

@@ -96,7 +96,7 @@ class Rows(ABC):
     @property
     def settings(self) -> IndexSettings:
         """The settings that documents are chunked and encoded with."""
-        return IndexSettings.from_dict(json.loads(self.meta()["settings"]))
+        return IndexSettings(**json.loads(self.meta()["settings"]))
 
     @property
     def settings_key(self) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from index.encoders.base import Encoder, LateInteraction
+from index.encoders.base import Encoder
+from index.encoders.static import StaticEncoder
 from index.names import NO_NAMES, KnownNames, bare_forms, common_names, glosses, likeness, name_forms, name_key
 from index.text.language import dominant_script, same_language
 from index.text.names import shown_names
@@ -43,7 +44,7 @@ def probability_of_name(
         return 1.0
     same_script = dominant_script(name) == dominant_script(text)
     nearest = 0.0
-    if isinstance(encoder, LateInteraction):
+    if isinstance(encoder, StaticEncoder):
         nearest = float(encoder.max_sim(name, encoder.packed_words([[text]]))[0])
     forms = [bare for form in name_forms(text, language) for bare in bare_forms(form)] if not same_script else []
     alike = float(likeness([(name, form) for form in forms]).max()) if forms else 0.0
