@@ -286,14 +286,6 @@ def test_a_search_tells_in_what_form_a_name_was_found(dragoman: Dragoman, sample
     assert_one_line_error(dragoman("search", asked, "--index", sample_index), "row 1", "two or more different names")
 
 
-def test_a_reranker_that_is_not_there_is_reported(
-    dragoman: Dragoman, sample_index: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("DRAGOMAN_RERANKER", "nobody/none")
-    ran = dragoman("search", QUESTION, "--index", sample_index)
-    assert_one_line_error(ran, "nobody/none", "hf download nobody/none")
-
-
 @pytest.mark.parametrize(
     ("locale", "language"),
     [({"LC_ALL": "ko_KR.UTF-8", "LANG": "de_DE"}, "ko"), ({"LANG": "de_AT@euro"}, "de"), ({"LC_ALL": "C.UTF-8"}, None)],
@@ -428,14 +420,16 @@ def test_a_question_that_is_none_is_refused(dragoman: Dragoman, sample_index: Pa
     assert_one_line_error(ran, f"{MAX_QUESTION_CHARS + 1} characters", f"at most {MAX_QUESTION_CHARS}", "shorten")
 
 
-def test_an_encoder_that_is_not_there_is_named_with_the_way_to_it(here: Path, sample_index: Path) -> None:
-    (here / "a.txt").write_text("A text.", "utf-8")
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
-    ran = shell("index", "a.txt", "--encoder", "nobody/no-such-encoder", env=environment)
-    assert_one_line_error(ran, "'nobody/no-such-encoder' is not on this machine", "hf download nobody/no-such-encoder")
-    assert not (here / ".dragoman").exists()
-    ran = shell("ask", QUESTION, "--model", "nobody:nothing", "--index", sample_index, env=environment)
+def test_a_model_that_is_not_there_is_named_with_the_way_to_it(dragoman: Dragoman, sample_index: Path) -> None:
+    ran = dragoman("ask", QUESTION, "--model", "nobody:nothing", "--index", sample_index)
     assert_one_line_error(ran, "'nobody:nothing' cannot be set up", "PROVIDER:NAME")
+
+
+def test_an_encoder_that_is_not_there_leaves_no_index(here: Path) -> None:
+    (here / "a.txt").write_text("A text.", "utf-8")
+    ran = shell("index", "a.txt", "--encoder", "nobody/none", env={**os.environ, "HF_HUB_OFFLINE": "1"})
+    assert_one_line_error(ran, "'nobody/none' is not on this machine", "hf download nobody/none")
+    assert not (here / ".dragoman").exists()
 
 
 @pytest.mark.parametrize(
