@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-from contextlib import closing
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from index.encoders.base import Encoder
-from index.errors import FormatTooOld, IndexMissing, StoreDamaged, StoreError
+from index.errors import StoreError
 from index.settings import IndexSettings
-from index.store.base import Finding, IndexPlace
+from index.store.base import IndexPlace
 
 if TYPE_CHECKING:
     from index.store.reading import Backend
@@ -54,38 +53,15 @@ def own_folder(place: IndexPlace) -> Path:
     return folder
 
 
-def _postgres() -> ModuleType:
-    """The backend in PostgreSQL.
-
-    Raises:
-        StoreError: Its client is not installed.
-    """
-    try:
-        from index.store import postgres
-    except ImportError as error:  # of psycopg, pgvector, or libpq
-        first = str(error).partition("\n")[0]
-        raise StoreError(
-            f"the client of PostgreSQL is not installed, or not whole ({first})",
-            "the extra `postgres`",
-            "pip install 'dragoman[postgres]'",
-        ) from error
-    return postgres
-
-
 def open_backend(place: IndexPlace) -> Backend:
     """The index at `place`, for reading.
 
     Raises:
         IndexMissing: There is none.
-        FormatTooNew, StoreDamaged, StoreError: See `index.errors`.
+        FormatTooNew, FormatTooOld, StoreDamaged, StoreError: See `index.errors`.
     """
-    place = as_place(place)
-    if isinstance(place, str):
-        backend: Backend = _postgres().PostgresBackend(place)
-        return backend
-    from index.store.sqlite import EmbeddedBackend
-
-    return EmbeddedBackend(place)
+    backend, _ = _classes(as_place(place))
+    return backend(as_place(place))
 
 
 def open_writer(
@@ -99,39 +75,27 @@ def open_writer(
         settings: For a new index; an existing one keeps its own, and other ones are refused.
         adopt: Make this encoder and these settings the index's own instead of refusing them.
     """
-    place = as_place(place)
-    if isinstance(place, str):
-        writer: Writer = _postgres().Writer(place, encoder, settings, adopt=adopt)
-        return writer
-    from index.store.sqlite import Writer as EmbeddedWriter
-
-    return EmbeddedWriter(place, encoder, settings, adopt=adopt)
+    _, writer = _classes(as_place(place))
+    return writer(as_place(place), encoder, settings, adopt=adopt)
 
 
-def examine(place: IndexPlace) -> list[Finding]:
-    """What is wrong with the index at `place`; empty where all is well.
+def _classes(place: IndexPlace) -> tuple[Callable[..., Backend], Callable[..., Writer]]:
+    """The classes that read and write an index at `place`.
 
     Raises:
-        FormatTooNew: A newer version of this program wrote it.
-        StoreError: A server cannot be reached.
+        StoreError: The client of PostgreSQL is not installed.
     """
-    from index.store.doctor import problems
+    if isinstance(place, Path):
+        from index.store import sqlite
 
+        return sqlite.EmbeddedBackend, sqlite.Writer
     try:
-        with closing(open_backend(place)) as backend:
-            backend.check_file()
-            with backend.snapshot() as snapshot:
-                return list(problems(snapshot))
-    except (FormatTooOld, IndexMissing, StoreDamaged) as error:
-        return [Finding(str(error), False)]
-
-
-def repair(place: IndexPlace, encoder: Encoder) -> list[str]:
-    """Derive again what the documents' texts give; returns what was done.
-
-    Documents whose passages or vectors are not sound become stale: `index.ingest.refresh` encodes them again.
-    """
-    from index.store.doctor import repaired
-
-    with open_writer(place, encoder, adopt=True) as writer:
-        return repaired(writer)
+        from index.store import postgres
+    except ImportError as error:  # of psycopg, pgvector, or libpq
+        first = str(error).partition("\n")[0]
+        raise StoreError(
+            f"the client of PostgreSQL is not installed, or not whole ({first})",
+            "the extra `postgres`",
+            "pip install 'dragoman[postgres]'",
+        ) from error
+    return postgres.PostgresBackend, postgres.Writer

@@ -217,11 +217,3 @@ class Snapshot(Protocol):
     def document(self, doc_id: str) -> Document | None:
         """A document as it is stored, with its text; None where there is none."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that is not as it should be; `repairable` if it is derived from the store."""
-
-    what: str
-    repairable: bool

@@ -4,39 +4,90 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
 
-from index.store.base import Finding
-from index.store.rows import IS_CURRENT, IS_STALE, Rows, checksum_of, name_rows, names_of
-from index.store.snapshot import SqlSnapshot
-from index.store.writing import Writer
+from index.encoders.base import Encoder
+from index.errors import FormatTooOld, IndexMissing, StoreDamaged
+from index.store import open_backend, open_writer
+from index.store.base import IndexPlace
+from index.store.rows import IS_CURRENT, IS_STALE, Rows, Whole, checksum_of, name_rows, names_of
 
 
-def problems(index: SqlSnapshot) -> Iterator[Finding]:
-    """Everything that is not as it was stored."""
-    for some in index.wholes("1 = 1"):
-        for one in some:
-            if one.sha256 != one.document.sha256:
-                doc_id = index.rows("SELECT doc_id FROM documents WHERE doc = ?", one.doc)[0][0]
-                again = f"dragoman index {one.document.source}, then dragoman doctor --repair"
-                fix = f"dragoman remove {doc_id}, then {again}"
-                yield Finding(f"document {doc_id} is not what was stored (SHA-256); fix: {fix}", False)
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is not as it should be; `repairable` if it is derived from the store."""
+
+    what: str
+    repairable: bool
+
+
+def examine(place: IndexPlace) -> list[Finding]:
+    """What is wrong with the index at `place`; empty where all is well.
+
+    Raises:
+        FormatTooNew: A newer version of this program wrote it.
+        StoreError: A server cannot be reached.
+    """
+    try:
+        with closing(open_backend(place)) as backend:
+            backend.check_file()
+            with backend.snapshot() as index:
+                altered = [Finding(_altered(one), False) for one in _documents(index) if _is_altered(one)]
+                return altered + [Finding(what, True) for what in _derived(index)]
+    except (FormatTooOld, IndexMissing, StoreDamaged) as error:
+        return [Finding(str(error), False)]
+
+
+def repair(place: IndexPlace, encoder: Encoder) -> list[str]:
+    """Derive again what is wrong and can be derived from the documents' texts; returns what was wrong.
+
+    Documents whose passages or vectors are not sound become stale: `index.ingest.refresh` encodes them again.
+    """
+    with open_writer(place, encoder, adopt=True) as writer:
+        wrong = list(_derived(writer))
+        with writer.transaction():
+            unsound = _unsound(writer)
+            writer.rows("UPDATE documents SET settings_key = '' WHERE doc IN ?", unsound)
+            writer.rows("DELETE FROM vectors WHERE doc IN ?", unsound)
+            for table in writer.tables:
+                writer.rows(f"DELETE FROM {table} WHERE {_LOST}")
+            writer.rebuild_terms()
+            writer.next_generation()
+        writer.refresh_vectors(force=True)
+    return wrong
+
+
+_LOST = "doc NOT IN (SELECT doc FROM documents)"
+
+
+def _documents(index: Rows) -> Iterator[Whole]:
+    return (one for some in index.wholes("1 = 1") for one in some)
+
+
+def _is_altered(one: Whole) -> bool:
+    return one.sha256 != one.document.sha256
+
+
+def _altered(one: Whole) -> str:
+    again = f"dragoman index {one.document.source}, then dragoman doctor --repair"
+    fix = f"dragoman remove {one.doc_id}, then {again}"
+    return f"document {one.doc_id} is not what was stored (SHA-256); fix: {fix}"
+
+
+def _derived(index: Rows) -> Iterator[str]:
+    """What differs from what the texts give."""
     if unsound := _unsound(index):
-        yield Finding(f"the passages, vectors or words of {len(unsound)} documents are damaged (checksum)", True)
+        yield f"the passages, vectors or words of {len(unsound)} documents are damaged (checksum)"
     for table in index.tables:
-        if lost := index.count(f"count(DISTINCT doc) FROM {table} WHERE doc NOT IN (SELECT doc FROM documents)"):
-            yield Finding(f"{table} has rows of {lost} documents that do not exist", True)
-    for what in _of_terms(index):
-        yield Finding(what, True)
+        if lost := index.count(f"count(DISTINCT doc) FROM {table} WHERE {_LOST}"):
+            yield f"{table} has rows of {lost} documents that do not exist"
+    yield from index.lexical_problems()
+    names = Counter(row[1:] for one in _documents(index) for row in name_rows(one.doc, names_of(one.document)))
+    if names != {(key, form): n for key, form, n in index.rows(f"SELECT key, form, n_documents FROM {index.forms}")}:
+        yield "the names are not those of the texts"
     if n_stale := index.count(f"count(*) FROM documents WHERE {IS_STALE}"):
-        yield Finding(f"{n_stale} documents wait for dragoman index --refresh", True)
-
-
-def _of_terms(index: Rows) -> list[str]:
-    """How the lexical index and the names differ from what the texts give."""
-    wholes = (one for some in index.wholes("1 = 1") for one in some)
-    expected = Counter(row[1:] for one in wholes for row in name_rows(one.doc, names_of(one.document)))
-    found = {(key, form): n for key, form, n in index.rows(f"SELECT key, form, n_documents FROM {index.forms}")}
-    return [*index.lexical_problems(), *(["the names are not those of the texts"] if found != expected else [])]
+        yield f"{n_stale} documents wait for dragoman index --refresh"
 
 
 def _unsound(index: Rows) -> list[int]:
@@ -46,29 +97,3 @@ def _unsound(index: Rows) -> list[int]:
         passages = index.passage_rows([one.doc for one in some])
         found += [one.doc for one in some if checksum_of(passages[one.doc]) != one.checksum]
     return found
-
-
-def repaired(writer: Writer) -> list[str]:
-    """Derive again what is wrong; what was done.
-
-    Documents that are not sound become stale: `index.ingest.refresh` chunks and encodes them again.
-    """
-    done, n_lost = [], 0
-    with writer.transaction():
-        if unsound := _unsound(writer):
-            writer.rows("UPDATE documents SET settings_key = '' WHERE doc IN ?", unsound)
-            writer.rows("DELETE FROM vectors WHERE doc IN ?", unsound)
-            done.append(f"marked {len(unsound)} documents to be encoded again")
-        for table in writer.tables:
-            lost = f"FROM {table} WHERE doc NOT IN (SELECT doc FROM documents)"
-            n_lost += writer.count(f"count(*) {lost}")
-            writer.rows(f"DELETE {lost}")
-        if n_lost:
-            done.append(f"removed {n_lost} rows of documents that do not exist")
-        if n_lost or _of_terms(writer):
-            writer.rebuild_terms()
-            done.append("rebuilt the lexical index")
-        writer.next_generation()
-    if writer.refresh_vectors(force=True):
-        done.append("rebuilt the vector indexes")
-    return done

@@ -10,7 +10,6 @@ from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from itertools import chain
 from typing import Any, ClassVar, NamedTuple
 
@@ -39,6 +38,7 @@ class Whole(NamedTuple):
     """A stored document with its number, its file and the digests that it was stored with."""
 
     doc: int
+    doc_id: str
     file: str
     sha256: str
     checksum: int
@@ -116,13 +116,11 @@ class Rows(ABC):
         """At most `limit` documents for which `condition` holds, some hundred at a time, in the order of ingest."""
         chosen = f"SELECT doc FROM documents d WHERE {condition} ORDER BY doc LIMIT {limit}"
         numbers = [doc for (doc,) in self.rows(chosen, *values)]
-        columns = "file, sha256, checksum, location, source, text, headings, title, url, author, date, language, tags"
+        columns = "doc, doc_id, file, sha256, checksum, location, source, text, headings, tags"
+        query = f"SELECT {columns}, title, url, author, date, language FROM documents WHERE doc IN ? ORDER BY doc"
         for first in range(0, len(numbers), _AT_ONCE):
-            rows = self.rows(
-                f"SELECT doc, {columns} FROM documents d WHERE doc IN ? ORDER BY doc",
-                numbers[first : first + _AT_ONCE],
-            )
-            yield [Whole(doc, file, sha256, checksum, _document(row)) for doc, file, sha256, checksum, *row in rows]
+            rows = self.rows(query, numbers[first : first + _AT_ONCE])
+            yield [Whole(doc, doc_id, file, sha, crc, _document(row)) for doc, doc_id, file, sha, crc, *row in rows]
 
     def passage_rows(self, docs: list[int]) -> dict[int, list[PassageRow]]:
         """The passages of documents, in their order."""
@@ -175,8 +173,8 @@ class Rows(ABC):
 
 
 def _document(row: Sequence[Any]) -> Document:
-    location, source, text, headings, *known, tags = row
-    metadata = replace(Metadata(*known), tags=tuple(json.loads(tags)))
+    location, source, text, headings, tags, *known = row
+    metadata = Metadata(*known, tags=tuple(json.loads(tags)))
     return Document(location, source, text, metadata, tuple(Span(*pair) for pair in json.loads(headings)))
 
 

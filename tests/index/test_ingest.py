@@ -18,7 +18,7 @@ from index.ingest import ingest, refresh
 from index.report import IngestReport, Progress
 from index.search import search
 from index.settings import IndexSettings, Limits
-from index.store import examine
+from index.store.doctor import examine
 from index.store.sqlite import EmbeddedBackend, Writer
 from index.text.terms import terms
 from rag.testing import HashEncoder

@@ -23,8 +23,9 @@ from index.move import digest_of, move
 from index.names import Alias
 from index.search import search
 from index.settings import IndexSettings
-from index.store import examine, open_backend, open_writer
+from index.store import open_backend, open_writer
 from index.store.base import EncodedDocument, FileRecord, IndexPlace
+from index.store.doctor import examine
 from index.store.quantized import rounded
 from index.text.terms import indexed_terms
 from rag.testing import HashEncoder

@@ -27,8 +27,9 @@ from index.errors import FormatTooNew, FormatTooOld, IndexMissing, StoreError  #
 from index.ingest import ingest, refresh  # noqa: E402
 from index.search import search  # noqa: E402
 from index.settings import IndexSettings  # noqa: E402
-from index.store import examine, open_backend, open_writer, own_folder, repair, shown_place  # noqa: E402
+from index.store import open_backend, open_writer, own_folder, shown_place  # noqa: E402
 from index.store.base import EVERYTHING, EncodedDocument, Filter  # noqa: E402
+from index.store.doctor import examine, repair  # noqa: E402
 from index.store.postgres.address import parsed  # noqa: E402
 from index.store.tables import FORMAT_VERSION  # noqa: E402
 from index.text.terms import indexed_terms, terms  # noqa: E402
@@ -349,7 +350,7 @@ def test_several_indexes_lie_in_one_database(postgres: str) -> None:
 
 
 def test_a_place_without_an_index_says_so(postgres: str) -> None:
-    with pytest.raises(IndexMissing, match=r"there is no index in .*: dragoman index --index 'postgresql:.*' PATH"):
+    with pytest.raises(IndexMissing, match=r"there is no index in .*: dragoman index PATH... --index"):
         open_backend(postgres)
     (finding,) = examine(postgres)
     assert "there is no index" in finding.what and not finding.repairable

@@ -25,8 +25,8 @@ from index.ingest import ingest
 from index.names import Alias, name_key
 from index.search import MAX_QUESTION_CHARS, check_question, query_terms, quoted, search
 from index.settings import SearchSettings
-from index.store import examine
 from index.store.base import EVERYTHING, Filter, Hit, PassageVectors, StoredPassage
+from index.store.doctor import examine
 from index.store.sqlite import EmbeddedBackend
 from index.store.sqlite.schema import STORE
 from index.text.language import detect_language

@@ -23,7 +23,7 @@ from index.ingest import ingest
 from index.pieces import PIECE_CHARS
 from index.report import Progress
 from index.settings import IndexSettings
-from index.store import examine
+from index.store.doctor import examine
 from index.store.sqlite import EmbeddedBackend
 from index.store.sqlite.problems import STORE
 from index.text.terms import indexed_terms

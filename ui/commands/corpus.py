@@ -228,8 +228,9 @@ def doctor(
 ) -> None:
     """Examine an index; exit 1 if something is wrong (and not repaired)."""
     from index.ingest import refresh
-    from index.store import examine, open_backend
-    from index.store import repair as rebuild
+    from index.store import open_backend
+    from index.store.doctor import examine
+    from index.store.doctor import repair as rebuild
 
     config = load_config(index=index)
     findings, done = examine(config.index), list[str]()

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from psycopg import errors
-
 from index.store.postgres.address import Connection
 
 EXACT_MAX = 2_000  # passages of a language: up to so many are compared one by one, which takes 1 ms
-_BYTES_A_VECTOR = 400  # about what the graph takes beside the vector while it is built
-_MAX_MEMORY_KB = 2 * 2**20
-_ONE_PROCESS = "SET LOCAL max_parallel_maintenance_workers = 0"
+_MEMORY = "2GB"  # at most, for the graph while it is built
 
 
 def existing(connection: Connection) -> set[str]:
@@ -49,17 +45,13 @@ def refresh(connection: Connection, dim: int, force: bool) -> bool:
     Readers continue meanwhile; other writers wait for one language at a time.
     """
     sizes = connection.execute("SELECT language, count(*) FROM vectors GROUP BY 1").fetchall()
-    wanted = {_name(tag, dim): (tag, n) for tag, n in sizes if n > EXACT_MAX}
+    wanted = {_name(tag, dim): tag for tag, n in sizes if n > EXACT_MAX}
     known = existing(connection)
     for name in known - wanted.keys() if not force else known:
         connection.execute(f'DROP INDEX IF EXISTS "{name}"')
     fresh = [name for name in wanted if force or name not in known]
     for name in fresh:
-        try:
-            _build(connection, name, dim, *wanted[name])
-        except (errors.DiskFull, errors.OutOfMemory, errors.InsufficientResources):
-            # Parallel workers build in shared memory, of which a container has 64 MB by default.
-            _build(connection, name, dim, *wanted[name], _ONE_PROCESS)
+        _build(connection, name, dim, wanted[name])
     return bool(fresh)
 
 
@@ -68,15 +60,15 @@ def _name(language: str, dim: int) -> str:
     return f"hnsw_{dim}_{letters}"[:63]
 
 
-def _build(connection: Connection, name: str, dim: int, language: str, n_vectors: int, setting: str = "") -> None:
-    needed_kb = min(n_vectors * (2 * dim + _BYTES_A_VECTOR) // 1024, _MAX_MEMORY_KB)
-    memory = (
-        "SELECT set_config('maintenance_work_mem', greatest(%s,"
-        " pg_size_bytes(current_setting('maintenance_work_mem')) / 1024)::text || 'kB', true)"
-    )
+def _build(connection: Connection, name: str, dim: int, language: str) -> None:
+    # Parallel workers build in shared memory, of which a container has 64 MB; one process takes what the graph needs.
+    memory = f"greatest(pg_size_bytes('{_MEMORY}'), pg_size_bytes(current_setting('maintenance_work_mem'))) / 1024"
     with connection.transaction():
-        connection.execute(f"SELECT pg_advisory_xact_lock(hashtextextended(current_schema(), 0)); {setting}")
-        connection.execute(memory, (needed_kb,))
+        connection.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(current_schema(), 0)),"
+            " set_config('max_parallel_maintenance_workers', '0', true),"
+            f" set_config('maintenance_work_mem', {memory} || 'kB', true)"
+        )
         connection.execute(
             f'CREATE INDEX IF NOT EXISTS "{name}" ON vectors USING hnsw ((embedding::halfvec({dim})) halfvec_ip_ops)'
             f" WITH (m = 16, ef_construction = 100) WHERE {_of(language, dim)}"

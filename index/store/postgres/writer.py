@@ -19,7 +19,6 @@ from index.store.postgres.hnsw import refresh
 from index.store.postgres.schema import PostgresRows, lay_out, prepare
 from index.store.rows import Row
 
-_MANY_PASSAGES = 2_000  # written by one writer: then the server's statistics are brought up to date
 # The server counts the terms. A term is 64 bits of its digest, as a term may be longer than an index allows.
 _POSTINGS = f"""
 INSERT INTO postings (doc, pid, term, frequency, n_terms)
@@ -40,7 +39,6 @@ class Writer(writing.Writer, PostgresRows):
         """See `index.store.open_writer`."""
         self.address = parsed(address)
         super().__init__(self.address.shown, encoder, settings, adopt=adopt)
-        self._n_written = 0  # passages
 
     def __enter__(self) -> Self:
         """Connect, and create the tables where there are none.
@@ -90,7 +88,6 @@ class Writer(writing.Writer, PostgresRows):
         if table == "terms":
             docs = list({row[1] for row in added})
             self.rows(_POSTINGS, docs, docs)
-            self._n_written += len(added)
 
     def clear_terms(self) -> None:
         """See `index.store.writing.Writer`."""
@@ -104,8 +101,6 @@ class Writer(writing.Writer, PostgresRows):
             if created:
                 with self.transaction():
                     self.next_generation()
-            if created or self._n_written >= _MANY_PASSAGES:
-                self._n_written = 0
                 with suppress(errors.InsufficientPrivilege):
                     self.connection.execute(f"VACUUM (ANALYZE, SKIP_LOCKED) documents, {', '.join(self.tables)}")
         return created

@@ -22,8 +22,9 @@ from index.errors import SettingsMismatch
 from index.ingest import refresh
 from index.search import search
 from index.settings import IndexSettings
-from index.store import examine, open_backend, open_writer
+from index.store import open_backend, open_writer
 from index.store.base import EncodedDocument, FileRecord, Filter, IndexPlace, Snapshot
+from index.store.doctor import examine
 from index.store.reading import Backend
 from index.store.writing import Writer
 from index.text.terms import terms

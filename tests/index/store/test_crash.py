@@ -20,7 +20,8 @@ import pytest
 from index.encoders.base import Encoder
 from index.errors import IndexMissing
 from index.ingest import BATCH_DOCUMENTS, ingest
-from index.store import examine, open_writer
+from index.store import open_writer
+from index.store.doctor import examine
 from index.store.sqlite import EmbeddedBackend
 from index.store.sqlite.problems import STORE
 from index.text.terms import terms

@@ -27,8 +27,8 @@ from index.errors import (
 from index.ingest import ingest, refresh
 from index.search import search
 from index.settings import IndexSettings
-from index.store import examine, repair
 from index.store.base import EncodedDocument
+from index.store.doctor import examine, repair
 from index.store.quantized import packed, unpacked
 from index.store.sqlite import EmbeddedBackend, Writer
 from index.store.sqlite.problems import STORE
