@@ -116,8 +116,8 @@ class Rows(ABC):
         """At most `limit` documents for which `condition` holds, some hundred at a time, in the order of ingest."""
         chosen = f"SELECT doc FROM documents d WHERE {condition} ORDER BY doc LIMIT {limit}"
         numbers = [doc for (doc,) in self.rows(chosen, *values)]
-        columns = "doc, doc_id, file, sha256, checksum, location, source, text, headings, tags"
-        query = f"SELECT {columns}, title, url, author, date, language FROM documents WHERE doc IN ? ORDER BY doc"
+        columns = "doc, doc_id, file, sha256, checksum, location, source, text, headings"
+        query = f"SELECT {columns}, title, url, author, date, language, tags FROM documents WHERE doc IN ? ORDER BY doc"
         for first in range(0, len(numbers), _AT_ONCE):
             rows = self.rows(query, numbers[first : first + _AT_ONCE])
             yield [Whole(doc, doc_id, file, sha, crc, _document(row)) for doc, doc_id, file, sha, crc, *row in rows]
@@ -173,8 +173,8 @@ class Rows(ABC):
 
 
 def _document(row: Sequence[Any]) -> Document:
-    location, source, text, headings, tags, *known = row
-    metadata = Metadata(*known, tags=tuple(json.loads(tags)))
+    location, source, text, headings, *known, tags = row
+    metadata = Metadata(*known, tuple(json.loads(tags)))
     return Document(location, source, text, metadata, tuple(Span(*pair) for pair in json.loads(headings)))
 
 
