@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from itertools import chain
 from typing import Any, ClassVar, NamedTuple
 
@@ -174,7 +175,7 @@ class Rows(ABC):
 
 def _document(row: Sequence[Any]) -> Document:
     location, source, text, headings, *known, tags = row
-    metadata = Metadata(*known, tuple(json.loads(tags)))
+    metadata = replace(Metadata(*known), tags=tuple(json.loads(tags)))
     return Document(location, source, text, metadata, tuple(Span(*pair) for pair in json.loads(headings)))
 
 
