@@ -88,7 +88,7 @@ def _read(flags: dict[str, Any]) -> tuple[Config, dict[str, str]]:
     sources = {name: CONFIG_FILE for name, _ in _flat(values)}
     server = values.get("server")
     for kind, table, at in ((Config, values, ""), (ServerSettings, server, "server.")):
-        for name in kind.model_fields:
+        for name in kind.model_fields.keys() - {"server", "sites"}:
             variable = f"DRAGOMAN_{at.upper().replace('.', '_')}{name.upper()}"
             if isinstance(table, dict) and (text := os.environ.get(variable)):
                 table[name], sources[at + name] = text, variable
