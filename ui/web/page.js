@@ -301,7 +301,12 @@ function welcome() {
   const tags = Object.keys(facts.languages).filter(Boolean);
   if (tags.length) about.push(`${words.languages}: ${tags.slice(0, 12).map(languageName).join(", ")}${tags.length > 12 ? "…" : ""}`);
   if (facts.newest) about.push(words.newest.replace("{date}", day(facts.newest)));
-  const starters = facts.starters.map((one) => button(one.text, { class: "starter", dir: "auto", lang: one.language || null, title: languageName(one.language) }, () => put(one.text)));
+  const starters = facts.starters.map((one) => {
+    const starter = button("", { class: "starter" }, () => put(one.text));
+    starter.append(make("span", { dir: "auto", lang: one.language || null }, one.text));
+    if (one.language && one.language !== document.documentElement.lang) starter.append(make("small", {}, languageName(one.language)));
+    return starter;
+  });
   log.replaceChildren(make("div", { class: "welcome" }, make("h2", {}, words.subtitle),
     facts.n ? make("ul", { class: "facts" }, ...about.map((text) => make("li", {}, text))) : "",
     starters.length ? make("h3", {}, words.starters) : "", make("div", { class: "starters" }, ...starters)));
@@ -432,4 +437,4 @@ label();
 filters();
 open(location.hash.slice(1));
 learn();
-box.focus();
+if (!matchMedia("(pointer: coarse)").matches) box.focus(); // on a phone the keyboard would cover the page
