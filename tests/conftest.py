@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +32,14 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 ROOT = Path(__file__).parent.parent
 SAMPLES = ROOT / "ui" / "samples" / "articles"
 SHARED = ROOT.parent / "shared"
+
+
+@functools.cache
+def characters() -> list[str]:
+    """Every assigned character; of the long blocks of Han, Hangul and private use, all alike, every fiftieth."""
+    long = {*range(0x3400, 0xA000), *range(0xAC00, 0xD7A4), *range(0xE000, 0xF900), *range(0x20000, 0x110000)}
+    codes = (code for code in range(0x110000) if code not in long or code % 50 == 0)
+    return [char for char in map(chr, codes) if unicodedata.category(char) not in ("Cn", "Cs")]
 
 
 @contextmanager

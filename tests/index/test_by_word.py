@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import unicodedata
 
 import pytest
@@ -14,19 +13,18 @@ from index.names import name_forms, phonetic_terms
 from index.text.quantities import dates, number_values
 from index.text.script import compatible
 from index.text.terms import indexed_terms, terms, with_relatives
+from tests.conftest import characters
 
-CHARACTERS = [chr(i) for i in range(sys.maxunicode + 1) if not 0xD800 <= i < 0xE000]
 UNSPACED = r"\p{Han}々〇\p{Hangul}\p{Katakana}ー\p{Hiragana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 pieces = st.text(
     st.sampled_from("aZéßİΣω漢汉、。，（）()がパー한국ไ٣ _-.'’1２½Ⅷﬁ\u0301\u0300\u3000\u00a0\n\t "), max_size=30
 )
 
 
-@pytest.mark.slow
 def test_no_character_of_a_script_without_spaces_is_taken_for_a_letter_of_a_word() -> None:
     unspaced = regex.compile(f"[{UNSPACED}]")
     wrong = []
-    for char in CHARACTERS:
+    for char in characters():
         folded = unicodedata.normalize("NFKC", char).casefold()
         if regex.search(r"\p{Nd}", folded):  # written as a digit of ours
             continue
@@ -35,9 +33,8 @@ def test_no_character_of_a_script_without_spaces_is_taken_for_a_letter_of_a_word
     assert wrong == []
 
 
-@pytest.mark.slow
 def test_no_character_makes_a_small_word_a_name_by_compatibility() -> None:
-    capitals = [char for char in CHARACTERS if regex.match(r"\p{Lu}", unicodedata.normalize("NFKC", char))]
+    capitals = [char for char in characters() if regex.match(r"\p{Lu}", unicodedata.normalize("NFKC", char))]
     assert len(capitals) > 1_000
     # ϒ, ℳ and the like have no small form of their own, and are capitals all the same.
     cased = regex.compile(r"[\p{Latin}\p{Cyrillic}\p{Greek}\p{Armenian}]")

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import sys
 import unicodedata
 from pathlib import Path
 
@@ -13,12 +12,11 @@ from tokenizers.pre_tokenizers import Whitespace
 
 from index.encoders.static import EMBEDDED
 from index.encoders.tokenize import TokenIds
+from tests.conftest import characters
 
 SAMPLES = Path(__file__).parents[3] / "ui" / "samples" / "articles"
 # Assigned in the Unicode of this Python: the library's table of punctuation may know others.
-ASSIGNED = [
-    char for code in range(sys.maxunicode + 1) if unicodedata.category(char := chr(code)) not in ("Cn", "Cs", "Co")
-]
+ASSIGNED = [char for char in characters() if unicodedata.category(char) != "Co"]
 any_text = st.text(st.one_of(st.sampled_from(ASSIGNED), st.sampled_from(" \n\t.,'’-Σ▁a가漢ไกم")), max_size=40)
 LIBRARY: Tokenizer = Tokenizer.from_file(str(EMBEDDED / "tokenizer.json"))
 LIBRARY.no_padding()

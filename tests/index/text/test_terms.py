@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import sqlite3
-import sys
 import unicodedata
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 from index.store.sqlite.schema import create
 from index.text.quantities import number_values
 from index.text.terms import BEGINNING, indexed_terms, terms, with_relatives
+from tests.conftest import characters
 
 SAMPLES = Path(__file__).parent.parent.parent.parent / "ui" / "samples" / "articles"
 
@@ -81,8 +81,7 @@ def test_the_store_keeps_every_term_of_real_articles_as_it_is() -> None:
 
 
 def test_the_store_keeps_terms_with_any_assigned_character_as_they_are() -> None:
-    chars = (chr(code) for code in range(sys.maxunicode + 1))
-    rows = [terms(f"a{char}b {char}{char}") for char in chars if unicodedata.category(char) not in ("Cn", "Cs")]
+    rows = [terms(f"a{char}b {char}{char}") for char in characters()]
     assert stored_vocabulary([" ".join(row) for row in rows]) == set().union(*rows)
 
 
