@@ -62,7 +62,7 @@ def write_corpus(found: Published, folder: Path) -> Path:
     return path
 
 
-def read_squad(path: Path, lang: str = "", *, corpus: str = "", document_lang: str | None = None) -> Published:
+def read_squad(path: Path, lang: str = "", *, document_lang: str | None = None) -> Published:
     """XQuAD, MLQA, KorQuAD 1.0, DRCD, CMRC 2018, JSQuAD, SQuAD 1.1 and 2.0: a document for every context.
 
     Several annotators' answers are alternatives, so an item has one evidence: the first answer that stands where
@@ -71,10 +71,9 @@ def read_squad(path: Path, lang: str = "", *, corpus: str = "", document_lang: s
     Args:
         path: The file.
         lang: Language of the questions, by default detected; the ids end in it, since parallel sets share their ids.
-        corpus: Name of the file that the documents are to be written to; by default the file's own.
         document_lang: Language of the contexts; by default that of the questions, empty for unknown.
     """
-    found = Published(corpus=corpus or f"{path.stem}.jsonl")
+    found = Published(corpus=f"{path.stem}.jsonl")
     own_lang = lang if document_lang is None else document_lang
     documents: dict[str, CorpusDocument] = {}
     items: dict[str, GoldItem] = {}

@@ -18,9 +18,9 @@ class Judge:
     """The documents of an index, and the places of the evidence of questions in them."""
 
     def __init__(self, backend: Backend, items: Sequence[GoldItem]) -> None:
-        self._documents = {one.doc_id: one for one in backend.documents()}
-        self._texts = {name: backend.text(name) or "" for name in self._documents}
         corpus = Corpus(backend)
+        self._documents = {one.doc_id: one for one in backend.documents()}
+        self._texts = {name: corpus.text(one) for name, one in self._documents.items()}
         self._items = [item for item in items if item.answerable and item.evidence]
         self._places = {
             item.id: [

@@ -62,7 +62,7 @@ def begin(path: Path, shape: Mapping[str, Any]) -> list[Row]:
 
 def add_row(path: Path, row: Row) -> None:
     """Append a row, at once."""
-    line = json.dumps(row_json(row), ensure_ascii=False).encode("utf-8", "backslashreplace")
+    line = json.dumps(row_json(row), ensure_ascii=False).encode("utf-8", "replace")
     # The line end comes first: a line that a kill cut off is ended by it, and not read.
     with (path / _ROWS).open("ab") as file:
         file.write(b"\n" + line)

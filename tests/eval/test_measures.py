@@ -1,13 +1,10 @@
 from __future__ import annotations
 
-import itertools
 import math
 import random
 import re
-import statistics
 import string
 import unicodedata
-from fractions import Fraction
 
 import pytest
 from hypothesis import example, given, settings
@@ -247,25 +244,6 @@ def test_citations_are_measured_by_overlap_with_evidence() -> None:
     assert citation(cited, []) == (0.0, 0.0, 0.0)
 
 
-spans = st.tuples(st.sampled_from("de"), st.integers(0, 12), st.integers(1, 4)).map(lambda s: (s[0], s[1], s[1] + s[2]))
-
-
-@settings(deadline=None)
-@given(st.lists(spans, max_size=5), st.lists(st.lists(spans, max_size=3), max_size=4))
-def test_citations_are_measured_as_by_sets_of_characters(
-    cited: list[tuple[str, int, int]], evidence: list[list[tuple[str, int, int]]]
-) -> None:
-    def characters(span: tuple[str, int, int]) -> set[tuple[str, int]]:
-        return {(span[0], i) for i in range(span[1], span[2])}
-
-    all_evidence = set().union(*(characters(place) for place in itertools.chain(*evidence)))
-    all_cited = set().union(*(characters(span) for span in cited))
-    n_right = sum(1 for span in cited if characters(span) & all_evidence)
-    n_covered = sum(1 for places in evidence if any(characters(place) & all_cited for place in places))
-    expected = (n_right / len(cited) if cited else 0.0, n_covered / len(evidence) if evidence else 0.0)
-    assert citation(cited, evidence) == pytest.approx((*expected, statistics.harmonic_mean(expected)))
-
-
 # --- support ------------------------------------------------------------------------------------------------
 
 YES, PARTLY, NO, NO_SOURCE = Verdict.SUPPORTED, Verdict.PARTLY, Verdict.UNSUPPORTED, Verdict.NO_SOURCE
@@ -317,28 +295,6 @@ def test_the_trade_off_of_five_questions_by_hand() -> None:
     # 0.9 over all three; 0.4 over 0.2, as 0.4, under 0.6: 4.5 of 6
     assert roc_auc([0.9, 0.4], [0.2, 0.4, 0.6]) == 4.5 / 6
     assert trade_off([0.9], [True]) == trade_off([], []) == []
-
-
-questions = st.lists(st.tuples(st.integers(0, 6), st.booleans()), max_size=14)
-
-
-@settings(deadline=None)
-@given(questions)
-def test_the_roc_auc_counts_pairs_and_is_the_area_under_the_points(asked: list[tuple[int, bool]]) -> None:
-    right = [number / 10 for number, has_answer in asked if has_answer]
-    wrong = [number / 10 for number, has_answer in asked if not has_answer]
-    value = roc_auc(right, wrong)
-    points = trade_off([number / 10 for number, _ in asked], [has_answer for _, has_answer in asked])
-    if not (right and wrong):
-        assert math.isnan(value)
-        assert points == []
-        return
-    pairs = [Fraction(1) if a > b else Fraction(int(a == b), 2) for a in right for b in wrong]
-    assert value == pytest.approx(float(sum(pairs) / len(pairs)))
-    thresholds = [math.inf, *sorted(set(right + wrong), reverse=True)]
-    shares = [(sum(w >= t for w in wrong) / len(wrong), sum(r >= t for r in right) / len(right)) for t in thresholds]
-    assert [value for point in points for value in point] == pytest.approx([value for own in shares for value in own])
-    assert value == pytest.approx(sum((b[0] - a[0]) * (a[1] + b[1]) / 2 for a, b in itertools.pairwise(points)))
 
 
 # --- the answer's language ----------------------------------------------------------------------------------

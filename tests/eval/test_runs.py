@@ -298,15 +298,6 @@ def test_documents_of_a_collection_are_named_by_their_part(tmp_path: Path) -> No
 # --- summary --------------------------------------------------------------------------------------------------
 
 
-def test_groups_are_measured_like_the_whole_and_with_their_own_n(chain: Chain) -> None:
-    tagged = [replace(one, tags=("port",) if one.id in ("cranes", "cup") else ()) for one in GOLD]
-    summary = summarise(ask_all(chain, tagged))
-    port = summary["by_tag"]["port"]
-    assert (port["n"], port["n_answerable"], port["recall@1"]) == (2, 1, 1.0)
-    assert port["abstention"]["recall"] == 1.0
-    assert set(summary["by_tag"]) == {"port"}
-
-
 def test_every_mean_has_its_n_and_an_interval_around_it(chain: Chain) -> None:
     summary = summarise(ask_all(chain, GOLD))
     means = flat(summary)
@@ -336,16 +327,6 @@ def test_a_list_is_right_with_every_answer_only(chain: Chain) -> None:
     )
     assert [row.values["answer.contains"] for row in rows] == [1.0, 0.0, 1.0]
     assert [row.outcome for row in rows] == [Outcome.RIGHT, Outcome.WRONG, Outcome.RIGHT]
-
-
-def test_the_area_under_the_curve_of_abstention_is_of_the_relevances(chain: Chain) -> None:
-    rows = ask_all(chain, [one for one in GOLD if one.id != "long"])
-    summary = summarise(rows)["abstention"]
-    held = [row.relevance for row in rows if row.item.answerable]
-    lacking = [row.relevance for row in rows if not row.item.answerable]
-    pairs = [(a > b) + (a == b) / 2 for a in held for b in lacking]
-    assert summary["roc_auc"] == pytest.approx(sum(pairs) / len(pairs), abs=1e-4)
-    assert "curve" not in summary
 
 
 def test_the_sample_questions_can_all_be_measured_on_the_sample_articles(

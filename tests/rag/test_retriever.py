@@ -1,10 +1,7 @@
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 from langchain_core.retrievers import BaseRetriever
-from langchain_core.runnables import RunnableLambda
 
 from index.encoders.base import Encoder
 from index.store.sqlite import EmbeddedBackend
@@ -40,16 +37,3 @@ def test_the_span_in_the_metadata_cuts_the_passage_out_of_the_stored_text(chain:
         text = chain.backend.text(document.metadata["doc_id"])
         assert text is not None
         assert text[document.metadata["start"] : document.metadata["end"]] == document.page_content
-
-
-def test_it_works_async_in_a_batch_and_in_a_pipe(chain: Chain) -> None:
-    retriever = DragomanRetriever(chain=chain, k=2)
-    expected = retriever.invoke(QUESTION)
-    assert asyncio.run(retriever.ainvoke(QUESTION)) == expected
-    assert retriever.batch([QUESTION, "웹 망원경은 얼마나 들었나?"])[0] == expected
-    assert (retriever | RunnableLambda(len)).invoke(QUESTION) == 2
-
-
-def test_an_empty_question_is_refused(chain: Chain) -> None:
-    with pytest.raises(ValueError, match="the question is empty"):
-        DragomanRetriever(chain=chain).invoke(" ")
