@@ -17,8 +17,8 @@ from index.search import ScoredPassage
 _ALPHABET = "bcdfghjkmnpqrstvwxz"  # no vowels: a key never is a word
 _KEY_CHARS = 5
 # Brackets that models use for citations, also in Chinese and Japanese text.
-_OPENING, _CLOSING = "[［【〔", "]］】〕"
-_EDGE = regex.compile(r"[\[［【〔\]］】〕\n]")
+_OPENING, _CLOSING = "[［【〔{⁽", "]］】〕}⁾"
+_EDGE = regex.compile(r"[\[［【〔{⁽\]］】〕}⁾\n]")
 _MAX_HELD = 124  # characters held back while a marker may still be arriving
 _SEPARATORS = regex.compile(r"[\s,;，、；]+")
 _BRACKETED_NUMBERS = regex.compile(r"(?:(?<!\s)\s++)?[\[［【〔]\s*+\d+(?:[\s,;，、；–-]+\d+)*\s*[\]］】〕]")
@@ -100,5 +100,5 @@ def _names(text: str) -> list[str]:
 
 
 def _looks_like_key(name: str) -> bool:
-    """Whether a bracketed word can only be meant as a citation: a number, or letters like a key's."""
-    return name.isdecimal() or (len(name) == _KEY_CHARS and all(char in _ALPHABET for char in name))
+    """Whether a bracketed word can only be meant as a citation: a number, also ① or 一, or letters like a key's."""
+    return name.isnumeric() or (len(name) == _KEY_CHARS and all(char in _ALPHABET for char in name))

@@ -19,3 +19,7 @@ class ModelFailed(AnswerProblem):
     def __init__(self, found: str, expected: str = "", remedy: str = "", *, is_final: bool = False) -> None:
         super().__init__(found, expected, remedy)
         self.is_final = is_final
+
+
+class PromptTooLong(ModelFailed):
+    """The prompt is longer than the chat model's context."""

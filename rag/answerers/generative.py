@@ -14,7 +14,7 @@ from rag.answerers.guard import Instructions
 from rag.answerers.models import ModelLimits, load_chat_model, stream_text
 from rag.answerers.writer import SentenceWriter
 from rag.citations import MarkerStream, make_keys, without_markers
-from rag.errors import ModelFailed
+from rag.errors import ModelFailed, PromptTooLong
 from rag.events import Delta, Done, Event
 from rag.prompts import REFUSAL, insistence, new_fence, system_prompt, user_prompt
 
@@ -29,6 +29,7 @@ _MAX_PASSAGES = 6
 _TOKENS_OF_A_TITLE = 40
 _CHARS_A_TOKEN = 3  # in alphabets; on the safe side for most models
 _MAX_HISTORY = 4
+_MIN_PROMPT_TOKENS = 500  # a prompt with fewer is not made shorter
 _MIN_PROBABILITY = 0.8  # of a language, for a text to count as written in it
 
 
@@ -60,7 +61,7 @@ class GenerativeAnswerer:
         draft = Draft()
         for place, model in enumerate(self._models, 1):
             try:
-                yield from self._in_its_language(task, draft, model)
+                yield from self._fitted(task, draft, model)
                 return
             except ModelFailed as error:
                 if place < len(self._models):
@@ -69,15 +70,29 @@ class GenerativeAnswerer:
                 else:
                     yield from _quotations(task, draft, str(error))
 
-    def _in_its_language(self, task: Task, draft: Draft, model: BaseChatModel) -> Iterator[Event]:
+    def _fitted(self, task: Task, draft: Draft, model: BaseChatModel) -> Iterator[Event]:
+        """The answer; with half of the prompt as often as that is longer than the model's context."""
+        max_tokens = self._limits.max_prompt_tokens
+        while True:
+            try:
+                yield from self._in_its_language(task, draft, model, max_tokens)
+                return
+            except PromptTooLong:
+                max_tokens //= 2
+                if draft.pieces or max_tokens < _MIN_PROMPT_TOKENS:
+                    raise
+
+    def _in_its_language(self, task: Task, draft: Draft, model: BaseChatModel, max_tokens: int) -> Iterator[Event]:
         """The answer; a second request where the first begins in another language than the question."""
         try:
-            yield from self._answer(task, draft, model, insist=False)
+            yield from self._answer(task, draft, model, max_tokens, insist=False)
         except _WrongLanguageError:
-            yield from self._answer(task, draft, model, insist=True)
+            yield from self._answer(task, draft, model, max_tokens, insist=True)
 
-    def _answer(self, task: Task, draft: Draft, model: BaseChatModel, *, insist: bool) -> Iterator[Event]:
-        keys = make_keys(_fitting(task, self._limits.max_prompt_tokens))
+    def _answer(
+        self, task: Task, draft: Draft, model: BaseChatModel, max_tokens: int, *, insist: bool
+    ) -> Iterator[Event]:
+        keys = make_keys(_fitting(task, max_tokens))
         fence = new_fence()
         messages = _messages(task, keys, fence, insist=insist)
         stream = MarkerStream(frozenset(keys))

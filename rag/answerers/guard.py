@@ -17,7 +17,8 @@ _TAG = regex.compile(
     regex.IGNORECASE,
 )
 _ADDRESS = regex.compile(
-    r"(?:\b(?:https?|ftp|file|blob)\s?:\s?[/\\]+\S+|\b(?:javascript|vbscript|mailto):\S+|\bdata:[a-z]+/\S+|\bwww\.\S+|"
+    # Before an address may stand a letter of a script without spaces.
+    r"(?:(?<![a-z\d])(?:(?:https?|ftp|file|blob)\s?:\s?[/\\]+\S+|(?:javascript|vbscript|mailto):\S+|data:[a-z]+/\S+|www\.\S+)|"
     r"(?<![\p{L}\d@.:])//[\p{L}\d-]+\.\S+)",
     regex.IGNORECASE,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import queue
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rag.answer import Usage
-from rag.errors import ModelFailed, ModelUnavailable
+from rag.errors import ModelFailed, ModelUnavailable, PromptTooLong
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 _PROVIDERS = {  # LangChain's name of a provider -> our extra with its package
     "openai": "openai", "anthropic": "anthropic", "google_genai": "google", "mistralai": "mistral", "ollama": "ollama"
 }  # fmt: skip
+_TOO_LONG = re.compile(
+    r"context.?(length|size|window)|maximum context|prompt is too long|too many tokens", re.IGNORECASE
+)
 _MAX_WAITING = 256  # pieces that a model may be ahead of its reader
 
 
@@ -146,6 +150,8 @@ def _pieces(request: _Request, limits: ModelLimits, deadline: float) -> Iterator
                 return
             if isinstance(piece, Exception):
                 failed = f"the model failed ({type(piece).__name__}: {str(piece)[:200]})"
+                if _TOO_LONG.search(str(piece)):
+                    raise PromptTooLong(failed, "a shorter prompt", "use another model", is_final=True) from piece
                 raise ModelFailed(failed, "an answer", "try again or another model") from piece
             yield piece
     finally:

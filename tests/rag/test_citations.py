@@ -56,6 +56,7 @@ def test_keys_that_were_not_given_are_removed_and_counted() -> None:
 def test_bare_numbers_in_brackets_are_taken_for_citations_and_removed() -> None:
     # A model that copies "[3]" out of an encyclopedia, or "[2023]", must not make a citation of this answer.
     assert read("Yes [3], since [2023]【１】.") == (["Yes ", (), ", since ", (), (), "."], 3)
+    assert read("A [①][²] b [一] c ⁽¹⁾ d {1}.") == (["A ", (), (), " b ", (), " c ", (), " d ", (), "."], 5)
 
 
 def test_brackets_of_the_text_itself_are_kept() -> None:

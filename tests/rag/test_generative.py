@@ -282,6 +282,19 @@ def test_passages_that_do_not_fit_are_left_out_from_the_end(task: Task) -> None:
     assert KOREAN in str(model.calls[1][-1].content)  # one at least
 
 
+def test_a_prompt_that_is_too_long_for_the_model_is_made_shorter(task: Task) -> None:
+    too_long = ValueError("This model's maximum context length is 4096 tokens, you requested 4292")
+    model = in_turns([too_long], lambda keys: [f"{VALUED} [{keys[0]}]."])
+    done = list(GenerativeAnswerer(model, limits=ModelLimits(max_prompt_tokens=1_000)).answer(task))[-1]
+    assert isinstance(done, Done)
+    assert (done.answer.text, len(model.calls)) == (f"{VALUED}. [1]", 2)
+    hopeless = in_turns([too_long])
+    done = list(GenerativeAnswerer(hopeless).answer(task))[-1]
+    assert isinstance(done, Done)
+    assert "answered from the articles' own sentences" in done.answer.warnings[0]
+    assert len(hopeless.calls) == 4  # 6,000, 3,000, 1,500 and 750 tokens
+
+
 def test_markers_of_earlier_answers_are_not_sent(task: Task) -> None:
     model = ScriptedChatModel(script=lambda keys: [f"{VALUED} [{keys[0]}]."])
     list(GenerativeAnswerer(model).answer(replace(task, history=[Turn("Before?", "So it was. [1][2]")])))

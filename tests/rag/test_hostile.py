@@ -186,6 +186,10 @@ def test_a_document_that_gives_orders_gets_nowhere(
         ("<b>bold</b> text", "bold text", 2),
         ("<<b>img src=x onerror=alert(1)> hi", "< img src=x onerror=alert(1)> hi", 1),
         ("<scr<script>ipt>alert</scr</script>ipt>", "alert", 4),
+        ("詳情請看http://evil.com/x 好", "詳情請看 好", 1),
+        ("ดูที่http://evil.com/a", "ดูที่", 1),
+        ("자세히www.evil.com", "자세히", 1),
+        ("xhttp://evil.com", "xhttp://evil.com", 0),
         ("see [a\nb](https:/\\e.com) and https:/evil.com/x", "see a\nb and", 2),
     ],
 )
