@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -150,18 +149,11 @@ def train(
 def _batches(
     samplers: tuple[PairSampler, TopicSampler], recipe: Recipe, first: int
 ) -> Iterator[tuple[int, bool, Batch]]:
-    """(step, whether it is of topics, batch), each drawn while the one before is trained on."""
-
-    def draw(number: int) -> tuple[int, bool, Batch]:
+    """(step, whether it is of topics, batch)."""
+    for number in range(first, recipe.steps):
         rng = np.random.default_rng([recipe.seed, number])
         of_topics = number % recipe.topic_every == recipe.topic_every - 1
-        return number, of_topics, samplers[of_topics].draw(recipe.topics if of_topics else recipe.pairs, rng)
-
-    with ThreadPoolExecutor(1) as pool:
-        following = pool.submit(draw, first)
-        for number in range(first, recipe.steps):
-            batch, following = following.result(), pool.submit(draw, number + 1)
-            yield batch
+        yield number, of_topics, samplers[of_topics].draw(recipe.topics if of_topics else recipe.pairs, rng)
 
 
 def _save(folder: Path, table: Table, recipe: Recipe, n_steps: int) -> None:
