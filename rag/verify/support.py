@@ -12,6 +12,7 @@ from rag.answer import Verdict
 from rag.verify.figures import figures, lacking_figures
 from rag.verify.names import lacking_names
 from rag.verify.polarity import opposed
+from rag.verify.units import other_units
 
 # Of translated sentence pairs 99.2 % reach it, of unrelated ones 0.2 %: docs/decisions/0008.
 _MIN_COSINE = 0.30
@@ -24,7 +25,7 @@ class Support:
     start: int
     end: int
     cosine: float
-    figures: tuple[str, ...]  # numbers, dates and code names that the passage lacks
+    figures: tuple[str, ...]  # numbers, with their units, dates and code names that the passage lacks
     names: tuple[str, ...] = ()  # names that it lacks
     opposed: bool = False  # one of sentence and span negates, the other does not
     verdict: Verdict = Verdict.SUPPORTED
@@ -47,6 +48,7 @@ def support(sentence: str, passage: StoredPassage, encoder: Encoder, user_names:
     best = max(range(len(spans)), key=lambda i: (scores[i], -i))
     cosine = float(cosines[best])
     missing = lacking_figures(sentence, language, passage.text, passage.language, passage.date)
+    missing |= other_units(sentence, language, passage.text, passage.language)
     whole = f"{passage.title}\n{passage.text}"
     names = tuple(lacking_names(sentence, language, whole, passage.language, encoder, user_names))
     is_opposed = opposed(sentence, language, texts[best], passage.language)

@@ -14,6 +14,7 @@ from rag.verify import Verdict, figures, support
 from rag.verify.figures import lacking_figures
 from rag.verify.names import probability_of_name
 from rag.verify.polarity import negates
+from rag.verify.units import other_units
 
 MakePassage = Callable[..., ScoredPassage]
 
@@ -242,3 +243,48 @@ def test_a_translation_holds_and_the_span_is_the_sentence_that_it_translates(
     assert text[found.start : found.end] == "이 거래에서 오픈AI의 기업가치는 약 860억 달러로 평가됐다."
     assert found.holds
     assert support("The deal valued OpenAI at 90 billion dollars.", passage, encoder).figures == ("90000000000",)
+
+
+SAME_UNIT = [
+    ("The bridge is 30 km long.", "en", "橋長30公里。", "zh-Hant"),
+    ("估值860億美元。", "zh-Hant", "valued at $86 billion", "en"),
+    ("Es kostet 25 Euro.", "de", "Il coûte 25 €.", "fr"),
+    ("5 Stunden", "de", "5 часов", "ru"),
+    ("20 Taiwan dollars", "en", "票價20元", "zh-Hant"),
+    ("10 kilos", "en", "10キロ", "ja"),
+    ("10 km", "en", "10キロ", "ja"),
+    ("30 percent", "en", "30 %", "de"),
+    ("2,600 cattle", "en", "2.600 Rinder", "de"),
+    ("450 square kilometres", "en", "450 km²", "de"),
+    ("100 บาท", "th", "100 baht", "en"),
+    ("3 시간", "ko", "3 hours", "en"),
+    ("5 phút", "vi", "5 minutes", "en"),
+    ("25 دولارا", "ar", "25 dollars", "en"),
+    ("in his 20s", "en", "20 साल की उम्र", "hi"),
+]
+OTHER_UNIT = [
+    ("The bridge is 30 miles long.", "en", "橋長30公里。", "zh-Hant"),
+    ("估值860億元。", "zh-Hant", "估值860億美元。", "zh-Hant"),
+    ("Es kostet 25 Euro.", "de", "It costs $25.", "en"),
+    ("5 Tage", "de", "5 часов", "ru"),
+    ("20 euros", "en", "票價20元", "zh-Hant"),
+    ("30 percent", "en", "30 Euro", "de"),
+    ("450 square miles", "en", "450 Quadratkilometer", "de"),
+    ("100 บาท", "th", "100 won", "en"),
+    ("3시간", "ko", "3 days", "en"),
+    ("5 giờ", "vi", "5 minutes", "en"),
+    ("25 يورو", "ar", "25 dollars", "en"),
+]
+
+
+@pytest.mark.parametrize(("sentence", "language", "text", "other"), SAME_UNIT)
+def test_a_figure_may_have_its_unit_in_any_language(sentence: str, language: str, text: str, other: str) -> None:
+    assert other_units(sentence, language, text, other) == set()
+
+
+@pytest.mark.parametrize(("sentence", "language", "text", "other"), OTHER_UNIT)
+def test_a_figure_with_another_unit_or_currency_is_not_supported(
+    sentence: str, language: str, text: str, other: str
+) -> None:
+    assert len(other_units(sentence, language, text, other)) == 1
+    assert other_units(sentence, language, f"{text} {sentence}", other) == set()  # it stands there too
