@@ -1,25 +1,23 @@
 """Copying an index from one place to another, and comparing the two.
 
-Passages, vectors, terms and names are copied as they are stored; nothing is encoded again.
+Rows are copied as they are stored, by the same numbers; nothing is encoded again. Terms and names are derived again.
 """
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
 
 from index.encoders.base import Encoder
 from index.errors import EncoderMismatch, StoreError
 from index.ingest import BATCH_DOCUMENTS
 from index.report import OnProgress, Progress
 from index.store import open_backend, open_writer, shown_place
-from index.store.base import EncodedDocument, IndexPlace
+from index.store.base import IndexPlace
 from index.store.reading import Backend
-from index.store.writing import Writer
+from index.store.rows import Row, Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,25 +52,41 @@ def move(
         IndexMissing, IndexLocked, SettingsMismatch, StoreFull: See `index.errors`.
     """
     started = time.monotonic()
-    with closing(open_backend(source)) as origin:
-        _check_source(origin, encoder)
+    with closing(open_backend(source)) as backend, backend.snapshot() as origin:
+        _check_source(backend, encoder)
         with open_writer(destination, encoder, origin.settings) as writer:
-            n_copied = _copy(origin, writer, started, on_progress)
-            known = {document.doc_id for document in origin.documents()}
-            with closing(open_backend(destination)) as copy:
-                others = [document.doc_id for document in copy.documents() if document.doc_id not in known]
-            n_removed = writer.delete(others)
+            known, held = _versions(origin), _versions(writer)
+            writer.delete([doc_id for doc, (doc_id, *_) in held.items() if held[doc] != known.get(doc)])
+            n_removed = len({row[1] for row in held.values()} - {row[1] for row in known.values()})  # locations
+            fresh = [doc for doc in known if held.get(doc) != known[doc]]
+            for first in range(0, len(fresh), BATCH_DOCUMENTS):
+                n_seen = len(known) - len(fresh) + len(some := fresh[first : first + BATCH_DOCUMENTS]) + first
+                writer.copy(origin, some)
+                if on_progress is not None:
+                    seconds = time.monotonic() - started
+                    on_progress(Progress(n_seen, len(known), first + len(some), 0, seconds, "copying"))
+            writer.copy_log(origin)
             writer.refresh_vectors()
-        with closing(open_backend(destination)) as copy:
-            digest, stats = digest_of(copy.encoded()), copy.stats()
-        if digest != digest_of(origin.encoded()):
+            digest = digest_of(writer)
+        if digest != digest_of(origin):
             raise StoreError(
                 f"{shown_place(destination)} differs from {shown_place(source)}",
                 "a copy of it",
                 "run the same command again; if that does not help, use an empty destination",
             )
+        stats = backend.stats()
     seconds = time.monotonic() - started
-    return MoveReport(stats.n_documents, stats.n_passages, stats.n_vectors, digest, n_copied, n_removed, seconds)
+    return MoveReport(stats.n_documents, stats.n_passages, stats.n_vectors, digest, len(fresh), n_removed, seconds)
+
+
+def _versions(index: Rows) -> dict[int, Row]:
+    """What tells a version of a document from every other one, by its number."""
+    query = (
+        "SELECT doc, doc_id, location, file, checksum, settings_key,"
+        " (SELECT min(pid) FROM passages p WHERE p.doc = d.doc), (SELECT count(*) FROM context c WHERE c.doc = d.doc),"
+        " (SELECT value FROM meta WHERE key = 'context') FROM documents d ORDER BY doc"
+    )
+    return {doc: tuple(row) for doc, *row in index.rows(query)}
 
 
 def _check_source(origin: Backend, encoder: Encoder) -> None:
@@ -91,33 +105,11 @@ def _check_source(origin: Backend, encoder: Encoder) -> None:
         )
 
 
-def _copy(origin: Backend, writer: Writer, started: float, on_progress: OnProgress | None) -> int:
-    """Write the documents that are not there yet, and the ingest log; returns how many documents were written."""
-    n_documents, documents = origin.stats().n_documents, origin.encoded()
-    n_seen = n_copied = n_passages = 0
-    while batch := list(islice(documents, BATCH_DOCUMENTS)):
-        fresh = [item for item in batch if not writer.is_current(item.document.location, item.document.sha256)]
-        writer.upsert(fresh)
-        n_seen, n_copied = n_seen + len(batch), n_copied + len(fresh)
-        n_passages += sum(len(item.passages) for item in fresh)
-        if on_progress is not None:
-            on_progress(Progress(n_seen, n_documents, n_copied, n_passages, time.monotonic() - started, "copying"))
-    files = origin.files()
-    while some := list(islice(files, 10 * BATCH_DOCUMENTS)):
-        writer.upsert([], some)
-    return n_copied
-
-
-def digest_of(documents: Iterable[EncodedDocument]) -> str:
-    """The sum of the SHA-256 digests of `documents`, which does not depend on their order."""
-    return f"{sum(int.from_bytes(_digest(item)) for item in documents) % 2**256:064x}"
-
-
-def _digest(item: EncodedDocument) -> bytes:
-    """SHA-256 of all that is stored of a document."""
-    document, aliases = item.document, sorted({(one.name, one.other, one.confidence) for one in item.aliases})
-    texts = (document.location, item.file, document.source, document.sha256, document.headings, item.passages)
-    found = (*texts, item.terms, item.words, item.title_terms, sorted(item.sounds.split()), aliases)
-    hashed = hashlib.sha256(repr(found).encode("utf-8", "surrogatepass"))
-    hashed.update(item.vectors.astype("<f2").tobytes())
-    return hashed.digest()
+def digest_of(index: Rows) -> str:
+    """SHA-256 of all documents with what belongs to them."""
+    hashed = hashlib.sha256()
+    docs = list(_versions(index))
+    for first in range(0, len(docs), BATCH_DOCUMENTS):
+        for table in index.everything(docs[first : first + BATCH_DOCUMENTS]):
+            hashed.update(repr(table).encode("utf-8", "surrogatepass"))
+    return hashed.hexdigest()

@@ -11,7 +11,7 @@ from threading import Lock
 from typing import Any, ClassVar
 
 from index.store import own_folder, shown_place
-from index.store.base import EncodedDocument, FileRecord, IndexPlace, Stats, StoredDocument
+from index.store.base import FileRecord, IndexPlace, Stats, StoredDocument
 from index.store.rows import FILES, IS_STALE, Row, Rows, SqlValue
 from index.store.snapshot import Facts, SqlSnapshot
 from index.store.tables import missing
@@ -147,11 +147,6 @@ class Backend(Rows):
     def failures(self) -> list[tuple[str, str]]:
         """(source, reason) of every file that failed when it was last tried, whole or in part."""
         return [(record.source, record.reason) for record in self.files() if record.status != "ok"]
-
-    def encoded(self) -> Iterator[EncodedDocument]:
-        """Every current document with all that is stored of it, in the order of ingest."""
-        with self.snapshot() as snapshot:
-            yield from snapshot.encoded()
 
     def files(self) -> Iterator[FileRecord]:
         """The ingest log."""

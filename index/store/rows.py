@@ -14,11 +14,7 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any, ClassVar, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from index.documents import Document, Metadata, Span
-from index.encoders.base import FloatArray
 from index.names import phonetic_terms
 from index.pieces import pieces
 from index.settings import IndexSettings
@@ -56,7 +52,7 @@ class PassageRow(NamedTuple):
     section: str
     sentences: bytes  # int32 pairs, offsets from the passage's start
     words: bytes
-    vector: bytes  # as the store keeps it; None where it is missing
+    vector: bytes  # float16; empty where it is missing
 
 
 class Rows(ABC):
@@ -82,13 +78,8 @@ class Rows(ABC):
 
     @staticmethod
     @abstractmethod
-    def packed_vector(vector: NDArray[np.floating]) -> bytes:
-        """A vector in the bytes that `vector` gives."""
-
-    @staticmethod
-    @abstractmethod
-    def unpacked_vectors(data: Sequence[bytes], dim: int) -> FloatArray:
-        """float32, (n, dim), of the bytes that `vector` gave."""
+    def half(data: bytes) -> bytes:
+        """The float16 components of a vector that the store gave; none of a damaged one."""
 
     def meta(self) -> dict[str, str]:
         """The index's description of itself."""
@@ -126,14 +117,22 @@ class Rows(ABC):
     def passage_rows(self, docs: list[int]) -> dict[int, list[PassageRow]]:
         """The passages of documents, in their order."""
         found = defaultdict(list)
-        for doc, *row in self.rows(
+        query = (
             'SELECT p.doc, p.ordinal, p.start, p."end", p.language, p.section, p.sentences, p.words,'
             f" {self.vector} FROM passages p LEFT JOIN vectors v ON v.doc = p.doc AND v.pid = p.pid"
-            " WHERE p.doc IN ? ORDER BY p.doc, p.ordinal",
-            docs,
-        ):
-            found[doc].append(PassageRow(*row))
+            " WHERE p.doc IN ? ORDER BY p.doc, p.ordinal"
+        )
+        for doc, *row in self.rows(query, docs):
+            own = PassageRow(*row)
+            found[doc].append(own._replace(vector=self.half(own.vector or b"")))
         return found
+
+    def everything(self, docs: list[int]) -> Iterator[tuple[str, list[Row]]]:
+        """The rows of documents by table, in an order that all stores have; terms and names are derived of them."""
+        for table in ("documents", "tags", "aliases", "passages", "context"):
+            yield table, sorted(self.rows(f"SELECT * FROM {table} WHERE doc IN ?", docs))
+        vectors = self.rows(f"SELECT pid, doc, language, {self.vector} FROM vectors v WHERE doc IN ?", docs)
+        yield "vectors", sorted((*row, self.half(data)) for *row, data in vectors)
 
     def texts(self, docs: list[int]) -> Iterator[tuple[int, int, str, str]]:
         """pid, doc, terms and terms of the title of the passages of documents."""

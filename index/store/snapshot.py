@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
 
-from index.documents import Document, Passage
+from index.documents import Document
 from index.encoders.base import FloatArray
 from index.encoders.words import is_sound
 from index.names import Alias
-from index.store.base import EVERYTHING, EncodedDocument, Filter, PassageVectors, Snapshot, StoredPassage
+from index.store.base import EVERYTHING, Filter, PassageVectors, Snapshot, StoredPassage
 from index.store.quantized import row_bytes, unpacked
-from index.store.rows import IS_CURRENT, PASSAGE_TEXT, PassageRow, Rows, SqlValue, Whole, names_of, spans, terms_of
+from index.store.rows import PASSAGE_TEXT, Rows, SqlValue, spans
 
 Value = TypeVar("Value")
 _MAX_FILTERS = 16  # for which counts are kept
@@ -58,11 +57,13 @@ class SqlSnapshot(Rows, Snapshot):
             " JOIN vectors v ON v.doc = p.doc AND v.pid = p.pid WHERE p.pid IN ?",
             list(pids),
         )
-        size = len(self.packed_vector(np.zeros(self.dim, np.float32)))
         # Of a damaged passage nothing is compared: it is found by its words, and doctor reports it.
-        rows = [row for row in rows if len(row[2]) == size and (not row[1] or is_sound(row[1]))]
-        found = self.unpacked_vectors([row[2] for row in rows], self.dim)
-        return {row[0]: PassageVectors(vector, row[1]) for row, vector in zip(rows, found, strict=True)}
+        halves = [(pid, words, self.half(data)) for pid, words, data in rows if not words or is_sound(words)]
+        return {
+            pid: PassageVectors(np.frombuffer(half, "<f2").astype(np.float32), words)
+            for pid, words, half in halves
+            if len(half) == 2 * self.dim
+        }
 
     def context(self, fingerprint: str, pids: Sequence[int]) -> dict[int, FloatArray]:
         if self.meta().get("context") != fingerprint:
@@ -140,36 +141,6 @@ class SqlSnapshot(Rows, Snapshot):
 
     def document(self, doc_id: str) -> Document | None:
         return next((one.document for some in self.wholes("doc_id = ?", doc_id) for one in some), None)
-
-    def encoded(self) -> Iterator[EncodedDocument]:
-        """Every current document: what is stored of it, and its terms and names; in the order of ingest."""
-        for some in self.wholes(IS_CURRENT):
-            docs = [one.doc for one in some]
-            passages, aliases = self.passage_rows(docs), defaultdict(list)
-            for doc, *own in self.rows("SELECT doc, name, other, confidence FROM aliases WHERE doc IN ?", docs):
-                aliases[doc].append(Alias(*own))
-            for one in some:
-                yield self._encoded(one, passages[one.doc], aliases[one.doc])
-
-    def _encoded(self, one: Whole, rows: Sequence[PassageRow], aliases: Sequence[Alias]) -> EncodedDocument:
-        text, meta = one.document.text, one.document.metadata
-        passages = tuple(
-            Passage(
-                row.ordinal, row.start, row.end, text[row.start : row.end], spans(row.start, row.sentences), *row[3:5]
-            )
-            for row in rows
-        )
-        return EncodedDocument(
-            document=one.document,
-            passages=passages,
-            vectors=self.unpacked_vectors([row.vector for row in rows], self.dim).astype(np.float16),
-            words=tuple(row.words for row in rows),
-            terms=tuple(terms_of(passage.text) for passage in passages),
-            title_terms=terms_of(meta.title),
-            sounds=" ".join(names_of(one.document)),
-            aliases=tuple(aliases),
-            file=one.file,
-        )
 
 
 def keep(known: dict[Filter, Value], where: Filter, value: Value) -> None:

@@ -19,7 +19,7 @@ from index.errors import SettingsMismatch
 from index.names import Alias, glosses, name_key
 from index.settings import IndexSettings
 from index.store.base import EncodedDocument, FileRecord
-from index.store.quantized import packed
+from index.store.quantized import packed, rounded
 from index.store.rows import FILES, PassageRow, Row, Rows, checksum_of, folded, name_rows, names_of
 
 
@@ -42,7 +42,10 @@ class Writer(Rows, AbstractContextManager["Writer"]):
 
     @abstractmethod
     def insert(self, table: str, rows: Iterable[Row]) -> None:
-        """Add whole rows to a table, inside a transaction; those of `terms` are (pid, doc, body, title)."""
+        """Add whole rows to a table, inside a transaction.
+
+        Those of `terms` are (pid, doc, body, title), of `names` (doc, key, form); a vector is given in float16.
+        """
 
     @abstractmethod
     def clear_terms(self) -> None:
@@ -99,10 +102,11 @@ class Writer(Rows, AbstractContextManager["Writer"]):
             ValueError: It has not as many vectors, words or terms as passages.
         """
         found = []
-        for passage, vector, words, _ in zip(item.passages, item.vectors, item.words, item.terms, strict=True):
+        vectors = rounded(item.vectors).astype("<f2")
+        for passage, vector, words, _ in zip(item.passages, vectors, item.words, item.terms, strict=True):
             offsets = np.array(passage.sentences, dtype="<i4").reshape(-1, 2) - passage.start
             own = (passage.ordinal, passage.start, passage.end, passage.language, passage.section)
-            found.append(PassageRow(*own, offsets.tobytes(), words, self.packed_vector(vector)))
+            found.append(PassageRow(*own, offsets.tobytes(), words, vector.tobytes()))
         return found
 
     def next_generation(self) -> None:
@@ -121,10 +125,31 @@ class Writer(Rows, AbstractContextManager["Writer"]):
         self.clear_terms()
         self.rows("DELETE FROM aliases")
         for some in self.wholes("1 = 1"):
-            self.insert("terms", self.texts([one.doc for one in some]))
+            self._derive(self, [one.doc for one in some])
             for one in some:
-                self.insert("names", name_rows(one.doc, names_of(one.document)))
                 self.insert("aliases", alias_rows(one.doc, glosses(one.document.text)))
+
+    def _derive(self, origin: Rows, docs: list[int]) -> None:
+        """Add the terms and names of documents of `origin`."""
+        self.insert("terms", list(origin.texts(docs)))
+        for some in origin.wholes("doc IN ?", docs):
+            self.insert("names", [row for one in some for row in name_rows(one.doc, names_of(one.document))])
+
+    def copy(self, origin: Rows, docs: list[int]) -> None:
+        """Add documents of another index with all that goes with them, by the same numbers, in one transaction."""
+        with self.transaction():
+            for table, rows in origin.everything(docs):
+                self.insert(table, rows)
+            self._derive(origin, docs)
+            meta = origin.meta()  # its numbers go on from there
+            self.set_meta({key: meta[key] for key in ("next_pid", "context") if key in meta})
+            self.next_generation()
+
+    def copy_log(self, origin: Rows) -> None:
+        """Replace the ingest log by that of another index."""
+        with self.transaction():
+            self.rows("DELETE FROM files")
+            self.insert("files", origin.rows(FILES))
 
     def refresh_vectors(self, force: bool = False) -> bool:
         """Bring a vector index up to date, or build it again; whether anything was written."""

@@ -9,11 +9,17 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+
+from index.documents import Document
+from index.store import open_backend
+from index.store.base import IndexPlace
+from index.store.rows import PassageRow
 
 
 class Server:
@@ -100,6 +106,14 @@ def postgres(postgres_server: str) -> Iterator[str]:
     with psycopg.connect(postgres_server, autocommit=True) as connection:
         connection.execute("SET client_min_messages = error")
         connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
+
+
+def contents(place: IndexPlace) -> dict[str, tuple[Document, str, list[PassageRow]]]:
+    """All that is stored of each document, by its id and without its numbers."""
+    with closing(open_backend(place)) as backend, backend.snapshot() as found:
+        wholes = [one for some in found.wholes("1 = 1") for one in some]
+        rows = found.passage_rows([one.doc for one in wholes])
+        return {one.doc_id: (one.document, one.file, rows[one.doc]) for one in wholes}
 
 
 def with_schema(address: str, schema: str) -> str:

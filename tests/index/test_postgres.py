@@ -31,6 +31,7 @@ from index.store import open_backend, open_writer, own_folder, shown_place  # no
 from index.store.base import EVERYTHING, EncodedDocument, Filter  # noqa: E402
 from index.store.doctor import examine, repair  # noqa: E402
 from index.store.postgres.address import parsed  # noqa: E402
+from index.store.quantized import rounded  # noqa: E402
 from index.store.tables import FORMAT_VERSION  # noqa: E402
 from index.text.terms import indexed_terms, terms  # noqa: E402
 from index.workers import encode  # noqa: E402
@@ -152,7 +153,7 @@ def random_documents(n: int, language: str, seed: int) -> list[EncodedDocument]:
         passage = Passage(0, 0, len(text), text, (Span(0, len(text)),), language)
         document = made(f"/{language}/{seed}/{i}", text, tags=() if i % 50 else ("rare",), language=language)
         (own,) = encoded(document)
-        found.append(replace(own, passages=(passage,), vectors=vector.astype(np.float16)))
+        found.append(replace(own, passages=(passage,), vectors=rounded(vector)))
     return found
 
 

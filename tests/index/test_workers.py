@@ -29,6 +29,7 @@ from index.store.sqlite.problems import STORE
 from index.text.terms import indexed_terms
 from index.workers import Batch, Workers, encode, fitted
 from rag.testing import HashEncoder
+from tests.index.conftest import contents
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds worker processes in /proc")
 
@@ -246,24 +247,26 @@ def test_a_long_document_is_encoded_in_pieces_and_stored_whole(tmp_path: Path, e
         on_progress=lambda p: seen.append((p.n_documents, p.n_passages)),
     )
     backend = EmbeddedBackend(folder)
-    (document,) = backend.encoded()
-    text = document.document.text
+    ((document, _, rows),) = contents(folder).values()
+    text = document.text
+    with backend.snapshot() as snapshot:
+        passages = list(snapshot.passages(range(1, len(rows) + 1)).values())
     assert len(text) > 2 * PIECE_CHARS
     assert len({n_passages for n_documents, n_passages in seen if not n_documents}) > 1  # shown as it comes
-    assert seen[-1] == (1, len(document.passages))
+    assert seen[-1] == (1, len(passages))
     covered, heading = 0, ""
-    for n, passage in enumerate(document.passages):
-        assert (passage.ordinal, passage.text) == (n, text[passage.start : passage.end])
-        assert [s for s in passage.sentences if not passage.start <= s.start < s.end <= passage.end] == []
+    for n, passage in enumerate(passages):
+        assert (rows[n].ordinal, rows[n].start, passage.text) == (n, passage.start, text[passage.start : passage.end])
+        assert [(a, b) for a, b in passage.sentences if not passage.start <= a < b <= passage.end] == []
         assert not text[covered : passage.start].strip()  # no character is lost
         covered = passage.end
         heading = passage.text.split("\n")[0] if passage.text.startswith("Part ") else heading
         assert passage.section == heading
     assert covered == len(text)
-    for passage, vector in zip(document.passages, document.vectors, strict=True):
+    for passage, row in zip(passages, rows, strict=True):
         sentences = [[text[a:b] for a, b in passage.sentences]]
         expected = encoder.encode_sentences(sentences)[0]
-        np.testing.assert_allclose(vector.astype(np.float32), expected, atol=0.01)
+        np.testing.assert_allclose(np.frombuffer(row.vector, "<f2"), expected, atol=0.01)
     assert examine(folder) == []
 
 

@@ -6,16 +6,12 @@ every unique index holds it, and there are no foreign keys, sequences and trigge
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
 import numpy as np
-from numpy.typing import NDArray
 from pgvector.psycopg import register_vector
 from psycopg import errors
 
-from index.encoders.base import FloatArray
 from index.errors import StoreError
 from index.store import shown_place
 from index.store.postgres.address import Address, Connection, translated
@@ -85,14 +81,9 @@ class PostgresRows(Rows):
             return cursor.fetchall() if cursor.description else []
 
     @staticmethod
-    def packed_vector(vector: NDArray[np.floating]) -> bytes:
-        """A vector as pgvector sends it: the dim, two bytes of nothing, then float16."""
-        return struct.pack(">hh", len(vector), 0) + bytes(vector.astype(">f2").tobytes())
-
-    @staticmethod
-    def unpacked_vectors(data: Sequence[bytes], dim: int) -> FloatArray:
-        """float32, (n, dim), of vectors that pgvector sent."""
-        return np.frombuffer(b"".join(one[4:] for one in data), ">f2").reshape(-1, dim).astype(np.float32)
+    def half(data: bytes) -> bytes:
+        """See `index.store.rows.Rows`; pgvector sends the dim, two bytes of nothing, and the rest."""
+        return np.frombuffer(data[4:], ">f2").astype("<f2").tobytes()
 
     def lexical_problems(self) -> list[str]:
         """How many documents have other postings than their terms give."""

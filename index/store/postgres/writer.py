@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Self
 
+import numpy as np
 from pgvector import HalfVector
 from psycopg import errors
 
@@ -81,7 +82,7 @@ class Writer(writing.Writer, PostgresRows):
         """See `index.store.writing.Writer`."""
         added = list(rows)
         if table == "vectors":
-            added = [(*row[:3], HalfVector.from_binary(row[3])) for row in added]
+            added = [(*row[:3], HalfVector(np.frombuffer(row[3], "<f2"))) for row in added]
         with self.connection.cursor().copy(f"COPY {table} FROM STDIN") as copy:
             for row in added:
                 copy.write_row(row)

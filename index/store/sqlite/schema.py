@@ -5,15 +5,11 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from index.encoders.base import FloatArray
-from index.store.quantized import packed, unpacked
+from index.store.quantized import row_bytes, unpacked
 from index.store.rows import Row, Rows, SqlValue
 from index.store.sqlite.problems import STORE, translated
 from index.store.tables import FORMAT_VERSION, TABLES
@@ -55,14 +51,10 @@ class SqliteRows(Rows):
         return self.connection.execute(query.replace("IN ?", "IN (SELECT value FROM json_each(?))"), own)
 
     @staticmethod
-    def packed_vector(vector: NDArray[np.floating]) -> bytes:
-        """A vector in 8 bits a component."""
-        return packed(vector[None])
-
-    @staticmethod
-    def unpacked_vectors(data: Sequence[bytes], dim: int) -> FloatArray:
-        """float32, (n, dim), of vectors that `packed_vector` gave."""
-        return unpacked(b"".join(data), dim)
+    def half(data: bytes) -> bytes:
+        """See `index.store.rows.Rows`."""
+        dim = len(data) - row_bytes(0)
+        return unpacked(data, dim).astype("<f2").tobytes() if dim > 0 else b""
 
     def lexical_problems(self) -> list[str]:
         """How the terms differ from what the texts give."""

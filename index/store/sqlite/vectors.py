@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.encoders.base import FloatArray
-from index.store.quantized import row_bytes
+from index.store.quantized import row_bytes, unpacked
 from index.store.sqlite.schema import SqliteRows
 
 KIND = "exact fp16, one index a language"
@@ -92,4 +92,4 @@ def _vectors(
             if pid in chosen and len(whole) == row_bytes(dim):  # doctor reports others
                 by_group[language_group(tag)].append((pid, whole))
         for group, own in by_group.items():
-            yield group, np.array([pid for pid, _ in own], np.int64), store.unpacked_vectors([w for _, w in own], dim)
+            yield group, np.array([pid for pid, _ in own], np.int64), unpacked(b"".join(whole for _, whole in own), dim)

@@ -11,12 +11,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
+import numpy as np
 from filelock import FileLock, Timeout
 
 from index.encoders.base import Encoder
 from index.errors import IndexLocked, StoreError
 from index.settings import IndexSettings
 from index.store import writing
+from index.store.quantized import packed
 from index.store.rows import Row, name_rows, names_of
 from index.store.sqlite.schema import SqliteRows, check_format, connect, create
 
@@ -97,9 +99,12 @@ class Writer(writing.Writer, SqliteRows):
 
     def insert(self, table: str, rows: Iterable[Row]) -> None:
         """See `index.store.writing.Writer`."""
-        for row in rows:
-            statement = _INSERT.get(table) or f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})"
-            self.connection.execute(statement, row)
+        added = list(rows)
+        if table == "vectors":
+            added = [(*row[:3], packed(np.frombuffer(row[3], "<f2")[None])) for row in added]
+        if added:
+            marks = ", ".join("?" * len(added[0]))
+            self.connection.executemany(_INSERT.get(table) or f"INSERT INTO {table} VALUES ({marks})", added)
 
     def _remove_rows(self, docs: list[int]) -> None:
         # FTS5 forgets a passage by the very terms that it was given.

@@ -38,6 +38,7 @@ from index.store.tables import FORMAT_VERSION
 from index.text.terms import terms
 from index.workers import encode
 from rag.testing import HashEncoder
+from tests.index.conftest import contents
 
 ENCODER = HashEncoder(dim=32)
 SETTINGS = IndexSettings()
@@ -79,9 +80,9 @@ def assert_nearest_is_exact(backend: EmbeddedBackend) -> None:
     """`nearest` gives what numpy gives over the stored vectors, in order and score."""
     encoder = HashEncoder(dim=32)
     wholes = [
-        (vector.astype(np.float32), passage.language.split("-")[0])
-        for item in backend.encoded()
-        for vector, passage in zip(item.vectors, item.passages, strict=True)
+        (np.frombuffer(row.vector, "<f2").astype(np.float32), row.language.split("-")[0])
+        for _, _, rows in contents(backend.place).values()
+        for row in rows
     ]
     with backend.snapshot() as snapshot:
         for question in QUESTIONS:
