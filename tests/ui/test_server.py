@@ -48,11 +48,10 @@ def test_ask_gives_the_answer_in_the_shape_of_the_command_line(client: TestClien
     response = client.post("/api/v1/ask", json={"question": QUESTION})
     assert response.status_code == 200
     got, expected = response.json(), chain.invoke(QUESTION)
-    assert list(got) == [
+    assert set(got) == {
         "question", "language", "abstained", "reason", "answer", "answer_language", "sentences", "citations",
-        "closest", "retrieved",
-        "warnings", "timings_ms", "usage",
-    ]  # fmt: skip
+        "closest", "retrieved", "warnings", "timings_ms", "usage",
+    }  # fmt: skip
     assert (got["question"], got["language"], got["abstained"]) == (QUESTION, "es", False)
     assert (got["answer"], got["answer_language"], got["warnings"]) == (expected.text, "es", [])
     assert [(s["text"], s["supported"], s["citations"]) for s in got["sentences"]] == [
