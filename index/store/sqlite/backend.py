@@ -28,11 +28,15 @@ class EmbeddedBackend(Backend, SqliteRows):
         super().__init__(folder, EmbeddedFacts())
 
     def _connected(self) -> sqlite3.Connection:
-        if not (self.path / STORE).is_file():
-            raise missing(str(self.path))
+        self._check_there()
         return connect(self.path)
 
+    def _check_there(self) -> None:
+        if not (self.path / STORE).is_file():
+            raise missing(str(self.path))
+
     def _reader(self, connection: sqlite3.Connection) -> EmbeddedSnapshot:
+        self._check_there()  # an open connection would still read a file that was removed
         check_format(self.path, connection)  # each time: another version may have changed it
         return EmbeddedSnapshot(self.path, connection)
 
