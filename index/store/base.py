@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -138,7 +138,6 @@ class Stats:
     vector_index: str
     bytes_on_disk: int
     generation: int
-    extra: dict[str, str] = field(default_factory=dict)
 
 
 class Hit(NamedTuple):

@@ -114,8 +114,8 @@ class Backend(Rows):
         """
 
     @abstractmethod
-    def _searched(self) -> tuple[str, int, dict[str, str]]:
-        """How vectors are searched, bytes on disk, and what else a user may know."""
+    def _searched(self) -> tuple[str, int]:
+        """How vectors are searched, and bytes on disk."""
 
     @property
     def encoder_name(self) -> str:
@@ -154,7 +154,7 @@ class Backend(Rows):
 
     def stats(self) -> Stats:
         """Sizes and state."""
-        meta, (vector_index, n_bytes, extra) = self.meta(), self._searched()
+        meta, (vector_index, n_bytes) = self.meta(), self._searched()
         languages = self.rows("SELECT language, count(*) FROM documents GROUP BY language ORDER BY 2 DESC, 1")
         return Stats(
             n_documents=self.count("count(*) FROM documents"),
@@ -168,7 +168,6 @@ class Backend(Rows):
             vector_index=vector_index,
             bytes_on_disk=n_bytes,
             generation=int(meta["generation"]),
-            extra=extra,
         )
 
 

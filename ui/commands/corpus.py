@@ -181,8 +181,7 @@ def list_documents(
     with closing(open_backend(load_config(index=index).index)) as backend:
         if stats:
             values = asdict(backend.stats())
-            shown = {name: value for name, value in values.items() if name != "extra"} | values["extra"]
-            out(values, as_json, "\n".join(f"{name:16} {value}" for name, value in shown.items()))
+            out(values, as_json, "\n".join(f"{name:16} {value}" for name, value in values.items()))
             return
         documents, failures = list(backend.documents()), backend.failures()
     lines = [
@@ -246,7 +245,6 @@ def doctor(
             f"sound: {stats.n_documents} documents, {stats.n_passages} passages, {stats.n_vectors} vectors"
             f" ({stats.vector_index}), {stats.n_contextual} contextual vectors"
         )
-        lines += [f"{name}: {value}" for name, value in stats.extra.items()]
     elif not repair and all(f.repairable for f in findings):
         lines.append("fix: dragoman doctor --repair")
     payload = {

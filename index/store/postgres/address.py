@@ -31,9 +31,6 @@ class Address:
     conninfo: str
     schema: str
 
-    def __repr__(self) -> str:
-        return f"Address({self.shown})"
-
     @property
     def shown(self) -> str:
         """The address without its password."""

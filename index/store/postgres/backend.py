@@ -38,14 +38,10 @@ class PostgresBackend(Backend, PostgresRows):
     def _reader(self, connection: Connection) -> PostgresSnapshot:
         return PostgresSnapshot(self.address, connection)
 
-    def _searched(self) -> tuple[str, int, dict[str, str]]:
-        with self.snapshot() as found:
-            assert isinstance(found, PostgresSnapshot)
-            version, indexes = found.connection.info.server_version, found.facts.indexes
-            n_bytes = found.count(
-                "coalesce(sum(pg_total_relation_size(oid)), 0)::bigint FROM pg_class"
-                " WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace"
-            )
-        kind = f"hnsw in {len(indexes)} languages, exact in others" if indexes else "exact"
-        server = f"PostgreSQL {version // 10_000}.{version % 10_000}"
-        return kind, n_bytes, {"server": server, "schema": self.address.schema}
+    def _searched(self) -> tuple[str, int]:
+        n_bytes = self.count(
+            "coalesce(sum(pg_total_relation_size(oid)), 0)::bigint FROM pg_class"
+            " WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace"
+        )
+        n = self.count("count(*) FROM pg_indexes WHERE schemaname = current_schema() AND indexname ^@ 'hnsw_'")
+        return f"hnsw in {n} languages, exact in others" if n else "exact", n_bytes

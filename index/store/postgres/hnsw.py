@@ -8,12 +8,6 @@ EXACT_MAX = 2_000  # passages of a language: up to so many are compared one by o
 _MEMORY = "2GB"  # at most, for the graph while it is built
 
 
-def existing(connection: Connection) -> set[str]:
-    """Names of the HNSW indexes that there are."""
-    indexes = "SELECT indexname FROM pg_indexes WHERE schemaname = current_schema() AND tablename = 'vectors'"
-    return {name for (name,) in connection.execute(indexes) if name.startswith("hnsw_")}
-
-
 def near(language: str, dim: int, n: int, inside: str, exact: bool) -> str:
     """SQL for (pid, score) of the `n` vectors of a language that are nearest to a query, by their inner product.
 
@@ -46,7 +40,8 @@ def refresh(connection: Connection, dim: int, force: bool) -> bool:
     """
     sizes = connection.execute("SELECT language, count(*) FROM vectors GROUP BY 1").fetchall()
     wanted = {_name(tag, dim): tag for tag, n in sizes if n > EXACT_MAX}
-    known = existing(connection)
+    indexes = "SELECT indexname FROM pg_indexes WHERE schemaname = current_schema() AND indexname ^@ 'hnsw_'"
+    known = {name for (name,) in connection.execute(indexes)}
     for name in known - wanted.keys() if not force else known:
         connection.execute(f'DROP INDEX IF EXISTS "{name}"')
     fresh = [name for name in wanted if force or name not in known]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from pgvector import HalfVector
@@ -13,7 +13,7 @@ from index.encoders.base import FloatArray
 from index.store import bm25
 from index.store.base import EVERYTHING, Filter, Hit
 from index.store.postgres.address import Address, Connection
-from index.store.postgres.hnsw import existing, near
+from index.store.postgres.hnsw import near
 from index.store.postgres.schema import PostgresRows
 from index.store.rows import Row
 from index.store.snapshot import Facts, SqlSnapshot
@@ -27,7 +27,6 @@ class PostgresFacts(Facts):
 
     n_passages: int = 0
     mean_length: float = 1.0  # terms a passage
-    indexes: set[str] = field(default_factory=set)  # names of the HNSW indexes
 
 
 class PostgresSnapshot(PostgresRows, SqlSnapshot):
@@ -46,7 +45,7 @@ class PostgresSnapshot(PostgresRows, SqlSnapshot):
         """The sizes of this state."""
         sizes = "SELECT count(*), coalesce(avg(n_terms), 1)::float8 FROM terms"
         n_passages, mean_length = self.rows(sizes)[0]
-        return PostgresFacts(n_passages=n_passages, mean_length=mean_length, indexes=existing(self.connection))
+        return PostgresFacts(n_passages=n_passages, mean_length=mean_length)
 
     def nearest(self, query: FloatArray, n: int, where: Filter = EVERYTHING) -> list[Hit]:
         every, taken, vector = self.languages(), self.languages(where), HalfVector(query)

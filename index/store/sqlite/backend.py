@@ -50,8 +50,8 @@ class EmbeddedBackend(Backend, SqliteRows):
         if verdict != ["ok"]:
             raise damaged(self.path, "; ".join(verdict))
 
-    def _searched(self) -> tuple[str, int, dict[str, str]]:
-        return KIND, sum(_size(path) for path in self.path.rglob("*")), {}
+    def _searched(self) -> tuple[str, int]:
+        return KIND, sum(_size(path) for path in self.path.rglob("*"))
 
 
 def _size(path: Path) -> int:

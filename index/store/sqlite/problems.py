@@ -27,26 +27,25 @@ def translated(path: Path) -> Iterator[None]:
 
 
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_NO_RIGHTS = frozenset({sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_AUTH})
 _READING = frozenset({sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_CORRUPTFS})
 
 
 def _problem(path: Path, error: sqlite3.Error) -> Exception:
     """What SQLite's code means; only what SQLite calls damage is called damage, since its fix is drastic."""
-    extended: int | None = getattr(error, "sqlite_errorcode", None)
+    extended = getattr(error, "sqlite_errorcode", None)
     if extended is None:  # the sqlite3 module's own: a damaged text, or a mistake of this program
         return damaged(path, error) if isinstance(error, sqlite3.OperationalError) else error
-    code = extended & 0xFF
-    if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and extended not in _READING):
-        return full(path, error)
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return IndexLocked(f"{path / STORE} is locked ({error})", "one writer at a time", "wait for the other writer")
-    if code in _NO_RIGHTS:
-        return StoreError(
-            f"{path / STORE} cannot be opened ({error})",
-            "the right to read it, and to write beside it",
-            f"look at the rights of {path} and of the files in it",
-        )
+    file = path / STORE
+    match extended & 0xFF:
+        case sqlite3.SQLITE_FULL:
+            return full(path, error)
+        case sqlite3.SQLITE_IOERR if extended not in _READING:
+            return full(path, error)
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return IndexLocked(f"{file} is locked ({error})", "one writer at a time", "wait for the other writer")
+        case sqlite3.SQLITE_PERM | sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_AUTH:
+            expected = "the right to read it, and to write beside it"
+            return StoreError(f"{file} cannot be opened ({error})", expected, f"look at the rights of {path}")
     if extended == sqlite3.SQLITE_CORRUPT_VTAB:  # FTS5's tables are derived from the others
         return StoreDamaged(f"the lexical index of {path} is damaged ({error})", "", "dragoman doctor --repair")
     return damaged(path, error)

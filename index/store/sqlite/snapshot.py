@@ -15,7 +15,7 @@ from index.store.base import EVERYTHING, Filter, Hit
 from index.store.bm25 import TITLE_WEIGHT
 from index.store.snapshot import Facts, SqlSnapshot, keep
 from index.store.sqlite.schema import SqliteRows
-from index.store.sqlite.vectors import VectorIndex, advanced, language_group
+from index.store.sqlite.vectors import Indexes, advanced, language_group, nearest
 
 _MAX_REMEMBERED = 10_000  # frequencies of terms, of one generation
 # bm25() takes 1.3 to 1.8 us for each passage that holds a term. Beyond this sum the commonest terms of a question are
@@ -27,7 +27,7 @@ _MAX_POSTINGS = 20_000
 class EmbeddedFacts(Facts):
     """The FAISS indexes of one generation, and the counts that its searches share."""
 
-    index: VectorIndex = field(default_factory=VectorIndex)
+    indexes: Indexes = field(default_factory=dict)
     frequencies: dict[str, int] = field(default_factory=dict)
     allowed: dict[Filter, NDArray[np.uint8]] = field(default_factory=dict)  # a bit a pid
 
@@ -45,12 +45,12 @@ class EmbeddedSnapshot(SqliteRows, SqlSnapshot):
     def read_facts(self, last: Facts) -> EmbeddedFacts:
         """The FAISS indexes of this state; groups of the last one that did not change are shared."""
         assert isinstance(last, EmbeddedFacts)
-        return EmbeddedFacts(index=advanced(last.index, self, self.dim))
+        return EmbeddedFacts(indexes=advanced(last.indexes, self, self.dim))
 
     def nearest(self, query: FloatArray, n: int, where: Filter = EVERYTHING) -> list[Hit]:
         allowed = self._allowed_pids(where) if where != EVERYTHING else None
-        groups = dict.fromkeys(language_group(tag) for tag in self.languages(where))
-        found = [hit for group in groups for hit in self.facts.index.nearest(group, query, n, allowed)]
+        groups = {language_group(tag) for tag in self.languages(where)} & self.facts.indexes.keys()
+        found = [hit for group in groups for hit in nearest(self.facts.indexes[group], query, n, allowed)]
         pids = [pid for pid, _ in found]
         languages: dict[int, str] = dict(self.rows("SELECT pid, language FROM vectors WHERE pid IN ?", pids))
         return [Hit(pid, languages[pid], score) for pid, score in sorted(found, key=lambda hit: (-hit[1], hit[0]))]

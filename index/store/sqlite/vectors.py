@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import faiss
@@ -22,30 +21,20 @@ from index.store.sqlite.schema import SqliteRows
 KIND = "exact fp16, one index a language"
 _FACTORY = "IDMap,SQfp16"
 _AT_ONCE = 10_000  # passages read
+Indexes = Mapping[str, Any]  # what one generation finds by vectors: a FAISS index by language group
 
 
-@dataclass(frozen=True, slots=True)
-class VectorIndex:
-    """What one generation of a store finds by vectors; immutable."""
+def nearest(index: Any, query: FloatArray, n: int, allowed: NDArray[np.uint8] | None) -> list[tuple[int, float]]:
+    """(pid, cosine) of the `n` nearest passages in an index, nearest first.
 
-    groups: Mapping[str, Any] = field(default_factory=dict)  # a FAISS index by language group
-
-    def nearest(
-        self, group: str, query: FloatArray, n: int, allowed: NDArray[np.uint8] | None = None
-    ) -> list[tuple[int, float]]:
-        """(pid, cosine) of the `n` nearest passages of a language group, nearest first.
-
-        `allowed` has a bit for each pid that may be found, the lowest bit of a byte first.
-        """
-        index = self.groups.get(group)
-        if index is None:
-            return []
-        faiss.omp_set_num_threads(1)  # beside other work two threads make a single query ten times slower
-        library: Any = faiss
-        params = None if allowed is None else library.SearchParameters(sel=library.IDSelectorBitmap(allowed))
-        rows = np.ascontiguousarray(query.reshape(1, -1), dtype=np.float32)
-        cosines, pids = index.search(rows, min(n, index.ntotal), params=params)
-        return [(pid, cosine) for pid, cosine in zip(pids[0].tolist(), cosines[0].tolist(), strict=True) if pid >= 0]
+    `allowed` has a bit for each pid that may be found, the lowest bit of a byte first.
+    """
+    faiss.omp_set_num_threads(1)  # beside other work two threads make a single query ten times slower
+    library: Any = faiss
+    params = None if allowed is None else library.SearchParameters(sel=library.IDSelectorBitmap(allowed))
+    rows = np.ascontiguousarray(query.reshape(1, -1), dtype=np.float32)
+    cosines, pids = index.search(rows, min(n, index.ntotal), params=params)
+    return [(pid, cosine) for pid, cosine in zip(pids[0].tolist(), cosines[0].tolist(), strict=True) if pid >= 0]
 
 
 def language_group(tag: str) -> str:
@@ -53,13 +42,13 @@ def language_group(tag: str) -> str:
     return tag.split("-")[0]
 
 
-def advanced(last: VectorIndex, store: SqliteRows, dim: int) -> VectorIndex:
-    """The index of the state that the store's transaction sees; what it shares with `last` is taken from there."""
+def advanced(last: Indexes, store: SqliteRows, dim: int) -> Indexes:
+    """The indexes of the state that the store's transaction sees; what they share with `last` is taken from there."""
     current = np.fromiter((pid for (pid,) in store.stream("SELECT pid FROM vectors")), np.int64)
     groups: dict[str, Any] = {}
     known = [np.empty(0, np.int64)]
     own: set[str] = set()  # groups that `last` does not share, so that they may be changed
-    for group, index in last.groups.items():
+    for group, index in last.items():
         pids = faiss.vector_to_array(index.id_map)
         gone = pids[~np.isin(pids, current)]
         known.append(pids)
@@ -77,7 +66,7 @@ def advanced(last: VectorIndex, store: SqliteRows, dim: int) -> VectorIndex:
             groups[group] = faiss.clone_index(groups[group])
         own.add(group)
         groups[group].add_with_ids(vectors, pids)
-    return VectorIndex(groups)
+    return groups
 
 
 def _vectors(
