@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -224,7 +223,6 @@ def test_a_document_longer_than_may_be_stored_does_not_leave_the_process(tmp_pat
     assert str(long) == "#5 2,499 characters in one document; expected: at most 1,000; fix: split it"
 
 
-@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no such timer")
 @pytest.mark.slow
 def test_a_parser_whose_owner_was_killed_ends_by_itself(tmp_path: Path) -> None:
     (tmp_path / "slow.md").write_text("[" * (4 * MIB), "utf-8")
