@@ -56,9 +56,5 @@ class Judge:
         return Row(item=item, outcome=outcome, document_language=first, values=values)
 
     def spans(self, hit: Mapping[str, Any]) -> list[SpanIn]:
-        """Where a passage stands: at its `start` if its text is there, else wherever its text is."""
-        doc, wanted, start = hit["doc"], hit["text"], hit.get("start")
-        text = self._texts.get(doc, "")
-        if isinstance(start, int) and wanted and text.startswith(wanted, start):
-            return [(doc, start, start + len(wanted))]
-        return [(doc, *span) for span in find_evidence(text, wanted)]
+        """Where the text of a passage stands in its document."""
+        return [(hit["doc"], *span) for span in find_evidence(self._texts.get(hit["doc"], ""), hit["text"])]

@@ -3,8 +3,8 @@
 This file needs only the standard library and the packages of the system. A system is a function of the job: it imports
 what it needs, loads the encoder, and returns a function that indexes articles (`id`, `title`, `text`, `lang`). That one
 returns how many passages there are, and a function from a question to the best `job["k"]` passages, best first, each
-with `doc` (the article's id), `text`, and `start` where it is known. Passages are ranked by `job["mode"]`: words,
-vectors or hybrid; `job["encoder"]` is the folder of a sentence-transformers model.
+with `doc` (the article's id) and `text`. Passages are ranked by `job["mode"]`: words, vectors or hybrid;
+`job["encoder"]` is the folder of a sentence-transformers model.
 """
 
 # mypy: disable-error-code="import-not-found"
@@ -60,7 +60,7 @@ def langchain(job: dict[str, Any]) -> Index:
     from langchain_text_splitters import RecursiveCharacterTextSplitter
 
     # As in LangChain's own tutorials; its default of 4,000 characters is more than the encoder reads.
-    splitter = RecursiveCharacterTextSplitter(chunk_size=1000, chunk_overlap=200, add_start_index=True)
+    splitter = RecursiveCharacterTextSplitter(chunk_size=1000, chunk_overlap=200)
     model: Any = None
     if job["mode"] != "words":
         from langchain_huggingface import HuggingFaceEmbeddings
@@ -76,8 +76,7 @@ def langchain(job: dict[str, Any]) -> Index:
             retrievers.append(FAISS.from_documents(texts, model).as_retriever(search_kwargs={"k": job["k"]}))
         retriever = EnsembleRetriever(retrievers=retrievers) if len(retrievers) > 1 else retrievers[0]
         return len(texts), lambda question: [
-            {"doc": one.metadata["id"], "text": one.page_content, "start": one.metadata["start_index"]}
-            for one in retriever.invoke(question)
+            {"doc": one.metadata["id"], "text": one.page_content} for one in retriever.invoke(question)
         ]
 
     return index
@@ -115,8 +114,7 @@ def llama_index(job: dict[str, Any]) -> Index:
         several = len(retrievers) > 1
         retriever = QueryFusionRetriever(retrievers, similarity_top_k=k, **fusion) if several else retrievers[0]
         return len(nodes), lambda question: [
-            {"doc": one.node.metadata["id"], "text": one.node.text, "start": one.node.start_char_idx}
-            for one in retriever.retrieve(question)
+            {"doc": one.node.metadata["id"], "text": one.node.text} for one in retriever.retrieve(question)
         ]
 
     return index
@@ -153,7 +151,7 @@ def haystack(job: dict[str, Any]) -> Index:
             if models:
                 found.append(vectors.run(query_embedding=models[1].run(question)["embedding"])["documents"])
             best = found[0] if len(found) == 1 else joiner.run(found)["documents"]
-            return [{"doc": o.meta["id"], "text": o.content, "start": o.meta["split_idx_start"]} for o in best]
+            return [{"doc": o.meta["id"], "text": o.content} for o in best]
 
         return len(texts), ask
 
