@@ -74,7 +74,7 @@ Read = Callable[[Path], Iterator[Example]]
 
 # folder under the data, its reader, and how many of its examples are taken at most
 SETS: tuple[tuple[str, Read, int], ...] = (
-    *((f"natural-train/{name}", natural, 10_000) for name in "abcdefghijklmnpq"),
+    *((f"natural-train/{name}", natural, 10_000) for name in "abcdefghijklmnopq"),
     ("qa/jaquad-train-ja", squad, 2_500),
     ("qa/squadshifts-en", squad, 2_500),
     ("qa/cmrc-train-pseudo-zh", squad, 3_000),
