@@ -7,13 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from eval.errors import GoldError
 from eval.gold import Evidence, GoldItem, Need, as_values, find_evidence, read_gold, write_gold
 
-SAMPLES = Path(__file__).parent.parent.parent / "ui" / "samples"
 GOOD: dict[str, Any] = {
     "id": "1",
     "question": "누구인가?",
@@ -62,22 +59,10 @@ def test_a_sign_that_some_take_for_a_line_end_may_stand_in_a_string(tmp_path: Pa
     [
         ("{", "not JSON (Expecting property name"),
         ("[" * 100_000, "not JSON"),
-        ("[]", "the question is []; Input should be a dictionary"),
         ({key: GOOD[key] for key in GOOD if key != "lang"}, "lang is missing"),
-        ({**GOOD, "id": True}, "id is True; Input should be a valid string"),
         ({**GOOD, "answerable": "yes"}, "answerable is 'yes'; Input should be a valid boolean"),
-        ({**GOOD, "answerable": 1}, "answerable is 1; Input should be a valid boolean"),
-        ({**GOOD, "answers": "Adam"}, "answers is 'Adam'; Input should be a valid tuple"),
-        ({**GOOD, "answers": None}, "answers is None; Input should be a valid tuple"),
-        ({**GOOD, "answers": [["Adam"]]}, "answers.0 is ['Adam']; Input should be a valid string"),
-        ({**GOOD, "evidence": "a.md"}, "evidence is 'a.md'; Input should be a valid tuple"),
-        ({**GOOD, "evidence": ["text"]}, "evidence.0 is 'text'; Input should be"),
         ({**GOOD, "evidence": [{"text": "a"}]}, "evidence.0.doc is missing"),
         ({**GOOD, "evidence": [{"doc": "a", "text": " \n"}]}, "evidence.0.text is ' \\n'; String should match"),
-        (
-            {**GOOD, "evidence": [{"doc": "a", "grade": "high"}]},
-            "evidence.0.grade is 'high'; Input",
-        ),
         ({**GOOD, "evidence": [{"doc": "a", "grade": 0}]}, "evidence.0.grade is 0; Input should be greater"),
         ({**GOOD, "evidence": [], "answers": []}, "answerable, but without evidence and answers"),
         ({**GOOD, "question": "  "}, "question is '  '; String should match"),
@@ -92,16 +77,6 @@ def test_a_line_that_cannot_be_used_is_named(tmp_path: Path, line: Any, problem:
         read_gold(path)
     assert str(caught.value).startswith(f"{path}, line 3: ")
     assert problem in str(caught.value)
-
-
-def test_all_broken_lines_are_named_up_to_twenty(tmp_path: Path) -> None:
-    lines = [{**GOOD, "id": str(i), "lang": "" if i else "ko"} for i in range(25)]
-    with pytest.raises(GoldError) as caught:
-        read_gold(written(tmp_path, *lines))
-    said = str(caught.value).splitlines()
-    assert len(said) == 21
-    assert said[0].endswith("line 2: lang is ''; String should match pattern '\\S'")
-    assert said[-1] == "and 4 more"
 
 
 def test_a_file_without_questions_or_without_sense_is_an_error_that_names_it(tmp_path: Path) -> None:
@@ -209,7 +184,6 @@ def test_a_row_that_cannot_be_used_is_named(tmp_path: Path, rows: str, line: int
     [
         ("The harbour has cranes.", "harbour has", ["harbour has"]),
         ("The harbour\n   has cranes.", "harbour has", ["harbour\n   has"]),
-        ("The harbour has cranes.", "  harbour\nhas ", ["harbour has"]),
         # White space where the other has none: Chinese and Japanese lines are broken anywhere.
         ("再生可能\nエネルギー", "再生可能エネルギー", ["再生可能\nエネルギー"]),
         ("再生可能エネルギー", "再生可能 エネルギー", ["再生可能エネルギー"]),
@@ -218,37 +192,12 @@ def test_a_row_that_cannot_be_used_is_named(tmp_path: Path, rows: str, line: int
         ("tea, tea and t\nea", "tea", ["tea", "tea", "t\nea"]),
         # Signs of patterns are text.
         ("costs $10 (about)", "$10 (about)", ["$10 (about)"]),
-        ("a.c abc", "a.c", ["a.c"]),
         # Stored text is NFC; the gold file may not be.
         ("오픈AI 이사회", unicodedata.normalize("NFD", "오픈AI"), ["오픈AI"]),
         # Not there.
         ("The harbour has cranes.", "Harbour", []),
-        ("text", "", []),
         ("text", " \n", []),
-        ("", "text", []),
     ],
 )
 def test_evidence_is_found_whatever_the_white_space(text: str, wanted: str, expected: list[str]) -> None:
     assert [text[start:end] for start, end in find_evidence(text, wanted)] == expected
-
-
-@settings(deadline=None)
-@given(st.text(alphabet="ab \n\u3000", max_size=40), st.text(alphabet="ab \n", min_size=1, max_size=5))
-def test_the_spans_found_are_all_places_and_hold_just_the_wanted_signs(text: str, wanted: str) -> None:
-    needle = "".join(wanted.split())
-    spans = find_evidence(text, wanted)
-    for start, end in spans:
-        assert "".join(text[start:end].split()) == needle
-        assert not text[start].isspace()
-        assert not text[end - 1].isspace()
-    assert len(spans) == ("".join(text.split()).count(needle) if needle else 0)
-    assert spans == sorted(spans)
-
-
-def test_the_evidence_of_the_sample_questions_stands_in_the_sample_articles() -> None:
-    items = read_gold(SAMPLES / "questions.jsonl")
-    assert len(items) > 20
-    for item in items:
-        for evidence in item.evidence:
-            article = (SAMPLES / "articles" / evidence.doc).read_text("utf-8")
-            assert find_evidence(article, evidence.text), item.id

@@ -96,11 +96,6 @@ def ranking(chain: Chain, question: str) -> list[str]:
     return [Path(found.passage.source).name for found in chain.retrieve(question).passages]
 
 
-def test_the_ranks_that_the_sums_below_rest_on(chain: Chain) -> None:
-    assert ranking(chain, CRANES)[0] == "harbour.txt"
-    assert ranking(chain, BELL)[:2] == ["harbour.txt", "tower.txt"]
-
-
 def test_every_number_of_a_run_is_the_one_by_hand(chain: Chain) -> None:
     result = measured(chain, GOLD)
     assert (result["n"], result["n_answerable"], result["failed"]) == (6, 4, 2)
@@ -137,28 +132,10 @@ def test_every_number_of_a_run_is_the_one_by_hand(chain: Chain) -> None:
     found = {name: result["abstention"][name] for name in ("precision", "recall", "f1", "right")}
     assert found == {"precision": 1.0, "recall": 0.5, "f1": 0.6667, "right": 0.8}  # of five that did not fail
     assert result["failures"] == [
-        {
-            "id": "station",
-            "why": "no document of the index is called nowhere.txt; fix: index it, or correct the name",
-        },
-        {
-            "id": "long",
-            "why": "ValueError: the question has 2001 characters; expected: at most 2000; fix: shorten it",
-        },
+        {"id": "station", "why": "no document of the index is called nowhere.txt; fix: index it, or correct the name"},
+        {"id": "long", "why": "ValueError: the question has 2001 characters; expected: at most 2000; fix: shorten it"},
     ]
     assert 0 < result["latency_ms"]["p50"] <= result["latency_ms"]["p95"]
-
-
-def test_the_keys_are_those_of_the_fixed_shape(chain: Chain) -> None:
-    result = measured(chain, GOLD)
-    assert {
-        "n", "recall@1", "recall@5", "recall@10", "mrr@10", "ndcg@10", "answer", "citation", "abstention",
-        "by_language", "by_language_pair", "latency_ms", "failed",
-    } <= set(result)  # fmt: skip
-    assert {"f1", "em", "contains"} <= set(result["answer"])
-    assert {"precision", "recall"} <= set(result["citation"])
-    assert {"precision", "recall", "f1"} <= set(result["abstention"])
-    assert {"p50", "p95"} <= set(result["latency_ms"])
     assert json.loads(json.dumps(result)) == result
 
 
@@ -188,11 +165,17 @@ def test_an_answerer_that_breaks_is_a_failed_row_and_not_the_end_of_the_run(chai
 
 def test_evidence_in_two_documents_is_measured_span_by_span(chain: Chain) -> None:
     both = item("both", BELL, "en", ("x",), ("harbour.txt", "seven cranes"), ("tower.txt", "golden bell"))
-    result = measured(chain, [both])
+    (row,) = ask_all(chain, [both])
+    result = summarise([row])
     # One of two spans in the first passage, both in the first two, in the best possible order.
     assert (result["recall@1"], result["recall@5"], result["mrr@10"], result["ndcg@10"]) == (0.5, 1.0, 1.0, 1.0)
     # "The harbour" of harbour.txt is cited, which overlaps neither span.
     assert result["citation"] == {"precision": 0.0, "recall": 0.0, "f1": 0.0}
+    assert [passage["holds"] for passage in row.passages] == [[0], [1]] + [[]] * (len(row.passages) - 2)
+    (first,), (second,) = row.places
+    assert DOCUMENTS["harbour.txt"][first[1] : first[2]] == "seven cranes"
+    assert DOCUMENTS["tower.txt"][second[1] : second[2]] == "golden bell"
+    assert (row.document_language, row.pair) == ("en", "en->en")
 
 
 def test_a_document_is_named_by_the_end_of_its_path(chain: Chain) -> None:
@@ -221,14 +204,14 @@ def untimed(row: Row) -> Row:
 
 def test_a_row_tells_where_its_question_went_right_or_wrong(chain: Chain) -> None:
     rows = {row.item.id: row for row in ask_all(chain, GOLD)}
-    assert {id: row.outcome for id, row in rows.items()} == {
-        "cranes": Outcome.RIGHT,
-        "bell": Outcome.NOT_USED,  # it cites another document
-        "station": Outcome.FAILED,
-        "cup": Outcome.ABSTAINED,
-        "arrived": Outcome.ANSWERED,
-        "long": Outcome.FAILED,
-    }
+    assert [row.outcome for row in rows.values()] == [
+        Outcome.RIGHT,
+        Outcome.NOT_USED,  # it cites another document
+        Outcome.FAILED,
+        Outcome.ABSTAINED,
+        Outcome.ANSWERED,
+        Outcome.FAILED,
+    ]
     others = [
         item("wrong", CRANES, "en", ("eight cranes",), ("harbour.txt", "seven cranes")),
         item("unheld", STATION, "ko", ("강",), ("tower.txt", "golden bell")),
@@ -236,29 +219,12 @@ def test_a_row_tells_where_its_question_went_right_or_wrong(chain: Chain) -> Non
         GoldItem("answers", CRANES, "en", True, ("seven",), ()),
         GoldItem("elsewhere", CRANES, "en", True, ("eight",), ()),
     ]
-    outcomes = {row.item.id: row.outcome for row in ask_all(chain, others)}
-    assert outcomes == {
-        "wrong": Outcome.WRONG,
-        "unheld": Outcome.NOT_USED,
-        "evidence": Outcome.RIGHT,
-        "answers": Outcome.RIGHT,
-        "elsewhere": Outcome.WRONG,
-    }
+    outcomes = [row.outcome for row in ask_all(chain, others)]
+    assert outcomes == [Outcome.WRONG, Outcome.NOT_USED, Outcome.RIGHT, Outcome.RIGHT, Outcome.WRONG]
     silent = Chain(chain.backend, chain.encoder, settings=ChainSettings(min_relevance=1.0), reader=WordReader())
     assert [row.outcome for row in ask_all(silent, GOLD[:1])] == [Outcome.REFUSED]
     bare = {row.item.id: row.outcome for row in ask_all(chain, GOLD, retrieval_only=True)}
     assert (bare["cranes"], bare["cup"], bare["long"]) == (Outcome.RETRIEVED, Outcome.UNJUDGED, Outcome.FAILED)
-
-
-def test_passages_that_hold_evidence_are_marked_with_its_numbers(chain: Chain) -> None:
-    both = item("both", BELL, "en", ("x",), ("harbour.txt", "seven cranes"), ("tower.txt", "golden bell"))
-    (row,) = ask_all(chain, [both])
-    assert [passage["holds"] for passage in row.passages][:2] == [[0], [1]]
-    assert not any(passage["holds"] for passage in row.passages[2:])
-    (first,), (second,) = row.places
-    assert DOCUMENTS["harbour.txt"][first[1] : first[2]] == "seven cranes"
-    assert DOCUMENTS["tower.txt"][second[1] : second[2]] == "golden bell"
-    assert (row.document_language, row.pair) == ("en", "en->en")
 
 
 def test_a_row_is_read_back_as_it_was_written(chain: Chain) -> None:
