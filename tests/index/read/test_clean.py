@@ -115,15 +115,6 @@ def test_sentences_with_dates_and_authors_are_kept(line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line",
-    ["字号：大 中 小 扫一扫分享到微信", "댓글 41 공유 스크랩 인쇄", "글자크기 크게 작게", "分享到微信 收藏 打印"],
-)
-def test_a_line_of_labels_under_the_title_goes(line: str) -> None:
-    document = cleaned("A title", line, *BODY)
-    assert (document.text, rules(document)) == (f"A title\n\n{TEXT}", [("interface line", line)])
-
-
-@pytest.mark.parametrize(
     "line", ["微信", "分享", "수정", "更新 日本の新幹線", "댓글 문화를 바꾸자", "大小", "입력 장치"]
 )
 def test_a_title_with_words_of_labels_stays(line: str) -> None:
@@ -140,53 +131,30 @@ def test_the_dates_of_a_chronicle_are_kept() -> None:
 
 # --- lines anywhere ---------------------------------------------------------------------------------------
 
-
-@pytest.mark.parametrize(
-    "line",
-    ["이미지", "[image]", "(사진)", "【图片】", "圖片", "画像", "Photo", "[ IMG ]", "изображение", "صورة", "ภาพ"],
-)
-def test_an_image_placeholder_on_its_own_line_goes(line: str) -> None:
-    document = cleaned(BODY[0], line, *BODY[1:])
-    assert (document.text, rules(document)) == (TEXT, [("image placeholder", line)])
-
-
-@pytest.mark.parametrize("line", ["|", "---", "* * *", "____", "=====", "◆◇◆", "| |", "···"])
-def test_a_line_of_decoration_goes(line: str) -> None:
-    document = cleaned(BODY[0], line, *BODY[1:])
-    assert (document.text, rules(document)) == (TEXT, [("decoration", line)])
+BOILERPLATE = {
+    "image placeholder": "이미지 | [image] | (사진) | 【图片】 | 圖片 | Photo | [ IMG ] | изображение | صورة | ภาพ",
+    "decoration": "--- | * * * | ____ | ===== | ◆◇◆ | ···",
+    "interface word": "Share | read more » | 수집 | ログイン | Реклама | تعليقات | Cookie settings",
+    "bare link": "https://example.org/a?b=1 | [1] https://example.org | (2) http://example.org/x | 3. https://e.org",
+    "copyright notice": "© 2024 The Daily Vik | (c) 2024 The Daily Vik. All rights reserved. | Copyright © The Daily Vik |"
+    " Copyright 2024, The Daily Vik. | 版权所有 日报社 | 무단 전재 및 재배포 금지 | 無断転載禁止",
+}
 
 
-@pytest.mark.parametrize(
-    "line", ["Share", "read more »", "수집", "实用资讯 |", "ログイン", "Реклама", "تعليقات", "Cookie settings"]
-)
-def test_a_word_of_the_interface_on_its_own_line_goes(line: str) -> None:
-    document = cleaned(BODY[0], line, *BODY[1:])
-    assert (document.text, rules(document)) == (TEXT, [("interface word", line)])
+@pytest.mark.parametrize("rule", BOILERPLATE)
+def test_a_line_of_boilerplate_goes_wherever_it_stands(rule: str) -> None:
+    for line in [*BOILERPLATE[rule].split(" | "), *(["|", "| |"] if rule == "decoration" else [])]:
+        for blocks in ((BODY[0], line, *BODY[1:]), (*BODY, line)):
+            document = cleaned(*blocks)
+            assert (document.text, rules(document)) == (TEXT, [(rule, line)])
 
 
 @pytest.mark.parametrize(
-    "line", ["https://example.org/a?b=1", "[1] https://example.org", "(2) http://example.org/x", "3. https://e.org"]
+    "line", ["字号：大 中 小 扫一扫分享到微信", "댓글 41 공유 스크랩 인쇄", "分享到微信 收藏 打印"]
 )
-def test_a_bare_link_goes(line: str) -> None:
-    document = cleaned(BODY[0], line, *BODY[1:])
-    assert (document.text, rules(document)) == (TEXT, [("bare link", line)])
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "© 2024 The Daily Vik",
-        "(c) 2024 The Daily Vik. All rights reserved.",
-        "Copyright © The Daily Vik",
-        "Copyright 2024, The Daily Vik.",
-        "版权所有 日报社",
-        "무단 전재 및 재배포 금지",
-        "無断転載禁止",
-    ],
-)
-def test_a_copyright_notice_goes(line: str) -> None:
-    document = cleaned(*BODY, line)
-    assert (document.text, rules(document)) == (TEXT, [("copyright notice", line)])
+def test_a_line_of_labels_under_the_title_goes(line: str) -> None:
+    document = cleaned("A title", line, *BODY)
+    assert (document.text, rules(document)) == (f"A title\n\n{TEXT}", [("interface line", line)])
 
 
 @pytest.mark.parametrize(
@@ -198,10 +166,10 @@ def test_a_copyright_notice_goes(line: str) -> None:
         "Dieser Text ist keine Anlageberatung; es gilt der Haftungsausschluss.",
     ],
 )
-@pytest.mark.parametrize("blocks", [BODY, BODY[:1]], ids=["long", "short"])
-def test_a_disclaimer_at_the_end_goes(line: str, blocks: tuple[str, ...]) -> None:
-    document = cleaned(*blocks, line)
-    assert (document.text, rules(document)) == ("\n\n".join(blocks), [("disclaimer", line)])
+def test_a_disclaimer_at_the_end_goes(line: str) -> None:
+    for blocks in (BODY, BODY[:1]):
+        document = cleaned(*blocks, line)
+        assert (document.text, rules(document)) == ("\n\n".join(blocks), [("disclaimer", line)])
 
 
 def test_a_disclaimer_in_the_middle_is_part_of_the_story() -> None:
@@ -333,15 +301,6 @@ def test_the_language_is_what_the_text_reads_as_and_the_declared_tag_only_refine
 # --- the text ---------------------------------------------------------------------------------------------
 
 
-def test_nfd_becomes_nfc_in_text_and_metadata() -> None:
-    composed = "한국어 Größe が プ é ệ"
-    decomposed = unicodedata.normalize("NFD", composed)
-    assert len(decomposed) > len(composed)
-    document = cleaned(decomposed, decomposed, metadata=Metadata(title=decomposed, author=decomposed))
-    assert document.text == f"{composed}\n\n{composed}"
-    assert (document.metadata.title, document.metadata.author) == (composed, composed)
-
-
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -352,7 +311,7 @@ def test_nfd_becomes_nfc_in_text_and_metadata() -> None:
         ("a \t\u00a0\n\u3000 b  ", "a\nb"),
         ("  a  b\tc ", "a  b\tc"),
         ("👩\u200d🌾 \u200fمرحبا", "👩\u200d🌾 \u200fمرحبا"),  # joiners and marks of direction mean something
-        ("\u1112\u1161\u11ab", "한"),
+        ("\u1112\u1161\u11ab Gro\u0308\u00dfe プ", "한 Größe プ"),
     ],
 )
 def test_a_text_has_one_line_end_and_no_controls(text: str, expected: str) -> None:
@@ -391,6 +350,13 @@ def test_any_blocks_give_nfc_text_without_controls_and_headings_within_it(blocks
     assert not [char for char in text if unicodedata.category(char) in ("Cc", "Cs") and char not in "\t\n"]
     assert text == text.strip()
     assert text.encode().decode() == text
+
+    def letters(text: str) -> str:
+        return "".join(sorted(char for char in normalise(text) if not char.isspace() and char not in "|｜•"))
+
+    # No character is lost without a report.
+    before = letters("\n".join(block.text for block in blocks))
+    assert letters("\n".join([text, *(entry.text for entry in document.removed)])) == before
     last = 0
     for start, end in document.headings:
         assert last <= start < end <= len(text)
@@ -400,26 +366,11 @@ def test_any_blocks_give_nfc_text_without_controls_and_headings_within_it(blocks
         last = end
 
 
-@settings(max_examples=200, deadline=None)
-@given(st.lists(ANY_BLOCK, max_size=8))
-def test_no_character_is_lost_without_a_report(blocks: list[Block]) -> None:
-    document = cleaned(*blocks)
-
-    def letters(text: str) -> str:
-        return "".join(sorted(char for char in normalise(text) if not char.isspace() and char not in "|｜•"))
-
-    before = letters("\n".join(block.text for block in blocks))
-    assert letters("\n".join([document.text, *(entry.text for entry in document.removed)])) == before
-
-
 def test_the_seed_articles_lose_their_boilerplate_and_nothing_else(shared: Path) -> None:
     article = read_text((shared / "seeds" / "004_80781f0cf5fd7b8c.txt").read_bytes())
     document = clean(article, "/a", "a")
-    assert (document.metadata.author, document.metadata.date, document.metadata.language) == (
-        "양자위",
-        "2024-05-18",
-        "ko",
-    )
+    metadata = document.metadata
+    assert (metadata.author, metadata.date, metadata.language) == ("양자위", "2024-05-18", "ko")
     assert [text for rule, text in rules(document) if rule == "image placeholder"] == ["이미지"] * 10
     assert [rule for rule, _ in rules(document) if rule != "image placeholder"] == [
         "date line",
@@ -431,12 +382,7 @@ def test_the_seed_articles_lose_their_boilerplate_and_nothing_else(shared: Path)
         "interface word",
     ]
     original = "\n".join(block.text for block in article.blocks)
-    lost = sum(len(text) for _, text in rules(document))
-    squeezed = [
-        len("".join(text.split())) for text in (original, document.text, *(text for _, text in rules(document)))
-    ]
-    assert squeezed[0] == sum(squeezed[1:])
-    assert lost < 0.15 * len(original)
+    assert sum(len(text) for _, text in rules(document)) < 0.15 * len(original)
     forum = clean(read_text((shared / "seeds" / "000_64b191127e66512f.txt").read_bytes()), "/b", "b")
     assert forum.metadata == Metadata("讀懂OpenAI“政變”始末", "", "Rondo", "2023-11-20", "zh-Hant")
     assert [rule for rule, _ in rules(forum)] == ["forward mark", "forum header", *["decoration"] * 3, "interface word"]

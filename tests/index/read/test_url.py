@@ -91,12 +91,11 @@ def site() -> Iterator[Site]:
     yield from serve()
 
 
-def page(body: bytes, kind: str = "text/html; charset=utf-8", **headers: str) -> Reply:
+def answer(body: bytes = b"", status: int = 200, **headers: str) -> Reply:
     def reply(handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(200)
-        handler.send_header("Content-Type", kind)
-        handler.send_header("Content-Length", str(len(body)))
-        for name, value in headers.items():
+        handler.send_response(status)
+        own = {"Content-Type": "text/html; charset=utf-8", "Content-Length": str(len(body)), **headers}
+        for name, value in own.items():
             handler.send_header(name.replace("_", "-"), value)
         handler.end_headers()
         handler.wfile.write(body)
@@ -105,22 +104,7 @@ def page(body: bytes, kind: str = "text/html; charset=utf-8", **headers: str) ->
 
 
 def redirect(to: str, status: int = 302) -> Reply:
-    def reply(handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(status)
-        handler.send_header("Location", to)
-        handler.send_header("Content-Length", "0")
-        handler.end_headers()
-
-    return reply
-
-
-def answer(status: int) -> Reply:
-    def reply(handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(status)
-        handler.send_header("Content-Length", "0")
-        handler.end_headers()
-
-    return reply
+    return answer(status=status, Location=to)
 
 
 # --- where it may go --------------------------------------------------------------------------------------
@@ -202,7 +186,7 @@ def test_a_host_is_refused_when_one_of_its_addresses_is() -> None:
         "http:news.test",
         "",
         "http://user@news.test/",
-        "http://user:password@news.test/",
+        "http://ada:secret@news.test/",
         "http://@news.test/",
         "http://:@news.test/",
         "http://news.test:99999/",
@@ -216,13 +200,8 @@ def test_a_host_is_refused_when_one_of_its_addresses_is() -> None:
     ],
 )
 def test_an_address_that_is_no_plain_page_is_refused_before_anything_is_sent(url: str) -> None:
-    with pytest.raises(UnsafeUrl):
-        fetch(url, LIMITS, resolve=lambda host, port: ["8.8.8.8"])
-
-
-def test_a_password_does_not_reach_the_message() -> None:
     with pytest.raises(UnsafeUrl) as caught:
-        fetch("http://ada:secret@news.test/", LIMITS)
+        fetch(url, LIMITS, resolve=lambda host, port: ["8.8.8.8"])
     assert "secret" not in str(caught.value)
 
 
@@ -248,7 +227,7 @@ def test_a_url_of_the_command_line_goes_past_the_same_guard() -> None:
 def test_a_page_comes_after_its_redirects_with_its_last_address(site: Site) -> None:
     site.replies["/old?a=1"] = redirect("/newer", 301)
     site.replies["/newer"] = redirect(site.url("/new#part"), 308)
-    site.replies["/new"] = page("<p>다리</p>".encode(), "Text/HTML; Charset=EUC-KR")
+    site.replies["/new"] = answer("<p>다리</p>".encode(), **{"Content-Type": "Text/HTML; Charset=EUC-KR"})
     assert site.fetch("/old?a=1#top") == Page(site.url("/new#part"), "text/html", "euc-kr", "<p>다리</p>".encode())
     host = f"news.test:{site.port}"
     assert site.asked == [(host, "/old?a=1"), (host, "/newer"), (host, "/new")]
@@ -256,7 +235,7 @@ def test_a_page_comes_after_its_redirects_with_its_last_address(site: Site) -> N
 
 def test_the_connection_goes_to_the_address_that_was_checked(site: Site) -> None:
     # "news.test" has no address of its own: a second look-up would fail, and one by this resolver be refused.
-    site.replies["/"] = page(b"ok")
+    site.replies["/"] = answer(b"ok")
     answers = iter([["127.0.0.1"], ["10.0.0.1"], ["10.0.0.2"]])
     calls: list[str] = []
 
@@ -289,6 +268,7 @@ def test_a_redirect_to_the_same_host_is_checked_anew(site: Site) -> None:
         "http://ada:secret@news.test/",
         "http://[broken/",
         "http://news.test:99999/",
+        "http://news.test:1/",
     ],
 )
 def test_a_redirect_to_where_it_must_not_go_is_refused(site: Site, target: str) -> None:
@@ -310,16 +290,10 @@ def test_a_redirect_that_is_no_address_is_a_read_error(site: Site, target: str) 
     assert {path for _, path in site.asked} == {"/"}
 
 
-def test_a_redirect_to_another_port_is_checked_with_that_port(site: Site) -> None:
-    site.replies["/"] = redirect(f"http://news.test:{site.port + 1}/")
-    with pytest.raises(UnsafeUrl, match=f"port {site.port + 1}"):
-        site.fetch("/")
-
-
 def test_three_redirects_are_followed_and_a_fourth_is_not(site: Site) -> None:
     for i in range(5):
         site.replies[f"/{i}"] = redirect(f"/{i + 1}")
-    site.replies["/3"] = page(b"third")
+    site.replies["/3"] = answer(b"third")
     assert site.fetch("/0").data == b"third"
     site.asked.clear()
     site.replies["/3"] = redirect("/4")
@@ -328,22 +302,15 @@ def test_three_redirects_are_followed_and_a_fourth_is_not(site: Site) -> None:
     assert [path for _, path in site.asked] == ["/0", "/1", "/2", "/3"]
 
 
-@pytest.mark.parametrize("status", [204, 206, 304, 401, 403, 404, 429, 500, 503])
-def test_an_answer_without_a_page_is_a_read_error_with_its_number(site: Site, status: int) -> None:
-    site.replies["/"] = answer(status)
-    with pytest.raises(ReadError, match=f"answered {status}"):
-        site.fetch("/")
-
-
 def test_no_proxy_of_the_environment_is_used(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    site.replies["/"] = page(b"ok")
+    site.replies["/"] = answer(b"ok")
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     assert site.fetch("/").data == b"ok"
 
 
 def test_a_name_in_another_script_is_asked_for_in_ascii(site: Site) -> None:
-    site.replies["/%EA%B0%80"] = page(b"ok")
+    site.replies["/%EA%B0%80"] = answer(b"ok")
     names: list[str] = []
 
     def resolve(host: str, port: int) -> list[str]:
@@ -355,39 +322,17 @@ def test_a_name_in_another_script_is_asked_for_in_ascii(site: Site) -> None:
     assert site.asked == [(f"xn--bcher-kva.test:{site.port}", "/%EA%B0%80")]
 
 
+@pytest.mark.parametrize("status", [204, 304, 403, 429, 500])
+def test_an_answer_without_a_page_is_a_read_error_with_its_number(site: Site, status: int) -> None:
+    site.replies["/"] = answer(status=status)
+    with pytest.raises(ReadError, match=f"answered {status}"):
+        site.fetch("/")
+
+
 # --- how much and how long --------------------------------------------------------------------------------
 
 
-def test_a_body_at_the_limit_comes_and_one_byte_more_does_not(site: Site) -> None:
-    limits = Limits(max_url_bytes=2**20, url_timeout_s=60)
-    site.replies["/at"] = page(b"x" * 2**20)
-    site.replies["/over"] = page(b"x" * (2**20 + 1))
-    assert len(site.fetch("/at", limits).data) == 2**20
-    with pytest.raises(TooLarge, match="is over 1 MiB"):
-        site.fetch("/over", limits)
-
-
-def test_a_packed_body_counts_unpacked(site: Site) -> None:
-    site.replies["/small"] = page(gzip.compress(b"hello"), Content_Encoding="gzip")
-    site.replies["/bomb"] = page(gzip.compress(bytes(30 * 2**20)), Content_Encoding="gzip")
-    assert site.fetch("/small").data == b"hello"
-    with pytest.raises(TooLarge):
-        site.fetch("/bomb", Limits(max_url_bytes=2**20, url_timeout_s=60))
-
-
-def test_a_body_that_is_packed_twice_is_never_unpacked_as_a_whole(site: Site) -> None:
-    twice = gzip.compress(gzip.compress(bytes(2**28)))
-    site.replies["/"] = page(twice, Content_Encoding="gzip, gzip")
-    assert len(twice) < 2_000
-    tracemalloc.start()
-    try:
-        site.fetch("/")  # unpacked once: no text, which is found out in the sandbox
-        assert tracemalloc.get_traced_memory()[1] < 2**25
-    finally:
-        tracemalloc.stop()
-
-
-def test_an_endless_body_is_cut_off(site: Site) -> None:
+def test_a_body_at_the_limit_comes_and_one_byte_more_or_an_endless_one_does_not(site: Site) -> None:
     def endless(handler: BaseHTTPRequestHandler) -> None:
         handler.send_response(200)
         handler.send_header("Transfer-Encoding", "chunked")
@@ -395,9 +340,32 @@ def test_an_endless_body_is_cut_off(site: Site) -> None:
         while True:
             handler.wfile.write(b"10000\r\n" + bytes(0x10000) + b"\r\n")
 
-    site.replies["/"] = endless
+    limits = Limits(max_url_bytes=2**20, url_timeout_s=60)
+    site.replies |= {"/at": answer(b"x" * 2**20), "/over": answer(b"x" * (2**20 + 1)), "/endless": endless}
+    assert len(site.fetch("/at", limits).data) == 2**20
+    for path in ("/over", "/endless"):
+        with pytest.raises(TooLarge, match="is over 1 MiB"):
+            site.fetch(path, limits)
+
+
+def test_a_packed_body_counts_unpacked(site: Site) -> None:
+    site.replies["/small"] = answer(gzip.compress(b"hello"), Content_Encoding="gzip")
+    site.replies["/bomb"] = answer(gzip.compress(bytes(30 * 2**20)), Content_Encoding="gzip")
+    assert site.fetch("/small").data == b"hello"
     with pytest.raises(TooLarge):
-        site.fetch("/", Limits(max_url_bytes=2**20, url_timeout_s=60))
+        site.fetch("/bomb", Limits(max_url_bytes=2**20, url_timeout_s=60))
+
+
+def test_a_body_that_is_packed_twice_is_never_unpacked_as_a_whole(site: Site) -> None:
+    twice = gzip.compress(gzip.compress(bytes(2**28)))
+    site.replies["/"] = answer(twice, Content_Encoding="gzip, gzip")
+    assert len(twice) < 2_000
+    tracemalloc.start()
+    try:
+        site.fetch("/")  # unpacked once: no text, which is found out in the sandbox
+        assert tracemalloc.get_traced_memory()[1] < 2**25
+    finally:
+        tracemalloc.stop()
 
 
 def dribble(head: bytes, drop: bytes) -> Reply:
@@ -440,7 +408,7 @@ def test_the_time_limit_is_one_for_all_redirects(site: Site) -> None:
 def test_a_server_that_hangs_up_or_talks_nonsense_is_a_read_error(site: Site) -> None:
     site.replies["/gone"] = lambda handler: None
     site.replies["/nonsense"] = lambda handler: handler.wfile.write(b"\x00\x01 nonsense\r\n\r\n") and None
-    site.replies["/short"] = page(b"short", Content_Length="500")
+    site.replies["/short"] = answer(b"short", **{"Content-Length": "500"})
     for path in ("/gone", "/nonsense", "/short"):
         with pytest.raises(ReadError, match="could not be fetched"):
             site.fetch(path, LIMITS)
@@ -478,7 +446,7 @@ def self_signed(tmp_path: Path) -> Iterator[Site]:
 
 
 def test_a_certificate_that_nobody_vouches_for_is_refused(self_signed: Site) -> None:
-    self_signed.replies["/"] = page(b"secret")
+    self_signed.replies["/"] = answer(b"secret")
     with pytest.raises(ReadError, match="could not be fetched"):
         fetch(self_signed.url("/").replace("http:", "https:"), LIMITS, self_signed.resolve, self_signed.allow)
     assert self_signed.asked == []
