@@ -46,8 +46,6 @@ SETTINGS = SearchSettings(
 ENGLISH = "What is the name of the big telescope?"
 
 
-
-
 def passage(pid: int, text: str = "", language: str = "en") -> StoredPassage:
     nothing = dict.fromkeys(("title", "url", "author", "date", "section"), "")
     place = {"pid": pid, "doc_id": f"{pid:016x}", "source": f"{pid}.txt", "start": 0, "end": len(text)}
@@ -202,8 +200,6 @@ def test_the_signals_are_added() -> None:
     assert [item.evidence.words for item in found.passages] == pytest.approx([n / most for n in (7, 9, 8, 6)])
 
 
-
-
 def test_the_baseline_of_a_language_is_taken_off() -> None:
     rows = [(pid, "en", at_cosine(0.6 - pid / 1000)) for pid in range(1, 31)]
     rows += [(100, "ko", at_cosine(0.5)), *((100 + i, "ko", at_cosine(0.2)) for i in range(1, 30))]
@@ -255,14 +251,6 @@ def test_equal_scores_fall_to_the_older_passage_in_whatever_order_the_leg_gives_
         found = search(alike, FixedEncoder(), ENGLISH, settings=SETTINGS).passages
         assert [item.passage.pid for item in found] == [3, 7]
         assert found[0].score == found[1].score
-
-
-
-
-
-
-
-
 
 
 def test_at_most_k_passages_come_back_and_a_k_under_one_is_refused() -> None:
@@ -329,8 +317,6 @@ def test_the_ranking_of_a_real_index_is_that_of_a_plain_loop(
     assert [item.score for item in found.passages] == sorted((item.score for item in found.passages), reverse=True)
 
 
-
-
 @contextmanager
 def indexed(folder: Path, encoder: Encoder, *texts: str, **tagged: str) -> Iterator[EmbeddedBackend]:
     """An index of small articles, each of `tagged` with its name as a tag."""
@@ -368,11 +354,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedBackend]:
 def test_the_full_text_syntax_in_a_question_is_just_words(tiny: EmbeddedBackend, question: str) -> None:
     with tiny.snapshot() as snapshot:
         found = search(snapshot, HashEncoder(), question)
-    first = next(item for item in found.passages if item.evidence.lexical_rank == 1)
         assert snapshot.lexical(['golden" OR "harbour'], 10) == snapshot.lexical(['"'], 10) == []
+    first = next(item for item in found.passages if item.evidence.lexical_rank == 1)
     assert first.passage.text.startswith("The telescope has a golden mirror.")
-
-
 
 
 def test_a_question_without_any_word_finds_by_vectors_alone(tiny: EmbeddedBackend) -> None:
@@ -380,14 +364,6 @@ def test_a_question_without_any_word_finds_by_vectors_alone(tiny: EmbeddedBacken
         found = search(snapshot, HashEncoder(), "…?!")
     assert found.language == "en"  # that of the corpus
     assert {item.evidence.lexical_rank for item in found.passages} == {0}
-
-
-
-
-
-
-
-
 
 
 @pytest.mark.parametrize("n_articles", [3, 400])
@@ -440,12 +416,6 @@ def test_a_question_that_is_empty_or_over_the_limit_is_refused() -> None:
     assert check_question("tea \ud83d time") == "tea ? time"  # half a surrogate pair
 
 
-
-
-
-
-
-
 # --- what the encoder does not cover ------------------------------------------------------------------------
 
 
@@ -458,14 +428,6 @@ def test_languages_that_the_encoder_does_not_cover_are_reported() -> None:
         "the encoder hash was not trained on am, sw, which the corpus has",
     )
     assert search(snapshot, FixedEncoder(), "กล้องโทรทรรศน์ชื่ออะไร").warnings == ()  # it does not tell its languages
-
-
-
-
-
-
-
-
 
 
 @pytest.mark.parametrize(("table", "column"), [("passages", "words"), ("vectors", "embedding")])

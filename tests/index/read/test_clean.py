@@ -136,8 +136,9 @@ BOILERPLATE = {
     "decoration": "--- | * * * | ____ | ===== | ◆◇◆ | ···",
     "interface word": "Share | read more » | 수집 | ログイン | Реклама | تعليقات | Cookie settings",
     "bare link": "https://example.org/a?b=1 | [1] https://example.org | (2) http://example.org/x | 3. https://e.org",
-    "copyright notice": "© 2024 The Daily Vik | (c) 2024 The Daily Vik. All rights reserved. | Copyright © The Daily Vik |"
-    " Copyright 2024, The Daily Vik. | 版权所有 日报社 | 무단 전재 및 재배포 금지 | 無断転載禁止",
+    "copyright notice": "© 2024 The Daily Vik | (c) 2024 The Daily Vik. All rights reserved."
+    " | Copyright © The Daily Vik | Copyright 2024, The Daily Vik. | 版权所有 日报社"
+    " | 무단 전재 및 재배포 금지 | 無断転載禁止",
 }
 
 
