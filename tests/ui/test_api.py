@@ -110,35 +110,24 @@ def test_what_ends_a_line_for_some_readers_does_not_end_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "data"),
+    ("error", "status", "data"),
     [
-        (
-            ModelFailed("it is down"),
-            {"detail": "it is down", "code": "model_failed", "param": None},
-        ),
-        (KeyError("secret"), {"detail": UNKNOWN, "code": "internal", "param": None}),
+        (ModelFailed("it is down"), 502, {"detail": "it is down", "code": "model_failed", "param": None}),
+        (KeyError("secret"), 500, {"detail": UNKNOWN, "code": "internal", "param": None}),
     ],
 )
-def test_a_failure_ends_the_stream_with_what_may_be_known_of_it(
-    make_client: Callable[..., TestClient], error: Exception, data: Any, caplog: pytest.LogCaptureFixture
+def test_a_failure_has_its_status_or_ends_the_stream_with_what_may_be_known_of_it(
+    make_client: Callable[..., TestClient], error: Exception, status: int, data: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     client = make_client(answerer=Saying(Delta("The "), Warned("slow"), error))
     got = client.post("/api/v1/ask", json={"question": QUESTION, "stream": True})
     assert [name for name, _ in events_of(got.text)] == ["question", "passages", "delta", "warnings", "error"]
     assert events_of(got.text)[-1][1] == data
+    whole = client.post("/api/v1/ask", json={"question": QUESTION})
+    assert (whole.status_code, whole.json()) == (status, data)
     assert "secret" not in got.text + caplog.text
-    assert ("KeyError at" in caplog.text) == (data["code"] == "internal")
-
-
-@pytest.mark.parametrize(("error", "status"), [(ModelFailed("it is down"), 502), (KeyError("secret"), 500)])
-def test_a_failure_without_a_stream_has_its_status(
-    make_client: Callable[..., TestClient], error: Exception, status: int, caplog: pytest.LogCaptureFixture
-) -> None:
-    got = make_client(answerer=Saying(error)).post("/api/v1/ask", json={"question": QUESTION})
-    assert (got.status_code, got.json()["detail"]) == (status, UNKNOWN if status == 500 else "it is down")
-    assert got.headers["x-content-type-options"] == "nosniff"
-    assert "secret" not in caplog.text
     assert "cranes" not in caplog.text
+    assert ("KeyError at" in caplog.text) == (data["code"] == "internal")
 
 
 class Listener:
@@ -239,7 +228,7 @@ def test_documents_are_listed_page_by_page_without_their_place_on_the_disk(clien
     second = client.get("/api/v1/documents", params={"limit": 1, "offset": 1}).json()
     assert (second["documents"], second["next_offset"]) == (whole["documents"][1:], None)
     assert client.get("/api/v1/documents", params={"offset": 9}).json()["documents"] == []
-    for wrong in ({"limit": 0}, {"limit": 201}, {"offset": -1}, {"offset": 2**64}, {"limit": "x"}):
+    for wrong in ({"limit": 201}, {"offset": 2**64}):
         assert client.get("/api/v1/documents", params=wrong).status_code == 422
 
 
@@ -358,15 +347,6 @@ def test_feedback_is_kept(client: TestClient, folder: Path) -> None:
     assert (folder / "feedback.jsonl").stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"kind": "good"}, {"question": ""}, {"answer": None}, {"comment": "x" * 2_001}, {"more": 1}]
-)
-def test_feedback_that_is_none_is_refused(client: TestClient, wrong: dict[str, Any], folder: Path) -> None:
-    said = {"question": QUESTION, "answer": "Seven.", "kind": "right"}
-    assert client.post("/api/v1/feedback", json=said | wrong).status_code == 422
-    assert not (folder / "feedback.jsonl").exists()
-
-
 def test_many_writers_of_feedback_do_not_mix_and_a_full_file_takes_no_more(tmp_path: Path) -> None:
     def write(n: int) -> None:
         for i in range(50):
@@ -387,11 +367,8 @@ def test_many_writers_of_feedback_do_not_mix_and_a_full_file_takes_no_more(tmp_p
 @pytest.mark.parametrize(
     ("stored", "shown"),
     [
-        ("/home/x/articles/a.md", "a.md"),
         ("/home/x y/기사 1.txt", "기사 1.txt"),
-        ("articles/2024/a.md", "articles/2024/a.md"),
-        ("./articles/a.md", "articles/a.md"),
-        ("../x/a.md", "a.md"),
+        ("./articles/2024/a.md", "articles/2024/a.md"),
         ("articles/../../x/a.md", "a.md"),
         ("~/a.md", "a.md"),
         (".dragoman/uploads/0123456789abcdef/a.md", "a.md"),
@@ -399,36 +376,24 @@ def test_many_writers_of_feedback_do_not_mix_and_a_full_file_takes_no_more(tmp_p
         ("C:/Users/x/a.md", "a.md"),
         ("\\\\server\\share\\a.md", "a.md"),
         ("/home/x/all.jsonl#https://news.example/1", "all.jsonl#https://news.example/1"),
-        ("all.jsonl#7", "all.jsonl#7"),
         ("/home/user#1/a.md", "a.md"),
         ("https://news.example/a/b?c=1#d@e", "https://news.example/a/b?c=1#d@e"),
         ("https://user:secret@news.example/a", "https://news.example/a"),
-        ("a.md", "a.md"),
     ],
 )
 def test_a_source_is_shown_as_far_as_a_reader_needs_it(stored: str, shown: str) -> None:
     assert shown_source(stored) == shown
 
 
-@pytest.mark.parametrize(
-    ("url", "is_link"),
-    [
-        ("https://news.example/a@b?c=d@e", True),
-        ("https://user:secret@news.example/", False),
-        ("http://user@news.example", False),
-        ("javascript:alert(1)", False),
-        ("https://x/](y)", False),
-    ],
-)
-def test_an_address_with_a_user_or_a_password_is_no_link(url: str, is_link: bool) -> None:
-    assert is_web_address(url) == is_link
-    assert "secret" not in json.dumps(public({"citations": [{"url": url}]}))
+def test_an_address_with_a_user_or_a_password_is_no_link() -> None:
+    assert is_web_address("https://news.example/a@b?c=d@e")
+    for url in ("https://user:secret@news.example/", "http://user@news.example", "javascript:alert(1)"):
+        assert not is_web_address(url)
+        assert "secret" not in json.dumps(public({"citations": [{"url": url}]}))
+    assert not is_web_address("https://x/](y)")
 
 
-def test_no_response_tells_where_the_server_keeps_its_files(
-    make_client: Callable[..., TestClient], folder: Path
-) -> None:
-    client = make_client()
+def test_no_response_tells_where_the_server_keeps_its_files(client: TestClient, folder: Path) -> None:
     asked = {"question": QUESTION}
     answer = client.post("/api/v1/ask", json=asked)
     found = client.post("/api/v1/search", json=asked | {"explain": True})
@@ -437,29 +402,30 @@ def test_no_response_tells_where_the_server_keeps_its_files(
     for got in (answer, found, stream, listed):
         assert got.status_code == 200
         assert str(folder.parent) not in got.text
-    for item in (*answer.json()["citations"], *answer.json()["retrieved"], *found.json()["results"]):
+    done = events_of(stream.text)[-1][1]
+    for item in (*answer.json()["citations"], *found.json()["results"], *done["citations"], *done["retrieved"]):
         assert item["source"] in TEXTS
     assert [one["source"] for one in listed.json()["documents"]] == list(TEXTS)
-    for _, data in events_of(stream.text):
-        for item in (*data.get("citations", []), *data.get("passages", []), *data.get("retrieved", [])):
-            assert not isinstance(item, dict) or item["source"] in TEXTS
 
 
-@pytest.mark.parametrize("named", ["harbour.txt", "harb*.txt", "*harbour*"])
-def test_a_source_as_it_is_shown_can_be_asked_for(client: TestClient, named: str) -> None:
-    got = client.post("/api/v1/search", json={"question": QUESTION, "filter": {"sources": [named]}}).json()
-    assert {item["source"] for item in got["results"]} == {"harbour.txt"}
-    none = client.post("/api/v1/search", json={"question": QUESTION, "filter": {"sources": ["bour.txt"]}}).json()
-    assert none["results"] == []
+def test_a_source_as_it_is_shown_can_be_asked_for(client: TestClient) -> None:
+    def found(named: str) -> set[str]:
+        body = {"question": QUESTION, "filter": {"sources": [named]}}
+        return {item["source"] for item in client.post("/api/v1/search", json=body).json()["results"]}
+
+    assert found("harbour.txt") == found("harb*.txt") == {"harbour.txt"}
+    assert found("bour.txt") == set()
 
 
 def test_an_index_that_breaks_is_reported_without_its_folder_and_the_server_stays_up(
     client: TestClient, folder: Path
 ) -> None:
+    assert client.get("/readyz").json() == {"status": "ready"}
     for file in folder.glob("store.sqlite*"):
         file.write_bytes(b"not a database" * 1_000)
     got = client.post("/api/v1/ask", json={"question": QUESTION})
-    assert got.status_code == 503
+    ready = client.get("/readyz")
+    assert (got.status_code, ready.status_code, ready.json()) == (503, 503, {"status": "not ready"})
     assert client.get("/healthz").status_code == 200
     stream = client.post("/api/v1/ask", json={"question": QUESTION, "stream": True})
     for one in (got, stream):
@@ -470,41 +436,23 @@ def test_an_index_that_breaks_is_reported_without_its_folder_and_the_server_stay
 # --- health and metrics ----------------------------------------------------------------------------------------
 
 
-def test_readyz_says_what_is_missing_and_nothing_of_where(make_client: Callable[..., TestClient], folder: Path) -> None:
-    class Broken(HashEncoder):
-        def encode_queries(self, texts: Any) -> Any:
-            raise RuntimeError("secret")
-
-    broken = make_client(encoder=Broken())
-    got = broken.get("/readyz")
-    assert (got.status_code, got.json()) == (503, {"status": "not ready"})
-    assert broken.get("/healthz").status_code == 200
-    client = make_client()
-    assert client.get("/readyz").json() == {"status": "ready"}
-    for file in folder.glob("store.sqlite*"):
-        file.write_bytes(b"not a database" * 1_000)
-    assert client.get("/readyz").status_code == 503
-
-
-def samples(text: str) -> dict[tuple[str, ...], float]:
-    """Value by name and labels, as Prometheus reads the text."""
-    return {
-        (sample.name, *(f"{k}={v}" for k, v in sorted(sample.labels.items()))): sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-    }
-
-
-def test_metrics_count_what_happened(make_client: Callable[..., TestClient], folder: Path) -> None:
-    client, admin = make_client(), with_key(folder, Scope.ADMIN)
+def test_metrics_count_what_happened(client: TestClient, folder: Path) -> None:
+    admin = with_key(folder, Scope.ADMIN)
 
     def counts() -> Counter[tuple[str, ...]]:
-        return Counter(samples(client.get("/metrics", headers=admin).text))
+        """Value by name and labels, as Prometheus reads the text."""
+        families = text_string_to_metric_families(client.get("/metrics", headers=admin).text)
+        return Counter(
+            {
+                (one.name, *(f"{k}={v}" for k, v in sorted(one.labels.items()))): one.value
+                for family in families
+                for one in family.samples
+            }
+        )
 
     before = counts()
     client.post("/api/v1/ask", json={"question": QUESTION})
     client.post("/api/v1/ask", json={"question": QUESTION, "stream": True})
-    client.post("/api/v1/ask", json={"question": "항구에 크레인이 몇 대 있나요?"})
     client.post("/api/v1/ask", json={"question": QUESTION, "filter": {"tags": ["none"]}})
     client.post("/api/v1/ask", json={})
     client.get("/one/of/a/million/paths")
@@ -512,9 +460,8 @@ def test_metrics_count_what_happened(make_client: Callable[..., TestClient], fol
     new = counts() - before
     name = "dragoman_request_seconds_count"
     assert new["dragoman_questions_total", "language=en", "outcome=answered"] == 2
-    assert new["dragoman_questions_total", "language=ko", "outcome=answered"] == 1
     assert new["dragoman_questions_total", "language=en", "outcome=filtered"] == 1
-    assert new[name, "route=/api/v1/ask", "status=200"] == 4
+    assert new[name, "route=/api/v1/ask", "status=200"] == 3
     assert new[name, "route=/api/v1/ask", "status=422"] == 1
     assert new[name, "route=other", "status=404"] == 1
     assert new[name, "route=other", "status=403"] == 1  # the gate let it to no route
@@ -528,7 +475,6 @@ def test_metrics_count_what_happened(make_client: Callable[..., TestClient], fol
     ("path", "body", "param"),
     [
         ("/api/v1/ask", {"filters": {"languages": ["fr"]}}, "filters"),
-        ("/api/v1/ask", {"k": 3}, "k"),
         ("/api/v1/ask", {"filter": {"language": ["fr"]}}, "filter.language"),
         ("/api/v1/ask", {"history": [{"question": "?", "role": "user"}]}, "history.0.role"),
         ("/api/v1/search", {"filters": {"languages": ["fr"]}}, "filters"),
@@ -545,29 +491,7 @@ def test_an_unknown_field_is_refused_by_its_name(
     assert (got.status_code, got.json()) == (422, refused)
 
 
-def test_the_operations_have_names_that_a_generated_client_can_show(client: TestClient) -> None:
-    paths = client.get("/openapi.json").json()["paths"]
-    assert sorted(one["operationId"] for methods in paths.values() for one in methods.values()) == [
-        "add_documents", "ask", "create_chat_completion", "get_document", "get_health", "get_metrics", "get_model",
-        "get_readiness", "list_documents", "list_models", "remove_document", "search", "send_feedback",
-    ]  # fmt: skip
-
-
 # --- documentation ---------------------------------------------------------------------------------------------
-
-
-def test_every_route_has_an_example_of_what_is_sent_and_of_what_comes_back(client: TestClient) -> None:
-    schema = client.get("/openapi.json").json()
-    for path, methods in schema["paths"].items():
-        for method, route in methods.items():
-            assert route["description"], (path, method)
-            responses = route["responses"]
-            good = responses.get("200") or responses["204"]
-            for kind, content in good.get("content", {}).items():
-                assert "example" in content, (path, method, kind)
-            body = route.get("requestBody", {}).get("content", {}).get("application/json")
-            if body:
-                assert body.get("examples"), (path, method)
 
 
 def test_the_examples_of_requests_are_requests(client: TestClient) -> None:
@@ -583,15 +507,13 @@ def test_the_documentation_loads_only_what_the_server_has_and_no_script_stands_i
     policy = got.headers["content-security-policy"]
     assert "default-src 'none'; script-src 'self'; style-src 'self'" in policy
     assert "unsafe" not in policy
-    loaded = [part.split('"')[0] for part in got.text.replace('src="', 'href="').split('href="')[1:]]
+    loaded = re.findall(r'(?:src|href)="([^"]*)', got.text)
     assert len(loaded) == 4
     for address in loaded:
         assert address.startswith("docs/static/")
         assert client.get(f"/{address}").status_code == 200
     assert re.findall(r"<script[^>]*>([^<]*)</script>", got.text) == ["", ""]
     assert " style=" not in got.text
-    assert "Apache License" in client.get("/docs/static/LICENSE").text
-    assert client.get("/docs/static/../../settings.py").status_code == 404
     assert client.get("/docs/static/..%2f..%2fsettings.py").status_code == 404
 
 

@@ -94,15 +94,11 @@ def test_ask_prints_an_answer_whose_citations_are_verbatim_spans(dragoman: Drago
         text = backend.text(citation["doc_id"])
         assert text is not None and citation["quote"] == text[citation["start"] : citation["end"]]
     assert "25 December 2021" in ran.json["answer"] or "Christmas Day 2021" in ran.json["answer"]
-
-
-def test_an_abstention_has_the_same_shape_and_is_no_failure(dragoman: Dragoman, sample_index: Path) -> None:
-    ran = dragoman("ask", "Wer hat die Fußball-Weltmeisterschaft 1954 gewonnen?", "--index", sample_index, "--json")
-    assert ran.code == 0
-    assert set(ran.json) == ASK
-    assert (ran.json["abstained"], ran.json["citations"], ran.json["sentences"]) == (True, [], [])
-    assert ran.json["answer"]
-    assert ran.json["reason"] == "not_found"
+    german = "Wer hat die Fußball-Weltmeisterschaft 1954 gewonnen?"
+    abstained = dragoman("ask", german, "--index", sample_index, "--json")
+    assert (abstained.code, set(abstained.json)) == (0, ASK)
+    told = [abstained.json[name] for name in ("abstained", "reason", "citations", "sentences")]
+    assert told == [True, "not_found", [], []] and abstained.json["answer"]
 
 
 def test_an_abstention_shows_the_closest_sentence_where_one_is_near() -> None:
@@ -194,16 +190,9 @@ def test_doctor_prints_its_findings_and_what_it_mended(dragoman: Dragoman, writa
 
 
 def gold_line(**changes: object) -> str:
-    values: dict[str, object] = {
-        "id": "1",
-        "question": QUESTION,
-        "lang": "en",
-        "answerable": True,
-        "answers": ["Christmas Day 2021"],
-        "evidence": [
-            {"doc": "06-webb-en.md", "text": "The James Webb Space Telescope left Earth on Christmas Day 2021"}
-        ],
-    }
+    span = "The James Webb Space Telescope left Earth on Christmas Day 2021"
+    values: dict[str, object] = {"id": "1", "question": QUESTION, "lang": "en", "answerable": True}
+    values |= {"answers": ["Christmas Day 2021"], "evidence": [{"doc": "06-webb-en.md", "text": span}]}
     return json.dumps({**values, **changes}, ensure_ascii=False)
 
 
@@ -213,7 +202,7 @@ def test_eval_prints_at_least_the_measures_of_the_design(dragoman: Dragoman, sam
     korean = gold_line(id="2", question="제임스 웹 우주망원경은 언제 지구를 떠났나?", lang="ko")
     (here / "gold.jsonl").write_text("\n".join([gold_line(), korean, nowhere]), "utf-8")
     ran = dragoman("eval", "gold.jsonl", "--index", sample_index, "--json")
-    assert (ran.code, ran.err) == (0, "")
+    assert ran.code == 0
     measures = ran.json
     assert {"n", "recall@1", "recall@5", "recall@10", "mrr@10", "ndcg@10", "answer", "citation", "abstention"} <= set(
         measures
@@ -287,28 +276,18 @@ def test_a_search_tells_in_what_form_a_name_was_found(dragoman: Dragoman, sample
     assert_one_line_error(dragoman("search", asked, "--index", sample_index), "row 1", "two or more different names")
 
 
-@pytest.mark.parametrize(
-    ("locale", "language"),
-    [({"LC_ALL": "ko_KR.UTF-8", "LANG": "de_DE"}, "ko"), ({"LANG": "de_AT@euro"}, "de"), ({"LC_ALL": "C.UTF-8"}, None)],
-)
 def test_an_unclear_question_is_answered_in_the_language_of_the_locale(
-    dragoman: Dragoman,
-    sample_index: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    locale: dict[str, str],
-    language: str | None,
+    dragoman: Dragoman, sample_index: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
-        monkeypatch.delenv(name, raising=False)
-    unclear, clear = (
-        ("ask", "nvidia", "--json", "--index", sample_index),
-        ("ask", QUESTION, "--json", "--index", sample_index),
-    )
-    default = dragoman(*unclear).json["language"]
-    for name, value in locale.items():
-        monkeypatch.setenv(name, value)
-    assert dragoman(*unclear).json["language"] == (language or default)
-    assert dragoman(*clear).json["language"] == "en"
+    def language(question: str, **locale: str) -> str:
+        for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
+            monkeypatch.setenv(name, locale.get(name, ""))
+        return str(dragoman("ask", question, "--json", "--index", sample_index).json["language"])
+
+    assert language("nvidia", LC_ALL="ko_KR.UTF-8", LANG="de_DE") == "ko"
+    assert language("nvidia", LANG="de_AT@euro") == "de"
+    assert language("nvidia", LC_ALL="C.UTF-8") == language("nvidia")
+    assert language(QUESTION, LC_ALL="ko_KR.UTF-8") == "en"
 
 
 def test_without_a_question_ask_is_a_conversation(
@@ -398,26 +377,20 @@ def test_help_names_every_command_of_the_design(dragoman: Dragoman) -> None:
 # --- exit 1: one line that says what to do ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", ["search q", "ask q --json", "list", "list --stats --json", "remove x"])
-def test_without_an_index_every_command_says_how_to_make_one(dragoman: Dragoman, here: Path, command: str) -> None:
-    assert_one_line_error(dragoman(*command.split()), "there is no index in .dragoman", "dragoman index PATH...")
-    assert list(here.iterdir()) == []
-
-
-def test_without_an_index_eval_refresh_doctor_and_serve_fail_clearly_too(dragoman: Dragoman, here: Path) -> None:
+def test_without_an_index_every_command_says_how_to_make_one(dragoman: Dragoman, here: Path) -> None:
     (here / "gold.jsonl").write_text(gold_line(), "utf-8")
-    assert_one_line_error(dragoman("eval", "gold.jsonl"), "there is no index in .dragoman")
-    assert_one_line_error(dragoman("index", "--refresh"), "there is no index in .dragoman")
+    commands = ["search q", "ask q --json", "list", "list --stats --json", "remove x", "eval gold.jsonl"]
+    for command in (*commands, "index --refresh"):
+        assert_one_line_error(dragoman(*command.split()), "there is no index in .dragoman", "dragoman index PATH...")
     assert_one_line_error(shell("serve", "--no-ui"), "there is no index in .dragoman")
     ran = dragoman("doctor", "--json")
     assert (ran.code, ran.json["sound"]) == (1, False)
-    assert not (here / ".dragoman").exists()
+    assert [path.name for path in here.iterdir()] == ["gold.jsonl"]
 
 
-@pytest.mark.parametrize("command", ["ask", "search"])
-def test_a_question_that_is_none_is_refused(dragoman: Dragoman, sample_index: Path, command: str) -> None:
-    assert_one_line_error(dragoman(command, " \t\n\u3000", "--index", sample_index), "empty")
-    ran = dragoman(command, "長" * (MAX_QUESTION_CHARS + 1), "--index", sample_index, "--json")
+def test_a_question_that_is_none_is_refused(dragoman: Dragoman, sample_index: Path) -> None:
+    assert_one_line_error(dragoman("search", " \t\n\u3000", "--index", sample_index), "empty")
+    ran = dragoman("ask", "長" * (MAX_QUESTION_CHARS + 1), "--index", sample_index, "--json")
     assert_one_line_error(ran, f"{MAX_QUESTION_CHARS + 1} characters", f"at most {MAX_QUESTION_CHARS}", "shorten")
 
 
@@ -433,27 +406,6 @@ def test_an_encoder_that_is_not_there_leaves_no_index(here: Path) -> None:
     assert not (here / ".dragoman").exists()
 
 
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        (None, ["gold.jsonl cannot be read", "text in UTF-8"]),
-        (b"", ["holds no question"]),
-        (b"\xff\xfe", ["cannot be read"]),
-        ((gold_line() + "\n{half").encode(), ["gold.jsonl, line 2"]),
-        ((gold_line() + "\n\n[1]").encode(), ["gold.jsonl, line 3"]),
-        (gold_line(answerable="yes").encode(), ["gold.jsonl, line 1", "answerable is 'yes'"]),
-        (gold_line(evidence=[], answers=[]).encode(), ["line 1", "without evidence and answers"]),
-        (f"{gold_line()}\n{gold_line()}".encode(), ["line 2", "'1' occurs twice"]),
-    ],
-)
-def test_a_gold_file_that_cannot_be_used_is_named_with_its_line(
-    dragoman: Dragoman, sample_index: Path, here: Path, content: bytes | None, words: list[str]
-) -> None:
-    if content is not None:
-        (here / "gold.jsonl").write_bytes(content)
-    assert_one_line_error(dragoman("eval", "gold.jsonl", "--index", sample_index, "--json"), *words)
-
-
 def test_paths_that_cannot_be_read_fail_by_name(dragoman: Dragoman, here: Path) -> None:
     ran = dragoman("index", "nowhere.txt")
     assert ran.code == 1
@@ -467,11 +419,6 @@ def test_paths_that_cannot_be_read_fail_by_name(dragoman: Dragoman, here: Path) 
     ]
     assert dragoman("list", "--json").json["failed"][0]["source"] == "https://example.org/x"  # the other is a slip
     assert "1 added" in ran.out and "2 failed" in ran.out
-    if os.geteuid() != 0:
-        (here / "a.txt").chmod(0)
-        ran = dragoman("index", "a.txt")
-        (here / "a.txt").chmod(0o644)
-        assert ran.code == 1 and "Permission denied" in ran.err
     (here / "file").write_text("in the way", "utf-8")
     assert_one_line_error(dragoman("index", "a.txt", "--index", "file"), "file cannot be an index folder", "--index")
     assert_one_line_error(dragoman("search", "q", "--index", "file"), "there is no index in file")
@@ -502,52 +449,33 @@ def test_what_is_not_in_the_index_cannot_be_removed_and_what_is_not_clear_is_not
 
 
 EVERY_COMMAND = [
-    ["search", QUESTION],
-    ["ask", QUESTION],
-    ["ask", QUESTION, "--json"],
-    ["list"],
-    ["list", "--stats"],
-    ["remove", "x"],
-    ["doctor"],
-    ["doctor", "--repair"],
-    ["index", "a.txt"],
-    ["index", "--refresh"],
-    ["eval", "gold.jsonl"],
-]
+    ["search", QUESTION], ["ask", QUESTION, "--json"], ["list"], ["list", "--stats"], ["remove", "x"], ["doctor"],
+    ["doctor", "--repair"], ["index", "a.txt"], ["index", "--refresh"], ["eval", "gold.jsonl"],
+]  # fmt: skip
 
 
-@pytest.fixture
-def inputs(here: Path) -> None:
+@pytest.mark.parametrize("damage", ["header", "pages", "version"])
+def test_a_store_that_cannot_be_read_is_one_line_of_every_command(
+    dragoman: Dragoman, writable: Path, here: Path, damage: str
+) -> None:
     (here / "a.txt").write_text("A text of some words.", "utf-8")
     (here / "gold.jsonl").write_text(gold_line(), "utf-8")
-
-
-@pytest.mark.usefixtures("inputs")
-def test_an_index_of_a_newer_version_is_refused_by_every_command(dragoman: Dragoman, writable: Path) -> None:
-    with closing(sqlite3.connect(writable / STORE)) as connection:
-        connection.execute(f"PRAGMA user_version = {FORMAT_VERSION + 1}")
-    for command in EVERY_COMMAND:
-        ran = dragoman(*command, "--index", writable)
-        assert_one_line_error(ran, f"index format {FORMAT_VERSION + 1}", f"at most {FORMAT_VERSION}", "newer version")
-
-
-@pytest.mark.parametrize("damage", ["header", "pages"])
-@pytest.mark.usefixtures("inputs")
-def test_a_damaged_store_is_said_to_be_damaged_by_every_command(
-    dragoman: Dragoman, writable: Path, damage: str
-) -> None:
-    path = writable / STORE
+    path, words = writable / STORE, ("damaged", "backup")
+    if damage == "version":
+        words = (f"index format {FORMAT_VERSION + 1}", f"at most {FORMAT_VERSION}")
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute(f"PRAGMA user_version = {FORMAT_VERSION + 1}")
     data = bytearray(path.read_bytes())
-    start, end = (0, 100) if damage == "header" else (8_192, len(data) - 8_192)
+    start, end = {"header": (0, 100), "pages": (8_192, len(data) - 8_192), "version": (0, 0)}[damage]
     data[start:end] = np.random.default_rng(0).bytes(end - start)
     for command in EVERY_COMMAND:
         path.write_bytes(data)
         ran = dragoman(*command, "--index", writable)
-        if command[0] == "doctor":
+        if command[0] == "doctor" and damage != "version":
             assert (ran.code, ran.err) == (1, "")
-            assert ran.out.startswith("problem: ") and "damaged" in ran.out and "backup" in ran.out
+            assert ran.out.startswith("problem: ") and all(word in ran.out for word in words)
         else:
-            assert_one_line_error(ran, "damaged", "backup")
+            assert_one_line_error(ran, *words)
 
 
 # --- another encoder --------------------------------------------------------------------------------------------
@@ -564,10 +492,11 @@ def small_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.usefixtures("inputs")
-def test_another_encoder_is_refused_with_the_command_that_mends_it_and_that_mends_it(
-    dragoman: Dragoman, writable: Path, small_encoder: Path, monkeypatch: pytest.MonkeyPatch
+def test_another_encoder_is_refused_with_the_command_that_fixes_it_and_that_fixes_it(
+    dragoman: Dragoman, writable: Path, small_encoder: Path, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (here / "a.txt").write_text("A text of some words.", "utf-8")
+    (here / "gold.jsonl").write_text(gold_line(), "utf-8")
     fix = f"dragoman index --refresh --encoder {small_encoder}"
     with monkeypatch.context() as patch:
         patch.setenv("DRAGOMAN_ENCODER", str(small_encoder))
@@ -575,26 +504,16 @@ def test_another_encoder_is_refused_with_the_command_that_mends_it_and_that_mend
             assert_one_line_error(dragoman(*command, "--index", writable), "made with encoder embedded", fix)
     assert dragoman("doctor", "--index", writable).code == 0  # the refusals changed nothing
 
-    ran = dragoman("index", "--refresh", "--encoder", small_encoder, "--index", writable, "--json")
-    assert (ran.code, ran.json["replaced"], ran.json["failed"]) == (0, 30, [])
+    ran = dragoman("index", "a.txt", "--refresh", "--encoder", small_encoder, "--index", writable, "--json")
+    assert (ran.code, ran.json["added"], ran.json["failed"]) == (0, 1, [])
     # The index knows its encoder: it need not be named again.
     found = dragoman("search", QUESTION, "--index", writable, "--json").json["results"]
     assert found[0]["source"].endswith("06-webb-en.md")
-    assert dragoman("list", "--stats", "--index", writable, "--json").json["encoder"] == str(small_encoder)
-    assert dragoman("index", "a.txt", "--index", writable, "--json").json["added"] == 1
+    stats = dragoman("list", "--stats", "--index", writable, "--json").json
+    assert (stats["encoder"], stats["n_documents"], stats["n_stale"]) == (str(small_encoder), 31, 0)
     assert dragoman("doctor", "--index", writable).code == 0
     monkeypatch.setenv("DRAGOMAN_ENCODER", "embedded")
     assert_one_line_error(dragoman("ask", "q", "--index", writable), "--refresh --encoder embedded")
-
-
-def test_a_refresh_and_new_files_can_be_asked_for_at_once(
-    dragoman: Dragoman, writable: Path, small_encoder: Path, here: Path
-) -> None:
-    (here / "a.txt").write_text("A text of some words.", "utf-8")
-    ran = dragoman("index", "a.txt", "--refresh", "--encoder", small_encoder, "--index", writable, "--json")
-    assert ran.code == 0
-    assert dragoman("list", "--stats", "--index", writable, "--json").json["n_stale"] == 0
-    assert len(dragoman("list", "--index", writable, "--json").json["documents"]) == 31
 
 
 def test_the_size_of_passages_can_be_chosen_and_changed(
@@ -618,14 +537,6 @@ def test_the_size_of_passages_can_be_chosen_and_changed(
     assert dragoman("index", "--refresh", "--json").json["replaced"] == 1
     assert 0 < n_passages() < before
     assert dragoman("doctor").code == 0
-
-
-# --- settings ---------------------------------------------------------------------------------------------------
-
-
-def test_settings_that_cannot_be_used_are_one_line(dragoman: Dragoman, here: Path) -> None:
-    (here / "dragoman.toml").write_text("colour = 'red'", "utf-8")
-    assert_one_line_error(dragoman("list"), "dragoman.toml: colour: Extra inputs are not permitted")
 
 
 # --- what documents may hold ------------------------------------------------------------------------------------
@@ -660,20 +571,11 @@ def test_no_control_character_of_a_document_reaches_the_terminal(dragoman: Drago
 
 
 def test_verbose_tells_what_was_left_out_and_how_files_were_decoded(dragoman: Dragoman, here: Path) -> None:
-    (here / "page.txt").write_text(
-        "Share\n\nThe Webb telescope left Earth in 2021, and it works well.\n\nSubscribe", "utf-8"
-    )
-    (here / "legacy.txt").write_bytes(
-        "東海道新幹線は一九六四年に開業した。東京と大阪を結んでいる。".encode("cp932") * 5
-    )
-    quiet = dragoman("index", "page.txt", "legacy.txt")
-    assert (quiet.code, quiet.err) == (0, "")
-    shutil.rmtree(here / ".dragoman")
-    told = dragoman("index", "page.txt", "legacy.txt", "-v")
-    assert told.code == 0 and told.out.split(";")[0] == quiet.out.split(";")[0]
-    lines = told.err.splitlines()
+    (here / "page.txt").write_text("Share\n\nThe Webb telescope left Earth in 2021, and it works well.", "utf-8")
+    (here / "legacy.txt").write_bytes("東海道新幹線は一九六四年に開業した。".encode("cp932") * 9)
+    assert dragoman("index", "page.txt", "legacy.txt", "--index", "quiet").err == ""
+    lines = dragoman("index", "page.txt", "legacy.txt", "-v").err.splitlines()
     assert any(line.startswith("left out: page.txt: ") and line.endswith(": Share") for line in lines)
-    assert any(line.startswith("left out: page.txt: ") and line.endswith(": Subscribe") for line in lines)
     assert any(line.startswith("note: legacy.txt: decoded as ") for line in lines)
 
 
@@ -681,43 +583,24 @@ def test_a_mixed_folder_is_indexed_as_far_as_it_can_be_and_each_bad_file_is_name
     dragoman: Dragoman, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DRAGOMAN_MAX_FILE_MB", "1")
-    folder = here / "mixed"
-    (folder / "deep" / ".hidden").mkdir(parents=True)
-    good = {
-        "plain.txt": "東海道新幹線は1964年に開業した。東京と大阪を結んでいる。",
-        "marked.md": "# 김치의 날\n\n한국은 11월 22일을 김치의 날로 정했다.",
-        "rows.jsonl": '{"id": "1", "text": "Row one is here."}\n{"id": "2", "text": "Row two as well."}',
-        "deep/below.txt": "รถไฟความเร็วสูงเปิดให้บริการแล้ว",
-    }
-    bad = {
-        "empty.txt": (b"", "an empty file"),
-        "picture.txt": (b"\x89PNG\r\n\x1a\n" + bytes(2_000), "binary"),
-        "notapdf.pdf": (b"just words", "PDF"),
-        "torn.jsonl": (b'{"id": "1", "te', "line 1 is not JSON"),
-        "large.txt": (b"many words " * 100_000, "at most 1 MiB"),
-    }
-    for name, text in good.items():
-        (folder / name).write_text(text, "utf-8")
-    for name, (content, _) in bad.items():
-        (folder / name).write_bytes(content)
-    (folder / "deep" / ".hidden" / "secret.txt").write_text("Nobody looks here.", "utf-8")
-    (folder / "table.csv").write_text("not,a,known,format", "utf-8")
+    (here / "mixed" / "deep" / ".hidden").mkdir(parents=True)
+    good = {"rows.jsonl": '{"id": "1", "text": "Row one is here."}', "deep/below.txt": "รถไฟความเร็วสูงเปิดให้บริการแล้ว"}
+    skipped = {"deep/.hidden/secret.txt": "Nobody looks here.", "table.csv": "not,a,known,format"}
+    bad = {"notapdf.pdf": ("just words", "PDF"), "large.txt": ("many words " * 100_000, "at most 1 MiB")}
+    for name, text in {**good, **skipped, **{name: text for name, (text, _) in bad.items()}}.items():
+        (here / "mixed" / name).write_text(text, "utf-8")
 
     ran = dragoman("index", "mixed", "--json")
-    assert ran.code == 0
-    assert (ran.json["added"], len(ran.json["failed"])) == (5, len(bad))
+    assert (ran.code, ran.json["added"]) == (0, 2)
     reasons = {failure["source"]: failure["reason"] for failure in ran.json["failed"]}
+    assert reasons.keys() == {f"mixed/{name}" for name in bad}
     for name, (_, reason) in bad.items():
-        assert reason in reasons[f"mixed/{name}"], name
+        assert reason in reasons[f"mixed/{name}"]
         assert f"failed: mixed/{name}: " in ran.err
     assert ran.err.splitlines()[-1] == "skipped, of types that are not read: .csv 1"
-    assert len(ran.err.splitlines()) == len(bad) + 1
     listed = dragoman("list", "--json").json
-    names = {*good, "rows.jsonl#1", "rows.jsonl#2"} - {"rows.jsonl"}
-    assert {d["source"] for d in listed["documents"]} == {f"mixed/{name}" for name in names}
-    assert len(listed["failed"]) == len(bad)
-    again = dragoman("index", "mixed", "--json")
-    assert (again.code, again.json["unchanged"], again.json["added"]) == (0, 5, 0)
+    assert {d["source"] for d in listed["documents"]} == {"mixed/rows.jsonl#1", "mixed/deep/below.txt"}
+    assert dragoman("index", "mixed", "--json").json["unchanged"] == 2
 
 
 # --- the process ------------------------------------------------------------------------------------------------

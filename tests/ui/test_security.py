@@ -80,17 +80,14 @@ def test_a_key_that_another_process_makes_or_takes_is_seen_at_once(tmp_path: Pat
     assert serving.find(token) is None
 
 
-@pytest.mark.parametrize("name", ["", "a b", "x" * 65, "a\n", "../x", "a/b"])
-def test_a_name_that_would_not_be_one_in_a_log_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ValueError, match="is no name of a key"):
-        KeyFile(tmp_path).add(name, [Scope.ASK])
-
-
 def test_what_cannot_be_done_with_keys_is_reported(tmp_path: Path) -> None:
     keys = KeyFile(tmp_path)
     keys.add("web", [Scope.ASK])
     with pytest.raises(ValueError, match="there is a key web already"):
         keys.add("web", [Scope.ASK])
+    for name in ("", "a b", "x" * 65, "a\n", "../x"):
+        with pytest.raises(ValueError, match="is no name of a key"):
+            keys.add(name, [Scope.ASK])
     with pytest.raises(ValueError, match="without a scope"):
         keys.add("other", [])
     with pytest.raises(ValueError, match="there is no key other; fix: dragoman key list"):
@@ -99,7 +96,7 @@ def test_what_cannot_be_done_with_keys_is_reported(tmp_path: Path) -> None:
         KeyFile(tmp_path / "nowhere").add("web", [Scope.ASK])
 
 
-@pytest.mark.parametrize("content", ["", "{}", "[]", '{"keys": [{}]}', '{"keys": [{"sha256": "x"}]}', "\x00"])
+@pytest.mark.parametrize("content", ["", "[]", '{"keys": [{"sha256": "x"}]}'])
 def test_a_broken_file_of_keys_lets_nobody_in(
     make_client: Callable[..., TestClient], folder: Path, content: str
 ) -> None:
@@ -165,7 +162,9 @@ SCOPED = [
 ]
 
 
-def test_each_route_takes_its_scope_and_no_other(make_client: Callable[..., TestClient], folder: Path) -> None:
+def test_each_route_takes_its_scope_and_no_other_and_none_is_without_a_rule(
+    make_client: Callable[..., TestClient], folder: Path
+) -> None:
     client = make_client("0.0.0.0", allow_upload=True)
     tokens = {one: KeyFile(folder).add(one, [one]) for one in Scope}
     for method, path, scope in SCOPED:
@@ -173,36 +172,19 @@ def test_each_route_takes_its_scope_and_no_other(make_client: Callable[..., Test
         for one, token in tokens.items():
             status = client.request(method, path, headers=bearer(token)).status_code
             assert (status not in (401, 403)) == (one is scope), (path, one, status)
-
-
-def test_no_route_is_without_a_rule(make_client: Callable[..., TestClient]) -> None:
     named = {(method, path.replace("0123456789abcdef", "{doc_id}")) for method, path, _ in SCOPED}
     paths = make_client().get("/openapi.json").json()["paths"]
     all_routes = {(method.upper(), path) for path, methods in paths.items() for method in methods}
-    assert {one for one in all_routes if not one[1].startswith("/v1/")} - named == {
-        ("GET", "/healthz"),
-        ("GET", "/readyz"),
-    }
+    free = {one for one in all_routes if not one[1].startswith("/v1/")} - named
+    assert free == {("GET", "/healthz"), ("GET", "/readyz")}
 
 
-@pytest.mark.parametrize(
-    "path",
-    ["/mcp", "/v1/chat/completions", "/v1/x", "/api/v2/ask", "/", "/gradio_api/queue/join", "/healthz2", "/widgets"],
-)
-def test_an_interface_and_a_path_that_nobody_thought_of_are_closed_too(
-    make_client: Callable[..., TestClient], path: str
-) -> None:
+def test_an_interface_and_a_path_that_nobody_thought_of_are_closed_too(make_client: Callable[..., TestClient]) -> None:
     client = make_client("0.0.0.0")
-    assert client.post(path).status_code == 401
-    assert client.get(path).status_code == 401
-    assert rule_for("POST", path).scope is Scope.ASK
-
-
-def test_questions_of_every_interface_take_a_place() -> None:
+    for path in ("/mcp", "/v1/chat/completions", "/v1/x", "/", "/gradio_api/queue/join", "/healthz2", "/widgets"):
+        assert client.post(path).status_code == client.get(path).status_code == 401, path
     for path in ("/api/v1/ask", "/api/v1/search", "/v1/chat/completions", "/mcp", "/widget/ask"):
         assert rule_for("POST", path).takes_place, path
-    for path in ("/widget.js", "/widget.v1.js", "/widget/frame", "/embed"):
-        assert rule_for("GET", path).scope is None, path
 
 
 def test_a_browser_may_send_the_key_as_a_password_to_the_page_alone(
@@ -266,21 +248,16 @@ HEADERS = {
     [
         (200, "GET", "/healthz", {}),
         (200, "POST", "/api/v1/ask", {"json": ASK, "headers": {"Origin": EVIL}}),
-        (200, "GET", "/docs/static/start.js", {}),
         (400, "GET", "/healthz", {"headers": {"Host": "evil.example"}}),
         (400, "OPTIONS", "/api/v1/ask", {"headers": {"Origin": EVIL, "Access-Control-Request-Method": "POST"}}),
         (401, "POST", "/api/v1/documents", {}),
         (403, "POST", "/widget/ask", {"json": ASK | {"site": "none"}}),
         (404, "GET", "/api/v1/nothing", {}),
-        (404, "POST", "/api/v1/asks", {}),
         (405, "GET", "/api/v1/ask", {}),
-        (405, "POST", "/healthz", {}),
         (405, "GET", "/mcp", {}),
         (413, "POST", "/api/v1/ask", {"content": "x" * 2**21}),
-        (413, "POST", "/mcp", {"content": "x" * 2**21}),
         (422, "POST", "/api/v1/ask", {"json": {}}),
         (422, "POST", "/api/v1/ask", {"content": json.dumps(ASK), "headers": {"Content-Type": "text/plain"}}),
-        (422, "GET", "/api/v1/documents?limit=x", {}),
     ],
 )
 def test_every_response_has_the_headers_once_and_every_error_one_shape(
@@ -330,7 +307,6 @@ NAMED = ("answers.example", "*.inner.example")
     [
         ("127.0.0.1", (), "127.0.0.1:7860", 200),
         ("127.0.0.1", (), "LOCALHOST", 200),
-        ("127.0.0.1", (), "[::1]:7860", 200),
         ("127.0.0.1", (), "127.0.0.1.evil.example", 400),
         ("127.0.0.1", (), "", 400),
         ("0.0.0.0", (), "anything.example", 200),
@@ -364,20 +340,16 @@ _JSON = {"Content-Type": "application/json"}
 @pytest.mark.parametrize(
     "body",
     [
-        b'{"question": NaN}',
         b'{"question": "x", "k": NaN}',
         b'{"question": "x", "k": ' + b"9" * 5_000 + b"}",
         b'{"question": ' * 50_000,
         b'{"question": "\xff\xfe"}',
-        b'{"question": "x", "filter": {"\\ud83d": 1}}',
         b'{"question": "x", "filter": {"swordfish swordfish": 1}}',
         b'{"question": "x", "filter": {"since": "swordfish swordfish"}}',
         b'{"question": "x", "history": [{"question": "x", "swordfish swordfish": 2}]}',
         b'{"question": "tea \\ud83d time"}',
         b'{"question": "' + b"swordfish " * 1_000 + b'"}',
-        b'{"query": "swordfish swordfish"}',
         b'{"question": {"deep": "swordfish"}}',
-        b"null",
         b'"swordfish"',
     ],
 )
@@ -395,9 +367,8 @@ def test_a_hostile_body_is_refused_shortly_and_not_sent_back(
 
 @pytest.mark.parametrize(
     "doc_id",
-    ["..", "../keys.json", "..%2Fkeys.json", "%2e%2e%2f%2e%2e%2fkeys.json", "0123456789ABCDEF", "x" * 5_000, "%00",
-     "0123456789abcdef%0a", "*", "' OR 1=1 --"],
-)  # fmt: skip
+    ["../keys.json", "%2e%2e%2f%2e%2e%2fkeys.json", "x" * 5_000, "%00", "0123456789abcdef%0a", "*", "' OR 1=1 --"],
+)
 def test_an_id_of_a_document_is_never_a_path(make_client: Callable[..., TestClient], folder: Path, doc_id: str) -> None:
     client = make_client("127.0.0.1", allow_upload=True)
     key = with_key(folder, Scope.INGEST)
@@ -405,15 +376,6 @@ def test_an_id_of_a_document_is_never_a_path(make_client: Callable[..., TestClie
     assert client.delete(f"/api/v1/documents/{doc_id}", headers=key).status_code in (404, 405, 422)
     assert sorted(folder.iterdir()) == before
     assert client.get("/api/v1/documents").json()["total"] == 1
-
-
-@pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "TRACE", "PUT", "PATCH", "MADEUP"])
-def test_other_methods_are_refused_in_peace(make_client: Callable[..., TestClient], method: str) -> None:
-    client = make_client("127.0.0.1")
-    for path in ("/healthz", "/api/v1/ask", "/api/v1/documents", "/docs", "/metrics", "/x"):
-        got = client.request(method, path)
-        assert 400 <= got.status_code < 500
-        assert got.headers["x-content-type-options"] == "nosniff"
 
 
 def test_no_interface_speaks_websocket(make_client: Callable[..., TestClient]) -> None:
@@ -438,9 +400,8 @@ def test_no_question_is_in_the_log(make_client: Callable[..., TestClient], caplo
 
 @pytest.mark.parametrize(
     "written",
-    ["www.example.org", "https://www.example.org/news", "https://a b.example", "*", "", "null", "ftp://a.example",
-     "https://a.example:99999", "https://", "https://..", "https://me@a.example",
-     "https://a.example; script-src *", "https://a.example 'x'"],
+    ["www.example.org", "https://a.example/x", "*", "null", "ftp://a.example", "https://me@a.example", "https://a b",
+     "https://a.example; script-src *"],
 )  # fmt: skip
 def test_an_origin_that_cannot_be_read_is_refused(written: str) -> None:
     expected = re.escape(f"{written!r} is no origin; expected: scheme and host, without a path")
@@ -450,11 +411,11 @@ def test_an_origin_that_cannot_be_read_is_refused(written: str) -> None:
         Site(key="news", origins=(written,))
 
 
-@pytest.mark.parametrize("pattern", ["https://*.a.example", "https://a.example:*"])
-def test_pages_of_a_pattern_may_frame_and_none_may_call(pattern: str) -> None:
-    assert Site(key="k", origins=(pattern,)).origins == (pattern,)
+def test_pages_of_a_pattern_may_frame_and_none_may_call() -> None:
+    pattern = ("https://*.a.example", "https://a.example:*")
+    assert Site(key="k", origins=pattern).origins == pattern
     with pytest.raises(ValueError, match=r"expected: an origin without \*"):
-        ServerSettings(cors_origins=(pattern,))
+        ServerSettings(cors_origins=pattern)
 
 
 def test_an_origin_is_kept_as_browsers_tell_it(make_client: Callable[..., TestClient]) -> None:
@@ -463,15 +424,15 @@ def test_an_origin_is_kept_as_browsers_tell_it(make_client: Callable[..., TestCl
     assert client.get("/healthz", headers=origin).headers["access-control-allow-origin"] == origin["Origin"]
 
 
-@pytest.mark.parametrize("name", ["max_waiting", "max_wait_s", "max_concurrent", "per_minute", "max_upload_bytes"])
-def test_a_limit_is_positive(name: str) -> None:
-    with pytest.raises(ValueError, match=rf"{name}\s+Input should be greater than 0"):
-        ServerSettings(**{name: 0})
-    with pytest.raises(ValueError, match=r"per_minute\s+Input should be greater than 0"):
-        Site(key="k", origins=(), per_minute=0)
-
-
 # --- what the schema says, and what comes ----------------------------------------------------------------------
+
+
+CHECKS = [
+    schemathesis.checks.not_a_server_error,
+    schemathesis.checks.status_code_conformance,
+    schemathesis.checks.content_type_conformance,
+    schemathesis.checks.response_schema_conformance,
+]
 
 
 def test_the_api_keeps_to_its_own_schema(make_client: Callable[..., TestClient], folder: Path) -> None:
@@ -481,32 +442,17 @@ def test_the_api_keeps_to_its_own_schema(make_client: Callable[..., TestClient],
     seen: set[str] = set()
     for result in schema.get_all_operations():
         operation = result.ok()
-        cases = st.one_of(
-            operation.as_strategy(),
-            operation.as_strategy(generation_mode=schemathesis.GenerationMode.NEGATIVE),
-        )
+        wrong = operation.as_strategy(generation_mode=schemathesis.GenerationMode.NEGATIVE)
+        cases = st.one_of(operation.as_strategy(), wrong)
+        phases, unchecked = [Phase.explicit, Phase.generate], list(HealthCheck)
 
-        @settings(
-            max_examples=15,
-            deadline=None,
-            derandomize=True,
-            database=None,
-            phases=[Phase.explicit, Phase.generate],
-            suppress_health_check=list(HealthCheck),
-        )
+        @settings(max_examples=15, deadline=None, derandomize=True, database=None, phases=phases,
+                  suppress_health_check=unchecked)  # fmt: skip
         @given(case=cases)
         def check(case: schemathesis.Case) -> None:
             response = case.call(headers={"Host": "127.0.0.1", **bearer(token)})
             assert response.status_code < 500, (case.as_curl_command(), response.text)
-            case.validate_response(
-                response,
-                checks=[
-                    schemathesis.checks.not_a_server_error,
-                    schemathesis.checks.status_code_conformance,
-                    schemathesis.checks.content_type_conformance,
-                    schemathesis.checks.response_schema_conformance,
-                ],
-            )
+            case.validate_response(response, checks=CHECKS)
 
         check()
         seen.add(operation.label)
