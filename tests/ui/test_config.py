@@ -22,11 +22,9 @@ def file(text: str) -> None:
 
 
 def test_without_anything_the_defaults_hold() -> None:
-    config = load_config()
-    assert (config.index, config.encoder, config.k, config.host, config.port) == (
-        Path(".dragoman"), None, 10, "127.0.0.1", 7860
-    )  # fmt: skip
-    assert load_config(index=None, k=None) == config == Config()  # a flag that is None was not given
+    config = load_config(index=None, k=None)  # a flag that is None was not given
+    assert (config.index, config.encoder, config.k) == (Path(".dragoman"), None, 10)
+    assert (config.host, config.port) == ("127.0.0.1", 7860)
 
 
 GIVEN = {
@@ -47,17 +45,15 @@ def test_every_setting_may_stand_in_the_file_the_environment_and_a_flag(
     assert load_config(**(GIVEN if source == "flags" else {})).model_dump(exclude={"server"}) == expected
 
 
-def test_a_flag_goes_before_the_environment_that_before_the_file_that_before_the_default(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    assert load_config().k == 10
+def test_a_flag_goes_before_the_environment_that_before_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     file("k = 3")
-    assert load_config().k == 3
     monkeypatch.setenv("DRAGOMAN_K", "4")
-    assert load_config().k == 4
-    assert load_config(k=5).k == 5
+    assert (load_config().k, load_config(k=5).k) == (4, 5)
     monkeypatch.setenv("DRAGOMAN_K", "")  # set to nothing is not set
     assert load_config().k == 3
+    monkeypatch.setenv("DRAGOMAN_K", "ten")
+    with pytest.raises(ValueError, match="DRAGOMAN_K: k: Input should be"):
+        load_config()
 
 
 def test_the_settings_of_an_index_are_those_named_and_the_defaults() -> None:
@@ -69,58 +65,24 @@ def test_the_settings_of_an_index_are_those_named_and_the_defaults() -> None:
     ("text", "complaint"),
     [
         ("k = ", "dragoman.toml is not valid TOML"),
-        ("k = 1\nk = 2", "dragoman.toml is not valid TOML"),
+        ("index = 'caf\udce9'", "is not valid TOML"),  # no UTF-8
         ("colour = 'red'", "dragoman.toml: colour: Extra inputs are not permitted"),
-        ("[tool]\nk = 1", "tool: Extra inputs"),
         ("k = 'many'", "dragoman.toml: k: Input should be a valid integer"),
-        ("k = 0", "k: Input should be greater than or equal to 1"),
-        ("k = 3.7", "k: Input should be a valid integer"),
-        ("k = [1]", "k: Input should be a valid integer"),
         ("k = 1001", "k: Input should be less than or equal to 1000"),
-        ("port = 70000", "port: Input should be less than or equal to 65535"),
-        ("max_file_mb = 0", "max_file_mb: Input should be greater"),
-        ("index = 5", "index: expected: a folder"),
         ("index = ''", "index: expected: a folder"),
-        ("encoder = ['a', 'b']", "encoder: Input should be a valid string"),
-        ("model = ''", "model: String should have at least 1 character"),
-        ("server = 3", "server: Input should be a valid dictionary"),
         ("[server]\ncolour = 1", "server.colour: Extra inputs are not permitted"),
-        ("[server]\nper_minute = 'many'", "server.per_minute: Input should be a valid integer"),
-        ("[server]\nallow_upload = 7", "server.allow_upload: Input should be a valid boolean"),
-        ("[server]\nallowed_hosts = 3", "server.allowed_hosts: Input should be a valid tuple"),
+        ("[server]\nper_minute = 0", "server.per_minute: Input should be greater than 0"),
         ("[server]\nallowed_hosts = ['a*']", "server.allowed_hosts.0: String should match"),
         ("[server]\ntrusted_proxies = ['proxy']", "server.trusted_proxies.0: 'proxy' does not appear to be an IPv4"),
-        ("[server]\nlog_format = 'xml'", "server.log_format: Input should be 'text' or 'json'"),
         ("[sites.x]\ntitle = 'a'", "sites.x.origins: Field required"),
-        ("[sites.x]\norigins = []\ncolor = 1", "sites.x.color: Extra inputs are not permitted"),
-        ("[sites]\nx = 1", "sites.x: Input should be a valid dictionary"),
+        ("[sites.x]\norigins = []\nper_minute = 0", "sites.x.per_minute: Input should be greater than 0"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_named_with_what_is_wrong(text: str, complaint: str) -> None:
-    file(text)
+    Path(CONFIG_FILE).write_text(text, "utf-8", "surrogateescape")
     with pytest.raises(ValueError, match=re.escape(complaint)) as refused:
         load_config()
     assert CONFIG_FILE in str(refused.value)
-
-
-def test_a_file_that_is_not_utf8_is_named() -> None:
-    Path(CONFIG_FILE).write_bytes(b"index = 'caf\xe9'")
-    with pytest.raises(ValueError, match="is not valid TOML"):
-        load_config()
-
-
-@pytest.mark.parametrize(("name", "value"), [("K", "ten"), ("K", "0"), ("PORT", "99999"), ("SERVER_PER_MINUTE", "-1")])
-def test_a_variable_that_cannot_be_used_is_named_with_what_is_wrong(
-    name: str, value: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(f"DRAGOMAN_{name}", value)
-    with pytest.raises(ValueError, match=rf"DRAGOMAN_{name}: [a-z._]+: Input should be"):
-        load_config()
-
-
-def test_a_folder_called_like_the_file_is_skipped() -> None:
-    Path(CONFIG_FILE).mkdir()
-    assert load_config() == Config()
 
 
 # --- the server's tables ----------------------------------------------------------------------------------------

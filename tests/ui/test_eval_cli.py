@@ -151,10 +151,3 @@ def test_a_published_set_is_imported_indexed_and_measured(dragoman: Dragoman, he
     measured = dragoman("eval", "out/gold.jsonl", "--index", "idx", "--json").json
     assert (measured["n"], measured["failed"], measured["recall@1"]) == (1, 0, 1.0)
     assert_one_line_error(dragoman("eval", "import", "gold.jsonl", "--to", "out"), "gold.jsonl")
-
-
-def test_help_lists_what_can_be_done(dragoman: Dragoman) -> None:
-    shown = dragoman("eval", "--help")
-    assert shown.code == 0
-    for name in ("run", "report", "runs", "import"):
-        assert f" {name} " in shown.out

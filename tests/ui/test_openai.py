@@ -3,7 +3,6 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -53,6 +52,14 @@ def serving(chain: Chain, **given: Any) -> Iterator[str]:
 @contextlib.contextmanager
 def asking(address: str, key: str = "sk-any") -> Iterator[OpenAI]:
     with OpenAI(base_url=address, api_key=key, max_retries=0, timeout=30) as client:
+        yield client
+
+
+@contextlib.contextmanager
+def answering(chain: Chain, answerer: Any) -> Iterator[OpenAI]:
+    """A client of a server where `answerer` answers over the index of `chain`."""
+    other = Chain(chain.backend, HashEncoder(), answerer, ANYTHING, reader=WordReader())
+    with serving(other) as address, asking(address) as client:
         yield client
 
 
@@ -108,13 +115,8 @@ def test_an_answer_is_a_chat_completion_with_its_citations_beside_it(client: Ope
     got = ask(client, user(QUESTION))
     (choice,) = got.choices
     assert (got.object, got.model, got.id[:9]) == ("chat.completion", "dragoman", "chatcmpl-")
-    assert abs(got.created - time.time()) < 60
     assert (choice.message.content, choice.message.role, choice.finish_reason) == (expected.text, "assistant", "stop")
-    assert got.usage.model_dump(include={"prompt_tokens", "completion_tokens", "total_tokens"}) == {
-        "prompt_tokens": 0,
-        "completion_tokens": 0,
-        "total_tokens": 0,
-    }
+    assert (got.usage.prompt_tokens, got.usage.completion_tokens, got.usage.total_tokens) == (0, 0, 0)
     first = got.citations[0]
     text = samples.backend.text(first["doc_id"])
     assert text is not None
@@ -125,13 +127,7 @@ def test_an_answer_is_a_chat_completion_with_its_citations_beside_it(client: Ope
 
 
 @pytest.mark.parametrize(
-    "question",
-    [
-        "誰被OpenAI董事會解職？",
-        "오픈AI 직원 몇 명이 서한에 서명했나?",
-        "متى أُطلق تلسكوب جيمس ويب؟",
-        "Altman氏はいつ復帰した\u2028のか？",
-    ],
+    "question", ["誰被OpenAI董事會解職？", "متى أُطلق تلسكوب جيمس ويب؟", "Altman氏はいつ復帰した\u2028のか？"]
 )
 def test_a_stream_says_what_the_whole_answer_says_in_every_script(
     client: OpenAI, samples: Chain, question: str
@@ -215,27 +211,12 @@ def test_markers_of_earlier_answers_are_left_out(web_chain: Chain) -> None:
     assert seen == [("x" * MAX_QUESTION_CHARS, ""), ("How many?", "Seven."), written]
 
 
-def test_fields_of_sampling_and_of_other_servers_are_taken_and_unknown_ones_of_ours_are_not(client: OpenAI) -> None:
-    got = client.chat.completions.create(
-        model="dragoman",
-        messages=user(QUESTION),
-        temperature=0,
-        max_tokens=5,
-        seed=1,
-        n=1,
-        tool_choice="none",
-        response_format={"type": "text"},
-        user="me",
-        extra_body={"never_heard_of": {"a": 1}},
-    )
-    assert "30.000" in (got.choices[0].message.content or "")
+def test_fields_of_others_are_taken_and_ours_are_kept_to(client: OpenAI) -> None:
+    others = {"temperature": 0, "max_tokens": 5, "n": 1, "tool_choice": "none", "never_heard_of": {"a": 1}}
+    got = ask(client, user(QUESTION), **others, dragoman={"filter": {"languages": ["fr"]}})
+    assert {item["language"] for item in got.retrieved} == {"fr"}
     with pytest.raises(openai.BadRequestError, match=r"dragoman.filters: Extra inputs are not permitted"):
         ask(client, user(QUESTION), dragoman={"filters": {"languages": ["fr"]}})
-
-
-def test_a_filter_may_be_given(client: OpenAI) -> None:
-    got = ask(client, user(QUESTION), dragoman={"filter": {"languages": ["fr"]}})
-    assert {item["language"] for item in got.retrieved} == {"fr"}
 
 
 # --- sources ------------------------------------------------------------------------------------------------
@@ -254,8 +235,7 @@ class EachOnce:
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_markers_of_web_pages_are_annotated_where_they_stand(web_chain: Chain, stream: bool) -> None:
-    chain = Chain(web_chain.backend, HashEncoder(), EachOnce(), ANYTHING, reader=WordReader())
-    with serving(chain) as address, asking(address) as client:
+    with answering(web_chain, EachOnce()) as client:
         got: Any = client.chat.completions.create(model="dragoman", messages=user("How many cranes?"), stream=stream)
         if stream:
             *before, last = list(got)
@@ -281,8 +261,7 @@ def test_an_address_that_is_not_of_the_web_is_not_annotated(web_chain: Chain) ->
                 yield draft.say(f"A[{draft.cite(passage, passage.start, passage.start + 3)}] ")
             yield from finish(task, draft, answer_language="en")
 
-    chain = Chain(web_chain.backend, HashEncoder(), Hostile(), ANYTHING, reader=WordReader())
-    with serving(chain) as address, asking(address) as client:
+    with answering(web_chain, Hostile()) as client:
         got = ask(client, user("How many cranes?"))
     content = got.choices[0].message.content
     (annotation,) = got.choices[0].message.annotations
@@ -307,8 +286,7 @@ class Echo:
 
 @pytest.fixture(scope="module")
 def echo(web_chain: Chain) -> Iterator[OpenAI]:
-    chain = Chain(web_chain.backend, HashEncoder(), Echo(), ANYTHING, reader=WordReader())
-    with serving(chain) as address, asking(address) as client:
+    with answering(web_chain, Echo()) as client:
         yield client
 
 
@@ -370,10 +348,7 @@ class Model:
 
 
 def test_the_usage_is_what_the_model_tells(web_chain: Chain) -> None:
-    with (
-        serving(Chain(web_chain.backend, HashEncoder(), Model(), ANYTHING, reader=WordReader())) as address,
-        asking(address) as client,
-    ):
+    with answering(web_chain, Model()) as client:
         usage = ask(client, user("How many cranes?")).usage
         assert (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens) == (120, 7, 127)
         stream = client.chat.completions.create(
@@ -385,9 +360,8 @@ def test_the_usage_is_what_the_model_tells(web_chain: Chain) -> None:
 
 
 def test_annotations_point_into_the_text_that_was_streamed(web_chain: Chain) -> None:
-    chain = Chain(web_chain.backend, HashEncoder(), Model(begins_again=True), ANYTHING, reader=WordReader())
     question = "The harbour has seven cranes."
-    with serving(chain) as address, asking(address) as client:
+    with answering(web_chain, Model(begins_again=True)) as client:
         *before, last = list(client.chat.completions.create(model="dragoman", messages=user(question), stream=True))
     content = "".join(chunk.choices[0].delta.content or "" for chunk in before)
     assert content == "No, [1]\n\nSeven [1]."
@@ -399,10 +373,7 @@ def test_annotations_point_into_the_text_that_was_streamed(web_chain: Chain) -> 
 def test_a_model_that_fails_is_told_in_the_stream_and_by_status(web_chain: Chain) -> None:
     failing = Model(fails=ModelFailed("the model is gone", "an answer", "start it"))
     question = user("How many cranes?")
-    with (
-        serving(Chain(web_chain.backend, HashEncoder(), failing, ANYTHING, reader=WordReader())) as address,
-        asking(address) as client,
-    ):
+    with answering(web_chain, failing) as client:
         with pytest.raises(openai.InternalServerError) as caught:
             ask(client, question)
         assert (caught.value.status_code, caught.value.type, caught.value.code) == (502, "server_error", "model_failed")
@@ -422,17 +393,12 @@ def test_a_model_that_fails_is_told_in_the_stream_and_by_status(web_chain: Chain
     [
         ({"messages": user("x" * (MAX_QUESTION_CHARS + 1))}, "messages", "2001 characters; expected: at most 2000"),
         ({"messages": user(" \n\u3000")}, "messages", "the question is empty"),
-        ({"messages": []}, "messages", "at least 1 item"),
         ({"messages": user("a") * (MAX_MESSAGES + 1)}, "messages", "at most 1000 items"),
         ({"messages": [{"role": "system", "content": "Hello"}]}, "messages", "there is no user message"),
         ({"messages": [*user("a"), {"role": "tool", "content": "b"}]}, "messages.1.role", "Input should be"),
-        ({"messages": user(7)}, "messages.0.content.str", "valid string"),
         ({"messages": user([{"type": "image_url", "image_url": {"url": "https://x"}}])}, "", "content"),
         ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools", "at most 0 items"),
-        ({"tool_choice": "required"}, "tool_choice", "'none' or 'auto'"),
-        ({"n": 2}, "n", "Input should be 1"),
         ({"response_format": {"type": "json_object"}}, "response_format.type", "should be 'text'"),
-        ({"model": None}, "model", "valid string"),
         ({"dragoman": {"footer": True}}, "dragoman.footer", "Extra inputs"),
         ({"dragoman": {"filter": {"since": "May"}}}, "filter", "since is 'May'"),
     ],
@@ -493,26 +459,14 @@ def test_each_refusal_of_the_gate_is_an_error_of_the_official_client(keyed: tupl
         with asking(address, keys[Scope.INGEST]) as client, pytest.raises(openai.PermissionDeniedError) as denied:
             client.models.list()
         shaped(denied.value, "invalid_request_error", "forbidden")
+        with asking(address, keys[Scope.ASK]) as client, pytest.raises(openai.APIStatusError) as large:
+            ask(client, user("x" * 2**20))
+        assert large.value.status_code == 413
+        with asking(address, keys[Scope.ASK]) as client, pytest.raises(openai.NotFoundError) as nowhere:
+            client.embeddings.create(model="dragoman", input="cranes")
+        shaped(nowhere.value, "invalid_request_error", "not_found")
         with asking(address, keys[Scope.ASK]) as client, pytest.raises(openai.RateLimitError) as limited:
             for _ in range(5):
                 client.models.list()
         shaped(limited.value, "requests", "too_many_requests")
         assert 1 <= int(limited.value.response.headers["retry-after"]) <= 15
-
-
-def test_limits_and_unknown_paths_are_errors_of_the_official_client(keyed: tuple[Chain, dict[Scope, str]]) -> None:
-    chain, keys = keyed
-    with serving(chain) as address, asking(address, keys[Scope.ASK]) as client:
-        with pytest.raises(openai.APIStatusError) as large:
-            ask(client, user("x" * 2**20))
-        assert large.value.status_code == 413
-        with pytest.raises(openai.NotFoundError) as nowhere:
-            client.embeddings.create(model="dragoman", input="cranes")
-        shaped(nowhere.value, "invalid_request_error", "not_found")
-        with pytest.raises(openai.BadRequestError) as too_long:
-            ask(client, user("x" * (MAX_QUESTION_CHARS + 1)))
-        shaped(too_long.value, "invalid_request_error", "string_above_max_length")
-        with pytest.raises(openai.BadRequestError) as invalid:
-            client.post("/chat/completions", body={"model": "dragoman"}, cast_to=object)
-        shaped(invalid.value, "invalid_request_error", "missing")
-        assert client.models.list().data

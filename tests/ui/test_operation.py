@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import shutil
@@ -9,7 +10,6 @@ import signal
 import socket
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from operator import gt
@@ -69,21 +69,11 @@ def record(message: str, *args: object, **more: object) -> logging.LogRecord:
     return made
 
 
-def test_a_line_of_json_has_time_level_logger_message_and_the_fields_of_its_record() -> None:
-    line = JsonFormatter().format(record("n is %d", 3, fields={"status": 200, "key": "web"}))
-    assert json.loads(line) == {
-        "time": "2001-09-09T01:46:40.250Z",
-        "level": "warning",
-        "logger": "dragoman.x",
-        "message": "n is 3",
-        "status": 200,
-        "key": "web",
-    }
-
-
-def test_a_line_of_text_has_the_same() -> None:
-    line = TextFormatter().format(record("n is %d", 3, fields={"bytes": 20, "key": "web"}))
-    assert line == "2001-09-09T01:46:40.250Z WARNING dragoman.x: n is 3 bytes=20 key=web"
+def test_a_line_has_time_level_logger_message_and_the_fields_of_its_record() -> None:
+    made = record("n is %d", 3, fields={"bytes": 20, "key": "web"})
+    line = {"time": "2001-09-09T01:46:40.250Z", "level": "warning", "logger": "dragoman.x", "message": "n is 3"}
+    assert json.loads(JsonFormatter().format(made)) == {**line, "bytes": 20, "key": "web"}
+    assert TextFormatter().format(made) == "2001-09-09T01:46:40.250Z WARNING dragoman.x: n is 3 bytes=20 key=web"
 
 
 @pytest.mark.parametrize("formatter", [JsonFormatter(), TextFormatter()])
@@ -141,12 +131,12 @@ def test_each_request_has_one_line_that_tells_all_but_what_was_asked_and_the_key
     finally:
         key_file.remove("web")
     assert [answer.status_code for answer in (whole, streamed, wrong, denied, lost)] == [200, 200, 422, 401, 404]
-    assert [(line["method"], line["route"], line["status"]) for line in lines] == [
-        ("POST", "/api/v1/ask", 200),
-        ("POST", "/api/v1/ask", 200),
-        ("POST", "/api/v1/ask", 422),
-        ("POST", "other", 401),
-        ("GET", "other", 404),
+    assert [line["message"] for line in lines] == [
+        "POST /api/v1/ask 200",
+        "POST /api/v1/ask 200",
+        "POST /api/v1/ask 422",
+        "POST other 401",
+        "GET other 404",
     ]
     answers = (whole, streamed, wrong, denied, lost)
     assert [line["bytes"] for line in lines] == [len(answer.content) for answer in answers]
@@ -156,10 +146,8 @@ def test_each_request_has_one_line_that_tells_all_but_what_was_asked_and_the_key
     assert all(len(str(line["request_id"])) == 32 for line in lines[1:])  # made: what was sent is no id
     assert [line.get("key") for line in lines] == ["web", "web", "web", None, "web"]
     assert [(line.get("language"), line.get("abstained")) for line in lines] == [("en", False)] * 2 + [(None, None)] * 3
-    assert all(
-        "cut" not in line and line["message"] == f"{line['method']} {line['route']} {line['status']}" for line in lines
-    )
     for line in lines:
+        assert "cut" not in line and line["message"] == f"{line['method']} {line['route']} {line['status']}"
         ended = datetime.fromisoformat(str(line["time"]))
         assert before <= ended <= datetime.now(UTC)
         assert 0 < float(str(line["duration_ms"])) < (ended - before).total_seconds() * 1000 + 5
@@ -215,17 +203,10 @@ class Reader(threading.Thread):
         self.began.set()
 
 
-def wait_until_closed(server: Served) -> None:
-    """Until the server takes no more connections."""
-    port = int(server.address.rpartition(":")[2])
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
-        try:
-            socket.create_connection(("127.0.0.1", port), 5).close()
-        except ConnectionRefusedError:
-            return
-        time.sleep(0.02)
-    raise AssertionError("the server still takes connections")
+def is_closed(server: Served) -> bool:
+    """Whether the server takes no more connections."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", int(server.address.rpartition(":")[2]))) == errno.ECONNREFUSED
 
 
 @pytest.fixture
@@ -245,7 +226,7 @@ def reading(
 def test_a_stop_lets_running_answers_end_and_takes_no_more(reading: tuple[Served, list[Reader]]) -> None:
     server, readers = reading
     server.process.send_signal(signal.SIGTERM)
-    wait_until_closed(server)
+    wait_until(lambda: is_closed(server))
     assert any(reader.is_alive() for reader in readers)
     assert server.process.wait(30) == 0
     for reader in readers:
@@ -255,23 +236,16 @@ def test_a_stop_lets_running_answers_end_and_takes_no_more(reading: tuple[Served
     assert "Traceback" not in server.told
 
 
-@pytest.mark.parametrize("reading", [("hanging", 1)], indirect=True)
-def test_an_answer_that_does_not_end_in_time_is_cut(reading: tuple[Served, list[Reader]]) -> None:
+@pytest.mark.parametrize("reading", [("hanging", 1), ("hanging", 100)], indirect=True)
+def test_an_answer_is_cut_after_the_grace_and_at_once_by_a_second_interrupt(
+    reading: tuple[Served, list[Reader]], request: pytest.FixtureRequest
+) -> None:
     server, readers = reading
-    server.process.send_signal(signal.SIGTERM)
+    server.process.send_signal(signal.SIGINT)
+    if request.node.callspec.params["reading"] == ("hanging", 100):
+        wait_until(lambda: is_closed(server))
+        server.process.send_signal(signal.SIGINT)
     assert server.process.wait(60) == 0  # the model would have taken 120 s
-    for reader in readers:
-        reader.join(60)
-        assert reader.names[-1] != "done"
-
-
-@pytest.mark.parametrize("reading", [("hanging", 100)], indirect=True)
-def test_a_second_interrupt_stops_at_once(reading: tuple[Served, list[Reader]]) -> None:
-    server, readers = reading
-    server.process.send_signal(signal.SIGINT)
-    wait_until_closed(server)
-    server.process.send_signal(signal.SIGINT)
-    assert server.process.wait(60) == 0
     for reader in readers:
         reader.join(60)
         assert reader.names[-1] != "done"
