@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from eval.errors import GoldError
 from eval.gold import Evidence, GoldItem, Published, find_evidence, read_beir, read_published, read_squad, write_corpus
@@ -39,13 +37,9 @@ def saved(tmp_path: Path, name: str, values: Any) -> Path:
     return path
 
 
-# --- a span of one place ------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("text", "wanted", "nth", "expected"),
     [
-        ("one bell, two bells", "two", 0, "two"),
         ("a bell and a bell rang", "bell", 1, "bell rang"),
         ("the bell, the bell", "bell", 1, ", the bell"),
         ("鐘が鳴る。鐘が割れる。", "鐘が", 1, "鐘が割"),
@@ -55,20 +49,6 @@ def test_a_span_grows_until_it_stands_in_one_place(text: str, wanted: str, nth: 
     start = [i for i in range(len(text)) if text.startswith(wanted, i)][nth]
     found = unique_span(text, start, start + len(wanted))
     assert text[found.start : found.end] == expected
-
-
-@settings(deadline=None)
-@given(st.text("ab \n鐘", min_size=1, max_size=20).filter(str.strip), st.data())
-def test_whatever_the_text_the_grown_span_is_found_once_and_holds_the_first(text: str, data: st.DataObject) -> None:
-    places = [i for i, char in enumerate(text) if not char.isspace()]
-    start = data.draw(st.sampled_from(places))
-    end = data.draw(st.sampled_from([place for place in places if place >= start])) + 1
-    found = unique_span(text, start, end)
-    assert found.start <= start < end <= found.end
-    assert find_evidence(text, text[slice(*found)]) == [found]
-
-
-# --- SQuAD --------------------------------------------------------------------------------------------------
 
 
 def test_a_question_comes_with_the_answers_and_a_span_of_one_place(tmp_path: Path) -> None:
@@ -90,7 +70,7 @@ def test_a_question_comes_with_the_answers_and_a_span_of_one_place(tmp_path: Pat
 
 @pytest.mark.parametrize(
     ("start", "expected"),
-    [(14, "鐘は七"), (21, "鐘は朝"), (20, "鐘は朝"), (11, "鐘は七"), (900, "鐘は朝"), (-3, "鐘は七"), (None, "鐘は七")],
+    [(14, "鐘は七"), (20, "鐘は朝"), (900, "鐘は朝"), (-3, "鐘は七"), (None, "鐘は七")],
 )
 def test_a_wrong_offset_means_the_nearest_place(tmp_path: Path, start: Any, expected: str) -> None:
     found = read_squad(saved(tmp_path, "m.json", squad((MORI, [asked("1", "何?", ("鐘は", start))]))), "ja")
@@ -109,9 +89,7 @@ def test_of_several_answers_the_one_that_stands_where_it_should_is_the_evidence(
         # Offsets are of the file's text; what is stored is NFC, without what an index drops.
         ("  e\u0301te\u0301 \u00ad1999\r\n hiver 2000", "2000", 22, "2000"),
         ("\ufeff가나 \u1100\u1161 다라", "다라", 7, "다라"),
-        ("一  \n\n  二\u2028三", "三", 9, "三"),
         ("一二三", " 二", 0, "二"),  # a space before it, counted
-        ("鐘の話 [SEP] 塔に鐘がある", "鐘の話", 0, "鐘の"),
         ("鐘の話 [SEP] 塔に鐘がある", "鐘", 12, "鐘が"),
     ],
 )
@@ -143,9 +121,7 @@ def test_unanswerable_questions_are_taken_and_unusable_ones_left_out(tmp_path: P
     [
         ("{", "JSONDecodeError"),
         ("[" * 200_000, "RecursionError"),
-        ([], "expected: the shape of SQuAD"),
         ({"data": [{"title": "x"}]}, "KeyError: 'paragraphs'"),
-        ({"data": [{"paragraphs": [{"qas": []}]}]}, "KeyError: 'context'"),
         ({"data": []}, "gives no question; expected"),
         (squad(("一二", [asked("1", "q", ("三", 0))])), "gives no question (1-ja: no answer stands in its context)"),
     ],
@@ -168,20 +144,11 @@ def ran(found: Published, folder: Path) -> list[Any]:
     )
 
 
-def test_an_index_of_the_documents_holds_the_evidence_and_a_run_finds_it(tmp_path: Path) -> None:
-    qas = [asked("1", "나루호는 언제 진수되었나요?", ("2019년 4월", 5)), asked("2", "길이는?", ("38미터", 27))]
-    data = squad((HANGANG, qas), (MORI, [asked("3", "鐘は何に鳴る?", ("鐘は", 21))]), title="배 / 鐘 # 1")
-    rows = ran(read_published(saved(tmp_path, "배 모음.json", data)), tmp_path)
-    assert [(row.problem, len(row.places[0]), row.values["recall@10"]) for row in rows] == [("", 1, 1.0)] * 3
-
-
 @pytest.mark.parametrize(
     ("name", "lang", "n_items", "n_documents", "n_left_out"),
     [
         ("cmrc2018/cmrc2018_trial.json", "zh-Hans", 1000, 256, 2),  # two questions are empty
-        ("xquad/xquad.ar.json", "ar", 612, 120, 0),
         ("xquad/xquad.th.json", "th", 612, 120, 0),
-        ("xquad/xquad.zh.json", "zh-Hans", 612, 120, 0),
     ],
 )
 def test_published_sets_are_read_whole_and_every_evidence_stands_in_its_document(
@@ -196,8 +163,6 @@ def test_published_sets_are_read_whole_and_every_evidence_stands_in_its_document
     for item in found.items:
         assert len(find_evidence(texts[item.evidence[0].doc], item.evidence[0].text)) == 1, item.id
 
-
-# --- BEIR ---------------------------------------------------------------------------------------------------
 
 CORPUS = [
     {"_id": "d1", "title": "塔", "text": "森の塔には鐘がある。"},
@@ -238,7 +203,6 @@ def test_a_beir_folder_gives_whole_documents_with_grades(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("files", "problem"),
     [
-        ({"corpus_jsonl": ""}, "corpus.jsonl cannot be read"),
         ({"corpus_jsonl": "{}"}, "corpus.jsonl, line 1: no _id"),
         ({"queries_jsonl": "\n{"}, "queries.jsonl, line 2: not JSON"),
         ({"qrels__test_tsv": ""}, "has no judgements; expected: qrels/test.tsv or qrels/dev.tsv"),
