@@ -46,11 +46,19 @@ def task(make_passage: MakePassage, found_result: MakeResult, encoder: Encoder) 
     return Task(QUESTION, "en", found, encoder, sentences)
 
 
-def run(task: Task, script: list[Piece] | Script) -> tuple[list[Event], Answer]:
-    events = list(GenerativeAnswerer(ScriptedChatModel(script=script)).answer(task))
+def last(events: list[Event]) -> Answer:
     done = events[-1]
     assert isinstance(done, Done)
-    return events, done.answer
+    return done.answer
+
+
+def asked(model: ScriptedChatModel, task: Task, **limits: Any) -> Answer:
+    return last(list(GenerativeAnswerer(model, limits=ModelLimits(**limits)).answer(task)))
+
+
+def run(task: Task, script: list[Piece] | Script) -> tuple[list[Event], Answer]:
+    events = list(GenerativeAnswerer(ScriptedChatModel(script=script)).answer(task))
+    return events, last(events)
 
 
 def said(events: list[Event]) -> str:
@@ -60,9 +68,6 @@ def said(events: list[Event]) -> str:
 def unmarked(text: str) -> str:
     """`text` without the marks behind sentences that are not supported, in English."""
     return regex.sub(r" \((?:not supported by the cited passage|only partly[^)]*|no source)\)", "", text)
-
-
-# --- an answer ----------------------------------------------------------------------------------------------
 
 
 def test_an_answer_cites_the_sentence_of_each_passage_that_bears_it_out(task: Task) -> None:
@@ -105,34 +110,11 @@ def test_an_answer_does_not_depend_on_the_pieces_that_it_comes_in(task: Task, cu
     assert regex.sub(r"\[(\d+)\]", lambda m: f"[{passage_of[int(m[1])]}]", unmarked(answer.text)) == expected
 
 
+PARTS = ["KEY1", "KEY2", "[KEY1]", "[KEY2]", "[zzzzz]", "[1]", *"[]1가Ä,", " ", ". ", "。", "word", "\n"]
+
+
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    st.lists(
-        st.sampled_from(
-            [
-                "KEY1",
-                "KEY2",
-                "[KEY1]",
-                "[KEY2]",
-                "[zzzzz]",
-                "[1]",
-                "[",
-                "]",
-                "1",
-                " ",
-                ". ",
-                "。",
-                "word",
-                "가",
-                ",",
-                "\n",
-                "Ä",
-            ]
-        ),
-        min_size=1,
-        max_size=25,
-    )
-)
+@given(st.lists(st.sampled_from(PARTS), min_size=1, max_size=25))
 def test_whatever_a_model_writes_every_marker_of_the_answer_is_a_citation(task: Task, parts: list[str]) -> None:
     def script(keys: list[str]) -> list[Piece]:
         return [part.replace("KEY1", keys[0]).replace("KEY2", keys[1]) for part in parts]
@@ -150,15 +132,12 @@ def test_whatever_a_model_writes_every_marker_of_the_answer_is_a_citation(task: 
     [
         # The stop may stand before or behind the marker; two markers in a row, with a comma or without.
         ("One [A]. Two [B].", "One. [A] Two. [B]"),
-        ("One. [A] Two. [B]", "One. [A] Two. [B]"),
-        ("One [A][B]. Two.", "One. [A][B] Two."),
         ("One [A], [B]. Two.", "One. [A][B] Two."),
         ("一つ【A】。二つ［B］。", "一つ。 [A] 二つ。 [B]"),
         # A marker inside a sentence belongs to that sentence.
         ("According to [A], one is so. Two.", "According to, one is so. [A] Two."),
         ("One is so [A], while two is not [B]. Three.", "One is so, while two is not. [A][B] Three."),
         ("One [A] and two [B] are.", "One and two are. [A][B]"),
-        ("[A] One.", "One. [A]"),
         # Numbers in brackets that the model copies from an encyclopedia are no citations of this answer.
         ("One [4–5]. Two [3] [B].", "One. Two. [B]"),
         # Sentences without a marker of their own do not borrow one.
@@ -166,18 +145,9 @@ def test_whatever_a_model_writes_every_marker_of_the_answer_is_a_citation(task: 
     ],
 )
 def test_a_marker_belongs_to_the_sentence_that_it_stands_in_or_behind(task: Task, text: str, expected: str) -> None:
-    _, answer = run(
-        task, lambda keys: [text.replace("A]", f"{keys[0]}]").replace("A】", f"{keys[0]}】").replace("B", keys[1])]
-    )
+    _, answer = run(task, lambda keys: [regex.sub("[AB](?=[]】］])", lambda m: keys["AB".index(m[0])], text)])
     letters = {c.n: "A" if c.language == "ko" else "B" for c in answer.citations}
     assert regex.sub(r"\[(\d+)\]", lambda m: f"[{letters[int(m[1])]}]", unmarked(answer.text)) == expected
-
-
-def test_a_sentence_that_cites_nothing_is_not_supported(task: Task) -> None:
-    _, answer = run(task, lambda keys: [f"{VALUED} [{keys[0]}]. The moon is made of cheese."])
-    assert [(s.supported, s.citations) for s in answer.sentences] == [(True, (1,)), (False, ())]
-    assert answer.text == f"{VALUED}. [1] The moon is made of cheese. (no source)"
-    assert [s.verdict for s in answer.sentences] == [Verdict.SUPPORTED, Verdict.NO_SOURCE]
 
 
 def test_a_sentence_that_cites_nothing_is_given_the_passage_that_bears_it_out(task: Task) -> None:
@@ -192,9 +162,7 @@ def test_a_sentence_that_cites_nothing_is_given_the_passage_that_bears_it_out(ta
         (f"{VALUED}.", Verdict.SUPPORTED, ""),
         ("The company was valued at about 900억 dollars.", Verdict.UNSUPPORTED, "not supported by the cited passage"),
         (f"{VALUED} by 14 people.", Verdict.PARTLY, "only partly supported by the cited passage"),
-        ("The company was valued by Zuckerberg at about 860억 dollars.", Verdict.PARTLY, "only partly supported"),
         ("The company was not valued at about 860억 dollars.", Verdict.PARTLY, "only partly supported"),
-        ("Penguins breed on the southern ice in winter.", Verdict.UNSUPPORTED, "not supported by the cited passage"),
     ],
 )
 def test_how_far_a_sentence_is_borne_out_stands_behind_it(
@@ -234,9 +202,6 @@ def in_turns(*scripts: Any) -> Turns:
     return Turns(script=[], scripts=list(scripts))
 
 
-QUICK = ModelLimits(backoff_s=0.0, n_retries=2)
-
-
 def test_a_model_that_begins_in_another_language_is_told_so_once_and_nothing_of_it_is_shown(task: Task) -> None:
     model = in_turns(
         lambda keys: [f"회사 가치는 약 860억 달러로 평가됐다 [{keys[0]}]. 그렇다."],
@@ -244,8 +209,7 @@ def test_a_model_that_begins_in_another_language_is_told_so_once_and_nothing_of_
     )
     events = list(GenerativeAnswerer(model).answer(task))
     assert said(events) == f"{VALUED}. [1]"
-    assert isinstance(events[-1], Done)
-    assert (events[-1].answer.text, events[-1].answer.warnings) == (f"{VALUED}. [1]", ())
+    assert (last(events).text, last(events).warnings) == (f"{VALUED}. [1]", ())
     assert len(model.calls) == 2
     assert str(model.calls[1][-1].content).endswith("your last answer was not in English.")
     assert "last answer" not in str(model.calls[0][-1].content)
@@ -253,60 +217,46 @@ def test_a_model_that_begins_in_another_language_is_told_so_once_and_nothing_of_
 
 def test_a_request_that_fails_is_made_again(task: Task) -> None:
     model = in_turns([RuntimeError("busy")], [RuntimeError("busy")], lambda keys: [f"{VALUED} [{keys[0]}]."])
-    *_, done = GenerativeAnswerer(model, limits=QUICK).answer(task)
-    assert isinstance(done, Done)
-    assert (done.answer.text, done.answer.warnings) == (f"{VALUED}. [1]", ())
+    answer = asked(model, task, backoff_s=0.0, n_retries=2)
+    assert (answer.text, answer.warnings) == (f"{VALUED}. [1]", ())
     assert len(model.calls) == 3
 
 
 def test_a_second_model_is_asked_where_the_first_fails(task: Task) -> None:
     first = ScriptedChatModel(script=lambda keys: [f"{STAYED} [{keys[1]}]. And", RuntimeError("gone")])
     second = ScriptedChatModel(script=lambda keys: [f"{VALUED} [{keys[0]}]."])
-    events = list(GenerativeAnswerer(first, fallback=second, limits=QUICK).answer(task))
-    done = events[-1]
-    assert isinstance(done, Done)
+    limits = ModelLimits(backoff_s=0.0, n_retries=2)
+    events = list(GenerativeAnswerer(first, fallback=second, limits=limits).answer(task))
+    answer = last(events)
     assert len(first.calls) == 1  # what has been said is not asked for again
-    assert done.answer.text == f"{VALUED}. [1]"
-    assert [citation.language for citation in done.answer.citations] == ["ko"]
-    assert done.answer.warnings[0].endswith("asked another model instead")
+    assert answer.text == f"{VALUED}. [1]"
+    assert [citation.language for citation in answer.citations] == ["ko"]
+    assert answer.warnings[0].endswith("asked another model instead")
     assert said(events) == f"{STAYED}. [1]\n\n{VALUED}. [1]"
 
 
 def test_passages_that_do_not_fit_are_left_out_from_the_end(task: Task) -> None:
     model = ScriptedChatModel(script=lambda keys: [f"{VALUED} [{keys[0]}]."])
-    list(GenerativeAnswerer(model, limits=ModelLimits(max_prompt_tokens=150)).answer(task))
+    asked(model, task, max_prompt_tokens=150)
     sent = str(model.calls[0][-1].content)
     assert KOREAN in sent
     assert JAPANESE not in sent
-    list(GenerativeAnswerer(model, limits=ModelLimits(max_prompt_tokens=1)).answer(task))
+    asked(model, task, max_prompt_tokens=1)
     assert KOREAN in str(model.calls[1][-1].content)  # one at least
 
 
 def test_a_prompt_that_is_too_long_for_the_model_is_made_shorter(task: Task) -> None:
     too_long = ValueError("This model's maximum context length is 4096 tokens, you requested 4292")
     model = in_turns([too_long], lambda keys: [f"{VALUED} [{keys[0]}]."])
-    done = list(GenerativeAnswerer(model, limits=ModelLimits(max_prompt_tokens=1_000)).answer(task))[-1]
-    assert isinstance(done, Done)
-    assert (done.answer.text, len(model.calls)) == (f"{VALUED}. [1]", 2)
+    assert (asked(model, task, max_prompt_tokens=1_000).text, len(model.calls)) == (f"{VALUED}. [1]", 2)
     hopeless = in_turns([too_long])
-    done = list(GenerativeAnswerer(hopeless).answer(task))[-1]
-    assert isinstance(done, Done)
-    assert "answered from the articles' own sentences" in done.answer.warnings[0]
+    assert "answered from the articles' own sentences" in asked(hopeless, task).warnings[0]
     assert len(hopeless.calls) == 4  # 6,000, 3,000, 1,500 and 750 tokens
-
-
-def test_markers_of_earlier_answers_are_not_sent(task: Task) -> None:
-    model = ScriptedChatModel(script=lambda keys: [f"{VALUED} [{keys[0]}]."])
-    list(GenerativeAnswerer(model).answer(replace(task, history=[Turn("Before?", "So it was. [1][2]")])))
-    assert [str(message.content) for message in model.calls[0][1:3]] == ["Before?", "So it was."]
-
-
-# --- what the model is sent ---------------------------------------------------------------------------------
 
 
 def test_the_last_turns_of_the_conversation_come_before_the_question(task: Task) -> None:
     model = ScriptedChatModel(script=["NO_ANSWER"])
-    turns = [Turn(f"question {i}", f"answer {i}") for i in range(6)]
+    turns = [Turn(f"question {i}", f"answer {i} [1][2]") for i in range(6)]  # the markers are not sent
     list(GenerativeAnswerer(model).answer(replace(task, history=turns)))
     middle = model.calls[0][1:-1]
     assert [message.text for message in middle] == [
@@ -315,17 +265,12 @@ def test_the_last_turns_of_the_conversation_come_before_the_question(task: Task)
     assert [type(message) for message in middle[:2]] == [HumanMessage, AIMessage]
 
 
-# --- refusal ------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     "pieces",
     [
-        ["NO_ANSWER"],
         ["NO", "_ANS", "WER"],
         list(" \nNO_ANSWER.\n"),
         ["**NO_ANSWER**"],
-        ["`NO_ANSWER`"],
         ["NO_ANSWER", " because the passages speak of something else."],
     ],
 )
@@ -341,9 +286,6 @@ def test_a_text_that_only_begins_like_a_refusal_is_an_answer(task: Task) -> None
         _, answer = run(task, list(text))
         assert not answer.abstained
         assert unmarked(answer.text) == text
-
-
-# --- a model that fails -------------------------------------------------------------------------------------
 
 
 def test_a_model_that_fails_at_once_gives_way_to_the_articles_own_sentences(task: Task) -> None:
@@ -377,9 +319,6 @@ def test_a_reply_without_text_gives_way_too(task: Task, pieces: list[Piece]) -> 
     assert answer.warnings[0].startswith("the model returned no text")
 
 
-# --- a real client over HTTP --------------------------------------------------------------------------------
-
-
 class _Stub(BaseHTTPRequestHandler):
     """As much of OpenAI's chat completions as a streaming client needs."""
 
@@ -389,67 +328,47 @@ class _Stub(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.requests.append({"path": self.path, "key": self.headers["Authorization"], **body})
+        self.send_response(self.status)
+        self.send_header("Content-Type", "text/event-stream" if self.status == 200 else "application/json")
+        self.end_headers()
         if self.status != 200:
-            content = b'{"error": {"message": "the stub is down", "type": "server_error"}}'
-            self.send_response(self.status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+            self.wfile.write(b'{"error": {"message": "the stub is down", "type": "server_error"}}')
             return
         keys = regex.findall(r"^\[([a-z]{5})\] \(", body["messages"][-1]["content"], regex.MULTILINE)
-        self.send_response(200)
-        self.send_header("Content-Type", "text/event-stream")
-        self.end_headers()
         for piece in [f"{VALUED} [", keys[0][:2], keys[0][2:], "]. ", f"{STAYED} [{keys[1]}", "]."]:
-            self._event({"delta": {"role": "assistant", "content": piece}, "finish_reason": None})
-        self._event({"delta": {}, "finish_reason": "stop"})
+            choice = {"index": 0, "delta": {"role": "assistant", "content": piece}, "finish_reason": None}
+            chunk = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
+            self.wfile.write(f"data: {json.dumps(chunk)}\n\n".encode())
         self.wfile.write(b"data: [DONE]\n\n")
-
-    def _event(self, choice: dict[str, object]) -> None:
-        chunk = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "stub-model"}
-        payload = {**chunk, "choices": [{"index": 0, **choice}]}
-        self.wfile.write(f"data: {json.dumps(payload)}\n\n".encode())
 
     def log_message(self, format: str, *args: object) -> None:
         """Quiet."""
 
 
 @contextmanager
-def stub(status: int = 200) -> Iterator[tuple[str, list[dict[str, object]]]]:
-    """(base URL, requests so far) of a server on a free port of this machine."""
+def stub(monkeypatch: pytest.MonkeyPatch, status: int = 200) -> Iterator[list[dict[str, object]]]:
+    """The requests so far to a server on a free port of this machine, which the environment names."""
     handler = type("Handler", (_Stub,), {"requests": [], "status": status})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{server.server_port}/v1")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-stub")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.delenv("OPENAI_API_BASE", raising=False)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}/v1", handler.requests
+        yield handler.requests
     finally:
         server.shutdown()
         thread.join()
         server.server_close()
 
 
-@pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    def set_base(url: str) -> None:
-        monkeypatch.setenv("OPENAI_BASE_URL", url)
-        monkeypatch.setenv("OPENAI_API_KEY", "sk-stub")
-        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-        monkeypatch.delenv("OPENAI_API_BASE", raising=False)
-
-    return set_base
-
-
-def test_an_openai_shaped_server_is_asked_over_http(task: Task, environment: Callable[[str], None]) -> None:
-    with stub() as (url, requests):
-        environment(url)
-        answerer = GenerativeAnswerer(load_chat_model("openai:stub-model", timeout_s=10))
-        events = list(answerer.answer(task))
-    done = events[-1]
-    assert isinstance(done, Done)
-    assert done.answer.text == said(events) == f"{VALUED}. [1] {STAYED}. [2]"
-    assert done.answer.warnings == ()
+def test_an_openai_shaped_server_is_asked_over_http(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    with stub(monkeypatch) as requests:
+        events = list(GenerativeAnswerer(load_chat_model("openai:stub-model", timeout_s=10)).answer(task))
+    assert last(events).text == said(events) == f"{VALUED}. [1] {STAYED}. [2]"
+    assert last(events).warnings == ()
     (request,) = requests
     assert (request["path"], request["key"]) == ("/v1/chat/completions", "Bearer sk-stub")
     assert (request["model"], request["stream"], request["temperature"]) == ("stub-model", True, 0)
@@ -457,22 +376,17 @@ def test_an_openai_shaped_server_is_asked_over_http(task: Task, environment: Cal
 
 
 def test_a_server_that_answers_500_gives_way_with_a_warning_and_is_not_asked_more_often_than_told(
-    task: Task, environment: Callable[[str], None]
+    task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with stub(500) as (url, requests):
-        environment(url)
+    with stub(monkeypatch, 500) as requests:
         limits = ModelLimits(n_retries=1, backoff_s=0.0)
         answerer = GenerativeAnswerer(load_chat_model("openai:stub-model", timeout_s=10), limits=limits)
-        *_, done = answerer.answer(task)
-    assert isinstance(done, Done)
+        answer = last(list(answerer.answer(task)))
     assert len(requests) == 2  # the first and one repeat
-    assert done.answer.text.startswith("This is what the articles say")
-    assert done.answer.warnings[0].endswith("answered from the articles' own sentences instead")
-    assert "500 - the stub is down" in done.answer.warnings[0]
-    assert "sk-stub" not in str(done)
-
-
-# --- models that cannot be had ------------------------------------------------------------------------------
+    assert answer.text.startswith("This is what the articles say")
+    assert answer.warnings[0].endswith("answered from the articles' own sentences instead")
+    assert "500 - the stub is down" in answer.warnings[0]
+    assert "sk-stub" not in str(answer)
 
 
 OTHERS = "use one of openai, anthropic, google_genai, mistralai, ollama, or install LangChain's package"
@@ -482,10 +396,8 @@ OTHERS = "use one of openai, anthropic, google_genai, mistralai, ollama, or inst
     ("spec", "remedy"),
     [
         ("anthropic:claude-sonnet-5", "pip install 'dragoman[anthropic]', and set its key in the environment"),
-        ("ollama:llama3.2", "pip install 'dragoman[ollama]'"),
         ("openai:", "pip install 'dragoman[openai]', and set its key in the environment"),
         ("nobody:model", f"{OTHERS} for nobody"),
-        ("just-a-name", OTHERS),
         ("", OTHERS),
     ],
 )
@@ -497,9 +409,6 @@ def test_a_provider_that_is_not_installed_or_unknown_is_an_error_that_names_the_
     assert "openai:gpt-5-mini" in caught.value.expected
 
 
-# --- the public fake ----------------------------------------------------------------------------------------
-
-
 def test_the_scripted_model_is_a_langchain_model_that_says_its_pieces_and_keeps_what_it_was_sent() -> None:
     model = ScriptedChatModel(script=["Hello, ", "world"])
     assert model.invoke("Hi").text == "Hello, world"
@@ -509,12 +418,8 @@ def test_the_scripted_model_is_a_langchain_model_that_says_its_pieces_and_keeps_
         ScriptedChatModel(script=[OSError("down")]).invoke("Hi")
 
 
-# --- citations that are wrong -------------------------------------------------------------------------------
-
 WRONG = {
     "a key that was not given": lambda a, b: f"{VALUED} [zzzzz].",
-    "a number": lambda a, b: f"{VALUED} [1].",
-    "a number in other brackets": lambda a, b: f"{VALUED}【2】.",
     "a number in other digits": lambda a, b: f"{VALUED} [١].",
     "the other passage": lambda a, b: f"{VALUED} [{b}].",
     "a key in capitals and a made up one": lambda a, b: f"{STAYED} [{a.upper()}][QQQQQ].",
@@ -523,7 +428,6 @@ WRONG = {
     "another number": lambda a, b: f"The company was valued at about 900억 dollars [{a}].",
     "another name": lambda a, b: f"Only Mark Zuckerberg of the old board stayed [{b}].",
     "a denial": lambda a, b: f"The company was not valued at about 860억 dollars [{a}].",
-    "another year": lambda a, b: f"{VALUED} in 1987 [{a}].",
     "a marker that breaks off": lambda a, b: f"Penguins breed on the ice [{a[:3]}",
     "a key inside a word": lambda a, b: f"Penguins{a} breed on the ice.",
 }
@@ -538,7 +442,7 @@ def test_a_wrong_citation_reaches_nobody_as_a_plain_one(task: Task, way: str) ->
     if plain:  # a right passage was found for it instead
         assert sentence.verdict is Verdict.SUPPORTED
         assert (sentence.text, answer.citations[0].language) == (f"{VALUED}.", "ko")
-        assert way in ("a key that was not given", "a number", "a number in other brackets", "a number in other digits")
+        assert way in ("a key that was not given", "a number in other digits")
     else:
         assert sentence.verdict is not Verdict.SUPPORTED
         assert answer.text.endswith(")")
