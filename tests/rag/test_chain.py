@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
@@ -71,16 +70,7 @@ def test_the_last_event_holds_what_the_events_before_it_told(chain: Chain) -> No
     (found,) = [pids(event.passages) for event in events if isinstance(event, PassagesFound)]
     assert sorted(found) == sorted(pids(answer.retrieved))  # the reader has put them in its own order
     assert (answer.question, answer.language, answer.answer_language) == (QUESTION, "ko", "ko")
-
-
-def test_the_async_forms_give_what_the_plain_ones_give(chain: Chain) -> None:
-    plain = list(chain.stream(QUESTION))
-    events = asyncio.run(collected(chain))
-    assert events[:-1] == plain[:-1]
-    assert isinstance(events[-1], Done)
-    assert isinstance(plain[-1], Done)
-    assert untimed(events[-1].answer) == untimed(plain[-1].answer)
-    assert untimed(asyncio.run(chain.ainvoke(QUESTION))) == untimed(plain[-1].answer)
+    assert 0 < answer.timings_ms["retrieval"] <= answer.timings_ms["total"]
 
 
 def test_many_questions_at_once_get_their_own_answers(chain: Chain) -> None:
@@ -126,17 +116,6 @@ def test_an_index_that_goes_away_under_a_chain_is_an_error_event(tmp_path: Path,
     assert isinstance(last.error, IndexProblem)
 
 
-def test_every_event_has_a_name_of_its_own() -> None:
-    names = [kind.name for kind in get_args(Event)]
-    assert names == ["question", "passages", "delta", "sentence", "citations", "warnings", "done", "error"]
-
-
-def test_the_time_taken_is_told_in_milliseconds(chain: Chain) -> None:
-    timings = chain.invoke(QUESTION).timings_ms
-    assert set(timings) == {"retrieval", "total"}
-    assert 0 < timings["retrieval"] <= timings["total"] < 60_000
-
-
 @pytest.mark.parametrize("question", ["", "   ", "x" * (MAX_QUESTION_CHARS + 1)])
 def test_an_empty_or_too_long_question_is_refused_in_every_form(chain: Chain, question: str) -> None:
     with pytest.raises(ValueError, match=r"the question (is empty|has 2001 characters)"):
@@ -145,8 +124,6 @@ def test_an_empty_or_too_long_question_is_refused_in_every_form(chain: Chain, qu
         next(chain.stream(question))
     with pytest.raises(ValueError, match="the question"):
         asyncio.run(chain.ainvoke(question))
-    with pytest.raises(ValueError, match="the question"):
-        chain.as_runnable().invoke(question)
 
 
 def test_a_question_is_answered_from_the_threshold_of_relevance_on_and_not_below(
@@ -282,7 +259,6 @@ GERMAN = [Turn("Wann wurde der Leuchtturm gebaut und von wem?", "1850.")]
         ("brenham pm2.5 2024", [], "ja", "ja"),
         ("nvidia", GERMAN, "", "de"),
         ("nvidia", [*GERMAN, Turn("pm2.5", "")], "", "de"),  # the last earlier question that shows one
-        ("nvidia", GERMAN, "ko", "ko"),
         ("Which telescope was launched from French Guiana?", GERMAN, "ko", "en"),
         (QUESTION, [], "de", "ko"),
     ],
@@ -296,9 +272,3 @@ def test_a_question_without_a_clear_language_is_answered_in_that_of_the_interfac
         assert (answer.language, answer.answer_language) == (language, language)
         assert answer.abstained == bool(limit)
         assert not limit or answer.text == phrase("abstain", language)
-
-
-def test_the_interface_changes_no_passage(sample_backend: EmbeddedBackend, encoder: Encoder) -> None:
-    chain = Chain(sample_backend, encoder, settings=ALWAYS, reader=WordReader())
-    one, other = (chain.invoke("nvidia", interface=tag) for tag in ("de", "ja"))
-    assert one.retrieved == other.retrieved

@@ -3,8 +3,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import regex
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from index.search import ScoredPassage
 from rag.citations import MarkerStream, make_keys
@@ -27,9 +25,6 @@ def read(*chunks: str) -> Result:
     return found, stream.n_unknown
 
 
-# --- markers ------------------------------------------------------------------------------------------------
-
-
 def test_a_marker_is_told_from_the_text_around_it() -> None:
     assert read("Seoul is big [bcdfg]. Very big [hjkmn].") == (
         ["Seoul is big ", ("bcdfg",), ". Very big ", ("hjkmn",), "."],
@@ -38,15 +33,20 @@ def test_a_marker_is_told_from_the_text_around_it() -> None:
 
 
 def test_the_brackets_may_be_those_of_chinese_and_japanese_and_hold_several_keys() -> None:
-    for text in ("【bcdfg】", "［bcdfg］", "〔bcdfg〕", "[ bcdfg ]", "[BCDFG]", "[^bcdfg]", "[`bcdfg`]", "[bcdfg.]"):
+    for text in (
+        "【bcdfg】",
+        "［bcdfg］",
+        "〔bcdfg〕",
+        "[ bcdfg ]",
+        "[BCDFG]",
+        "[^bcdfg]",
+        "[`bcdfg`]",
+        "[bcdfg.]",
+        "[passage bcdfg]",
+    ):
         assert read(text) == ([("bcdfg",)], 0), text
     for text in ("[bcdfg, hjkmn]", "[bcdfg;hjkmn]", "【bcdfg、hjkmn】", "[bcdfg hjkmn]", "[bcdfg，hjkmn, bcdfg]"):
         assert read(text) == ([("bcdfg", "hjkmn")], 0), text
-
-
-def test_a_word_before_a_key_does_not_hide_it_and_is_no_unknown_key() -> None:
-    assert read("Yes [passage bcdfg].") == (["Yes ", ("bcdfg",), "."], 0)
-    assert read("Yes [bcdfg: The title].") == (["Yes ", ("bcdfg",), "."], 0)
 
 
 def test_keys_that_were_not_given_are_removed_and_counted() -> None:
@@ -88,34 +88,12 @@ def test_a_reply_that_ends_inside_a_marker_keeps_what_was_cited_and_shows_no_pie
     assert read("Yes [as he said") == (["Yes [as he said"], 0)
 
 
-@settings(deadline=None)
-@given(
-    st.lists(
-        st.sampled_from(
-            ["bcdfg", "hjkmn", "zzzzz", "[", "]", "【", "】", "［", "］", ",", " ", ".", "7", "\n", "word", "가"]
-        ),
-        max_size=30,
-    ).map("".join),
-    st.data(),
-)
-def test_any_reply_in_any_chunks_reads_as_the_whole_one(text: str, data: st.DataObject) -> None:
-    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=8)))
-    chunks = [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
-    assert read(*chunks) == read(text)
-
-
-# --- keys ---------------------------------------------------------------------------------------------------
-
-
 def test_every_passage_has_its_own_key_in_order(make_passage: MakePassage) -> None:
     passages = [make_passage(f"text {i}", i) for i in range(1, 101)]
     keys = make_keys(passages)
     assert list(keys.values()) == passages
     # Five letters of nineteen, none of them a vowel: 19 ** 5 = 2,476,099 keys, and no word among them.
     assert all(regex.fullmatch("[bcdfghjkmnpqrstvwxz]{5}", key) for key in keys)
-
-
-# --- the prompt ---------------------------------------------------------------------------------------------
 
 
 def prompt(passages: list[ScoredPassage], fence: str) -> tuple[dict[str, ScoredPassage], str]:
@@ -154,13 +132,5 @@ def test_a_fence_cannot_be_guessed_and_is_named_in_the_instructions() -> None:
     assert "Answer in Korean" in text
     assert "[bcdfg]" in text
     assert "NO_ANSWER" in text
-
-
-def test_the_language_of_the_answer_is_named_in_the_instructions_also_for_rare_and_regional_tags() -> None:
-    for tag, name in {
-        "zh-Hant": "Traditional Chinese",
-        "pt-BR": "Portuguese",
-        "ka": "Georgian",
-        "": "the language of",
-    }.items():
-        assert f"Answer in {name}" in system_prompt(tag, "bcdfg", new_fence()), tag
+    for tag, name in (("zh-Hant", "Traditional Chinese"), ("pt-BR", "Portuguese"), ("", "the language of")):
+        assert f"Answer in {name}" in system_prompt(tag, "bcdfg", fence), tag

@@ -54,6 +54,10 @@ def test_every_citation_is_the_stored_text_between_its_offsets(
         text = sample_backend.text(citation.doc_id)
         assert text is not None
         assert citation.quote == text[citation.start : citation.end] != ""
+    for found in answers:
+        spans = sorted((c.doc_id, c.start, c.end) for c in found.citations)
+        for (doc, _, end), (next_doc, start, _) in itertools.pairwise(spans):
+            assert doc != next_doc or end <= start  # no two overlap
 
 
 def test_every_marker_is_a_citation_and_every_citation_has_a_marker(answers: list[Answer]) -> None:
@@ -70,13 +74,6 @@ def test_every_sentence_of_an_answer_is_a_quotation_with_its_number(answers: lis
             assert sentence.text == " ".join(found.citations[n - 1].quote.split())
             assert sentence.supported
             assert f"{sentence.text} [{n}]" in found.text
-
-
-def test_no_two_quotations_of_an_answer_overlap(answers: list[Answer]) -> None:
-    for found in answers:
-        spans = sorted((c.doc_id, c.start, c.end) for c in found.citations)
-        for (doc, _, end), (next_doc, start, _) in itertools.pairwise(spans):
-            assert doc != next_doc or end <= start
 
 
 def test_an_answer_begins_with_a_line_in_the_questions_language_that_names_the_other_languages(
@@ -147,13 +144,9 @@ def test_markers_of_the_source_do_not_become_citations_of_the_answer(
     ("question", "language"),
     [
         ("Who won the cup?", "en"),
-        ("누가 우승했나요?", "ko"),
         ("誰贏得了獎盃？", "zh-Hant"),
-        ("谁赢得了奖杯？", "zh-Hans"),
-        ("誰が優勝しましたか。", "ja"),
         ("ใครชนะ", "th"),
         ("من فاز بالكأس؟", "ar"),
-        ("¿Quién ganó la copa?", "es"),
     ],
 )
 def test_an_abstention_is_in_the_questions_language_and_cites_nothing(
@@ -192,12 +185,8 @@ def test_names_of_the_question_are_shown_in_both_scripts(make_passage: MakePassa
     )
     passage = make_passage(text, language="zh-Hant")
     passage.evidence.forms = forms
-    found = answer("Altman", found_result_of("Altman", passage))
+    found = answer("Altman", SearchResult("Altman", "en", (passage,), ()))
     first = found.text.splitlines()[1]
     assert first == "阿爾特曼離開了公司。 [1] (Altman = 阿爾特曼)"
     assert found.sentences[0].text == "阿爾特曼離開了公司。"
     assert found.citations[0].quote == "阿爾特曼離開了公司。"
-
-
-def found_result_of(question: str, *passages: ScoredPassage) -> SearchResult:
-    return SearchResult(question, "en", passages, ())

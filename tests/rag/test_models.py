@@ -38,10 +38,6 @@ def slow(*pauses: float) -> Slow:
     return Slow(script=[], pauses=list(pauses), closed=threading.Event())
 
 
-def test_the_pieces_come_in_order() -> None:
-    assert list(stream_text(slow(0.0, 0.0, 0.0), MESSAGES, ModelLimits())) == ["0 ", "1 ", "2 "]
-
-
 def test_a_model_that_says_nothing_for_too_long_is_left() -> None:
     limits = ModelLimits(piece_timeout_s=0.1, total_timeout_s=600.0)
     pieces = stream_text(slow(0.0, 30.0), MESSAGES, limits)

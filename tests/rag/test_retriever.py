@@ -24,16 +24,10 @@ def test_it_is_a_langchain_retriever_that_gives_the_passages_of_our_search(chain
     documents = retriever.invoke(QUESTION)
     assert [document.page_content for document in documents] == [item.passage.text for item in found]
     assert [document.metadata["score"] for document in documents] == [item.score for item in found]
+    for document in documents:
+        text, where = chain.backend.text(document.metadata["doc_id"]), document.metadata
+        assert text is not None and text[where["start"] : where["end"]] == document.page_content
     assert documents[0].metadata["title"] == found[0].passage.title != ""
     assert set(documents[0].metadata) == {
         "doc_id", "source", "title", "url", "date", "language", "start", "end", "score",
     }  # fmt: skip
-
-
-def test_the_span_in_the_metadata_cuts_the_passage_out_of_the_stored_text(chain: Chain) -> None:
-    documents = DragomanRetriever(chain=chain).invoke(QUESTION)
-    assert len(documents) == 10
-    for document in documents:
-        text = chain.backend.text(document.metadata["doc_id"])
-        assert text is not None
-        assert text[document.metadata["start"] : document.metadata["end"]] == document.page_content

@@ -104,7 +104,7 @@ class Recorder(BaseCallbackHandler):
         self.ids["model"], self.parents["model"] = run_id, parent_run_id
 
 
-@pytest.mark.parametrize("way", ["invoke", "stream", "ainvoke", "astream"])
+@pytest.mark.parametrize("way", ["invoke", "astream"])
 def test_the_models_call_is_traced_within_the_chains_run(
     sample_backend: EmbeddedBackend, encoder: Encoder, way: str
 ) -> None:
@@ -119,10 +119,6 @@ def test_the_models_call_is_traced_within_the_chains_run(
 
     if way == "invoke":
         runnable.invoke(QUESTION, config)
-    elif way == "stream":
-        list(runnable.stream(QUESTION, config))
-    elif way == "ainvoke":
-        asyncio.run(runnable.ainvoke(QUESTION, config))
     else:
         asyncio.run(consume())
     assert recorder.parents["chain"] is None

@@ -70,11 +70,6 @@ def test_of_the_first_sentences_the_one_that_is_nearest_in_meaning_comes_first(m
     assert [one.score for one in sentences] == sorted((one.score for one in sentences), reverse=True)
 
 
-def test_nothing_found_has_no_sentence_and_no_relevance() -> None:
-    found, sentences = chosen(result(), [])
-    assert (found.passages, found.relevance, sentences) == ((), 0.0, ())
-
-
 @pytest.mark.parametrize("text", ["When was the tower built?", "塔はいつ建てられましたか？"])
 def test_a_question_is_no_answer(make_passage: MakePassage, text: str) -> None:
     passage = make_passage(f"{text} It was built in 1861, they say.")

@@ -45,11 +45,6 @@ def test_what_is_beyond_the_last_token_is_not_read(make_passage: MakePassage, re
     assert 10 < len(found.sentences) < len(item.passage.sentences) == 100
 
 
-def test_nothing_is_read_in_no_passage(reader: Reader) -> None:
-    assert reader.read("Who?", []) == []
-    assert reader.judge([]) == []
-
-
 def test_a_judgement_is_three_probabilities(make_passage: MakePassage, reader: Reader) -> None:
     passage = make_passage("The bridge opened in 1932.").passage
     found = reader.judge([("The bridge opened in 1932.", passage), ("Cats sleep.", passage)])
