@@ -63,9 +63,7 @@ def ids(judge: Judge, folder: Path) -> dict[str, str]:
     return {row["text"].split()[0]: row["id"] for row in lines}
 
 
-def test_a_passage_stands_wherever_its_text_does(
-    judge: Judge, tmp_path: Path
-) -> None:
+def test_a_passage_stands_wherever_its_text_does(judge: Judge, tmp_path: Path) -> None:
     bread = ids(judge, tmp_path)["Brot"]
     lines = (tmp_path / "questions.jsonl").read_text("utf-8").splitlines()
     assert [json.loads(line)["id"] for line in lines] == ["1", "2"]  # those with evidence
