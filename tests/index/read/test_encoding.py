@@ -192,14 +192,12 @@ def test_a_bad_byte_in_utf8_is_reported_and_costs_one_character(text: str, bad: 
 @pytest.mark.parametrize(
     "data",
     [
-        b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x01\x00\x00\x00\x01\x00\x08\x06\x00\x00\x00"
-        + bytes(range(256)) * 20,
         b"\x7fELF\x02\x01\x01" + bytes(9) + bytes(range(256)) * 40,
         b"PK\x03\x04\x14\x00\x08\x08\x08\x00" + bytes((i * 7919 + i // 3) % 256 for i in range(9000)),
         bytes(5000),
         b"\xff\xd8\xff\xe0\x00\x10JFIF" + bytes((i * i * 31 + 7) % 256 for i in range(9000)),
     ],
-    ids=["png", "elf", "zip", "nul", "jpeg"],
+    ids=["elf", "zip", "nul", "jpeg"],
 )
 def test_binary_data_is_refused(data: bytes) -> None:
     with pytest.raises(ReadError):

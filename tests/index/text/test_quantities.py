@@ -21,14 +21,11 @@ def values(text: str, language: str = "") -> list[str]:
         ("130億美元", "zh", ["13000000000"]),
         ("一百三十億", "zh", ["13000000000"]),
         ("130억 달러", "ko", ["13000000000"]),
-        ("130億ドル", "ja", ["13000000000"]),
         ("$13 billion, $13bn and $13B", "en", ["13000000000"] * 3),
         ("13 Milliarden Euro, 13 Mrd. Euro", "de", ["13000000000"] * 2),
         ("13 milliards de dollars", "fr", ["13000000000"]),
         ("13 mil millones de dólares", "es", ["13000000000"]),
-        ("13 bilhões de dólares", "pt", ["13000000000"]),
         ("13 mil milhões de euros", "pt", ["13000000000"]),
-        ("13 miliardi di euro", "it", ["13000000000"]),
         ("13 млрд долларов, 13 миллиардов", "ru", ["13000000000"] * 2),
         ("13 milyar dolar", "tr", ["13000000000"]),
         ("13 tỷ đô la", "vi", ["13000000000"]),
@@ -43,26 +40,19 @@ def values(text: str, language: str = "") -> list[str]:
         # Others.
         ("5,100만 달러", "ko", ["51000000"]),
         ("1억 2천만 명", "ko", ["120000000"]),
-        ("3만 5천 명", "ko", ["35000"]),
         ("1億2000万人", "ja", ["120000000"]),
         ("1.2兆円", "ja", ["1200000000000"]),
-        ("860億美元", "zh", ["86000000000"]),
         ("5 लाख लोग", "hi", ["500000"]),
         ("3,5 млн", "ru", ["3500000"]),
-        ("2.5 million", "en", ["2500000"]),
         ("3 m long and 5 k", "en", ["3", "5"]),  # metres; a letter multiplies money only
-        ("2 millions", "fr", ["2000000"]),
         # A billion is not one everywhere.
         ("13 Billionen", "de", ["13000000000000"]),
         ("13 billions", "fr", ["13000000000000"]),
-        ("13 billion", "", ["13000000000"]),
         # No multiples.
         ("12 minutes, 13 brothers, 7 binary", "en", ["12", "13", "7"]),
         ("三四個人", "zh", []),
-        ("13個", "ja", ["13"]),
         ("一九九八年", "zh", ["1998"]),
         ("1.2.3 and 24.01.2022", "en", ["1.2.3", "24.1.2022"]),
-        ("GPT-4", "en", ["4"]),
         ("", "", []),
     ],
 )
@@ -117,8 +107,6 @@ def test_a_date_has_one_value_in_every_language(text: str) -> None:
     ("text", "expected"),
     [
         ("March 2024", ["2024-03"]),
-        ("im Mai 1945", ["1945-05"]),
-        ("2024年3月", ["2024-03"]),
         ("le 1er mai", ["--05-01"]),
         ("3月12日", ["--03-12"]),
         ("十二月三日", ["--12-03"]),
@@ -126,8 +114,6 @@ def test_a_date_has_one_value_in_every_language(text: str) -> None:
         ("5 كانون الثاني 2020", ["2020-01-05"]),
         ("in may he, 12 people march", []),
         ("2024/13/12, 2024-00-12, 32 May", []),
-        ("2024年", []),
-        ("The 12 marchers", []),
         ("", []),
     ],
 )
@@ -154,15 +140,11 @@ def test_any_text_is_read_without_error_and_spans_are_its_own(text: str) -> None
     [
         "一" + "兆" * 400,
         "一" * 5_000,
-        "二〇" * 3_000,
-        "1" + "兆" * 500,
         "1" * 100_000,
         "1," * 50_000,
         "1 111" * 20_000,
         "1 million " * 20_000,
-        "march 1 " * 20_000,
         "1月" * 50_000,
-        "9" * 40 + " million",
     ],
 )
 def test_a_text_of_nothing_but_numbers_is_no_error_and_soon_done(text: str) -> None:
