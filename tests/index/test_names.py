@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import random
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -24,17 +23,14 @@ from index.names import (
     name_forms,
     name_key,
     other_forms,
-    phonetic,
     phonetic_key,
     phonetic_terms,
     read_aliases,
-    tables,
 )  # fmt: skip
 from index.names.glosses import glosses
-from index.names.phonetic import near_keys, phonemes
 from index.search import search
 from index.store.sqlite import EmbeddedBackend
-from index.text.names import is_acronym, shown_names, written
+from index.text.names import shown_names, written
 from tests.conftest import linear_time
 
 # --- phonetic keys -------------------------------------------------------------------------------------------------
@@ -48,72 +44,13 @@ from tests.conftest import linear_time
         ("ntl", ["Nadella", "나델라", "納德拉", "Наделла"]),
         ("tl", ["Dario", "다리오", "達里奧", "Дарио", "ডারিও", "डारियो"]),
         ("plkmn", ["Brockman", "브록만", "布羅克曼", "Брокман"]),
+        ("smt", ["Schmidt", "Шмидт"]),
+        ("plp", ["Philip", "Filip"]),
         ("", ["", "42", "«»"]),
     ],
 )  # fmt: skip
 def test_a_name_has_one_key_in_every_script(key: str, names: list[str]) -> None:
     assert {name: phonetic_key(name) for name in names} == dict.fromkeys(names, key)
-
-
-@pytest.mark.parametrize(
-    ("name", "spelled"),
-    [("Schmidt", "smidt"), ("Philip", "filip"), ("Washington", "wasinton"), ("Xavier", "ksavier"), ("Cicero", "sisero"),
-     ("Mitch", "mis"), ("Thomas", "tomas"), ("习近平", "sijinpin"), ("阿尔特曼", "alteman"), ("서울", "soul"),
-     ("МОСКВА", "moskva")],
-)  # fmt: skip
-def test_spelling_follows_the_sound(name: str, spelled: str) -> None:
-    assert phonemes(name) == spelled
-
-
-def test_near_keys_differ_in_one_class() -> None:
-    assert near_keys("lt") == {"lt"}
-    around = near_keys("ltm")
-    # Left out: tm, lm, lt; put in: any class at four places; changed: l to n, t to s, m to n.
-    assert {"ltm", "tm", "lm", "lt", "pltm", "lptm", "ltpm", "ltmp", "ntm", "lsm", "ltn"} <= around
-    assert around.isdisjoint({"lltm", "ptm", "lpm", "ltp"})
-    assert all(abs(len(sound) - 3) <= 1 for sound in around if sound != "l")
-
-
-def slow_likeness(name: str, other: str) -> float:
-    """By the definition: the cheapest of all ways to edit one into the other, by recursion."""
-    codes = [[ord(char) - 96 for char in phonemes(one)] for one in (name, other)]
-    own, theirs = codes
-
-    @functools.cache
-    def cost(i: int, j: int) -> float:
-        ways = []
-        if i:
-            ways.append(cost(i - 1, j) + phonetic._LEFT_OUT[own[i - 1]])
-        if j:
-            ways.append(cost(i, j - 1) + phonetic._LEFT_OUT[theirs[j - 1]])
-        if i and j:
-            ways.append(cost(i - 1, j - 1) + phonetic._SUBSTITUTED[own[i - 1], theirs[j - 1]])
-        return min(ways, default=0.0)
-
-    weight = sum(phonetic._WEIGHT[code] for code in [*own, *theirs]) / 2
-    return float(1 - cost(len(own), len(theirs)) / weight)
-
-
-NAMES = [
-    "Altman",
-    "알트만",
-    "阿爾特曼",
-    "アルトマン",
-    "Schröder",
-    "Шрёдер",
-    "Karpathy",
-    "카파시",
-    "Li",
-    "Сэм",
-    "Jong-un",
-]
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_likeness_is_the_cheapest_edit_over_the_mean_weight(name: str) -> None:
-    assert likeness([(name, other) for other in NAMES]) == pytest.approx(
-        [slow_likeness(name, other) for other in NAMES], abs=1e-12
-    )
 
 
 def test_likeness_by_hand() -> None:
@@ -135,9 +72,6 @@ def test_likeness_by_hand() -> None:
         ("nothing here is a name", []),
         ("董事會前主席格雷格·布羅克曼說", ["席格雷格", "格雷格", "席格雷", "布罗克曼", "罗克曼", "布罗克"]),
         ("나델라는 말했다", ["나델라는", "나델라", "나델"]),
-        ("アルトマンは解雇された", ["アルトマン"]),
-        ("قال ألتمان", ["قال", "ألتمان"]),
-        ("У Альтмана", ["альтмана"]),
         ("OpenAI的競爭對手", ["openai"]),
         ("ＡＬＴＭＡＮ", ["altman"]),
     ],
@@ -146,19 +80,10 @@ def test_words_that_may_be_names(text: str, forms: list[str]) -> None:
     assert name_forms(text, "") == forms
 
 
-def test_han_characters_write_foreign_names_in_chinese_only() -> None:
-    assert name_forms("布羅克曼", "zh-Hant") == ["布罗克曼", "罗克曼", "布罗克"]
-    assert name_forms("布羅克曼とトム", "ja") == ["トム"]
-
-
-def test_what_is_written_with_a_name_in_one_word_is_taken_off() -> None:
-    assert "سام" in bare_forms("والسام")
-    assert "אלטמן" in bare_forms("לאלטמן")
-    assert "альтман" in bare_forms("альтманом")
+def test_a_form_is_taken_without_what_its_language_joins_to_it() -> None:
+    assert name_forms("布羅克曼とトム", "ja") == ["トム"]  # Han characters write foreign names in Chinese only
+    assert "سام" in bare_forms("والسام") and "אלטמן" in bare_forms("לאלטמן")
     assert bare_forms("altman") == ("altman",)
-
-
-def test_sound_terms_carry_the_form_that_stands_in_the_text() -> None:
     assert phonetic_terms("Altman, Альтманом", "ru") == ["ltmn:altman", "ltmnm:альтманом", "ltmn:альтманом"]
 
 
@@ -172,29 +97,21 @@ def test_sound_terms_carry_the_form_that_stands_in_the_text() -> None:
         ("前主席格雷格·布羅克曼(Greg Brockman)", [("格雷格·布羅克曼", "Greg Brockman"), ("布羅克曼", "Brockman")]),
         ("Daniel Kokotajlo(이하 DK 형)는", [("Daniel Kokotajlo", "DK")]),
         ("「量子もつれ」（quantum entanglement）とは", [("量子もつれ", "quantum entanglement")]),
-        ("The World Health Organization (WHO) said", [("World Health Organization", "WHO")]),
         ("в Организации Объединённых Наций (ООН) и", [("Организации Объединённых Наций", "ООН")]),
         ("대표 안드레이 카파시(Andrej Karpathy)는", [("안드레이 카파시", "Andrej Karpathy"), ("카파시", "Karpathy")]),
-        ("세계보건기구(WHO)는", [("세계보건기구", "WHO")]),
         ("قال سام ألتمان (Sam Altman) إن", [("سام ألتمان", "Sam Altman"), ("ألتمان", "Altman")]),
         ("北大西洋公約組織（NATO，簡稱北約）", [("北大西洋公約組織", "NATO"), ("北大西洋公約組織", "北約")]),
         ("ผู้ก่อตั้ง แซม อัลต์แมน (Sam Altman)", [("แซม อัลต์แมน", "Sam Altman"), ("อัลต์แมน", "Altman")]),
         ("「ジェームズ・ウェッブ宇宙望遠鏡」（JWST）", [("ジェームズ・ウェッブ宇宙望遠鏡", "JWST")]),
         ("在亞馬遜(in English: Amazon)修建", [("亞馬遜", "Amazon")]),
-        ("「量子」（英語：quantum）", [("量子", "quantum")]),
         # And what says nothing of the kind.
         ("公路（in English）", []),
-        ("電影《阿凡達》（冠軍）", []),
         ("「国際プロレス」（いずれも現在は消滅）と", []),
-        ("社名を「楽天」（以下、甲）という", []),
-        ("Der «Hacker» (eigentlich anders)", []),
         ("Samuel Harris Altman (born April 22, 1985)", []),
         ("the cat (Felis catus) is", []),
         ("Il presidente Emmanuel Macron (sinistra)", []),
-        ("in 1998 (1999)", []),
         ("(Sam Altman) alone", []),
         ("unclosed (Sam Altman", []),
-        ("他說自己(I)", []),
         ("", []),
     ],
 )
@@ -227,13 +144,6 @@ def test_no_name_of_the_table_belongs_to_two_things() -> None:
         assert all(by_row[other] == row for other in row), key
 
 
-def test_a_question_is_looked_up_by_every_stretch_of_its_terms() -> None:
-    assert tables.keys_in("Sam Altman?") == ["sam altman", "sam", "altman"]
-    assert name_key("微軟") in tables.keys_in("微软投資了多少錢？")
-    assert name_key("마이크로소프트") in tables.keys_in("마이크로소프트는 얼마를 투자했나요?")
-    assert len(tables.keys_in("a " * 2_000)) < 20_000
-
-
 def test_your_own_names_are_read(tmp_path: Path) -> None:
     path = tmp_path / "aliases.toml"
     path.write_text('names = [["Jony Ive", "喬尼·艾維", "조니 아이브"], ["ACME", "아크메"]]', "utf-8")
@@ -251,7 +161,6 @@ def test_your_own_names_are_read(tmp_path: Path) -> None:
         ('names = "Ive"', "has the keys names"),
         ('names = [["Jony Ive", "조니 아이브"], ["alone"]]', r"row 2 is \['alone'\]"),
         ('names = [["Ive", "IVE"]]', "row 1"),
-        ('names = [["Ive", 3]]', "row 1"),
         ('names = [["Ive", "…"]]', "row 1"),
     ],
 )
@@ -260,9 +169,6 @@ def test_a_file_of_names_that_is_none_is_said_to_be_so(content: str, says: str, 
     path.write_text(content, "utf-8")
     with pytest.raises(AliasesUnusable, match=says):
         read_aliases(path)
-
-
-def test_a_file_of_names_that_is_not_there_is_said_to_be_so(tmp_path: Path) -> None:
     with pytest.raises(AliasesUnusable, match="cannot be read"):
         read_aliases(tmp_path / "none.toml")
 
@@ -300,7 +206,6 @@ def found(corpus: Corpus, question: str, language: str = "en", own: KnownNames =
         ("알트만은 왜 해고되었나요?", "ko", ["阿尔特曼", "altman"]),
         ("얀 라이케는 누구인가요?", "ko", ["leike"]),  # a short key, but the form is written with a capital
         ("كم عمر ألتمان؟", "ar", ["altman", "알트만", "阿尔特曼"]),
-        ("Что сказал Брокман?", "ru", ["brockman"]),
         ("Who is Murati?", "en", ["무라티", "ムラティ"]),
         ("who is leike?", "en", []),  # the question has this form itself
         ("Who is Brockmann?", "en", []),  # languages of one script spell a name alike
@@ -317,14 +222,10 @@ def test_a_name_is_found_by_its_phonetic_key_in_other_scripts(question: str, lan
     ("question", "language", "form"),
     [
         ("OpenAI", "en", "अपनी"),  # Hindi: one's own
-        ("What is OpenAI?", "en", "अपनी"),
         ("what does the study say", "en", "يشتد"),  # Arabic: becomes stronger
-        ("Study of lighthouses", "en", "يشتد"),
-        ("latin america", "en", "लेटन"),
         ("how many months", "en", "मिनट"),
         ("달의 크기는?", "ko", "达里"),  # of the moon
         ("When was it?", "en", "웬"),  # a function word
-        ("Six of them", "en", "شخص"),
         ("Where is Bali?", "en", "발에"),  # Korean: at the foot
         ("أين مرصد جبل الرميلة؟", "ar", "जबल"),  # three classes, and neither script shows a name
     ],
@@ -365,6 +266,7 @@ def test_the_tables_give_aliases_and_the_users_own_go_first() -> None:
 @pytest.mark.parametrize("question", ["Who is it?", "chi parla ai bambini?", "Il y en a un?", "ms per frame?"])
 def test_an_acronym_is_none_in_small_letters(question: str) -> None:
     assert found(Corpus(), question) == {}
+    assert found(Corpus(), "a " * 1_000) == {}  # and soon done
     assert "World Health Organization" in found(Corpus(), "What does the WHO say?")
 
 
@@ -375,26 +277,13 @@ def test_an_acronym_is_none_in_small_letters(question: str) -> None:
         ("altman", "Altman's", "Altman"),
         ("altman", "Altmans", ""),
         ("WHO", "who says", ""),
-        ("WHO", "the WHO says", "WHO"),
         ("러시아", "러시아는", "러시아"),
         ("러시아", "벨러시아는", ""),
-        ("ألتمان", "قال ألتمان إن", "ألتمان"),
         ("C++ (x", "a C++ (x y", "C++ (x"),
     ],
 )
 def test_a_name_stands_in_a_text_by_itself(name: str, text: str, stands: str) -> None:
     assert written(name, text) == stands
-
-
-def test_acronyms() -> None:
-    assert [is_acronym(name) for name in ("WHO", "U.S.", "Who", "OPENAI", "中", "")] == [
-        True,
-        True,
-        False,
-        False,
-        False,
-        False,
-    ]
 
 
 # --- searched -----------------------------------------------------------------------------------------------
@@ -404,12 +293,18 @@ KOREAN = "조니 아이브(Jony Ive)는 새로운 기기를 설계하고 있다.
 STRANGER = "The lighthouse on the island was opened in 1861 and still shines every night."
 
 
+@contextmanager
+def indexed(folder: Path, texts: dict[str, str], encoder: Encoder) -> Iterator[EmbeddedBackend]:
+    for name, text in texts.items():
+        (folder / f"{name}.txt").write_text(text, "utf-8")
+    ingest(folder / "index", [str(folder / f"{name}.txt") for name in texts], encoder)
+    with closing(EmbeddedBackend(folder / "index")) as backend:
+        yield backend
+
+
 def test_a_question_about_one_form_finds_the_others(tmp_path: Path, encoder: Encoder) -> None:
     texts = {"zh": CHINESE, "ko": KOREAN} | {f"en{i}": f"{STRANGER} It was the {i}th." for i in range(12)}
-    for name, text in texts.items():
-        (tmp_path / f"{name}.txt").write_text(text, "utf-8")
-    ingest(tmp_path / "index", [str(tmp_path / f"{name}.txt") for name in texts], encoder)
-    with closing(EmbeddedBackend(tmp_path / "index")) as backend, backend.snapshot() as snapshot:
+    with indexed(tmp_path, texts, encoder) as backend, backend.snapshot() as snapshot:
         passages = search(snapshot, encoder, "조니 아이브는 누구인가요?").passages
         named = {item.passage.source.rpartition("/")[2]: item.evidence for item in passages if item.evidence.names}
         # The Korean article has the name as the question writes it, and gets nothing more for the Latin letters.
@@ -422,19 +317,17 @@ def test_a_question_about_one_form_finds_the_others(tmp_path: Path, encoder: Enc
         assert 0 < first.evidence.phonetic <= 1
 
 
-@pytest.mark.parametrize("question", ["OpenAI", "What is OpenAI?", "openai", "study of OpenAI"])
-def test_no_word_that_sounds_alike_comes_before_the_questions_own(
-    question: str, tmp_path: Path, encoder: Encoder
-) -> None:
-    (tmp_path / "one.txt").write_text("OpenAI is a company in San Francisco. It makes language models.", "utf-8")
-    (tmp_path / "two.txt").write_text("The board of OpenAI dismissed its head. A study called it a mistake.", "utf-8")
-    (tmp_path / "hi.txt").write_text("वह अपनी किताब पढ़ रहा है। ओपनएआई के बारे में कुछ नहीं।", "utf-8")
-    (tmp_path / "ar.txt").write_text("المطر يشتد في المساء. الناس في بيوتهم.", "utf-8")
-    names = ("one", "two", "hi", "ar")
-    ingest(tmp_path / "index", [str(tmp_path / f"{name}.txt") for name in names], encoder)
-    with closing(EmbeddedBackend(tmp_path / "index")) as backend, backend.snapshot() as snapshot:
-        found = search(snapshot, encoder, question).passages
-    assert {item.passage.source.rpartition("/")[2] for item in found[:2]} == {"one.txt", "two.txt"}
+def test_no_word_that_sounds_alike_comes_before_the_questions_own(tmp_path: Path, encoder: Encoder) -> None:
+    texts = {
+        "one": "OpenAI is a company in San Francisco. It makes language models.",
+        "two": "The board of OpenAI dismissed its head. A study called it a mistake.",
+        "hi": "वह अपनी किताब पढ़ रहा है। ओपनएआई के बारे में कुछ नहीं।",
+        "ar": "المطر يشتد في المساء. الناس في بيوتهم.",
+    }
+    with indexed(tmp_path, texts, encoder) as backend, backend.snapshot() as snapshot:
+        for question in ("OpenAI", "What is OpenAI?", "openai", "study of OpenAI"):
+            found = search(snapshot, encoder, question).passages
+            assert {item.passage.source.rpartition("/")[2] for item in found[:2]} == {"one.txt", "two.txt"}
 
 
 # --- names as a text writes them ----------------------------------------------------------------------------
@@ -444,10 +337,7 @@ def test_no_word_that_sounds_alike_comes_before_the_questions_own(
     ("text", "language", "names"),
     [
         ("Paris hosted the games with London", "en", ["London"]),
-        ("OPENAI fired him", "en", ["OPENAI"]),
         ("When did GPT-4 and Webb come?", "en", ["GPT-4", "Webb"]),
-        ("アルトマンとトムはどこですか", "ja", ["アルトマン", "トム"]),
-        ("Кто уволил Альтмана?", "ru", ["Альтмана"]),
         ("누가 OpenAI를 세웠나요?", "ko", ["OpenAI"]),
         ("what is it?", "en", []),
         ("Nhật Bản và thành phố Hồ Chí Minh", "vi", ["Hồ Chí Minh"]),  # written in syllables; the first word is none

@@ -22,10 +22,11 @@ from tokenizers import Tokenizer
 from index.encoders.static import StaticEncoder
 from index.errors import ReadError
 from index.text.hanzi import fold_traditional
+from index.text.language import detect_language
 from index.training import __main__ as command
 from index.training import corpus, vocabulary
 from index.training.corpus import Corpus, Ragged
-from index.training.features import feature_matrix, sound_of
+from index.training.features import feature_matrix
 from index.training.overlap import evaluation_texts, holds_a_run, runs_of
 from index.training.pairs import SOURCES, Pair, fault, normal
 from index.training.passages import Question, read_topics
@@ -36,6 +37,7 @@ torch.set_num_threads(1)  # small models are faster so
 # --- a world of 200 things with a word for each in four languages --------------------------------------------
 
 _N_THINGS = 200
+PASSAGE_SETS = ("arcd-ar", "cmrc2018", "heb-qa", "iapp-wiki-th", "jaquad-dev", "jsquad", "pquad-fa")
 
 
 def _words(seed: int, letters: str, n_letters: int) -> list[str]:
@@ -76,7 +78,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         name = "zh-Hans" if language == "zh" else language
         text = "".join("\t".join(row) + "\n" for row in rows)
         (folder / "parallel" / f"{name}.tsv.xz").write_bytes(lzma.compress(text.encode()))
-    for name in ("arcd-ar", "cmrc2018", "heb-qa", "iapp-wiki-th", "jaquad-dev", "jsquad", "pquad-fa"):
+    for name in PASSAGE_SETS:
         (folder / "qp" / name).mkdir(parents=True)
     paragraph = "".join(sentence(s, "zh") for s in made_up_sentences(4, 9))
     answer = {"answer_start": 30, "text": paragraph[30:34]}
@@ -120,6 +122,9 @@ def test_what_is_trained_finds_translations_it_has_not_seen(trained: Path) -> No
         # By chance it would be 0.01.
         assert ((left @ right.T).argmax(axis=1) == np.arange(100)).mean() > 0.6, (one, other)
     assert encoder.languages == {"de", "en", "ko", "zh"}
+    traditional = "門馬國學書車東"
+    one, other = encoder.encode_passages([traditional, fold_traditional(traditional)])
+    assert one @ other == pytest.approx(1, abs=1e-6)
 
 
 def test_what_is_written_reads_the_same_in_model2vec_and_in_sentence_transformers(trained: Path) -> None:
@@ -129,35 +134,6 @@ def test_what_is_written_reads_the_same_in_model2vec_and_in_sentence_transformer
     assert np.abs(StaticModel.from_pretrained(trained / "out").encode(texts, max_length=None) - ours).max() < 1e-5
     theirs = SentenceTransformer(str(trained / "out"), device="cpu").encode(texts, normalize_embeddings=True)
     assert np.abs(theirs - ours).max() < 1e-5
-
-
-def test_traditional_text_has_the_vector_of_the_simplified(trained: Path) -> None:
-    encoder = StaticEncoder(trained / "out", "trained")
-    traditional = "門馬國學書車東"
-    assert fold_traditional(traditional) == "门马国学书车东"
-    one, other = encoder.encode_passages([traditional, fold_traditional(traditional)])
-    assert one @ other == pytest.approx(1, abs=1e-6)
-
-
-def test_a_second_run_trains_nothing_and_writes_the_same(
-    trained: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    command.run(data, None, tmp_path / "out", trained / "work", RECIPE, workers=1)
-    assert "step" not in capsys.readouterr().out
-    for name in ("model.safetensors", "tokenizer.json"):
-        assert (tmp_path / "out" / name).read_bytes() == (trained / "out" / name).read_bytes()
-
-
-def test_missing_data_is_an_error_that_says_what_was_expected(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    arguments = ["--data", str(tmp_path), "--out", str(tmp_path / "o"), "--work", str(tmp_path / "w")]
-    assert command.main(arguments) == 1
-    said = capsys.readouterr().err
-    assert "no translation pairs" in said
-    assert "--data" in said
-    with pytest.raises(ReadError, match="has no arcd-ar"):
-        list(read_topics(tmp_path))
 
 
 def _loaded(trained: Path) -> tuple[Corpus, Ragged, Any]:
@@ -190,6 +166,9 @@ def test_a_training_that_is_stopped_goes_on_as_if_it_had_not_been(trained: Path,
 
 # --- pairs --------------------------------------------------------------------------------------------------
 
+_ENGLISH = "The rainforest contains several species that can pose a hazard to anyone who walks there alone."
+_KOREAN = "열대 우림에는 혼자 걷는 사람에게 위험할 수 있는 여러 종이 살고 있다고 알려져 있습니다."
+
 
 @pytest.mark.parametrize(
     ("source", "english", "other", "language", "expected"),
@@ -200,30 +179,24 @@ def test_a_training_that_is_stopped_goes_on_as_if_it_had_not_been(trained: Path,
         ("tatoeba", "Computer", "computer", "de", "same text"),
         ("tatoeba", "a = b[1]", "가 = [1] {2} (3);", "ko", "few letters"),
         ("tatoeba", "The cat sleeps.", "Die Katze schläft.", "ko", "other script"),
-        ("wikidata-titles", "BBC News", "BBC 뉴스", "ko", ""),
         ("tatoeba", "Yes.", "Das ist ein sehr langer Satz, der mit dem anderen nichts zu tun hat.", "de", "lengths"),
         ("wiktionary-en", "yes", "das ist ein langer Satz zu einem kurzen Wort hier", "de", ""),
-        ("tatoeba", "This sentence is long enough for its language to show, we think.",
-         "This sentence is long enough for its language to show, we think!", "de", "other language"),
+        ("tatoeba", _ENGLISH, _ENGLISH + "!", "de", "other language"),
     ],
 )  # fmt: skip
 def test_a_pair_is_dropped_for_a_reason(source: str, english: str, other: str, language: str, expected: str) -> None:
-    from index.text.language import detect_language
-
     assert fault(Pair(source, english, other), language, detect_language) == expected
-
-
-def test_sources_of_evaluation_or_copyleft_text_are_not_trained_on() -> None:
-    assert not {"mkqa", "ntrex", "flores101-devtest", "gpl/freedict"} & set(SOURCES)
+    assert not {"mkqa", "ntrex", "flores101-devtest", "gpl/freedict"} & set(SOURCES)  # for evaluation, or copyleft
 
 
 # --- passages -----------------------------------------------------------------------------------------------
 
 
 def test_english_names_are_taken_out_of_an_opening(tmp_path: Path) -> None:
-    for name in ("arcd-ar", "cmrc2018", "heb-qa", "iapp-wiki-th", "jaquad-dev", "jsquad", "pquad-fa"):
+    with pytest.raises(ReadError, match="has no arcd-ar"):
+        list(read_topics(tmp_path))
+    for name in (*PASSAGE_SETS, "wikipedia-openings"):
         (tmp_path / name).mkdir()
-    (tmp_path / "wikipedia-openings").mkdir()
     text = (
         "Lux ist die Einheit der Beleuchtungsstärke (in English: Illuminance) im Internationalen System. "
         "Der Name kommt aus dem Latein (in English: Latin) und von 1960 (in English: 1960) (siehe dort)."
@@ -245,27 +218,22 @@ def test_english_names_are_taken_out_of_an_opening(tmp_path: Path) -> None:
 
 # --- text shared with evaluation sets -----------------------------------------------------------------------
 
-_ENGLISH = "The rainforest contains several species that can pose a hazard to anyone who walks there alone."
-_KOREAN = "열대 우림에는 혼자 걷는 사람에게 위험할 수 있는 여러 종이 살고 있다고 알려져 있습니다."
 
-
-@pytest.mark.parametrize(
-    ("text", "shared"),
-    [
-        (_ENGLISH, True),
-        ("It is said: THE RAINFOREST, contains several (species) that can pose a hazard!", True),
-        ("The rainforest contains several species", False),  # 33 letters, a run of 32 among them, begun at 0
-        ("Several species contain a hazard that can pose in the rainforest.", False),
-        ("문서: " + _KOREAN[3:30], True),
-        ("열대 우림에는 여러 종이 있다.", False),
-        ("雨林", False),
-        ("", False),
-    ],
-)
-def test_a_text_that_shares_a_run_of_letters_with_evaluation_text_is_found(text: str, shared: bool) -> None:
-    found = holds_a_run(["", text, "Nothing of the kind is said in here at all."], runs_of([_ENGLISH, _KOREAN, "雨林"]))
-    expected = shared or text.startswith("The rainforest contains several species")
-    assert found.tolist() == [False, expected, False]
+def test_a_text_that_shares_a_run_of_letters_with_evaluation_text_is_found() -> None:
+    shared = [
+        _ENGLISH,
+        "It is said: THE RAINFOREST, contains several (species) that can pose a hazard!",
+        "The rainforest contains several species",  # 33 letters, a run of 32 among them, begun at 0
+        "문서: " + _KOREAN[3:30],
+    ]
+    own = [
+        "Several species contain a hazard that can pose in the rainforest.",
+        "열대 우림에는 여러 종이 있다.",
+        "雨林",
+        "",
+    ]
+    found = holds_a_run([*shared, *own], runs_of([_ENGLISH, _KOREAN, "雨林"]))
+    assert found.tolist() == [True] * len(shared) + [False] * len(own)
 
 
 def test_evaluation_text_is_read_from_every_format_of_the_sets(tmp_path: Path) -> None:
@@ -331,23 +299,7 @@ def test_a_text_is_the_sum_of_its_pieces_and_a_step_changes_their_rows_alone() -
     assert torch.allclose(torch.from_numpy(table.piece_vectors()), dense @ table.rows.weight.detach(), atol=1e-5)
 
 
-def test_spellings_of_a_name_share_features_across_scripts() -> None:
-    assert {sound_of(name) for name in ("Altman", "알트만", "Альтман", "ألتمان", "אלטמן", "アルトマン")} == {"ltmn"}
-    matrix = feature_matrix(["▁altman", "▁알트만", "▁tomorrow"])
-    shared = (matrix @ matrix.T).toarray()
-    assert shared[0, 1] > 0
-    assert shared[0, 2] == shared[1, 2] == 0
-    assert np.diag(matrix.toarray()[:, :3]).tolist() == [1, 1, 1]
-
-
 # --- vocabulary and export ----------------------------------------------------------------------------------
-
-
-def test_frequent_words_are_pieces_even_where_no_word_begins_with_them() -> None:
-    generator = random.Random(0)
-    texts = [" ".join(generator.choices(["during", "their", "wizard", "qua", "vex"], k=12)) for _ in range(400)]
-    tokenizer = vocabulary.train(texts, 60, 1)
-    assert tokenizer.encode("During their vex!", add_special_tokens=False).tokens[:3] == ["▁during", "▁their", "▁vex"]
 
 
 def test_traditional_forms_share_the_row_of_their_piece() -> None:

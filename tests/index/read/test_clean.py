@@ -45,26 +45,14 @@ def test_the_header_of_a_forum_gives_author_and_date() -> None:
     assert rules(document) == [("forum header", "送交者: 老张 2023年11月20日08:37:20 于 [股市财经] 发送悄悄话 |")]
 
 
-def test_a_mark_of_forwarding_goes_and_the_title_stays() -> None:
-    document = cleaned("ZT: 桥的故事 |", "这座桥在三月关闭了两个星期。")
-    assert document.text == "桥的故事\n\n这座桥在三月关闭了两个星期。"
-    assert document.metadata.title == "桥的故事"
-    assert rules(document) == [("forward mark", "ZT: ")]
-
-
 @pytest.mark.parametrize(
     ("line", "date"),
     [
-        ("2024-05-18", "2024-05-18"),
         ("2024-05-18 22:23:32", "2024-05-18"),
-        ("2024/5/8, 9:05 AM", "2024-05-08"),
         ("2024.05.18.", ""),
-        ("2024년 5월 18일 09:00", "2024-05-18"),
         ("2024年5月18日", "2024-05-18"),
-        ("Published: 2024-05-18T10:00", "2024-05-18"),
         ("입력: 2024.05.18 10:00", "2024-05-18"),
         ("发布时间：2024-05-18 10:00", "2024-05-18"),
-        ("公開日：2024年5月18日", "2024-05-18"),
         ("2024-13-45", ""),
         ("입력 2024.06.03 09:12 수정 2024.06.03 10:00 댓글 41", "2024-06-03"),
         ("기사입력 2024-06-03 오전 9:12 | 최종수정 2024-06-04", "2024-06-03"),
@@ -84,10 +72,8 @@ def test_a_date_line_at_the_start_gives_the_date(line: str, date: str) -> None:
     [
         ("저자: 양자위", "양자위"),
         ("作者：李四", "李四"),
-        ("Author: Kari Nordmann", "Kari Nordmann"),
         ("By: Kari Nordmann and Ben Öz", "Kari Nordmann and Ben Öz"),
         ("Автор: Иван Петров", "Иван Петров"),
-        ("著者：山田花子", "山田花子"),
     ],
 )
 def test_an_author_line_at_the_start_gives_the_author(line: str, author: str) -> None:
@@ -101,10 +87,8 @@ def test_an_author_line_at_the_start_gives_the_author(line: str, author: str) ->
     [
         "By: the river there was a house, and nobody lived in it.",
         "The report is dated 2024-05-18.",
-        "2024-05-18 was a quiet day",
         "送交者: that is how a post in this forum begins",
         "2024",
-        "12:30",
         "Author: a word that means one who writes.",
     ],
 )
@@ -182,33 +166,25 @@ def test_a_disclaimer_in_the_middle_is_part_of_the_story() -> None:
     "sentence",
     [
         "Copyright law protects authors for seventy years.",
-        "(c) The third condition is that nobody objects.",
         "The © sign was first used in 1874.",
         "무단 전재는 법으로 금지되어 있다.",
         "版权所有者可以要求赔偿。",
         "The regulator says that such people must not give investment advice or financial advice.",
-        "They offered investment advice to pensioners for years.",
         "Share prices fell sharply.",
         "Home is where the heart is",
-        "The image shows a bridge.",
         "이미지 센서의 가격이 올랐다.",
-        "사진 속의 다리는 아직 닫혀 있다.",
-        "图片显示大桥已经关闭。",
         "See https://example.org for the report.",
         "https://example.org is the address of the report.",
         "Sources close to the mayor confirmed it.",
-        "All comments were deleted.",
         "- 3 °C",
-        "1984",
         "C++",
-        "???",
     ],
 )
-@pytest.mark.parametrize("place", [0, 2, 5], ids=["start", "middle", "end"])
-def test_an_ordinary_line_that_has_such_words_is_kept(sentence: str, place: int) -> None:
-    blocks = [*BODY[:place], sentence, *BODY[place:]]
-    document = cleaned(*blocks)
-    assert (document.text, document.removed) == ("\n\n".join(blocks), ())
+def test_an_ordinary_line_that_has_such_words_is_kept(sentence: str) -> None:
+    for place in (0, 2, 5):
+        blocks = [*BODY[:place], sentence, *BODY[place:]]
+        document = cleaned(*blocks)
+        assert (document.text, document.removed) == ("\n\n".join(blocks), ())
 
 
 # --- links and navigation ---------------------------------------------------------------------------------
@@ -252,12 +228,10 @@ def test_repeated_labels_sentences_and_items_are_kept(line: str) -> None:
     ("blocks", "title"),
     [
         (("다리 이야기", "다리가 닫혔다."), "다리 이야기"),
-        (("다리 이야기\n다리가 닫혔다.",), "다리 이야기"),
         (("What happened to the bridge?", BODY[0]), "What happened to the bridge?"),
         (("The bridge was closed.", BODY[0]), ""),
         (("다리 이야기",), ""),
         (("In short:", BODY[0]), ""),
-        (("- an item", BODY[0]), ""),
         (("x" * 121, BODY[0]), ""),
         (("이미지", "다리 이야기", "다리가 닫혔다."), "다리 이야기"),
         ((), ""),
@@ -268,7 +242,6 @@ def test_the_title_is_a_first_line_that_is_no_sentence(blocks: tuple[str, ...], 
 
 
 TAIWANESE = "市政府宣布，位於河濱的舊倉庫將改建為公共圖書館，並且增加一座花園。"
-MAINLAND = "市政府宣布，位于河滨的旧仓库将改建为公共图书馆，并且增加一座花园。"
 NORWEGIAN = "Havnen ble stengt i elleve dager etter stormen, og fiskerne reparerte garnene sine i den gamle hallen."
 
 
@@ -276,13 +249,10 @@ NORWEGIAN = "Havnen ble stengt i elleve dager etter stormen, og fiskerne reparer
     ("text", "declared", "expected"),
     [
         (TAIWANESE, "", "zh-Hant"),
-        (MAINLAND, "", "zh-Hans"),
         (TAIWANESE, "zh-CN", "zh-Hant"),
         (TAIWANESE, "en", "zh-Hant"),
         ("人人人人", "zh-TW", "zh-Hant"),
-        ("人人人人", "zh-SG", "zh-Hans"),
         ("人人人人", "zh", "zh"),
-        ("人人人人", "zh-hant", "zh-Hant"),
         (TEXT, "", "en"),
         (TEXT, "en-GB", "en-GB"),
         (TEXT, "de", "en"),
@@ -290,7 +260,6 @@ NORWEGIAN = "Havnen ble stengt i elleve dager etter stormen, og fiskerne reparer
         (NORWEGIAN, "no", "no"),
         (NORWEGIAN, "", "nb"),
         ("123 456", "ko", "ko"),
-        ("123 456", "", ""),
     ],
 )
 def test_the_language_is_what_the_text_reads_as_and_the_declared_tag_only_refines_it(

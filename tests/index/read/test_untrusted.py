@@ -93,20 +93,13 @@ DISGUISED = [
     ("a.txt", pdf("Some text."), "a PDF, under a name that ends in .txt"),
     ("a.md", b"\xef\xbb\xbf\n %PDF-1.7\n", "a PDF, under a name that ends in .md"),
     ("a.pdf", b"GIF89a%PDF-1.4 both a picture and a PDF", "a picture, under a name that ends in .pdf"),
-    ("a.pdf", PAGE.encode(), "does not begin as a PDF does, under a name that ends in .pdf"),
     ("a.pdf", word("x"), "a ZIP archive or an Office file, under a name that ends in .pdf"),
-    ("a.docx", pdf("Some text."), "a PDF, under a name that ends in .docx"),
     ("a.docx", archive(a__b=b"x"), "a ZIP archive or an Office file, under a name that ends in .docx"),
-    ("a.docx", b"only words", "a file that is no Word document, under a name that ends in .docx"),
     ("a.docx", b"%PDF-1.4\n" + word("both a PDF and a Word document"), "a PDF, under a name that ends in .docx"),
-    ("a.docx", b"\xd0\xcf\x11\xe0" + bytes(600), r"an encrypted or old \(.doc\) Word file"),
-    ("a.jsonl", word("x"), "a ZIP archive or an Office file, under a name that ends in .jsonl"),
     ("a.txt", b"{\\rtf1\\ansi words}", "an RTF file, under a name that ends in .txt"),
-    ("a.html", b"\x89PNG\r\n\x1a\n<html>", "a picture, under a name that ends in .html"),
     ("a.html", b"only words, 1 < 2", "a file without any tag of HTML, under a name that ends in .html"),
     ("a.txt", PAGE.encode(), "a page of HTML, under a name that ends in .txt"),
     ("a.md", b"<!-- one --> <!-- two -->\n<HTML><body>", "a page of HTML, under a name that ends in .md"),
-    ("a.txt", PAGE.encode("utf-16"), "a page of HTML, under a name that ends in .txt"),
     ("a.txt", bytes(range(256)) * 40, "binary data, not text"),
     ("a.exe.txt", b"MZ\x90\x00" + bytes(100), "a program, under a name that ends in .txt"),
     ("a.txt", b"", "an empty file"),
@@ -143,22 +136,12 @@ def test_what_only_looks_a_little_like_another_kind_is_left_to_its_reader(
 # --- what is made to harm -------------------------------------------------------------------------------------
 
 
-def entities(n: int) -> str:
-    """A billion laughs: each entity is the one before ten times."""
-    names = [f'<!ENTITY e{i} "{f"&e{i - 1};" * 10}">' for i in range(1, n)]
-    document_type = f'<?xml version="1.0"?><!DOCTYPE html [<!ENTITY e0 "lol">{"".join(names)}]>'
-    return f"{document_type}<html><body><p>A first sentence of it. &e{n - 1};</p></body></html>"
-
-
-HOSTILE = {
+HOSTILE: dict[str, str] = {
     "brackets.md": "[" * (2 * MIB),
     "paragraphs.txt": "a\n\n" * (10 * MIB),
     "nested.html": "<html><body>" + "<div>" * (10 * MIB) + "text",
     "tables.html": "<html><body>" + "<table><tr><td>" * 50_000 + "text",
     "nested.jsonl": "[" * (20 * MIB),
-    "bomb.docx": archive(
-        **{"[Content_Types].xml": b"<Types/>", "word/document.xml": b" " * (300 * MIB), "_rels/.rels": b"<r/>"}
-    ),
 }
 
 
@@ -166,8 +149,7 @@ HOSTILE = {
 def test_what_would_run_for_ever_or_take_all_memory_is_refused_and_the_next_file_is_read(
     tmp_path: Path, name: str
 ) -> None:
-    content = HOSTILE[name]
-    (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    (tmp_path / name).write_text(HOSTILE[name], "utf-8")
     (tmp_path / "good.txt").write_text("The bridge is open.", "utf-8")
     limits = Limits(parse_timeout_s=6, parse_memory_bytes=1024 * MIB)
     with Sandbox(limits) as process:
@@ -206,7 +188,10 @@ def test_what_was_slow_for_its_length_is_read_in_its_time(tmp_path: Path, name: 
 
 
 def test_entities_of_a_page_are_not_expanded(tmp_path: Path, sandbox: Sandbox) -> None:
-    (tmp_path / "laughs.xhtml").write_text(entities(30), "utf-8")
+    # A billion laughs: each entity is the one before ten times.
+    names = "".join(f'<!ENTITY e{i} "{f"&e{i - 1};" * 10}">' for i in range(1, 30))
+    page = f'<!DOCTYPE html [<!ENTITY e0 "lol">{names}]><html><body><p>A first sentence of it. &e29;</p></body></html>'
+    (tmp_path / "laughs.xhtml").write_text('<?xml version="1.0"?>' + page, "utf-8")
     (one,) = read_untrusted(Found(tmp_path / "laughs.xhtml", "laughs.xhtml"), sandbox)
     assert isinstance(one, Document)
     assert "A first sentence" in one.text
