@@ -77,12 +77,6 @@ def test_a_wrong_offset_means_the_nearest_place(tmp_path: Path, start: Any, expe
     assert [one.evidence[0].text for one in found.items] == [expected]
 
 
-def test_of_several_answers_the_one_that_stands_where_it_should_is_the_evidence(tmp_path: Path) -> None:
-    answers = [("鐘", 0), ("四つ", 16), ("七つ", 16)]
-    (item,) = read_squad(saved(tmp_path, "m.json", squad((MORI, [asked("1", "いくつ?", *answers)]))), "ja").items
-    assert (item.evidence[0].text, item.answers) == ("七つ", ("鐘", "四つ", "七つ"))
-
-
 @pytest.mark.parametrize(
     ("context", "answer", "start", "expected"),
     [

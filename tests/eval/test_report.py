@@ -194,17 +194,6 @@ def rows_of(parsed: Any, caption: str) -> list[list[str]]:
     return [[text_of(one) for one in line.iterchildren()] for line in found.iter("tr")]
 
 
-def test_the_tables_by_group_hold_what_the_summary_holds(parsed: Any) -> None:
-    table = rows_of(parsed, "By language of the question")
-    assert table[0][:3] == ["group", "n", "Evidence found first"]
-    assert [line[:2] for line in table[1:]] == [
-        ["Arabic (ar)", "1"], ["English (en)", "3"], ["Japanese (ja)", "1"], ["Korean (ko)", "2"],
-        ["Traditional Chinese (zh-Hant)", "1"],
-    ]  # fmt: skip
-    assert table[4][2] == "1.000n = 2"  # two questions: their n instead of an interval
-    assert [line[0] for line in rows_of(parsed, "By tag")[1:]] == ["tower", "塔"]
-
-
 def test_the_funnel_counts_every_question_once(parsed: Any) -> None:
     steps = [(step.n, [(str(outcome), n) for outcome, n in step.lost]) for step in funnel(ROWS, answerable=True)]
     assert steps == [
@@ -312,21 +301,6 @@ def test_the_page_names_its_parts_for_those_who_do_not_see_it(parsed: Any) -> No
     assert all(field.getparent().tag == "label" for field in parsed.xpath("//form//select | //form//input"))
     plots = parsed.xpath("//svg[not(@aria-hidden)]")
     assert len(plots) == 1 and all(plot.find("title") is not None for plot in plots)
-
-
-def test_the_filter_offers_what_the_questions_have(parsed: Any) -> None:
-    options = {
-        select.get("name"): [option.get("value") for option in select.iter("option")]
-        for select in parsed.iter("select")
-    }
-    assert options["outcome"][:3] == ["", "failed", "answered without an answer"]
-    assert options["language"] == ["", "ar", "en", "ja", "ko", "zh-Hant"]
-    assert options["pair"] == ["", "ar->zh-Hant", "en->zh-Hant", "ja->zh-Hant", "ko->zh-Hant", "zh-Hant->zh-Hant"]
-    assert options["tag"] == ["", "tower", "塔"]
-    (article,) = parsed.xpath("//article[.//code='unfound']")
-    assert (article.get("data-pair"), article.get("data-tag")) == ("zh-Hant->zh-Hant", '["塔", "tower"]')
-    assert "#pair=ko-%3Ezh-Hant" in parsed.xpath("//section[@id='pairs']//a/@href")
-    assert "#outcome=used%2C%20but%20wrong" in parsed.xpath("//section[@id='funnel']//a/@href")
 
 
 def test_the_policy_allows_the_own_style_and_script_and_nothing_else(page: str) -> None:

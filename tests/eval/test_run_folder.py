@@ -197,14 +197,6 @@ def test_questions_of_one_run_only_or_with_other_words_are_left_out_and_told(tmp
         compare(read_run(tmp_path / "before"), finished(tmp_path / "third", [row("9")]))
 
 
-def test_a_run_does_not_differ_from_itself(tmp_path: Path) -> None:
-    rows = [row(str(i), i % 2, i % 3 == 0) for i in range(30)]
-    found = compared(tmp_path, rows, rows)
-    assert all((one.change, one.p, one.wins, one.losses) == (0.0, 1.0, 0, 0) for one in found.differences)
-    assert (found.questions, found.settings, found.worse) == ((), {}, [])
-    assert comparison_line(found) == "against before: no headline measure changed (* by more than chance)"
-
-
 def test_what_is_worse_by_more_than_chance_is_told_and_what_may_be_chance_is_not(tmp_path: Path) -> None:
     before = [row(str(i)) for i in range(40)]
     after = [row(str(i), 0.0 if i < 12 else 1.0, 0.0 if i < 2 else 1.0) for i in range(40)]
