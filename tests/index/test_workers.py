@@ -8,8 +8,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +24,7 @@ from index.settings import IndexSettings
 from index.store.doctor import examine
 from index.store.sqlite import EmbeddedBackend
 from index.store.sqlite.problems import STORE
-from index.text.terms import indexed_terms
-from index.workers import Batch, Workers, encode, fitted
+from index.workers import Batch, Workers, fitted
 from rag.testing import HashEncoder
 from tests.index.conftest import contents, until
 
@@ -92,80 +91,25 @@ def children(parent: int) -> Iterator[int]:
                 yield int(entry.name)
 
 
-INGEST = """
-import sys
-from pathlib import Path
-from index.ingest import ingest
-from index.encoders import load_encoder
-if __name__ == "__main__":
-    folder, source, size = sys.argv[1:]
-    ingest(Path(folder), [source], load_encoder("embedded"), n_workers=2, batch_documents=int(size))
-"""
-
-
-def script(tmp_path: Path) -> Path:
-    """A program that ingests with two workers."""
-    path = tmp_path / "run.py"
-    path.write_text(INGEST, "utf-8")
-    return path
-
-
-def long_corpus(tmp_path: Path, n: int) -> Path:
-    path = tmp_path / "long.jsonl"
-    path.write_text("\n".join(json.dumps({"id": str(i), "text": " ".join(SENTENCES) * 3}) for i in range(n)), "utf-8")
-    return path
-
-
-def start(tmp_path: Path, seconds: float = 1.0) -> subprocess.Popen[bytes]:
-    """An ingest in a process group of its own, long enough to be stopped, `seconds` after it has got a worker."""
-    child = subprocess.Popen(
-        [sys.executable, str(script(tmp_path)), str(tmp_path / "index"), str(long_corpus(tmp_path, 5_000)), "1"],
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
-    until(lambda: bool(list(children(child.pid))))
-    time.sleep(seconds)
-    assert child.poll() is None
-    return child
-
-
-def test_several_processes_write_the_same_bytes_as_one(
-    corpus: Path, alone: Path, tmp_path: Path, encoder: Encoder
+@pytest.mark.parametrize("kill_at", [None, 0, 120], ids=["none is killed", "as it starts", "in the middle"])
+def test_several_processes_write_the_same_bytes_as_one_though_a_worker_is_killed(
+    corpus: Path, alone: Path, tmp_path: Path, encoder: Encoder, kill_at: int | None
 ) -> None:
-    folder = tmp_path / "index"
     seen: set[int] = set()
-    report = ingest(
-        folder,
-        [str(corpus)],
-        encoder,
-        n_workers=2,
-        batch_documents=20,
-        on_progress=lambda _: seen.update(children(os.getpid())),
-    )
-    assert report.added == N
-    assert len(seen) >= 1  # work was given away
-    assert everything(folder) == everything(alone)
-    assert list(children(os.getpid())) == []  # and nobody stays behind
-
-
-@pytest.mark.parametrize("n_stored", [0, 120], ids=["as it starts", "in the middle"])
-def test_a_killed_worker_costs_a_repeat_and_no_document(
-    corpus: Path, alone: Path, tmp_path: Path, encoder: Encoder, n_stored: int
-) -> None:
-    folder = tmp_path / "index"
     killed: list[int] = []
 
-    def kill_one(progress: Progress) -> None:
-        if not killed and progress.n_documents >= n_stored:
-            for pid in children(os.getpid()):
-                os.kill(pid, signal.SIGKILL)
-                killed.append(pid)
-                break
+    def look(progress: Progress) -> None:
+        running = [*children(os.getpid())]
+        seen.update(running)
+        if running and not killed and kill_at is not None and progress.n_documents >= kill_at:
+            os.kill(running[0], signal.SIGKILL)
+            killed.append(running[0])
 
-    report = ingest(folder, [str(corpus)], encoder, n_workers=2, batch_documents=20, on_progress=kill_one)
-    assert len(killed) == 1
+    report = ingest(tmp_path / "index", [str(corpus)], encoder, n_workers=2, batch_documents=20, on_progress=look)
     assert (report.added, report.failed) == (N, [])
-    assert everything(folder) == everything(alone)
+    assert len(seen) >= 1 and len(killed) == (kill_at is not None)  # work was given away
+    assert everything(tmp_path / "index") == everything(alone)
+    assert list(children(os.getpid())) == []  # and nobody stays behind
 
 
 BOUNDED = """
@@ -191,42 +135,6 @@ def test_a_document_of_very_many_sentences_takes_bounded_memory(tmp_path: Path) 
     assert (done.stdout.split(), done.returncode) == (["1", "1"], 0), done.stderr[-500:]
 
 
-def test_a_long_document_is_encoded_in_pieces_and_stored_whole(tmp_path: Path, encoder: Encoder) -> None:
-    sections = [f"# Part {i}\n\n{' '.join(f'{s} ({i}.{n})' for n, s in enumerate(SENTENCES * 40))}" for i in range(60)]
-    (tmp_path / "long.md").write_text("\n\n".join(sections), "utf-8")
-    seen: list[tuple[int, int]] = []
-    folder = tmp_path / "index"
-    ingest(
-        folder,
-        [str(tmp_path / "long.md")],
-        encoder,
-        n_workers=2,
-        on_progress=lambda p: seen.append((p.n_documents, p.n_passages)),
-    )
-    backend = EmbeddedBackend(folder)
-    ((document, _, rows),) = contents(folder).values()
-    text = document.text
-    with backend.snapshot() as snapshot:
-        passages = list(snapshot.passages(range(1, len(rows) + 1)).values())
-    assert len(text) > 2 * PIECE_CHARS
-    assert len({n_passages for n_documents, n_passages in seen if not n_documents}) > 1  # shown as it comes
-    assert seen[-1] == (1, len(passages))
-    covered, heading = 0, ""
-    for n, passage in enumerate(passages):
-        assert (rows[n].ordinal, rows[n].start, passage.text) == (n, passage.start, text[passage.start : passage.end])
-        assert [(a, b) for a, b in passage.sentences if not passage.start <= a < b <= passage.end] == []
-        assert not text[covered : passage.start].strip()  # no character is lost
-        covered = passage.end
-        heading = passage.text.split("\n")[0] if passage.text.startswith("Part ") else heading
-        assert passage.section == heading
-    assert covered == len(text)
-    for passage, row in zip(passages, rows, strict=True):
-        sentences = [[text[a:b] for a, b in passage.sentences]]
-        expected = encoder.encode_sentences(sentences)[0]
-        np.testing.assert_allclose(np.frombuffer(row.vector, "<f2"), expected, atol=0.01)
-    assert examine(folder) == []
-
-
 def test_no_process_is_started_where_none_is_wanted_or_the_encoder_is_not_static(
     corpus: Path, tmp_path: Path, encoder: Encoder
 ) -> None:
@@ -239,26 +147,60 @@ def test_no_process_is_started_where_none_is_wanted_or_the_encoder_is_not_static
     assert seen == set()
 
 
-def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
-    child = start(tmp_path)
-    workers = list(children(child.pid))
-    assert len(workers) == 2  # started, and at work
-    child.kill()
-    child.wait()
-    assert child.stderr is not None
-    child.stderr.close()
-    until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
+INGEST = """
+import sys
+from pathlib import Path
+from index.ingest import ingest
+from index.encoders import load_encoder
+if __name__ == "__main__":
+    ingest(Path(sys.argv[1]), [sys.argv[2]], load_encoder("embedded"), n_workers=2, batch_documents=1)
+"""
 
 
-@pytest.mark.parametrize("seconds", [0.0, 0.2, 1.0], ids=["it has begun", "it imports", "it works"])
-def test_ctrl_c_at_a_terminal_stops_the_parent_and_no_worker_complains(tmp_path: Path, seconds: float) -> None:
-    child = start(tmp_path, seconds)
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
+def test_workers_end_with_a_parent_that_is_stopped_or_killed_and_none_complains(tmp_path: Path, sent: int) -> None:
+    (tmp_path / "run.py").write_text(INGEST, "utf-8")
+    lines = (json.dumps({"id": str(i), "text": " ".join(SENTENCES) * 3}) for i in range(5_000))
+    (tmp_path / "long.jsonl").write_text("\n".join(lines), "utf-8")
+    command = [sys.executable, str(tmp_path / "run.py"), str(tmp_path / "index"), str(tmp_path / "long.jsonl")]
+    child = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
+    until(lambda: len(list(children(child.pid))) == 2)
     workers = list(children(child.pid))
-    os.killpg(child.pid, signal.SIGINT)  # a terminal sends it to the whole group
+    if sent == signal.SIGINT:
+        os.killpg(child.pid, sent)  # a terminal sends it to the whole group
+    else:
+        child.kill()
     _, errors = child.communicate(timeout=60)
-    assert child.returncode == -signal.SIGINT
-    assert errors.decode().count("Traceback") == 1  # the parent's own: this script does not catch it
+    assert child.returncode == -sent
+    # The parent's own: this program does not catch it.
+    assert errors.decode().count("Traceback") == (1 if sent == signal.SIGINT else 0)
     until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
+
+
+def test_a_long_document_is_encoded_in_pieces_and_stored_whole(tmp_path: Path, encoder: Encoder) -> None:
+    sections = [f"# Part {i}\n\n{' '.join(f'{s} ({i}.{n})' for n, s in enumerate(SENTENCES * 40))}" for i in range(60)]
+    (tmp_path / "long.md").write_text("\n\n".join(sections), "utf-8")
+    seen: list[Progress] = []
+    folder = tmp_path / "index"
+    ingest(folder, [str(tmp_path / "long.md")], encoder, n_workers=2, on_progress=seen.append)
+    ((document, _, rows),) = contents(folder).values()
+    text = document.text
+    with closing(EmbeddedBackend(folder)) as backend, backend.snapshot() as snapshot:
+        passages = list(snapshot.passages(range(1, len(rows) + 1)).values())
+    assert len(text) > 2 * PIECE_CHARS
+    assert len({p.n_passages for p in seen if not p.n_documents}) > 1  # shown as it comes
+    assert (seen[-1].n_documents, seen[-1].n_passages) == (1, len(passages))
+    covered, heading = 0, ""
+    for n, (passage, row) in enumerate(zip(passages, rows, strict=True)):
+        assert (row.ordinal, row.start, passage.text) == (n, passage.start, text[passage.start : passage.end])
+        assert not text[covered : passage.start].strip()  # no character is lost
+        covered = passage.end
+        heading = passage.text.split("\n")[0] if passage.text.startswith("Part ") else heading
+        assert passage.section == heading
+        expected = encoder.encode_sentences([[text[a:b] for a, b in passage.sentences]])
+        np.testing.assert_allclose(np.frombuffer(row.vector, "<f2"), expected[0], atol=0.01)
+    assert covered == len(text)
+    assert examine(folder) == []
 
 
 def test_no_more_batches_are_read_ahead_than_the_processes_need(encoder: Encoder) -> None:
@@ -281,22 +223,6 @@ def test_no_more_batches_are_read_ahead_than_the_processes_need(encoder: Encoder
     for (other,) in results:  # the first in this process, the others in a pool
         assert other.passages == results[0][0].passages
         assert other.vectors.tobytes() == results[0][0].vectors.tobytes()
-
-
-def test_a_batch_is_cut_encoded_and_split_into_terms(encoder: Encoder) -> None:
-    text = "東海道新幹線は1964年に開業した。東京と大阪を結んでいる。The mirror has 18 segments."
-    document = Document("/a", "a", text, Metadata(title="新幹線"))
-    settings = IndexSettings(target_tokens=200, max_tokens=300)
-    (item,) = encode([(document, "/file")], encoder, settings)
-    (passage,) = item.passages
-    assert (item.file, item.title_terms.split()) == ("/file", indexed_terms("新幹線"))
-    assert item.terms[0].split() == indexed_terms(text)
-    sentences = [text[a:b] for a, b in passage.sentences]
-    assert len(sentences) == 3
-    (expected,) = encoder.encode_passages([" ".join(sentences)])
-    assert (item.vectors.dtype, item.vectors.shape) == (np.float16, (1, encoder.dim))
-    assert float(item.vectors[0].astype(np.float32) @ expected) == pytest.approx(1.0, abs=0.02)
-    assert encode([], encoder, settings) == []
 
 
 def test_passages_are_never_larger_than_the_encoder_reads() -> None:
