@@ -595,8 +595,7 @@ def wide_index(tmp_path_factory: pytest.TempPathFactory, encoder: Encoder) -> Pa
     return folder / "index"
 
 
-@pytest.mark.parametrize("reader", ["head -1", "true"])
-@pytest.mark.parametrize("as_json", ["", "--json"])
+@pytest.mark.parametrize(("reader", "as_json"), [("head -1", ""), ("true", "--json")])
 def test_a_reader_that_goes_away_is_no_traceback(wide_index: Path, reader: str, as_json: str) -> None:
     command = f"{sys.executable} -m ui.cli list {as_json} --index {wide_index} | {reader}"
     ran = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False)
