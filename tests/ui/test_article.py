@@ -79,9 +79,3 @@ def test_a_hostile_article_is_text(client: TestClient) -> None:
 )
 def test_visitors_of_a_site_read_its_documents_alone(client: TestClient, site: str, number: int, status: int) -> None:
     assert client.get(f"/widget/article/{ids(client)[number]}", params={"site": site}).status_code == status
-
-
-def test_reading_needs_the_scope_ask(make_client: Callable[..., TestClient]) -> None:
-    client = make_client("0.0.0.0")
-    assert client.get("/article/0123456789abcdef").status_code == 401
-    assert client.get("/api/v1/documents/0123456789abcdef").status_code == 401

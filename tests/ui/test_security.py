@@ -177,7 +177,8 @@ def test_each_route_takes_its_scope_and_no_other_and_none_is_without_a_rule(
 
 def test_an_interface_and_a_path_that_nobody_thought_of_are_closed_too(make_client: Callable[..., TestClient]) -> None:
     client = make_client("0.0.0.0")
-    for path in ("/mcp", "/v1/chat/completions", "/v1/x", "/", "/gradio_api/queue/join", "/healthz2", "/widgets"):
+    closed = ("/mcp", "/v1/x", "/", "/article/0123456789abcdef", "/gradio_api/queue/join", "/healthz2", "/widgets")
+    for path in closed:
         assert client.post(path).status_code == client.get(path).status_code == 401, path
     for path in ("/api/v1/ask", "/api/v1/search", "/v1/chat/completions", "/mcp", "/widget/ask"):
         assert rule_for("POST", path).takes_place, path

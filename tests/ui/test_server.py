@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from index.search import MAX_QUESTION_CHARS
 from index.store.sqlite import EmbeddedBackend
 from rag.chain import Chain, ChainSettings
 from rag.testing import WordReader
+from tests.ui.hostile import Tags
 from tests.ui.test_cli import ASK, CITATION, PASSAGE
 from ui.config import Config
 from ui.server.app import make_app
@@ -192,13 +192,8 @@ def page(sample_index: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     folder = tmp_path_factory.mktemp("page")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "GRADIO_TEMP_DIR": str(folder / "gradio")}
     del environment["GRADIO_ANALYTICS_ENABLED"]  # the page itself turns it off
-    process = subprocess.Popen(
-        [sys.executable, "-c", _SERVE, str(sample_index), str(folder / "looked-up")],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=folder,
-        env=environment,
-    )
+    command = [sys.executable, "-c", _SERVE, str(sample_index), str(folder / "looked-up")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=folder, env=environment)
     assert process.stdout is not None
     try:
         told = json.loads(process.stdout.readline())
@@ -208,19 +203,6 @@ def page(sample_index: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         process.terminate()
         process.wait(10)
         process.stdout.close()
-
-
-class Loaded(HTMLParser):
-    """The addresses that a browser fetches for a page by itself."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.addresses: list[str] = []
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        name = {"link": "href"}.get(tag, "src")
-        self.addresses += [value for key, value in attrs if key == name and value and tag != "a"]
 
 
 def test_the_page_is_served_with_the_security_headers_and_the_interface_beside_it(page: Page) -> None:
@@ -244,7 +226,8 @@ def test_the_page_takes_no_path_of_other_interfaces(page: Page) -> None:
 
 
 def test_the_page_loads_and_looks_up_nothing_elsewhere(page: Page) -> None:
-    loaded = Loaded(page.client.get("/").text).addresses
+    tags = [(tag, told) for tag, told in Tags(page.client.get("/").text).tags if tag != "a"]
+    loaded = [address for tag, told in tags if (address := told.get("href" if tag == "link" else "src"))]
     assert loaded
     assert [address for address in loaded if "://" in address or address.startswith("//")] == []
     styles = [address.removeprefix(".") for address in loaded if address.endswith(".css")]
