@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator
 from importlib.resources import files
 
 import pytest
@@ -12,9 +11,9 @@ from index.encoders.base import Encoder
 from index.search import MAX_QUESTION_CHARS
 from index.store.sqlite import EmbeddedBackend
 from index.text.language import function_words
-from rag.answerers.base import Draft, Task, Turn, finish
+from rag.answerers.base import Turn
 from rag.chain import Chain, ChainSettings
-from rag.events import Done, Event, QuestionRead
+from rag.events import Done, QuestionRead
 from rag.followups import ModelRewriter, carried_over
 from rag.testing import ScriptedChatModel, WordReader
 
@@ -101,48 +100,20 @@ def test_a_model_that_fails_or_rambles_is_done_without(script: list[str | Except
 # --- in the chain -------------------------------------------------------------------------------------------
 
 
-class Recorder:
-    """Keeps its tasks."""
-
-    def __init__(self) -> None:
-        self.tasks: list[Task] = []
-
-    def answer(self, task: Task) -> Iterator[Event]:
-        self.tasks.append(task)
-        draft = Draft()
-        yield draft.say("so")
-        yield from finish(task, draft, answer_language="en")
-
-
 def test_the_search_gets_the_query_and_the_answer_the_question(
     sample_backend: EmbeddedBackend, encoder: Encoder
 ) -> None:
-    recorder = Recorder()
-    chain = Chain(sample_backend, encoder, recorder, ChainSettings(min_relevance=0.0), reader=WordReader())
-    webb = Turn("When did the Webb telescope leave Earth?", "In 2021.")
-    events = list(chain.stream("누가 그것을 발사했나요?", [webb]))
-    assert events[0] == QuestionRead("누가 그것을 발사했나요?", "ko", "누가 그것을 발사했나요? Webb Earth")
-    (task,) = recorder.tasks
-    assert (task.question, task.language) == ("누가 그것을 발사했나요?", "ko")
-    assert task.found.question == "누가 그것을 발사했나요? Webb Earth"
-    assert task.found.language == "ko"
-    assert "webb" in task.found.passages[0].passage.source
+    chain = Chain(sample_backend, encoder, settings=ChainSettings(min_relevance=0.0), reader=WordReader())
+    question = "누가 그것을 발사했나요?"
+    events = list(chain.stream(question, [Turn("When did the Webb telescope leave Earth?", "In 2021.")]))
+    assert events[0] == QuestionRead(question, "ko", f"{question} Webb Earth")
     done = events[-1]
     assert isinstance(done, Done)
-    assert done.answer.question == "누가 그것을 발사했나요?"
+    assert (done.answer.question, done.answer.language) == (question, "ko")
+    assert "webb" in done.answer.retrieved[0].passage.source
 
 
 def test_a_rewriter_of_ones_own_takes_its_place(sample_backend: EmbeddedBackend, encoder: Encoder) -> None:
-    recorder = Recorder()
-    settings = ChainSettings(min_relevance=0.0)
-    chain = Chain(
-        sample_backend,
-        encoder,
-        recorder,
-        settings,
-        rewriter=lambda question, history: f"{question} kimchi",
-        reader=WordReader(),
-    )
-    chain.invoke("Why?", [FIRED])
-    chain.invoke("Why?")
-    assert [task.found.question for task in recorder.tasks] == ["Why? kimchi", "Why?"]
+    chain = Chain(sample_backend, encoder, rewriter=lambda question, history: f"{question} kimchi", reader=WordReader())
+    assert next(chain.stream("Why?", [FIRED])) == QuestionRead("Why?", "en", "Why? kimchi")
+    assert next(chain.stream("Why?")) == QuestionRead("Why?", "", "Why?")

@@ -404,9 +404,7 @@ WRONG = {
     "a key in capitals and a made up one": lambda a, b: f"{STAYED} [{a.upper()}][QQQQQ].",
     "a passage that says nothing of it": lambda a, b: f"Penguins breed on the ice [{a}][{b}].",
     "nothing at all": lambda a, b: "The moon is made of cheese.",
-    "another number": lambda a, b: f"The company was valued at about 900억 dollars [{a}].",
     "another name": lambda a, b: f"Only Mark Zuckerberg of the old board stayed [{b}].",
-    "a denial": lambda a, b: f"The company was not valued at about 860억 dollars [{a}].",
     "a marker that breaks off": lambda a, b: f"Penguins breed on the ice [{a[:3]}",
     "a key inside a word": lambda a, b: f"Penguins{a} breed on the ice.",
 }

@@ -84,7 +84,7 @@ def test_a_conversation_and_a_filter_go_in_as_a_mapping(chain: Chain) -> None:
     assert {item.passage.language for item in found.retrieved} == {"ja"}
 
 
-@pytest.mark.parametrize("asked", [{}, {"question": None}, {"question": 3}, None, 7, ["a question"]])
+@pytest.mark.parametrize("asked", [{}, {"question": 3}, None])
 def test_an_input_without_a_question_is_refused(chain: Chain, asked: Any) -> None:
     with pytest.raises(ValueError, match="expected: a question, or a mapping with one as `question`"):
         chain.as_runnable().invoke(asked)
