@@ -344,15 +344,6 @@ def test_a_file_named_twice_or_by_another_spelling_is_one_document(
     assert counts(run(index, "../link")) == (0, 0, 2, 1, 0)
 
 
-def test_a_file_that_has_become_a_folder_is_gone_and_what_is_in_it_is_not(index: Path, news: Path) -> None:
-    run(index, news)
-    (news / "webb.txt").unlink()
-    (news / "webb.txt").mkdir()
-    (news / "webb.txt" / "inner.txt").write_text("Another article lies deeper now.", "utf-8")
-    assert counts(run(index, news)) == (1, 0, 2, 1, 0)
-    assert listed(index) == {"inner.txt", "kimchi.md", "rail.txt"}
-
-
 # --- offsets ----------------------------------------------------------------------------------------------------
 
 HARD = {

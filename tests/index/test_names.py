@@ -28,6 +28,7 @@ from index.names import (
     read_aliases,
 )  # fmt: skip
 from index.names.glosses import glosses
+from index.names.phonetic import near_keys
 from index.search import search
 from index.store.sqlite import EmbeddedBackend
 from index.text.names import shown_names, written
@@ -51,6 +52,14 @@ from tests.conftest import linear_time
 )  # fmt: skip
 def test_a_name_has_one_key_in_every_script(key: str, names: list[str]) -> None:
     assert {name: phonetic_key(name) for name in names} == dict.fromkeys(names, key)
+
+
+def test_near_keys_differ_in_one_class() -> None:
+    assert near_keys("lt") == {"lt"}
+    around = near_keys("ltm")
+    # Left out: tm, lm, lt; put in: any class at four places; changed: l to n, t to s, m to n.
+    assert {"ltm", "tm", "lm", "lt", "pltm", "lptm", "ltpm", "ltmp", "ntm", "lsm", "ltn"} <= around
+    assert around.isdisjoint({"lltm", "ptm", "lpm", "ltp"})
 
 
 def test_likeness_by_hand() -> None:
