@@ -31,7 +31,7 @@ from index.names.glosses import glosses
 from index.names.phonetic import near_keys
 from index.search import search
 from index.store.sqlite import EmbeddedBackend
-from index.text.names import shown_names, written
+from index.text.names import is_acronym, shown_names, written
 from tests.conftest import linear_time
 
 # --- phonetic keys -------------------------------------------------------------------------------------------------
@@ -276,6 +276,7 @@ def test_the_tables_give_aliases_and_the_users_own_go_first() -> None:
 def test_an_acronym_is_none_in_small_letters(question: str) -> None:
     assert found(Corpus(), question) == {}
     assert found(Corpus(), "a " * 1_000) == {}  # and soon done
+    assert is_acronym("U.S.") and not is_acronym("OPENAI")
     assert "World Health Organization" in found(Corpus(), "What does the WHO say?")
 
 

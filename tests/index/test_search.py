@@ -179,6 +179,14 @@ def test_the_signals_are_added() -> None:
     assert [item.evidence.words for item in found.passages] == pytest.approx([n / most for n in (7, 9, 8, 6)])
 
 
+def test_words_that_hold_all_that_the_question_says_count_at_most_once() -> None:
+    snapshot = table((1, "en", at_cosine(0.5)), dense=[1], lexical=[1])
+    # No information: IDF log(0.5 / 1.5) is under 0.
+    snapshot.frequency = dict.fromkeys(["name", "big", "telescope", "‿name", "‿tele"], 1)
+    (item,) = search(snapshot, FixedEncoder(), ENGLISH, settings=SETTINGS).passages
+    assert (item.evidence.words, item.score + item.evidence.baseline) == pytest.approx((1.0, 0.5 + 0.5), abs=1e-6)
+
+
 def test_the_baseline_of_a_language_is_taken_off() -> None:
     rows = [(pid, "en", at_cosine(0.6 - pid / 1000)) for pid in range(1, 31)]
     rows += [(100, "ko", at_cosine(0.5)), *((100 + i, "ko", at_cosine(0.2)) for i in range(1, 30))]
