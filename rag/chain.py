@@ -45,8 +45,8 @@ class ChainSettings:
 
     k: int = 10  # passages retrieved
     n_read: int = 10  # of them that the reader reads
-    min_relevance: float = 0.48
-    min_closest: float = 0.44
+    min_relevance: float = 0.55
+    min_closest: float = 0.5
     search: SearchSettings = field(default_factory=SearchSettings)
 
 
