@@ -16,7 +16,7 @@ from rag.reader.base import Reading, SentenceReading
 # below the first of the search. docs/decisions/0012
 _MARGIN, _SENTENCE, _SEARCH = 0.4, 0.65, 10.0
 _NEAR = 20.0  # per unit of cosine between the question and a sentence behind its title
-_N_COMPARED = 6  # sentences: each takes some 5 ms
+_N_COMPARED = 6  # sentences: each takes time (docs/decisions/0012)
 # Log-odds that a passage answers, per unit of what the reader says of it. docs/decisions/0008
 _BY_HEAD, _BY_SPAN, _BIAS = 0.13, 0.25, 0.7
 # Subtracted: a heading repeats the question's words, and a question answers none.
